@@ -1,0 +1,1 @@
+//! Locks on fixed records in shared memory, the same in Rust and in TypeScript.

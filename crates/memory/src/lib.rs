@@ -1,0 +1,1 @@
+//! Thread-caching allocator, stacks and thread-local storage for threads of one Wasm memory.

@@ -1,0 +1,100 @@
+//! The store's files, as the thread that asks sees them.
+//!
+//! One seam for every host: `std::fs` natively, plain memory, a file system that loses power, and in WebAssembly the
+//! I/O thread that owns the host's handles. Every call blocks its own thread until the answer is there; the I/O thread
+//! runs on, so no waiting SQL thread stops another's file work.
+//!
+//! Paths are relative to the store's root, `/`-separated, without `.` or `..`; directories come into being with the
+//! first file below them and are never named by themselves.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// An open file. Only meaningful to the [`Io`] that returned it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct FileId(pub u32);
+
+/// What [`Io::open`] does where the file is absent or present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum OpenMode {
+    /// The file must exist, else [`IoErrorCode::NotFound`].
+    Existing = 0,
+    /// The file is created empty where it is absent.
+    OrCreate = 1,
+    /// The file must be absent, else [`IoErrorCode::AlreadyExists`].
+    CreateNew = 2,
+}
+
+/// What went wrong with a file. The numbers are shared with the TypeScript side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum IoErrorCode {
+    /// No file of that name.
+    NotFound = 1,
+    /// [`OpenMode::CreateNew`] met a file.
+    AlreadyExists = 2,
+    /// The host refuses access to the file or its directory.
+    PermissionDenied = 3,
+    /// The disk is full or the origin's quota is used up.
+    NoSpace = 4,
+    /// Another process or page holds the store's directory.
+    Locked = 5,
+    /// The store or its I/O thread has been closed.
+    Closed = 6,
+    /// Anything else; the message tells.
+    Other = 7,
+}
+
+/// A failed file operation: what failed, on which file, and the host's own words.
+#[derive(Clone, Debug)]
+pub struct IoError {
+    /// What kind of failure.
+    pub code: IoErrorCode,
+    /// The operation, as a verb: `open`, `read`, `write`, `sync` …
+    pub operation: &'static str,
+    /// The path, relative to the store's root; empty where only the handle is known.
+    pub path: String,
+    /// The host's message, without contents of the file.
+    pub message: String,
+}
+
+impl fmt::Display for IoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {} {}: {:?}: {}", self.operation, self.path, self.code, self.message)
+    }
+}
+
+impl std::error::Error for IoError {}
+
+/// The result of a file operation.
+pub type IoResult<T> = Result<T, IoError>;
+
+/// The files of one store. See the module's documentation for paths and blocking.
+pub trait Io: Send + Sync + fmt::Debug {
+    /// Opens a file for reading and writing.
+    fn open(&self, path: &str, mode: OpenMode) -> IoResult<FileId>;
+    /// Closes a handle; the file's bytes need not be durable.
+    fn close(&self, file: FileId) -> IoResult<()>;
+    /// Reads into `buffer` from `offset`; fewer bytes than asked only at the file's end. Returns the count of bytes.
+    fn read_at(&self, file: FileId, offset: u64, buffer: &mut [u8]) -> IoResult<usize>;
+    /// Writes the whole of `bytes` at `offset`; a gap behind the old end is filled with zeros.
+    fn write_at(&self, file: FileId, offset: u64, bytes: &[u8]) -> IoResult<()>;
+    /// Sets the file's size in bytes.
+    fn truncate(&self, file: FileId, size: u64) -> IoResult<()>;
+    /// The file's size in bytes.
+    fn size(&self, file: FileId) -> IoResult<u64>;
+    /// Returns when the file's bytes, size and name are durable.
+    fn sync(&self, file: FileId) -> IoResult<()>;
+    /// Removes a file; [`IoErrorCode::NotFound`] where there is none.
+    fn remove(&self, path: &str) -> IoResult<()>;
+    /// Whether a file of that name exists.
+    fn exists(&self, path: &str) -> IoResult<bool>;
+    /// Every file below `directory` (recursively): path relative to the root, and size in bytes. Sorted by path; empty
+    /// where there is no such directory.
+    fn list(&self, directory: &str) -> IoResult<Vec<(String, u64)>>;
+}
+
+/// A shared [`Io`].
+pub type SharedIo = Arc<dyn Io>;

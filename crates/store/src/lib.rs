@@ -1,0 +1,1 @@
+//! Many SQLite threads on one Tonbo.

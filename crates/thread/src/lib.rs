@@ -1,0 +1,1 @@
+//! std::thread for WebAssembly: spawn, join, park, on a pool of parked workers.
