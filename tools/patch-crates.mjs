@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Applies patches/<crate>@<version>.patch to a fresh copy of that published crate in target/patched/<crate>-<version>,
+ * Applies patches/<crate>@<version>.patch (patches/npm is pnpm's) to a fresh copy of that published crate in target/patched/<crate>-<version>,
  * where the root Cargo.toml's [patch.crates-io] finds it. Skipped when the copy is already that of this patch.
  *
  * The crate comes through cargo (a scratch package that depends on exactly this version is resolved), so the user's own
@@ -24,8 +24,7 @@ export function patchCrates({ patchFolder = inWorkspace('patches'), targetFolder
     .toSorted()
     .flatMap((file) => {
       const groups = PATCH_NAME.exec(file)?.groups;
-      // pnpm's own patches live here too; theirs name a package, not a crate.
-      if (!groups || file.startsWith('playwright-core@')) return [];
+      if (!groups) return [];
       return [patchCrate({ ...groups, patchFile: path.join(patchFolder, file), targetFolder })];
     });
 }
@@ -40,7 +39,8 @@ function patchCrate({ crate, version, patchFile, targetFolder }) {
   const fresh = `${folder}.${process.pid}`;
   rmSync(fresh, { recursive: true, force: true });
   cpSync(publishedSource(crate, version, targetFolder), fresh, { recursive: true });
-  for (const file of ['.cargo-ok', '.cargo_vcs_info.json', 'Cargo.toml.orig', 'Cargo.lock']) rmSync(path.join(fresh, file), { force: true });
+  for (const file of ['.cargo-ok', '.cargo_vcs_info.json', 'Cargo.toml.orig', 'Cargo.lock'])
+    rmSync(path.join(fresh, file), { force: true });
   // A lone folder for git, so that paths in the patch are the crate's own and an enclosing repository doesn't count.
   const env = { ...process.env, GIT_CEILING_DIRECTORIES: path.dirname(fresh) };
   run('git', ['apply', '--whitespace=nowarn', patchFile], { cwd: fresh, env });

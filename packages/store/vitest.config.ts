@@ -1,0 +1,4 @@
+import { defineConfig } from 'vitest/config';
+import { vitestProjects } from '../../vitest.shared.ts';
+
+export default defineConfig({ test: { projects: vitestProjects('store') } });

@@ -1,0 +1,90 @@
+/**
+ * How every package's tests run: test/*.test.ts in Node and in both browsers, *.node.test.ts in Node only,
+ * *.browser.test.ts in browsers only. Projects are named <package>:node, <package>:chromium, <package>:firefox.
+ */
+import { fileURLToPath } from 'node:url';
+import { playwright } from '@vitest/browser-playwright';
+import type { TestProjectInlineConfiguration } from 'vitest/config';
+import { findBrowser } from './tools/browsers.mjs';
+
+/** Imports find the packages' TypeScript sources rather than what was built last. */
+const SOURCE_CONDITION = '@heddle/source';
+
+/** What makes a page cross-origin isolated; without isolation there is no SharedArrayBuffer. */
+const ISOLATION_HEADERS = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+};
+
+/** Differences that a package asks for. */
+export interface ProjectOptions {
+  /** How long one test may take, in milliseconds. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * The three projects of one package.
+ * @param name the package's folder below packages/
+ */
+export function vitestProjects(name: string, options: ProjectOptions = {}): TestProjectInlineConfiguration[] {
+  const root = fileURLToPath(new URL(`./packages/${name}/`, import.meta.url));
+  const testTimeout = options.timeoutMs ?? 30_000;
+  const node: TestProjectInlineConfiguration = {
+    root,
+    resolve: { conditions: [SOURCE_CONDITION, 'node', 'module', 'import', 'default'] },
+    ssr: { resolve: { conditions: [SOURCE_CONDITION, 'node', 'module', 'import', 'default'] } },
+    test: {
+      name: `${name}:node`,
+      include: ['test/**/*.test.ts'],
+      exclude: ['test/**/*.browser.test.ts'],
+      environment: 'node',
+      pool: 'forks',
+      // Real worker threads load TypeScript by Node itself: they need the condition too.
+      execArgv: [`--conditions=${SOURCE_CONDITION}`],
+      testTimeout,
+    },
+  };
+  return [
+    node,
+    browserProject({ name, root, testTimeout, browser: 'chromium' }),
+    browserProject({ name, root, testTimeout, browser: 'firefox' }),
+  ];
+}
+
+interface BrowserProjectOptions {
+  readonly name: string;
+  readonly root: string;
+  readonly testTimeout: number;
+  readonly browser: 'chromium' | 'firefox';
+}
+
+function browserProject({ name, root, testTimeout, browser }: BrowserProjectOptions): TestProjectInlineConfiguration {
+  return {
+    root,
+    resolve: { conditions: [SOURCE_CONDITION, 'browser', 'module', 'import', 'default'] },
+    server: { headers: ISOLATION_HEADERS, fs: { allow: [fileURLToPath(new URL('.', import.meta.url))] } },
+    worker: { format: 'es' },
+    test: {
+      name: `${name}:${browser}`,
+      include: ['test/**/*.test.ts'],
+      exclude: ['test/**/*.node.test.ts'],
+      testTimeout,
+      browser: {
+        enabled: true,
+        headless: true,
+        screenshotFailures: false,
+        provider: playwright({ launchOptions: launchOptions(browser) }),
+        instances: [{ browser, name: `${name}:${browser}` }],
+      },
+    },
+  };
+}
+
+function launchOptions(browser: 'chromium' | 'firefox') {
+  const executablePath = findBrowser(browser);
+  if (browser === 'chromium')
+    return { ...(executablePath ? { executablePath } : {}), args: ['--no-sandbox', '--disable-gpu', '--disable-quic'] };
+  // A stock Firefox is driven over WebDriver BiDi; Playwright's own build over its own protocol.
+  return executablePath ? { executablePath, channel: 'moz-firefox' } : {};
+}
