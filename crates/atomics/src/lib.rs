@@ -1,1 +1,78 @@
 //! Locks on fixed records in shared memory, the same in Rust and in TypeScript.
+//!
+//! # When to use it
+//! In a WebAssembly program whose threads share one memory, where `std`'s locks trap on a browser's main thread,
+//! don't know when their owner has died, and can't be taken by TypeScript. Natively the same algorithms run over
+//! the operating system's futex, so that tests and model checkers see what the browser will run.
+//!
+//! # The floors
+//! | floor | here |
+//! |---|---|
+//! | what programs use | [`Mutex`], [`Condvar`], [`Semaphore`]: the names and the poisoning of `std` |
+//! | the algorithms, on `#[repr(C)]` records at an address shared with TypeScript | [`RawMutex`], [`RawCondvar`], [`RawSemaphore`] |
+//! | who lives, and who waits for what | [`registry`] |
+//! | sleeping and waking | [`futex`] |
+//!
+//! # Threads that may not block
+//! A browser's main thread must never block: the engine traps. [`may_block`] says whether this thread may. Where it
+//! may not, a lock that stays taken is spun on for at most [`SPIN_LIMIT`] and then the thread panics, naming the lock.
+//! In Wasm a thread may not block until [`set_may_block`] has said that it may; natively every thread may.
+//!
+//! # Threads that die
+//! A thread that is known to the [`registry`] and dies (a trap, `terminate()`) leaves nobody waiting: the supervisor
+//! calls [`registry::reap`], waiters wake, and the next owner finds the lock poisoned. The promise covers registered
+//! threads and the locks of this crate.
+//!
+//! # Example
+//! ```
+//! use heddle_atomics::{Condvar, Mutex};
+//! use std::{sync::Arc, thread};
+//!
+//! let shared = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
+//! let worker = thread::spawn({
+//!     let shared = Arc::clone(&shared);
+//!     move || {
+//!         shared.0.lock().unwrap().push(42);
+//!         shared.1.notify_one();
+//!     }
+//! });
+//! let values = shared.1.wait_while(shared.0.lock().unwrap(), |values| values.is_empty()).unwrap();
+//! assert_eq!(*values, [42]);
+//! drop(values);
+//! worker.join().unwrap();
+//! ```
+#![cfg_attr(target_arch = "wasm32", feature(stdarch_wasm_atomic_wait))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+/// Defines a function that is `const` except under the model checker, whose atomics have no constant constructors.
+macro_rules! const_unless_loom {
+    ($(#[$meta:meta])* $visibility:vis fn $($rest:tt)*) => {
+        #[cfg(not(loom))]
+        $(#[$meta])*
+        $visibility const fn $($rest)*
+        #[cfg(loom)]
+        $(#[$meta])*
+        $visibility fn $($rest)*
+    };
+}
+
+pub mod clock;
+mod condvar;
+pub mod futex;
+pub mod layout;
+mod mutex;
+mod park;
+mod raw_mutex;
+pub mod registry;
+#[doc(hidden)]
+pub mod seam;
+mod semaphore;
+mod spin;
+
+pub use condvar::{Condvar, RawCondvar, WaitTimeoutResult};
+pub use mutex::{LockResult, Mutex, MutexGuard, PoisonError, TryLockError, TryLockResult};
+#[doc(hidden)]
+pub use park::{Deadline, Parked, park};
+pub use park::{SPIN_LIMIT, may_block, set_may_block};
+pub use raw_mutex::{Poisoned, RawMutex};
+pub use semaphore::{Permit, RawSemaphore, Semaphore};

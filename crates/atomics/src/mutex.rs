@@ -1,0 +1,251 @@
+//! `Mutex<T>`: a [`RawMutex`] and the data that it guards, with the API of `std::sync::Mutex`.
+//!
+//! The algorithm, its states and its fairness are [`RawMutex`]'s. Here is what the types add: the data can be reached
+//! through a guard only, and a guard that is dropped by a panic poisons.
+
+use crate::{Poisoned, RawMutex, seam::Guarded};
+use core::{
+    fmt,
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
+
+pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+
+/// A mutual exclusion lock around data, as `std::sync::Mutex`.
+///
+/// Unlike std's it knows its owner: if a registered thread dies in it, the next one gets it poisoned
+/// ([`registry`](crate::registry)); and on a thread that may not block it panics, naming itself, where std's traps.
+///
+/// ```
+/// use heddle_atomics::Mutex;
+///
+/// static HITS: Mutex<u32> = Mutex::new(0);
+/// *HITS.lock().unwrap() += 1;
+/// assert_eq!(*HITS.lock().unwrap(), 1);
+/// ```
+pub struct Mutex<T: ?Sized> {
+    raw: RawMutex,
+    value: Guarded<T>,
+}
+
+// SAFETY: the value moves with the mutex.
+unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
+// SAFETY: `&Mutex` gives one thread at a time a `&mut T`, which may move the value out: `T: Send` is what it takes,
+// and `T: Sync` isn't, since no two threads have it at once.
+unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
+
+/// Names a lock in panics by what it guards.
+struct Name<T: ?Sized>(PhantomData<T>);
+
+impl<T: ?Sized> fmt::Display for Name<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mutex<{}>", core::any::type_name::<T>())
+    }
+}
+
+impl<T> Mutex<T> {
+    const_unless_loom! {
+        /// An unlocked mutex around `value`.
+        #[inline]
+        pub fn new(value: T) -> Self {
+            Self {
+                raw: RawMutex::new(),
+                value: Guarded::new(value),
+            }
+        }
+    }
+
+    /// The value, with nobody left to share it.
+    ///
+    /// # Errors
+    /// [`PoisonError`] with the value if an owner died or panicked.
+    pub fn into_inner(self) -> LockResult<T> {
+        let is_poisoned = self.raw.is_poisoned();
+        let value = self.value.into_inner();
+        if is_poisoned {
+            Err(PoisonError::new(value))
+        } else {
+            Ok(value)
+        }
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// Takes the lock, waiting as long as it takes.
+    ///
+    /// # Errors
+    /// [`PoisonError`] with the guard if an owner died or panicked in it.
+    ///
+    /// # Panics
+    /// If this thread holds the lock already (where it is [registered](crate::registry)), or if it may not block and
+    /// the lock stays taken.
+    #[inline]
+    #[track_caller]
+    pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        self.guard(self.raw.lock_named(&Name::<T>(PhantomData)))
+    }
+
+    /// Takes the lock if that is possible without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` if it is taken, `Poisoned` with the guard if an owner died or panicked in it.
+    #[inline]
+    pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        match self.raw.try_lock() {
+            Some(poisoned) => Ok(self.guard(poisoned)?),
+            None => Err(TryLockError::WouldBlock),
+        }
+    }
+
+    /// Takes the lock, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the time ran out, `Poisoned` with the guard if an owner died or panicked in it.
+    ///
+    /// # Panics
+    /// As [`Mutex::lock`].
+    #[inline]
+    #[track_caller]
+    pub fn lock_timeout(&self, timeout: Duration) -> TryLockResult<MutexGuard<'_, T>> {
+        match self.raw.lock_timeout(timeout) {
+            Some(poisoned) => Ok(self.guard(poisoned)?),
+            None => Err(TryLockError::WouldBlock),
+        }
+    }
+
+    /// Whether an owner died or panicked in the lock. Without the lock the answer is of the past.
+    pub fn is_poisoned(&self) -> bool {
+        self.raw.is_poisoned()
+    }
+
+    /// Declares the value sound again.
+    pub fn clear_poison(&self) {
+        self.raw.clear_poison();
+    }
+
+    /// The value, when nobody else can reach it: no locking.
+    ///
+    /// # Errors
+    /// [`PoisonError`] with the reference if an owner died or panicked.
+    pub fn get_mut(&mut self) -> LockResult<&mut T> {
+        // SAFETY: `&mut self` is the only reference to the mutex, so to the value.
+        let value = self.value.with_mut(|value| unsafe { &mut *value });
+        if self.raw.is_poisoned() {
+            Err(PoisonError::new(value))
+        } else {
+            Ok(value)
+        }
+    }
+
+    /// The lock's record, for those who know it by address.
+    pub fn raw(&self) -> &RawMutex {
+        &self.raw
+    }
+
+    #[inline]
+    fn guard(&self, poisoned: Poisoned) -> LockResult<MutexGuard<'_, T>> {
+        let guard = MutexGuard {
+            mutex: self,
+            was_panicking: std::thread::panicking(),
+            not_send: PhantomData,
+        };
+        match poisoned {
+            Poisoned::No => Ok(guard),
+            Poisoned::Yes => Err(PoisonError::new(guard)),
+        }
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for Mutex<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Mutex");
+        match self.try_lock() {
+            Ok(guard) => debug.field("value", &&*guard),
+            Err(TryLockError::Poisoned(poison)) => debug.field("value", &&**poison.get_ref()),
+            Err(TryLockError::WouldBlock) => debug.field("value", &format_args!("<locked>")),
+        };
+        debug
+            .field("is_poisoned", &self.is_poisoned())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The right to use what a [`Mutex`] guards. Dropping it lets go of the lock.
+#[must_use = "the lock is let go of as soon as the guard is dropped"]
+pub struct MutexGuard<'a, T: ?Sized> {
+    mutex: &'a Mutex<T>,
+    was_panicking: bool,
+    // The lock word names the thread: another thread must not unlock.
+    not_send: PhantomData<*const ()>,
+}
+
+// SAFETY: a shared guard gives `&T` only.
+unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
+
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// Takes the guard apart without unlocking: for waits that let go of the lock and take it again.
+    pub(crate) fn suspend(guard: Self) -> &'a Mutex<T> {
+        ManuallyDrop::new(guard).mutex
+    }
+
+    /// The guard of a lock that was taken again after [`MutexGuard::suspend`].
+    pub(crate) fn resume(mutex: &'a Mutex<T>, poisoned: Poisoned) -> LockResult<Self> {
+        mutex.guard(poisoned)
+    }
+}
+
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the guard exists, so this thread holds the lock, and borrows of the value borrow the guard.
+        self.mutex.value.with_mut(|value| unsafe { &*value })
+    }
+}
+
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`, and the guard is borrowed exclusively.
+        self.mutex.value.with_mut(|value| unsafe { &mut *value })
+    }
+}
+
+impl<T: ?Sized> Drop for MutexGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.was_panicking && std::thread::panicking() {
+            self.mutex.raw.poison();
+        }
+        // SAFETY: the guard was the proof that this thread holds the lock, and it ends here.
+        unsafe { self.mutex.raw.unlock() };
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

@@ -1,0 +1,540 @@
+//! Who lives: the threads of one memory, so that the death of one leaves nobody waiting.
+//!
+//! # State
+//! The registry is a header and [`CAPACITY`] slots (`docs/layout.md`). A slot's `life` is one word:
+//!
+//! | bits 0–1 | bits 12–29 | means |
+//! |---|---|---|
+//! | `FREE` | generation of the last thread | nobody has the slot |
+//! | `LIVE` | generation | a thread has it, and its token is slot + generation |
+//! | `DEAD` | generation | the thread ended without leaving and is being reaped |
+//!
+//! `FREE → LIVE` ([`allocate`], generation + 1), `LIVE → FREE` ([`release`]), `LIVE → DEAD → FREE` ([`reap`]).
+//! A lock word carries its owner's [`Token`]. An owner lives exactly while its slot is `LIVE` with the token's
+//! generation ([`is_live`]); the threads outside the registry share one token that always counts as alive.
+//!
+//! # Invariants
+//! 1. A slot's generation changes only from `FREE` to `LIVE`: a token names one thread, until the generation has
+//!    gone round (2^18 threads in the same slot, and slots are handed out in turn).
+//! 2. A thread in a blocking wait has the address in its slot before it looks whether the owner lives, and takes it
+//!    out after the wait. A reaper marks the slot dead before it reads the addresses. Both are SeqCst, so either the
+//!    waiter sees the death or the reaper sees the waiter.
+//! 3. A reaper only touches words that a waiter keeps alive: the waiter doesn't leave its wait while `reaping` is 1.
+//!
+//! # Memory orderings
+//! Everything here is off the fast path and SeqCst, for invariants 2 and 3 (each is a store followed by a load of
+//! another word, on both sides). The thread's own token is thread-local.
+//!
+//! # Source
+//! The idea of a dead owner handed on with a mark is that of Linux's robust futexes; there the owner lists its locks,
+//! here the waiters list what they wait on, so that taking a lock writes nothing but the lock.
+
+use crate::{
+    futex,
+    layout::{
+        GENERATION_MAX, LIFE_DEAD, LIFE_FREE, LIFE_LIVE, LIFE_STATE_MASK, OWNER_GENERATION_MASK,
+        OWNER_GENERATION_SHIFT, OWNER_MASK, OWNER_SLOT_MASK, POISONED, REGISTRY_MAGIC,
+        REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_ON_MUTEX,
+    },
+    seam::{AtomicU32, AtomicUsize, Ordering, thread_local},
+};
+use core::{cell::Cell, fmt, time::Duration};
+
+/// How many threads can be registered at once.
+#[cfg(not(loom))]
+pub const CAPACITY: usize = crate::layout::SLOT_MAX as usize;
+/// The model checker has few threads.
+#[cfg(loom)]
+pub const CAPACITY: usize = 3;
+
+/// The thread waits on a word that isn't a lock's.
+#[doc(hidden)]
+pub const WAITS: u32 = 0;
+/// The thread waits on a lock word, which a reaper may take from a dead owner.
+#[doc(hidden)]
+pub const WAITS_ON_MUTEX: u32 = WAITING_ON_MUTEX;
+
+/// Names one registered thread: its slot and the slot's generation, as a lock word has them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Token(pub(crate) u32);
+
+impl Token {
+    /// The token of every thread that is in no registry.
+    pub const UNREGISTERED: Self = Self(SLOT_UNREGISTERED);
+
+    /// The token of the thread in `slot`, at its `generation`.
+    ///
+    /// # Panics
+    /// If the slot is not 1–4094 or the generation has more than 18 bits.
+    #[must_use]
+    pub const fn new(slot: u32, generation: u32) -> Self {
+        assert!(slot >= 1 && slot < SLOT_UNREGISTERED, "a slot is 1–4094");
+        assert!(generation <= GENERATION_MAX, "a generation has 18 bits");
+        Self(slot | generation << OWNER_GENERATION_SHIFT)
+    }
+
+    /// The owner in a lock word; `None` when the lock is free.
+    #[must_use]
+    pub const fn of_lock_word(word: u32) -> Option<Self> {
+        if word & OWNER_MASK == 0 {
+            None
+        } else {
+            Some(Self(word & OWNER_MASK))
+        }
+    }
+
+    /// Slot and generation as they stand in a lock word.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The slot, 1–4094, or 4095 for threads outside the registry.
+    #[must_use]
+    pub const fn slot(self) -> u32 {
+        self.0 & OWNER_SLOT_MASK
+    }
+
+    /// The slot's generation.
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        self.0 >> OWNER_GENERATION_SHIFT
+    }
+
+    /// Whether this names one thread, rather than all those outside the registry.
+    #[must_use]
+    pub const fn is_registered(self) -> bool {
+        self.slot() != SLOT_UNREGISTERED
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_registered() {
+            write!(f, "thread {}.{}", self.slot(), self.generation())
+        } else {
+            f.write_str("an unregistered thread")
+        }
+    }
+}
+
+/// One slot; see `RegistrySlot` in `docs/layout.md`.
+#[repr(C, align(8))]
+struct Slot {
+    life: AtomicU32,
+    flags: AtomicU32,
+    /// 64 bits wide in the record: a 32-bit memory leaves the upper half at 0.
+    waiting_on: AtomicUsize,
+}
+
+/// The registry; see `RegistryHeader` in `docs/layout.md`.
+#[repr(C, align(8))]
+struct Registry {
+    magic: AtomicU32,
+    version: AtomicU32,
+    capacity: AtomicU32,
+    id: AtomicU32,
+    reaping: AtomicU32,
+    deaths: AtomicU32,
+    next: AtomicU32,
+    unused: [u32; 9],
+    slots: [Slot; CAPACITY],
+}
+
+#[cfg(not(loom))]
+const _: () = {
+    use crate::layout::{registry_header, registry_slot};
+    use core::mem::{align_of, offset_of, size_of};
+    assert!(offset_of!(Registry, magic) == registry_header::MAGIC);
+    assert!(offset_of!(Registry, version) == registry_header::VERSION);
+    assert!(offset_of!(Registry, capacity) == registry_header::CAPACITY);
+    assert!(offset_of!(Registry, id) == registry_header::ID);
+    assert!(offset_of!(Registry, reaping) == registry_header::REAPING);
+    assert!(offset_of!(Registry, deaths) == registry_header::DEATHS);
+    assert!(offset_of!(Registry, next) == registry_header::NEXT);
+    assert!(offset_of!(Registry, slots) == registry_header::SIZE);
+    assert!(align_of::<Registry>() == registry_header::ALIGN);
+    assert!(offset_of!(Slot, life) == registry_slot::LIFE);
+    assert!(offset_of!(Slot, flags) == registry_slot::FLAGS);
+    assert!(offset_of!(Slot, waiting_on) == registry_slot::WAITING_ON);
+    assert!(size_of::<Slot>() == registry_slot::SIZE);
+    assert!(align_of::<Slot>() == registry_slot::ALIGN);
+};
+
+impl Slot {
+    const_unless_loom! {
+        fn new() -> Self {
+            Self {
+                life: AtomicU32::new(0),
+                flags: AtomicU32::new(0),
+                waiting_on: AtomicUsize::new(0),
+            }
+        }
+    }
+}
+
+impl Registry {
+    const_unless_loom! {
+        // All zero, so that it takes no room in a Wasm file; `address` fills in the rest.
+        fn new() -> Self {
+            Self {
+                magic: AtomicU32::new(0),
+                version: AtomicU32::new(0),
+                capacity: AtomicU32::new(0),
+                id: AtomicU32::new(0),
+                reaping: AtomicU32::new(0),
+                deaths: AtomicU32::new(0),
+                next: AtomicU32::new(0),
+                unused: [0; 9],
+                #[cfg(not(loom))]
+                slots: [const { Slot::new() }; CAPACITY],
+                #[cfg(loom)]
+                slots: core::array::from_fn(|_| Slot::new()),
+            }
+        }
+    }
+
+    fn slot(&self, number: u32) -> Option<&Slot> {
+        self.slots.get((number as usize).checked_sub(1)?)
+    }
+
+    fn slot_of(&self, token: Token) -> Option<&Slot> {
+        if token.is_registered() {
+            self.slot(token.slot())
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(not(loom))]
+fn registry() -> &'static Registry {
+    static REGISTRY: Registry = Registry::new();
+    &REGISTRY
+}
+
+#[cfg(loom)]
+fn registry() -> &'static Registry {
+    loom::lazy_static! {
+        static ref REGISTRY: Registry = Registry::new();
+    }
+    &REGISTRY
+}
+
+thread_local! {
+    static CURRENT: Cell<u32> = const { Cell::new(SLOT_UNREGISTERED) };
+}
+
+/// The token of this thread: [`Token::UNREGISTERED`] until it has [entered](enter).
+#[inline]
+#[must_use]
+pub fn current() -> Token {
+    Token(CURRENT.with(Cell::get))
+}
+
+/// The address of the registry, for TypeScript: a `ThreadRegistry` opens it there.
+///
+/// In Wasm it is also the export `__heddle_registry`.
+pub fn address() -> usize {
+    let registry = registry();
+    registry.version.store(REGISTRY_VERSION, Ordering::SeqCst);
+    let capacity = u32::try_from(CAPACITY).expect("a slot has 12 bits");
+    registry.capacity.store(capacity, Ordering::SeqCst);
+    // Last: who sees the magic sees the rest.
+    registry.magic.store(REGISTRY_MAGIC, Ordering::SeqCst);
+    core::ptr::from_ref(registry).addr()
+}
+
+/// Takes a free slot for a thread that is about to start; `None` when all [`CAPACITY`] are taken.
+///
+/// The thread counts as alive from here on: call [`enter`] on it, and in the end [`release`] or [`reap`].
+pub fn allocate() -> Option<Token> {
+    let registry = registry();
+    let capacity = u32::try_from(CAPACITY).expect("a slot has 12 bits");
+    let start = registry.next.fetch_add(1, Ordering::SeqCst);
+    for i in 0..capacity {
+        let number = start.wrapping_add(i) % capacity + 1;
+        let slot = registry.slot(number)?;
+        let life = slot.life.load(Ordering::SeqCst);
+        if life & LIFE_STATE_MASK != LIFE_FREE {
+            continue;
+        }
+        let generation = life.wrapping_add(1 << OWNER_GENERATION_SHIFT) & OWNER_GENERATION_MASK;
+        let taken = slot.life.compare_exchange(
+            life,
+            generation | LIFE_LIVE,
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        );
+        if taken.is_ok() {
+            return Some(Token(generation | number));
+        }
+    }
+    None
+}
+
+/// Makes this thread the one in `slot`: locks that it takes from now on carry the slot and its generation.
+///
+/// # Panics
+/// If the slot is not 1–4094 or the generation has more than 18 bits.
+pub fn enter(slot: u32, generation: u32) {
+    CURRENT.with(|current| current.set(Token::new(slot, generation).bits()));
+}
+
+/// Takes a free slot and makes it this thread's, for threads that nobody else looks after.
+///
+/// `None` when all slots are taken; the thread then stays unregistered.
+pub fn enter_new() -> Option<Token> {
+    let token = allocate()?;
+    enter(token.slot(), token.generation());
+    Some(token)
+}
+
+/// Takes this thread out of the registry again: the regular end. Returns the token it had.
+///
+/// Locks that it still holds count as abandoned: the next locker gets them poisoned.
+pub fn leave() -> Token {
+    let token = current();
+    CURRENT.with(|current| current.set(SLOT_UNREGISTERED));
+    release(token);
+    token
+}
+
+/// Gives a slot back whose thread has ended regularly; nothing happens if the token is of the past.
+///
+/// Whoever waits for a lock that the thread still held is not told: that is what [`reap`] is for.
+pub fn release(token: Token) {
+    if let Some(slot) = registry().slot_of(token) {
+        let generation = token.bits() & OWNER_GENERATION_MASK;
+        // A failure means that it was released or reaped already.
+        let _was_live = slot.life.compare_exchange(
+            generation | LIFE_LIVE,
+            generation | LIFE_FREE,
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        );
+    }
+}
+
+/// Whether the thread that `token` names is alive. Threads outside the registry always count as alive.
+#[must_use]
+pub fn is_live(token: Token) -> bool {
+    if !token.is_registered() {
+        return true;
+    }
+    let generation = token.bits() & OWNER_GENERATION_MASK;
+    registry()
+        .slot_of(token)
+        .is_some_and(|slot| slot.life.load(Ordering::SeqCst) == generation | LIFE_LIVE)
+}
+
+/// What a supervisor does when the thread in `slot` has died: [`reap_token`] of whoever is alive in that slot.
+///
+/// Returns `false` if nobody is.
+pub fn reap(slot: u32) -> bool {
+    let Some(life) = registry()
+        .slot(slot)
+        .map(|slot| slot.life.load(Ordering::SeqCst))
+    else {
+        return false;
+    };
+    life & LIFE_STATE_MASK == LIFE_LIVE && reap_token(Token(life & OWNER_GENERATION_MASK | slot))
+}
+
+/// Declares the thread that `token` names dead: locks it held that somebody waits for become free and poisoned, and
+/// their waiters wake; a wake-up the dead may have swallowed is passed on; its slot becomes free.
+///
+/// Locks that nobody waits for are found abandoned by their next locker. Returns `false` if the thread wasn't alive
+/// any more by the registry's books. May be called from any thread, also from one that may not block.
+pub fn reap_token(token: Token) -> bool {
+    let registry = registry();
+    let Some(dead) = registry.slot_of(token) else {
+        return false;
+    };
+    let generation = token.bits() & OWNER_GENERATION_MASK;
+    // One reaper at a time (invariant 3). Reaping takes microseconds, so the others spin.
+    while registry
+        .reaping
+        .compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst)
+        .is_err()
+    {
+        crate::seam::spin_loop();
+    }
+    let was_live = dead
+        .life
+        .compare_exchange(
+            generation | LIFE_LIVE,
+            generation | LIFE_DEAD,
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        )
+        .is_ok();
+    if was_live {
+        for slot in &registry.slots {
+            let waiting_on = slot.waiting_on.load(Ordering::SeqCst);
+            if waiting_on != 0 && !core::ptr::eq(slot, dead) {
+                abandon(waiting_on, token);
+            }
+        }
+        // The dead may have been handed a wake-up that it will never use.
+        let swallowed = dead.waiting_on.swap(0, Ordering::SeqCst);
+        if swallowed != 0 {
+            wake_word(swallowed);
+        }
+        dead.life.store(generation | LIFE_FREE, Ordering::SeqCst);
+        registry.deaths.fetch_add(1, Ordering::SeqCst);
+    }
+    registry.reaping.store(0, Ordering::SeqCst);
+    futex::wake_all(&registry.reaping);
+    if was_live {
+        futex::wake_all(&registry.deaths);
+    }
+    was_live
+}
+
+/// Frees the lock somebody waits on, if `dead` owns it.
+fn abandon(waiting_on: usize, dead: Token) {
+    if waiting_on & WAITING_ON_MUTEX as usize == 0 {
+        return;
+    }
+    let pointer = word_of(waiting_on);
+    // SAFETY: a waiter put the address of a word it borrows into its slot, and stays inside its wait, hence inside
+    // that borrow, while `reaping` is 1 (invariant 3).
+    let word = unsafe { &*pointer };
+    let mut seen = word.load(Ordering::SeqCst);
+    while Token::of_lock_word(seen) == Some(dead) {
+        match word.compare_exchange(seen, POISONED, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => {
+                // CONTENDED is gone, so all of them must look again.
+                futex::wake_all(word);
+                return;
+            }
+            Err(now) => seen = now,
+        }
+    }
+}
+
+fn word_of(waiting_on: usize) -> *const AtomicU32 {
+    core::ptr::with_exposed_provenance(waiting_on & !(WAITING_ON_MUTEX as usize))
+}
+
+fn wake_word(waiting_on: usize) {
+    futex::wake_address(word_of(waiting_on), u32::MAX);
+}
+
+/// While it exists, this thread's slot says what the thread waits on (invariant 2).
+pub(crate) struct WaitScope(Option<&'static Slot>);
+
+impl WaitScope {
+    pub(crate) fn enter(word: &AtomicU32, kind: u32) -> Self {
+        let slot = registry().slot_of(current());
+        if let Some(slot) = slot {
+            let address = core::ptr::from_ref(word).expose_provenance();
+            slot.waiting_on
+                .store(address | kind as usize, Ordering::SeqCst);
+        }
+        Self(slot)
+    }
+}
+
+impl Drop for WaitScope {
+    fn drop(&mut self) {
+        let Some(slot) = self.0 else { return };
+        slot.waiting_on.store(0, Ordering::SeqCst);
+        let reaping = &registry().reaping;
+        while reaping.load(Ordering::SeqCst) == 1 {
+            // A reaper may be looking at the word (invariant 3). The limit is for a reaper that was killed.
+            if !futex::wait(reaping, 1, Some(Duration::from_millis(100))) {
+                break;
+            }
+        }
+    }
+}
+
+/// What the host of a Wasm module calls, by raw exports: they work on a thread whatever happened to others.
+#[cfg(target_family = "wasm")]
+mod exports {
+    /// The address of the registry.
+    #[unsafe(no_mangle)]
+    extern "C" fn __heddle_registry() -> usize {
+        super::address()
+    }
+
+    /// Makes the calling thread the one in `slot` and says whether it may block (0 or 1).
+    #[unsafe(no_mangle)]
+    extern "C" fn __heddle_enter(slot: u32, generation: u32, may_block: u32) {
+        super::enter(slot, generation);
+        crate::set_may_block(may_block != 0);
+    }
+
+    /// Says that the calling thread is in no slot any more. The slot itself is the host's to give back.
+    #[unsafe(no_mangle)]
+    extern "C" fn __heddle_exit() {
+        super::CURRENT.with(|current| current.set(super::SLOT_UNREGISTERED));
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn a_token_carries_slot_and_generation() {
+        let token = Token::new(4094, GENERATION_MAX);
+        assert_eq!((token.slot(), token.generation()), (4094, GENERATION_MAX));
+        assert_eq!(Token::of_lock_word(token.bits() | POISONED), Some(token));
+        assert_eq!(Token::of_lock_word(POISONED), None);
+        assert!(!Token::UNREGISTERED.is_registered());
+    }
+
+    #[test]
+    fn a_thread_enters_and_leaves() {
+        thread::spawn(|| {
+            assert_eq!(current(), Token::UNREGISTERED);
+            let token = enter_new().unwrap();
+            assert_eq!(current(), token);
+            assert!(is_live(token));
+            assert_eq!(leave(), token);
+            assert_eq!(current(), Token::UNREGISTERED);
+            assert!(!is_live(token));
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn the_same_slot_gets_another_generation() {
+        let first = allocate().unwrap();
+        release(first);
+        // Slots are handed out in turn, so that the same one comes after all others.
+        let again = (0..=CAPACITY)
+            .map(|_| {
+                let token = allocate().unwrap();
+                release(token);
+                token
+            })
+            .find(|token| token.slot() == first.slot())
+            .unwrap();
+        assert_ne!(first, again);
+        assert!(!is_live(first));
+    }
+
+    #[test]
+    fn reaping_is_once() {
+        let token = allocate().unwrap();
+        assert!(reap(token.slot()));
+        assert!(!is_live(token));
+        assert!(!reap_token(token));
+        assert!(!reap(0));
+        assert!(!reap(4095));
+    }
+
+    #[test]
+    fn the_header_is_ready_for_typescript() {
+        address();
+        let registry = registry();
+        assert_eq!(registry.magic.load(Ordering::SeqCst), REGISTRY_MAGIC);
+        assert_eq!(registry.capacity.load(Ordering::SeqCst) as usize, CAPACITY);
+    }
+}

@@ -1,0 +1,60 @@
+//! The one place where this crate and `heddle-channel` get their atomics from.
+//!
+//! Natively and in Wasm these are `core`'s. Under the model checker (`--cfg loom`) they are loom's, so that the
+//! very source of the locks and channels runs through every interleaving. Not part of the public API.
+
+#[cfg(not(loom))]
+pub use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+#[cfg(not(loom))]
+pub use std::thread_local;
+
+#[cfg(loom)]
+pub use loom::{
+    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
+    thread_local,
+};
+
+/// Tells the processor, or the model checker, that this thread waits for another one.
+#[inline]
+pub fn spin_loop() {
+    #[cfg(not(loom))]
+    core::hint::spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}
+
+/// A cell whose content is guarded by a lock; loom's, when loom checks that the lock does guard it.
+#[derive(Debug, Default)]
+pub struct Guarded<T: ?Sized>(
+    #[cfg(not(loom))] core::cell::UnsafeCell<T>,
+    #[cfg(loom)] loom::cell::UnsafeCell<T>,
+);
+
+impl<T> Guarded<T> {
+    const_unless_loom! {
+        /// A cell holding `value`.
+        pub fn new(value: T) -> Self {
+            #[cfg(not(loom))]
+            return Self(core::cell::UnsafeCell::new(value));
+            #[cfg(loom)]
+            return Self(loom::cell::UnsafeCell::new(value));
+        }
+    }
+
+    /// The content of a cell nobody shares any more.
+    pub fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+impl<T: ?Sized> Guarded<T> {
+    /// Runs `f` on a pointer to the content. Whether the pointer may be used is the caller's proof;
+    /// the model checker reports two calls that overlap.
+    #[inline]
+    pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        #[cfg(not(loom))]
+        return f(self.0.get());
+        #[cfg(loom)]
+        return self.0.with_mut(f);
+    }
+}

@@ -1,0 +1,89 @@
+//! How long to spin before sleeping, learned by each thread.
+//!
+//! Spinning saves a sleep of tens of microseconds when the owner is about to let go, and only burns the owner's own
+//! processor when there are more threads than processors. So each thread keeps a budget: it grows when spinning got
+//! the lock, halves when it didn't, and is 0 when it fell below [`BUDGET_MIN`]; then one wait in [`PROBE_INTERVAL`]
+//! tries a little, to notice better times.
+
+#[cfg(not(loom))]
+use core::cell::Cell;
+
+/// The most rounds that one wait spins.
+#[cfg(not(loom))]
+const BUDGET_MAX: u32 = 160;
+/// Below this, spinning isn't worth its start.
+#[cfg(not(loom))]
+const BUDGET_MIN: u32 = 8;
+/// With an empty budget, one wait in so many spins.
+#[cfg(not(loom))]
+const PROBE_INTERVAL: u32 = 64;
+#[cfg(not(loom))]
+const PROBE_ROUNDS: u32 = 24;
+
+#[cfg(not(loom))]
+thread_local! {
+    static BUDGET: Cell<u32> = const { Cell::new(100) };
+    static WAITS_WITHOUT_SPIN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The rounds this wait may spin.
+#[cfg(not(loom))]
+pub(crate) fn rounds() -> u32 {
+    let budget = BUDGET.get();
+    if budget > 0 {
+        return budget;
+    }
+    let waits = WAITS_WITHOUT_SPIN.get() + 1;
+    WAITS_WITHOUT_SPIN.set(waits % PROBE_INTERVAL);
+    if waits == PROBE_INTERVAL {
+        PROBE_ROUNDS
+    } else {
+        0
+    }
+}
+
+/// Tells whether the spinning of a wait was worth it.
+#[cfg(not(loom))]
+pub(crate) fn learn(was_worth_it: bool) {
+    let budget = BUDGET.get();
+    BUDGET.set(if was_worth_it {
+        (budget + budget / 4 + PROBE_ROUNDS).min(BUDGET_MAX)
+    } else if budget / 2 < BUDGET_MIN {
+        0
+    } else {
+        budget / 2
+    });
+}
+
+/// The model checker gains nothing from spinning.
+#[cfg(loom)]
+pub(crate) fn rounds() -> u32 {
+    0
+}
+
+#[cfg(loom)]
+pub(crate) fn learn(_was_worth_it: bool) {}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_switch_spinning_off_and_a_success_brings_it_back() {
+        std::thread::spawn(|| {
+            for _ in 0..8 {
+                learn(false);
+            }
+            let spun: u32 = (0..PROBE_INTERVAL).map(|_| rounds()).sum();
+            assert_eq!(spun, PROBE_ROUNDS, "one wait in {PROBE_INTERVAL} probes");
+            learn(true);
+            assert!(rounds() >= PROBE_ROUNDS);
+            for _ in 0..100 {
+                learn(true);
+            }
+            assert_eq!(rounds(), BUDGET_MAX);
+        })
+        .join()
+        .unwrap();
+    }
+}
