@@ -1,1 +1,4 @@
 //! Many SQLite threads on one Tonbo.
+
+pub mod io;
+pub mod sqlite;

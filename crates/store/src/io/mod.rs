@@ -6,9 +6,30 @@
 //!
 //! Paths are relative to the store's root, `/`-separated, without `.` or `..`; directories come into being with the
 //! first file below them and are never named by themselves.
+//!
+//! # Invariants
+//! 1. A path may be open several times; all its handles see one file, each other's writes at once.
+//! 2. A removed file's open handles keep working until they are closed. Its name may be reused at once natively and in
+//!    memory; elsewhere only after the last of those handles is closed.
+//! 3. What [`Io::sync`] acknowledged survives a loss of power. What it has not may be there, in part, or not at all.
+//! 4. A removal is durable when [`Io::remove`] returns where the host can sync a directory. In a browser it cannot: there
+//!    a removed file may come back after a loss of power (whole, as last synced), and users must not mind.
+
+mod handles;
+mod memory;
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+mod path;
+mod power_loss;
 
 use std::fmt;
 use std::sync::Arc;
+
+pub use memory::MemoryIo;
+pub(crate) use memory::{copy_at, splice};
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::NativeIo;
+pub use power_loss::PowerLossIo;
 
 /// An open file. Only meaningful to the [`Io`] that returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,11 +83,32 @@ pub struct IoError {
 
 impl fmt::Display for IoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {} {}: {:?}: {}", self.operation, self.path, self.code, self.message)
+        write!(
+            f,
+            "cannot {} {}: {:?}: {}",
+            self.operation, self.path, self.code, self.message
+        )
     }
 }
 
 impl std::error::Error for IoError {}
+
+impl IoError {
+    /// An error of one operation on one path.
+    pub fn new(
+        code: IoErrorCode,
+        operation: &'static str,
+        path: &str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            operation,
+            path: path.to_owned(),
+            message: message.into(),
+        }
+    }
+}
 
 /// The result of a file operation.
 pub type IoResult<T> = Result<T, IoError>;

@@ -1,0 +1,198 @@
+//! SQLite's mutexes, most of them recursive. On a target without an operating system SQLite would silently do without.
+//!
+//! # State
+//! A turn is `owner` – the token of the thread inside, 0 for nobody – and `depth`, how often it has entered. Both are
+//! changed under `turn`'s lock, which is held for a few instructions; who finds another owner sleeps on `left`.
+
+use std::ffi::c_int;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::ffi;
+
+const STATIC_FIRST: c_int = ffi::SQLITE_MUTEX_STATIC_MAIN;
+const STATIC_COUNT: usize = (ffi::SQLITE_MUTEX_STATIC_VFS3 - STATIC_FIRST + 1) as usize;
+
+/// The mutexes SQLite names by number.
+static STATICS: [RecursiveMutex; STATIC_COUNT] = [const { RecursiveMutex::new() }; STATIC_COUNT];
+
+pub(super) const METHODS: ffi::sqlite3_mutex_methods = ffi::sqlite3_mutex_methods {
+    xMutexInit: Some(init),
+    xMutexEnd: Some(end),
+    xMutexAlloc: Some(allocate),
+    xMutexFree: Some(free),
+    xMutexEnter: Some(enter),
+    xMutexTry: Some(try_enter),
+    xMutexLeave: Some(leave),
+    xMutexHeld: Some(held),
+    xMutexNotheld: Some(not_held),
+};
+
+struct RecursiveMutex {
+    turn: Mutex<Turn>,
+    left: Condvar,
+}
+
+struct Turn {
+    owner: usize,
+    depth: u32,
+}
+
+impl RecursiveMutex {
+    const fn new() -> Self {
+        Self {
+            turn: Mutex::new(Turn { owner: 0, depth: 0 }),
+            left: Condvar::new(),
+        }
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        // Nothing panics while it is held.
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self) {
+        let me = thread_token();
+        let mut turn = self.turn();
+        while turn.owner != 0 && turn.owner != me {
+            turn = self.left.wait(turn).unwrap_or_else(PoisonError::into_inner);
+        }
+        turn.owner = me;
+        turn.depth += 1;
+    }
+
+    fn try_enter(&self) -> bool {
+        let me = thread_token();
+        let mut turn = self.turn();
+        if turn.owner != 0 && turn.owner != me {
+            return false;
+        }
+        turn.owner = me;
+        turn.depth += 1;
+        true
+    }
+
+    fn leave(&self) {
+        let mut turn = self.turn();
+        turn.depth -= 1;
+        if turn.depth == 0 {
+            turn.owner = 0;
+            drop(turn);
+            self.left.notify_one();
+        }
+    }
+
+    fn is_mine(&self) -> bool {
+        self.turn().owner == thread_token()
+    }
+}
+
+/// A number that no other living thread has, and never 0: the address of a thread-local.
+fn thread_token() -> usize {
+    thread_local!(static TOKEN: u8 = const { 0 });
+    TOKEN.with(|token| std::ptr::from_ref(token).addr())
+}
+
+/// # Safety
+/// `mutex` came from [`allocate`] and isn't freed.
+unsafe fn recursive<'a>(mutex: *mut ffi::sqlite3_mutex) -> &'a RecursiveMutex {
+    // SAFETY: see above; a `RecursiveMutex` may be shared between threads.
+    unsafe { &*mutex.cast::<RecursiveMutex>() }
+}
+
+unsafe extern "C" fn init() -> c_int {
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn end() -> c_int {
+    ffi::SQLITE_OK
+}
+
+/// SQLite's fast mutexes (id 0) are recursive here as well.
+unsafe extern "C" fn allocate(id: c_int) -> *mut ffi::sqlite3_mutex {
+    let mutex = match usize::try_from(id - STATIC_FIRST) {
+        Ok(index) => match STATICS.get(index) {
+            Some(mutex) => std::ptr::from_ref(mutex).cast_mut(),
+            None => std::ptr::null_mut(),
+        },
+        Err(_) => Box::into_raw(Box::new(RecursiveMutex::new())),
+    };
+    mutex.cast()
+}
+
+unsafe extern "C" fn free(mutex: *mut ffi::sqlite3_mutex) {
+    // SAFETY: SQLite frees only what it allocated with the ids 0 and 1, once, when nobody is inside.
+    drop(unsafe { Box::from_raw(mutex.cast::<RecursiveMutex>()) });
+}
+
+unsafe extern "C" fn enter(mutex: *mut ffi::sqlite3_mutex) {
+    // SAFETY: a live mutex, see `recursive`.
+    unsafe { recursive(mutex) }.enter();
+}
+
+unsafe extern "C" fn try_enter(mutex: *mut ffi::sqlite3_mutex) -> c_int {
+    // SAFETY: a live mutex, see `recursive`.
+    if unsafe { recursive(mutex) }.try_enter() {
+        ffi::SQLITE_OK
+    } else {
+        ffi::SQLITE_BUSY
+    }
+}
+
+unsafe extern "C" fn leave(mutex: *mut ffi::sqlite3_mutex) {
+    // SAFETY: a live mutex, see `recursive`.
+    unsafe { recursive(mutex) }.leave();
+}
+
+unsafe extern "C" fn held(mutex: *mut ffi::sqlite3_mutex) -> c_int {
+    // SAFETY: a live mutex, see `recursive`.
+    c_int::from(unsafe { recursive(mutex) }.is_mine())
+}
+
+unsafe extern "C" fn not_held(mutex: *mut ffi::sqlite3_mutex) -> c_int {
+    // SAFETY: a live mutex, see `recursive`.
+    c_int::from(!unsafe { recursive(mutex) }.is_mine())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn it_is_recursive_and_exclusive() {
+        let mutex = RecursiveMutex::new();
+        mutex.enter();
+        assert!(mutex.try_enter());
+        assert!(mutex.is_mine());
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| (mutex.try_enter(), mutex.is_mine()));
+            assert_eq!(other.join().unwrap(), (false, false));
+        });
+        mutex.leave();
+        assert!(mutex.is_mine(), "entered twice, left once");
+        mutex.leave();
+        assert!(!mutex.is_mine());
+    }
+
+    #[test]
+    fn no_increment_is_lost_between_four_threads() {
+        let mutex = RecursiveMutex::new();
+        let count = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..5000 {
+                        mutex.enter();
+                        mutex.enter();
+                        // Two steps, Relaxed: only the mutex makes them one.
+                        let seen = count.load(Ordering::Relaxed);
+                        count.store(seen + 1, Ordering::Relaxed);
+                        mutex.leave();
+                        mutex.leave();
+                    }
+                });
+            }
+        });
+        assert_eq!(count.load(Ordering::Relaxed), 20_000);
+    }
+}
