@@ -51,7 +51,9 @@ pub enum BlockError {
 impl fmt::Display for BlockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BlockError::OutOfMemory { bytes } => write!(f, "no memory for a thread's stack: {bytes} bytes"),
+            BlockError::OutOfMemory { bytes } => {
+                write!(f, "no memory for a thread's stack: {bytes} bytes")
+            }
             BlockError::BadStackSize { bytes } => write!(f, "a stack can't have {bytes} bytes"),
         }
     }
@@ -68,7 +70,11 @@ pub struct StackOverflow {
 
 impl fmt::Display for StackOverflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the thread wrote beyond its stack of {} bytes; give it a bigger one", self.stack_size)
+        write!(
+            f,
+            "the thread wrote beyond its stack of {} bytes; give it a bigger one",
+            self.stack_size
+        )
     }
 }
 
@@ -88,9 +94,16 @@ impl ThreadBlock {
         let tls_offset = (GUARD + stack_size + GUARD).next_multiple_of(tls.align());
         let layout = Layout::from_size_align(tls_offset + tls.size(), align).map_err(|_| bad)?;
         // SAFETY: the layout has at least the guards' bytes.
-        let base = NonNull::new(unsafe { limit::alloc(layout) })
-            .ok_or(BlockError::OutOfMemory { bytes: layout.size() })?;
-        let block = ThreadBlock { base, layout, stack_size, tls_offset };
+        let base =
+            NonNull::new(unsafe { limit::alloc(layout) }).ok_or(BlockError::OutOfMemory {
+                bytes: layout.size(),
+            })?;
+        let block = ThreadBlock {
+            base,
+            layout,
+            stack_size,
+            tls_offset,
+        };
         for guard in block.guards() {
             // SAFETY: both guards lie inside the block and are aligned to 16.
             unsafe { guard.as_ptr().write([GUARD_WORD; GUARD / 4]) };
@@ -122,7 +135,9 @@ impl ThreadBlock {
             // SAFETY: both guards lie inside the block, are aligned, and were written by `new`.
             // Volatile, because the writes to look for are nothing that the compiler could know of.
             if unsafe { guard.as_ptr().read_volatile() } != [GUARD_WORD; GUARD / 4] {
-                return Err(StackOverflow { stack_size: self.stack_size });
+                return Err(StackOverflow {
+                    stack_size: self.stack_size,
+                });
             }
         }
         Ok(())
@@ -130,7 +145,10 @@ impl ThreadBlock {
 
     fn guards(&self) -> [NonNull<[u32; GUARD / 4]>; 2] {
         // SAFETY: `new` made the block of a guard, the stack and a guard, in this order, before the storage.
-        [self.base.cast(), unsafe { self.base.add(GUARD + self.stack_size) }.cast()]
+        [
+            self.base.cast(),
+            unsafe { self.base.add(GUARD + self.stack_size) }.cast(),
+        ]
     }
 }
 
@@ -165,7 +183,13 @@ mod tests {
 
     #[test]
     fn impossible_sizes_are_refused() {
-        assert_eq!(ThreadBlock::new(0).unwrap_err(), BlockError::BadStackSize { bytes: 0 });
-        assert_eq!(ThreadBlock::new(usize::MAX).unwrap_err(), BlockError::BadStackSize { bytes: usize::MAX });
+        assert_eq!(
+            ThreadBlock::new(0).unwrap_err(),
+            BlockError::BadStackSize { bytes: 0 }
+        );
+        assert_eq!(
+            ThreadBlock::new(usize::MAX).unwrap_err(),
+            BlockError::BadStackSize { bytes: usize::MAX }
+        );
     }
 }

@@ -23,7 +23,12 @@ pub(crate) struct ThreadCache {
 }
 
 impl ThreadCache {
-    pub(crate) const EMPTY: ThreadCache = ThreadCache { lists: [List { head: null_mut(), count: 0 }; COUNT] };
+    pub(crate) const EMPTY: ThreadCache = ThreadCache {
+        lists: [List {
+            head: null_mut(),
+            count: 0,
+        }; COUNT],
+    };
 
     /// An object of `class`, or null where the system has none left.
     #[inline]
@@ -65,7 +70,10 @@ impl ThreadCache {
         }
         // SAFETY: a batch that another thread gave is a list of free objects of this class, now ours.
         let rest = unsafe { (*batch).next };
-        self.lists[class.index()] = List { head: rest, count: class.batch() - 1 };
+        self.lists[class.index()] = List {
+            head: rest,
+            count: class.batch() - 1,
+        };
         batch.cast()
     }
 
@@ -94,7 +102,13 @@ impl ThreadCache {
             while self.lists[class.index()].count >= class.batch() {
                 self.release_batch(class);
             }
-            let list = std::mem::replace(&mut self.lists[class.index()], List { head: null_mut(), count: 0 });
+            let list = std::mem::replace(
+                &mut self.lists[class.index()],
+                List {
+                    head: null_mut(),
+                    count: 0,
+                },
+            );
             free_all(class, list.head);
         }
     }

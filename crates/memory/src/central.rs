@@ -33,7 +33,10 @@ pub(crate) struct Node {
     pub(crate) next_batch: *mut Node,
 }
 
-const _: () = assert!(size_of::<Node>() <= 16, "the smallest class must hold a node");
+const _: () = assert!(
+    size_of::<Node>() <= 16,
+    "the smallest class must hold a node"
+);
 
 struct Stash {
     locked: AtomicBool,
@@ -49,8 +52,13 @@ struct Batches {
 unsafe impl Sync for Stash {}
 
 impl Stash {
-    const EMPTY: Stash =
-        Stash { locked: AtomicBool::new(false), inner: UnsafeCell::new(Batches { head: null_mut(), count: 0 }) };
+    const EMPTY: Stash = Stash {
+        locked: AtomicBool::new(false),
+        inner: UnsafeCell::new(Batches {
+            head: null_mut(),
+            count: 0,
+        }),
+    };
 
     /// Runs `with` under the lock, or returns `None` at once where another thread holds it.
     fn lock<R>(&self, with: impl FnOnce(&mut Batches) -> R) -> Option<R> {

@@ -96,9 +96,16 @@ mod tests {
     fn each_size_goes_into_the_smallest_class_that_holds_it() {
         for size in 1..=SIZE_MAX {
             let class = Class::of(Layout::from_size_align(size, 1).unwrap()).unwrap();
-            assert!(class.size() >= size, "{size} does not fit into {}", class.size());
+            assert!(
+                class.size() >= size,
+                "{size} does not fit into {}",
+                class.size()
+            );
             if class.index() > 0 {
-                assert!(SIZES[class.index() - 1] < size, "{size} would fit into a smaller class");
+                assert!(
+                    SIZES[class.index() - 1] < size,
+                    "{size} would fit into a smaller class"
+                );
             }
         }
     }
@@ -106,15 +113,25 @@ mod tests {
     #[test]
     fn the_last_class_ends_at_the_limit_and_bigger_or_aligned_objects_have_none() {
         assert_eq!(SIZES[COUNT - 1], SIZE_MAX);
-        assert_eq!(Class::of(Layout::from_size_align(SIZE_MAX + 1, 1).unwrap()), None);
-        assert_eq!(Class::of(Layout::from_size_align(16, ALIGN * 2).unwrap()), None);
+        assert_eq!(
+            Class::of(Layout::from_size_align(SIZE_MAX + 1, 1).unwrap()),
+            None
+        );
+        assert_eq!(
+            Class::of(Layout::from_size_align(16, ALIGN * 2).unwrap()),
+            None
+        );
     }
 
     #[test]
     fn rounding_wastes_at_most_a_fifth_above_the_small_classes() {
         for size in SMALL_MAX + 1..=SIZE_MAX {
             let class = Class::of(Layout::from_size_align(size, 1).unwrap()).unwrap();
-            assert!((class.size() - size) * 5 <= class.size(), "{size} in {}", class.size());
+            assert!(
+                (class.size() - size) * 5 <= class.size(),
+                "{size} in {}",
+                class.size()
+            );
         }
     }
 }

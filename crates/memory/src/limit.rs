@@ -64,7 +64,9 @@ pub(crate) unsafe fn dealloc(pointer: *mut u8, layout: Layout) {
 pub(crate) unsafe fn realloc(pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
     let growth = new_size.saturating_sub(layout.size());
     // SAFETY: passed on from the caller; all memory of this module comes from `System`.
-    let moved = charged(growth, || unsafe { System.realloc(pointer, layout, new_size) });
+    let moved = charged(growth, || unsafe {
+        System.realloc(pointer, layout, new_size)
+    });
     if !moved.is_null() {
         refund(layout.size().saturating_sub(new_size));
     }

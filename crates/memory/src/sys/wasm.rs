@@ -9,6 +9,7 @@ use std::arch::{asm, global_asm};
 
 use crate::cache::ThreadCache;
 
+// Inline assembly below names the type of each global again: inlined into another crate, it stands in another object file.
 global_asm!(
     // This worker's cache, or 0.
     ".globaltype heddle_instance_cache, i32",
@@ -22,6 +23,7 @@ global_asm!(
     ".globaltype __stack_pointer, i32",
     ".globaltype __tls_base, i32",
     ".globl heddle_set_frame",
+    ".export_name heddle_set_frame, heddle_set_frame",
     ".type heddle_set_frame,@function",
     "heddle_set_frame:",
     ".functype heddle_set_frame (i32, i32) -> ()",
@@ -43,7 +45,9 @@ unsafe extern "C" {
 pub(crate) fn with_cache<R>(with: impl FnOnce(&mut ThreadCache) -> R) -> Option<R> {
     let mut cache: *mut ThreadCache;
     // SAFETY: reads a global that the assembly above defines.
-    unsafe { asm!("global.get heddle_instance_cache", "local.set {}", out(local) cache, options(nomem, nostack)) };
+    unsafe {
+        asm!(".globaltype heddle_instance_cache, i32", "global.get heddle_instance_cache", "local.set {}", out(local) cache, options(nomem, nostack))
+    };
     if cache.is_null() {
         cache = new_cache();
         if cache.is_null() {
@@ -63,7 +67,9 @@ fn new_cache() -> *mut ThreadCache {
         // SAFETY: fresh memory of the right layout.
         unsafe { cache.write(ThreadCache::EMPTY) };
         // SAFETY: writes a global that the assembly above defines.
-        unsafe { asm!("local.get {}", "global.set heddle_instance_cache", in(local) cache, options(nostack)) };
+        unsafe {
+            asm!(".globaltype heddle_instance_cache, i32", "local.get {}", "global.set heddle_instance_cache", in(local) cache, options(nostack))
+        };
     }
     cache
 }
@@ -73,14 +79,18 @@ fn new_cache() -> *mut ThreadCache {
 pub fn instance_word() -> usize {
     let word: usize;
     // SAFETY: reads a global that the assembly above defines.
-    unsafe { asm!("global.get heddle_instance_word", "local.set {}", out(local) word, options(nostack)) };
+    unsafe {
+        asm!(".globaltype heddle_instance_word, i32", "global.get heddle_instance_word", "local.set {}", out(local) word, options(nostack))
+    };
     word
 }
 
 /// Sets the word that [`instance_word`] returns.
 pub fn set_instance_word(word: usize) {
     // SAFETY: writes a global that the assembly above defines.
-    unsafe { asm!("local.get {}", "global.set heddle_instance_word", in(local) word, options(nostack)) };
+    unsafe {
+        asm!(".globaltype heddle_instance_word, i32", "local.get {}", "global.set heddle_instance_word", in(local) word, options(nostack))
+    };
 }
 
 /// The stack pointer and the address of the thread-local storage that this worker now uses.
@@ -89,8 +99,8 @@ pub fn current_frame() -> (usize, usize) {
     let (stack_pointer, tls_base): (usize, usize);
     // SAFETY: reads globals that every module linked for threads has.
     unsafe {
-        asm!("global.get __stack_pointer", "local.set {}", out(local) stack_pointer, options(nostack));
-        asm!("global.get __tls_base", "local.set {}", out(local) tls_base, options(nostack));
+        asm!(".globaltype __stack_pointer, i32", "global.get __stack_pointer", "local.set {}", out(local) stack_pointer, options(nostack));
+        asm!(".globaltype __tls_base, i32", "global.get __tls_base", "local.set {}", out(local) tls_base, options(nostack));
     }
     (stack_pointer, tls_base)
 }
@@ -101,12 +111,17 @@ pub fn current_frame() -> (usize, usize) {
 /// `stack_top` and `tls_base` are those of a [`ThreadBlock`](crate::ThreadBlock) that lives and that nobody else uses, and
 /// `run` neither unwinds nor keeps a reference to thread-local storage.
 #[inline(never)]
-pub unsafe fn enter_frame(stack_top: usize, tls_base: usize, run: unsafe extern "C" fn(usize), argument: usize) {
+pub unsafe fn enter_frame(
+    stack_top: usize,
+    tls_base: usize,
+    run: unsafe extern "C" fn(usize),
+    argument: usize,
+) {
     let (stack_pointer, tls_base_before): (usize, usize);
     // SAFETY: reads globals that every module linked for threads has.
     unsafe {
-        asm!("global.get __stack_pointer", "local.set {}", out(local) stack_pointer, options(nostack));
-        asm!("global.get __tls_base", "local.set {}", out(local) tls_base_before, options(nostack));
+        asm!(".globaltype __stack_pointer, i32", "global.get __stack_pointer", "local.set {}", out(local) stack_pointer, options(nostack));
+        asm!(".globaltype __tls_base, i32", "global.get __tls_base", "local.set {}", out(local) tls_base_before, options(nostack));
     }
     // SAFETY: by this function's contract both are a live block's. What this function itself keeps on its stack it
     // addresses through a local that it computed on entry, which the switch doesn't touch.
@@ -116,6 +131,16 @@ pub unsafe fn enter_frame(stack_top: usize, tls_base: usize, run: unsafe extern 
         run(argument);
         heddle_set_frame(stack_pointer, tls_base_before);
     }
+}
+
+/// Makes fresh thread-local storage at `tls_base` this worker's: a copy of the module's image.
+///
+/// # Safety
+/// `tls_base` is that of a [`ThreadBlock`](crate::ThreadBlock) that lives and that nobody else uses, and the caller keeps no
+/// reference to the storage before.
+pub unsafe fn init_tls(tls_base: usize) {
+    // SAFETY: by this function's contract there is a whole block's room.
+    unsafe { __wasm_init_tls(tls_base as *mut u8) };
 }
 
 /// The thread-local storage that a block must hold: what the linker counted.

@@ -1,0 +1,176 @@
+//! Record sizes, offsets and state words: generated from `layout/thread.json`; edit that.
+
+/// The first word of Control: `HDHT` in memory.
+pub const CONTROL_MAGIC: u32 = 0x5448_4448;
+/// The version of these records.
+pub const CONTROL_VERSION: u32 = 1;
+/// The bit of Control.pending that tells workers to end when the queue is empty; the other bits count queued threads.
+pub const PENDING_CLOSING: u32 = 0x8000_0000;
+/// Worker.state: it has not entered its loop.
+pub const WORKER_STARTING: u32 = 0;
+/// Worker.state: it waits for a thread to run.
+pub const WORKER_IDLE: u32 = 1;
+/// Worker.state: it runs a thread.
+pub const WORKER_RUNNING: u32 = 2;
+/// Worker.state: its thread trapped; it runs no other.
+pub const WORKER_TRAPPED: u32 = 3;
+/// Worker.state: it has left its loop.
+pub const WORKER_ENDED: u32 = 4;
+/// Task.outcome and Call.outcome: the thread has not ended.
+pub const OUTCOME_PENDING: u32 = 0;
+/// The thread ended; a Task's result (or panic) is in the module's own memory, a Call's in Call.result.
+pub const OUTCOME_RETURNED: u32 = 1;
+/// A Call's thread panicked; the message is in the record.
+pub const OUTCOME_PANICKED: u32 = 2;
+/// The thread trapped; the message is in the record.
+pub const OUTCOME_TRAPPED: u32 = 3;
+/// The thread wrote beyond its stack.
+pub const OUTCOME_OVERFLOWED: u32 = 4;
+/// There was no memory for the thread's stack.
+pub const OUTCOME_OUT_OF_MEMORY: u32 = 5;
+/// A Call's export threw a JavaScript error; the message is in the record.
+pub const OUTCOME_THREW: u32 = 6;
+/// The worker died or was terminated under the thread.
+pub const OUTCOME_TERMINATED: u32 = 7;
+/// Call.state: the record is nobody's.
+pub const CALL_FREE: u32 = 0;
+/// Call.state: TypeScript fills the record in, or reads the result from it.
+pub const CALL_CLAIMED: u32 = 1;
+/// Call.state: it waits for a worker.
+pub const CALL_QUEUED: u32 = 2;
+/// Call.state: a worker runs it.
+pub const CALL_RUNNING: u32 = 3;
+/// Call.resultKind: the export returned nothing.
+pub const RESULT_UNDEFINED: u32 = 0;
+/// Call.resultKind: Call.result is a 64-bit float.
+pub const RESULT_NUMBER: u32 = 1;
+/// Call.resultKind: Call.result is a 64-bit integer.
+pub const RESULT_BIGINT: u32 = 2;
+
+/// The thread runtime of one module.
+pub mod control {
+    /// Bytes of the record.
+    pub const SIZE: usize = 64;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 8;
+    /// CONTROL_MAGIC.
+    pub const MAGIC: usize = 0;
+    /// CONTROL_VERSION.
+    pub const VERSION: usize = 4;
+    /// Threads spawned and not ended, queued ones included.
+    pub const LIVE: usize = 8;
+    /// Workers started or starting; written by the supervisor alone.
+    pub const WORKERS: usize = 12;
+    /// Threads queued and not taken by a worker, and PENDING_CLOSING. Idle workers wait on it.
+    pub const PENDING: usize = 16;
+    /// Changed and notified when there are more threads than workers. The supervisor waits on it.
+    pub const DEMAND: usize = 20;
+    /// Address of the newest Call that no worker has moved to the queue; 0: none.
+    pub const INBOX: usize = 24;
+    /// Threads ever spawned: the last thread id.
+    pub const SPAWNED: usize = 28;
+    /// What `live` may not exceed.
+    pub const THREADS_MAX: usize = 32;
+    /// Bytes of stack of a thread that asks for nothing else.
+    pub const STACK_SIZE: usize = 36;
+    /// Threads that the machine can run at once.
+    pub const PARALLELISM: usize = 40;
+    /// Address of the Worker records, `threadsMax` of them.
+    pub const WORKER_RECORDS: usize = 44;
+    /// Address of the Call records.
+    pub const CALL_RECORDS: usize = 48;
+    /// Number of Call records.
+    pub const CALL_COUNT: usize = 52;
+    /// Threads that trapped.
+    pub const TRAPPED: usize = 56;
+}
+
+/// A worker and the thread that it runs.
+pub mod worker {
+    /// Bytes of the record.
+    pub const SIZE: usize = 256;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 8;
+    /// WORKER_STARTING and so on.
+    pub const STATE: usize = 0;
+    /// Address of the Task that it runs; 0: none, or a Call.
+    pub const TASK: usize = 4;
+    /// The id of the thread that it runs; 0: none.
+    pub const THREAD_ID: usize = 8;
+    /// Threads that it has run or runs.
+    pub const THREADS_RUN: usize = 12;
+    /// The worker's own stack pointer, to come back to after a trap.
+    pub const HOME_STACK: usize = 16;
+    /// The worker's own thread-local storage.
+    pub const HOME_TLS: usize = 20;
+    /// Its slot in the registry of threads; 0: none.
+    pub const REGISTRY_SLOT: usize = 24;
+    /// The generation of that slot.
+    pub const REGISTRY_GENERATION: usize = 28;
+    /// Milliseconds since 1970 at which its `performance.now()` was 0.
+    pub const ORIGIN_MS: usize = 32;
+    /// The stack pointer that a Call starts with.
+    pub const FRAME_STACK: usize = 40;
+    /// The thread-local storage of that Call.
+    pub const FRAME_TLS: usize = 44;
+    /// Bytes of the thread's name.
+    pub const NAME_SIZE: usize = 48;
+    /// Bytes of the last panic's message; 0: the thread has not panicked.
+    pub const PANIC_SIZE: usize = 52;
+    /// The thread's name, UTF-8, cut at 40 bytes.
+    pub const NAME: usize = 56;
+    /// The last panic's message, UTF-8, cut at 160 bytes.
+    pub const PANIC: usize = 96;
+}
+
+/// What the host needs to know of a thread that Rust code spawned.
+pub mod task {
+    /// Bytes of the record.
+    pub const SIZE: usize = 128;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// OUTCOME_PENDING and so on. Joining threads wait on it.
+    pub const OUTCOME: usize = 0;
+    /// Bytes of the message.
+    pub const MESSAGE_SIZE: usize = 4;
+    /// Why it trapped, UTF-8, cut at 120 bytes.
+    pub const MESSAGE: usize = 8;
+}
+
+/// A call of an export on a thread of its own, spawned by TypeScript.
+pub mod call {
+    /// Bytes of the record.
+    pub const SIZE: usize = 512;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 8;
+    /// OUTCOME_PENDING and so on. Joining threads wait on it.
+    pub const OUTCOME: usize = 0;
+    /// CALL_FREE and so on.
+    pub const STATE: usize = 4;
+    /// Address of the next older Call in the inbox.
+    pub const NEXT: usize = 8;
+    /// Position of the export among those of the module.
+    pub const EXPORT_INDEX: usize = 12;
+    /// Number of arguments, at most 8.
+    pub const ARGUMENT_COUNT: usize = 16;
+    /// Bit i: argument i is a 64-bit integer, else a 64-bit float.
+    pub const ARGUMENT_KINDS: usize = 20;
+    /// What the export returned.
+    pub const RESULT: usize = 24;
+    /// RESULT_UNDEFINED and so on.
+    pub const RESULT_KIND: usize = 32;
+    /// Bytes of stack; 0: Control.stackSize.
+    pub const STACK_SIZE: usize = 36;
+    /// The thread's id.
+    pub const THREAD_ID: usize = 40;
+    /// Bytes of the name.
+    pub const NAME_SIZE: usize = 44;
+    /// Bytes of the message.
+    pub const MESSAGE_SIZE: usize = 48;
+    /// The arguments.
+    pub const ARGUMENTS: usize = 56;
+    /// The thread's name, UTF-8.
+    pub const NAME: usize = 120;
+    /// Why it failed, UTF-8, cut at 352 bytes.
+    pub const MESSAGE: usize = 160;
+}

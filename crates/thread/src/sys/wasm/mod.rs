@@ -1,0 +1,92 @@
+//! Wasm: threads run on workers that wait, inside Wasm, for the next one.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `control` | the records that TypeScript sees, and the counts of threads and workers |
+//! | `queue` | threads that wait for a worker |
+//! | `worker` | the loop of a worker, and the exports through which its host enters it |
+//! | `current` | the running thread: its name, its id, its parker |
+
+mod control;
+mod current;
+mod queue;
+mod worker;
+
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use heddle_atomics::futex;
+
+use crate::builder::Builder;
+use crate::join::Ending;
+
+pub(crate) use control::{CONTROL, Head};
+pub use current::{Thread, ThreadId, current, park, park_timeout};
+pub(crate) use worker::{ending, origin_ms};
+
+/// There is no thread of the operating system to wait for.
+#[derive(Debug)]
+pub struct NativeHandle;
+
+impl NativeHandle {
+    pub(crate) fn join(self) {}
+}
+
+/// # Safety
+/// The thread has ended before anything that `run` borrows does.
+pub(crate) unsafe fn spawn<'a, E: Ending + 'a>(
+    builder: Builder,
+    ending: Arc<E>,
+    run: impl FnOnce() + Send + 'a,
+) -> io::Result<(NativeHandle, Thread)> {
+    CONTROL.admit()?;
+    let thread = Thread::new(builder.name);
+    let ending: Arc<dyn Ending + 'a> = ending;
+    let run: Box<dyn FnOnce() + Send + 'a> = Box::new(run);
+    // SAFETY: only lifetimes change, and by this function's contract what they stand for outlives the thread.
+    let (ending, run) = unsafe {
+        (
+            std::mem::transmute::<Arc<dyn Ending + 'a>, Arc<dyn Ending>>(ending),
+            std::mem::transmute::<Box<dyn FnOnce() + Send + 'a>, Box<dyn FnOnce() + Send>>(run),
+        )
+    };
+    let stack_size = builder.stack_size.unwrap_or_else(|| CONTROL.stack_size());
+    queue::push(queue::Task {
+        ending,
+        run,
+        thread: thread.clone(),
+        stack_size,
+    });
+    Ok((NativeHandle, thread))
+}
+
+/// How many threads the machine can run at once, as its host says (`navigator.hardwareConcurrency`).
+///
+/// # Errors
+/// [`io::ErrorKind::Unsupported`] where no runtime has been started.
+pub fn available_parallelism() -> io::Result<NonZero<usize>> {
+    NonZero::new(CONTROL.parallelism.load(Relaxed) as usize).ok_or_else(control::not_started)
+}
+
+/// Blocks this thread for at least `duration`.
+pub fn sleep(duration: Duration) {
+    let end = crate::time::Instant::now();
+    let word = AtomicU32::new(0);
+    loop {
+        let rest = duration.saturating_sub(end.elapsed());
+        if rest.is_zero() {
+            return;
+        }
+        // Nobody knows the word, so this ends with the time, or early for no reason.
+        futex::wait(&word, 0, Some(rest));
+    }
+}
+
+/// Lets other threads run: this one sleeps for as short as the host can.
+pub fn yield_now() {
+    futex::wait(&AtomicU32::new(0), 0, Some(Duration::from_nanos(1)));
+}

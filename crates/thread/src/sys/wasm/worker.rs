@@ -1,0 +1,390 @@
+//! The loop of a worker, and the exports through which its host enters it.
+//!
+//! A worker's instance has a stack and thread-local storage of its own ("home"), on which the loop below runs. Each thread
+//! gets others: a [`ThreadBlock`], with thread-local storage fresh from the module's image. A worker keeps one block of
+//! the default size for its next thread.
+//!
+//! Threads that Rust code spawned never leave Wasm between one and the next. For a call that TypeScript spawned,
+//! [`heddle_thread_work`] returns to the host, which calls the export:
+//!
+//! ```text
+//! heddle_thread_work → call; heddle_thread_call_begin(call); [stack and TLS of the call: heddle_set_frame]
+//!   heddle_thread_call_enter(call); the export; heddle_thread_call_leave(call) → overflowed?
+//! [home again: heddle_set_frame]; the host writes result and outcome; heddle_thread_work …
+//! ```
+//!
+//! # After a trap
+//! The host sees the exception, whatever thread ran. It writes the outcome and counts the thread off by itself (nothing
+//! in Wasm can be relied on to return), sets stack and thread-local storage back to home, and calls
+//! [`heddle_thread_trapped`], which tells those who wait in Rust. The block stays allocated: others may hold references into
+//! the dead thread's stack. The worker then ends.
+//!
+//! The exports are raw ones: wasm-bindgen's wrappers would refuse every call in every worker after one trap.
+
+use std::cell::UnsafeCell;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+
+use heddle_atomics::registry;
+use heddle_memory::{BlockError, ThreadBlock};
+
+use super::Head;
+use super::control::{CONTROL, CallRecord, WorkerRecord};
+use super::current::{self, Thread};
+use super::queue::{self, Task, Work};
+use crate::exit;
+use crate::failure::ThreadError;
+use crate::join::Ending;
+use crate::layout::{
+    CALL_RUNNING, OUTCOME_OUT_OF_MEMORY, WORKER_ENDED, WORKER_IDLE, WORKER_RUNNING, WORKER_TRAPPED,
+};
+
+/// A worker, found through the instance's own word; only its own worker touches it.
+struct Worker {
+    record: NonNull<WorkerRecord>,
+    /// A block for the next thread.
+    spare: Option<ThreadBlock>,
+    /// The block of the running thread.
+    block: Option<ThreadBlock>,
+    /// Whom to tell where the running thread traps.
+    ending: Option<Arc<dyn Ending>>,
+}
+
+/// This instance's worker, or `None` in an instance that is none.
+fn worker() -> Option<&'static UnsafeCell<Worker>> {
+    // SAFETY: the word is 0 or what `heddle_thread_enter` leaked.
+    unsafe { (heddle_memory::instance_word() as *const UnsafeCell<Worker>).as_ref() }
+}
+
+/// Runs `with` on this instance's worker. Nothing of the program's runs inside `with`.
+fn with_worker<R>(with: impl FnOnce(&mut Worker) -> R) -> R {
+    let worker = worker().expect("only entered workers come here");
+    // SAFETY: the worker is this instance's alone, and `with` doesn't come back here.
+    with(unsafe { &mut *worker.get() })
+}
+
+/// Milliseconds since 1970 at which this worker's clock was 0; `None` where this is no worker.
+pub(crate) fn origin_ms() -> Option<f64> {
+    // SAFETY: written before the worker entered its loop, by the worker itself.
+    worker().map(|_| with_worker(|worker| unsafe { worker.record.as_ref() }.origin_ms))
+}
+
+/// What must be known before a thread's result counts: whether it stayed on its stack. Also counts the thread off.
+pub(crate) fn ending() -> Result<(), ThreadError> {
+    let checked = with_worker(|worker| {
+        let overflow = worker.block.as_ref().and_then(|block| block.check().err());
+        if overflow.is_some() {
+            // What lies around the block may be damaged, the allocator's own words too: never give it back.
+            std::mem::forget(worker.block.take());
+        }
+        overflow
+    });
+    CONTROL.dismiss();
+    match checked {
+        Some(overflow) => Err(ThreadError::StackOverflow {
+            stack_size: overflow.stack_size,
+        }),
+        None => Ok(()),
+    }
+}
+
+impl Worker {
+    fn record(&self) -> &WorkerRecord {
+        // SAFETY: the record lives as long as the module, and all of it that changes is atomic.
+        unsafe { self.record.as_ref() }
+    }
+
+    /// A block with a stack of at least `stack_size` bytes becomes the running thread's.
+    fn take_block(&mut self, stack_size: usize) -> Result<(usize, usize), BlockError> {
+        let block = match self.spare.take() {
+            Some(spare) if spare.stack_size() >= stack_size && stack_size > 0 => spare,
+            spare => {
+                // Back before a bigger one is asked for.
+                drop(spare);
+                ThreadBlock::new(stack_size)?
+            }
+        };
+        let frame = (block.stack_top(), block.tls_base());
+        self.block = Some(block);
+        Ok(frame)
+    }
+
+    /// The running thread's block becomes the spare one, unless it is too big to lie about.
+    fn keep_block(&mut self) {
+        let block = self.block.take();
+        self.spare =
+            block.filter(|block| block.stack_size() <= CONTROL.stack_size().next_multiple_of(16));
+    }
+
+    /// Notes for the host which thread runs.
+    fn announce(&mut self, thread: &Thread, task: u32) {
+        let name = thread.name().unwrap_or_default().as_bytes();
+        // SAFETY: `name` is written by this worker alone. The host may read a name that is half the old one and half the
+        // new one; it shows it to a human.
+        let record = unsafe { self.record.as_mut() };
+        let size = name.len().min(record.name.len());
+        record.name[..size].copy_from_slice(&name[..size]);
+        record.name_size.store(size as u32, Relaxed);
+        record.panic_size.store(0, Relaxed);
+        record.thread_id.store(thread.number(), Relaxed);
+        record.threads_run.fetch_add(1, Relaxed);
+        record.task.store(task, Relaxed);
+        // Release: the host, which reads the state first, sees the rest.
+        record.state.store(WORKER_RUNNING, Release);
+    }
+}
+
+/// What every thread needs before its first line: it is fresh, also for the libraries below.
+fn enter_thread(thread: Thread) {
+    heddle_atomics::set_may_block(true);
+    let (slot, generation) = with_worker(|worker| {
+        let record = worker.record();
+        (
+            record.registry_slot.load(Relaxed),
+            record.registry_generation.load(Relaxed),
+        )
+    });
+    if slot != 0 {
+        registry::enter(slot, generation);
+    }
+    current::enter(thread);
+}
+
+fn run_task(task: Task) {
+    let head: *const Head = task.ending.head();
+    let frame = with_worker(|worker| {
+        let frame = worker.take_block(task.stack_size)?;
+        worker.announce(&task.thread, head as u32);
+        worker.ending = Some(Arc::clone(&task.ending));
+        Ok(frame)
+    });
+    let (stack_top, tls_base) = match frame {
+        Ok(frame) => frame,
+        Err(failure) => {
+            refuse_task(task, failure);
+            return;
+        }
+    };
+    let argument = Box::into_raw(Box::new(task)) as usize;
+    // SAFETY: the block is this worker's, and `run_task_inside` catches every panic.
+    unsafe { heddle_memory::enter_frame(stack_top, tls_base, run_task_inside, argument) };
+    with_worker(|worker| {
+        worker.record().task.store(0, Relaxed);
+        worker.ending = None;
+        worker.keep_block();
+    });
+}
+
+/// Runs on the thread's own stack, with its own thread-local storage.
+unsafe extern "C" fn run_task_inside(argument: usize) {
+    // SAFETY: `run_task` made the argument from a box and uses it no more.
+    let task = unsafe { Box::from_raw(argument as *mut Task) };
+    let Task {
+        ending,
+        run,
+        thread,
+        ..
+    } = *task;
+    drop(ending);
+    enter_thread(thread);
+    run();
+    current::leave();
+}
+
+/// Ends a thread for which there is no stack.
+fn refuse_task(task: Task, failure: BlockError) {
+    let head = task.ending.head();
+    head.set_message(&failure.to_string());
+    CONTROL.dismiss();
+    head.outcome.store(OUTCOME_OUT_OF_MEMORY, Release);
+    task.ending.abandon();
+}
+
+/// Sets the runtime up, where no worker has done so, and returns the address of its Control.
+#[unsafe(no_mangle)]
+pub extern "C" fn heddle_thread_start(
+    threads_max: u32,
+    call_count: u32,
+    stack_size: u32,
+    parallelism: u32,
+) -> usize {
+    // The first threads, before any worker has entered: this one is a worker, so it may block.
+    heddle_atomics::set_may_block(true);
+    CONTROL.start(threads_max, call_count, stack_size, parallelism);
+    static HOOKS: std::sync::Once = std::sync::Once::new();
+    HOOKS.call_once(install_hooks);
+    &raw const CONTROL as usize
+}
+
+/// Makes this instance the worker in `slot`. Returns the address of its record.
+#[unsafe(no_mangle)]
+pub extern "C" fn heddle_thread_enter(slot: u32, origin_ms: f64) -> usize {
+    let record = CONTROL.worker(slot);
+    let (home_stack, home_tls) = heddle_memory::current_frame();
+    let token = registry::enter_new();
+    // SAFETY: the record is this worker's: the supervisor gives a slot to one worker at a time.
+    let fields = unsafe { &mut *record };
+    fields.origin_ms = origin_ms;
+    fields.home_stack.store(home_stack as u32, Relaxed);
+    fields.home_tls.store(home_tls as u32, Relaxed);
+    fields
+        .registry_slot
+        .store(token.map_or(0, |token| token.slot()), Relaxed);
+    fields
+        .registry_generation
+        .store(token.map_or(0, |token| token.generation()), Relaxed);
+    fields.threads_run.store(0, Relaxed);
+    fields.task.store(0, Relaxed);
+    let worker = Worker {
+        record: NonNull::from(fields),
+        spare: None,
+        block: None,
+        ending: None,
+    };
+    heddle_memory::set_instance_word(Box::into_raw(Box::new(UnsafeCell::new(worker))) as usize);
+    record as usize
+}
+
+/// Runs threads until there is a call for the host, whose address it returns; 0 when the runtime is closing.
+#[unsafe(no_mangle)]
+pub extern "C" fn heddle_thread_work() -> usize {
+    let idle = || {
+        with_worker(|worker| {
+            worker.record().thread_id.store(0, Relaxed);
+            worker.record().state.store(WORKER_IDLE, Release);
+        });
+    };
+    loop {
+        match queue::pop(idle) {
+            Some(Work::Task(task)) => run_task(task),
+            Some(Work::Call(call)) => return call.as_ptr() as usize,
+            None => {
+                end_worker();
+                return 0;
+            }
+        }
+    }
+}
+
+fn end_worker() {
+    with_worker(|worker| {
+        worker.spare = None;
+        worker.record().state.store(WORKER_ENDED, Release);
+    });
+    registry::leave();
+    heddle_memory::flush();
+}
+
+/// Prepares a stack and thread-local storage for `call`; the Worker record then tells which. Returns 0 where there is no
+/// memory for that.
+///
+/// # Safety
+/// `call` is what [`heddle_thread_work`] returned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn heddle_thread_call_begin(call: *mut CallRecord) -> u32 {
+    // SAFETY: by this function's contract the record is this worker's until the host reports the outcome.
+    let call = unsafe { &*call };
+    let stack_size = match call.stack_size.load(Relaxed) as usize {
+        0 => CONTROL.stack_size(),
+        stack_size => stack_size,
+    };
+    let taken = with_worker(|worker| {
+        let (stack_top, tls_base) = worker.take_block(stack_size).ok()?;
+        worker.record().frame_stack.store(stack_top as u32, Relaxed);
+        worker.record().frame_tls.store(tls_base as u32, Relaxed);
+        worker.announce(&thread_of(call), 0);
+        Some(tls_base)
+    });
+    let Some(tls_base) = taken else {
+        CONTROL.dismiss();
+        return 0;
+    };
+    call.state.store(CALL_RUNNING, Relaxed);
+    // SAFETY: the block is fresh, and nothing after this line uses thread-local storage before the host has switched.
+    unsafe { heddle_memory::init_tls(tls_base) };
+    1
+}
+
+fn thread_of(call: &CallRecord) -> Thread {
+    let size = (call.name_size.load(Relaxed) as usize).min(call.name.len());
+    let name = (size > 0).then(|| String::from_utf8_lossy(&call.name[..size]).into_owned());
+    Thread::with_id(call.thread_id.load(Relaxed), name)
+}
+
+/// The first thing on a call's own stack.
+///
+/// # Safety
+/// `call` is what [`heddle_thread_work`] returned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn heddle_thread_call_enter(call: *mut CallRecord) {
+    // SAFETY: by this function's contract the record is this worker's until the host reports the outcome.
+    enter_thread(thread_of(unsafe { &*call }));
+}
+
+/// The last thing on a call's own stack, after it returned or panicked. Returns 1 where it wrote beyond that stack.
+#[unsafe(no_mangle)]
+pub extern "C" fn heddle_thread_call_leave() -> u32 {
+    exit::run_hooks();
+    current::leave();
+    u32::from(ending().is_err())
+}
+
+/// Takes back what the call stood on; to be called at home.
+#[unsafe(no_mangle)]
+pub extern "C" fn heddle_thread_call_end() {
+    with_worker(Worker::keep_block);
+}
+
+/// Tells Rust code of a trap, after the host has written the outcome; to be called at home. The worker then ends.
+#[unsafe(no_mangle)]
+pub extern "C" fn heddle_thread_trapped() {
+    let ending = with_worker(|worker| {
+        worker.record().state.store(WORKER_TRAPPED, Release);
+        // Others may hold references into the stack of the thread that trapped.
+        std::mem::forget(worker.block.take());
+        worker.ending.take()
+    });
+    // Locks that the thread held become poisoned, and those who wait for them wake.
+    registry::reap_token(registry::current());
+    if let Some(ending) = ending {
+        ending.abandon();
+    }
+    heddle_memory::flush();
+}
+
+/// Makes panics readable for the host, and lack of memory a panic.
+fn install_hooks() {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report_panic(panic);
+        previous(panic);
+    }));
+    std::alloc::set_alloc_error_hook(|layout| {
+        panic!("memory allocation of {} bytes failed", layout.size())
+    });
+}
+
+fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let thread = current::current();
+    let name = thread.name().unwrap_or("<unnamed>");
+    let text = format!("thread '{name}' {panic}");
+    console_error(&text);
+    if worker().is_none() {
+        return;
+    }
+    with_worker(|worker| {
+        let message = panic.payload_as_str().unwrap_or("Box<dyn Any>").as_bytes();
+        // SAFETY: `panic` is written by this worker alone, and read by its host when the thread has ended.
+        let record = unsafe { worker.record.as_mut() };
+        let size = message.len().min(record.panic.len());
+        record.panic[..size].copy_from_slice(&message[..size]);
+        record.panic_size.store(size as u32, Relaxed);
+    });
+}
+
+#[wasm_bindgen::prelude::wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    fn console_error(text: &str);
+}
