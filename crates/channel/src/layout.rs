@@ -45,6 +45,8 @@ pub mod channel_header {
     pub const SENT: usize = 72;
     /// The head that a sender saw last, under sendLock, so that the receivers' line is read rarely.
     pub const HEAD_SEEN: usize = 76;
+    /// The count of received messages that a sender saw last, under sendLock.
+    pub const RECEIVED_SEEN: usize = 80;
     /// The position behind the last frame, and POSITION_CLOSED. Receivers wait on it.
     pub const TAIL: usize = 128;
     /// 1 if a receiver may be waiting.

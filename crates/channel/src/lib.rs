@@ -1,1 +1,37 @@
 //! Bounded channels on fixed records in shared memory, the same in Rust and in TypeScript.
+//!
+//! # When to use which
+//! | you send | between | use |
+//! |---|---|---|
+//! | bytes | Rust and TypeScript threads, over one memory | [`bytes`] |
+//! | values of a Rust type | Rust threads of one memory | [`bounded`] |
+//!
+//! Both are multi-producer, multi-consumer and bounded: a sender that is faster than its receivers waits. What one
+//! sender sends arrives in its order. Either side closes the channel; what was sent before is still received.
+//!
+//! Both stand on one protocol (`protocol.rs`): a ring between two locks. A thread that dies in the middle of sending or
+//! receiving leaves nothing half-done, because a message becomes visible, or goes, with one write; the locks are
+//! [`heddle_atomics::RawMutex`], so the death itself leaves nobody waiting.
+//!
+//! # Example
+//! ```
+//! let (sender, receiver) = heddle_channel::bounded(16);
+//! let worker = std::thread::spawn(move || {
+//!     for n in 0..100 {
+//!         sender.send(n).unwrap();
+//!     }
+//! });
+//! assert_eq!(receiver.iter().sum::<u32>(), 4950);
+//! worker.join().unwrap();
+//! ```
+
+mod bounded;
+pub mod bytes;
+mod error;
+pub mod layout;
+mod protocol;
+
+pub use bounded::{IntoIter, Iter, Receiver, Sender, TryIter, bounded};
+pub use error::{
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};

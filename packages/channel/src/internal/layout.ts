@@ -43,6 +43,8 @@ export const CHANNEL_HEADER_SEND_LOCK_OFFSET = 64;
 export const CHANNEL_HEADER_SENT_OFFSET = 72;
 /** The head that a sender saw last, under sendLock, so that the receivers' line is read rarely. */
 export const CHANNEL_HEADER_HEAD_SEEN_OFFSET = 76;
+/** The count of received messages that a sender saw last, under sendLock. */
+export const CHANNEL_HEADER_RECEIVED_SEEN_OFFSET = 80;
 /** The position behind the last frame, and POSITION_CLOSED. Receivers wait on it. */
 export const CHANNEL_HEADER_TAIL_OFFSET = 128;
 /** 1 if a receiver may be waiting. */
