@@ -1,0 +1,21 @@
+/** What went wrong, for programs. */
+export type MemoryErrorCode =
+  /** The bytes are no WebAssembly module, or a broken one. */
+  | 'MALFORMED_MODULE'
+  /** The module was not linked for threads; the message says what is missing and how to add it. */
+  | 'MODULE_NOT_THREADED'
+  /** The engine gives no shared memory of the asked size, whatever the maximum. */
+  | 'MEMORY_REFUSED'
+  /** The glue is not what wasm-bindgen writes for `--target web`. */
+  | 'BAD_GLUE';
+
+/** An error of this package; told apart by `code`. */
+export class MemoryError extends Error {
+  readonly code: MemoryErrorCode;
+
+  constructor(code: MemoryErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'MemoryError';
+    this.code = code;
+  }
+}
