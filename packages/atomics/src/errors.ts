@@ -1,0 +1,135 @@
+/**
+ * What can go wrong, one class a cause. Tell them apart by `code`, which survives bundlers and structured clones;
+ * the messages are for people.
+ */
+import type { Mutex, UnlockToken } from './Mutex.ts';
+
+/** The codes of the errors that this package throws. */
+export type AtomicsErrorCode =
+  | 'MAY_NOT_BLOCK'
+  | 'TIMEOUT'
+  | 'ABORTED'
+  | 'POISONED'
+  | 'NOT_OWNER'
+  | 'WOULD_DEADLOCK'
+  | 'INVALID_ARGUMENT'
+  | 'INVALID_RECORD'
+  | 'REGISTRY_FULL';
+
+/** What every error of this package is. */
+export abstract class AtomicsError extends Error {
+  /** The cause, for programs. */
+  abstract readonly code: AtomicsErrorCode;
+}
+
+/** This thread may not block (a browser's main thread), and the operation would have had to. */
+export class MayNotBlockError extends AtomicsError {
+  override readonly name = 'MayNotBlockError';
+  readonly code = 'MAY_NOT_BLOCK';
+
+  /** @param operation what would have had to wait, and what to use instead */
+  constructor(operation: string) {
+    super(`this thread may not block, and ${operation}`);
+  }
+}
+
+/** The time ran out. */
+export class TimeoutError extends AtomicsError {
+  override readonly name = 'TimeoutError';
+  readonly code = 'TIMEOUT';
+
+  /**
+   * @param operation what was waited for
+   * @param timeoutMs how long, in milliseconds
+   */
+  constructor(operation: string, timeoutMs: number) {
+    super(`${operation}: nothing within ${timeoutMs} ms`);
+  }
+}
+
+/** The wait was given up by its `AbortSignal`, whose reason is the `cause`. */
+export class AbortedError extends AtomicsError {
+  override readonly name = 'AbortedError';
+  readonly code = 'ABORTED';
+
+  /**
+   * @param operation what was waited for
+   * @param reason the signal's reason
+   */
+  constructor(operation: string, reason: unknown) {
+    super(`${operation} was aborted`, { cause: reason });
+  }
+}
+
+/**
+ * An owner of the mutex died while it held it: what the mutex guards may be half-changed.
+ *
+ * The lock was let go of again; `lock()` and `lockAsync()` of this error take it all the same, and
+ * `mutex.clearPoison()` declares the data sound.
+ */
+export class PoisonedError extends AtomicsError {
+  override readonly name = 'PoisonedError';
+  readonly code = 'POISONED';
+  /** The poisoned mutex. */
+  readonly mutex: Mutex;
+
+  /** @param mutex the poisoned mutex */
+  constructor(mutex: Mutex) {
+    super('the mutex is poisoned: a thread died while it held it');
+    this.mutex = mutex;
+  }
+
+  /** Takes the lock although it is poisoned, blocking. */
+  lock(): UnlockToken {
+    return this.mutex.lock({ acceptPoisoned: true });
+  }
+
+  /** Takes the lock although it is poisoned, without blocking. */
+  lockAsync(): Promise<UnlockToken> {
+    return this.mutex.lockAsync({ acceptPoisoned: true });
+  }
+}
+
+/** The operation belongs to the owner of the lock, and this token isn't its owner's. */
+export class NotOwnerError extends AtomicsError {
+  override readonly name = 'NotOwnerError';
+  readonly code = 'NOT_OWNER';
+
+  /** @param operation what was tried */
+  constructor(operation: string) {
+    super(`${operation} needs a token that holds the lock`);
+  }
+}
+
+/** This very thread holds the lock, so that blocking on it would never end. */
+export class WouldDeadlockError extends AtomicsError {
+  override readonly name = 'WouldDeadlockError';
+  readonly code = 'WOULD_DEADLOCK';
+
+  constructor() {
+    super('this thread holds the mutex already: blocking on it would never end');
+  }
+}
+
+/** An argument is out of its range. */
+export class InvalidArgumentError extends AtomicsError {
+  override readonly name = 'InvalidArgumentError';
+  readonly code = 'INVALID_ARGUMENT';
+}
+
+/** There is no usable record at the place that was given: not shared, out of range, misaligned, or of another kind or version. */
+export class InvalidRecordError extends AtomicsError {
+  override readonly name = 'InvalidRecordError';
+  readonly code = 'INVALID_RECORD';
+}
+
+/** Every slot of the thread registry is taken. */
+export class RegistryFullError extends AtomicsError {
+  override readonly name = 'RegistryFullError';
+  readonly code = 'REGISTRY_FULL';
+
+  /** @param capacity how many threads the registry has room for */
+  constructor(capacity: number) {
+    super(`all ${capacity} slots of the thread registry are taken`);
+  }
+}

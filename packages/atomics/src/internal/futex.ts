@@ -1,0 +1,152 @@
+/**
+ * Sleeping until a word changes, in the three ways a thread can: blocking, asynchronously, or not at all.
+ *
+ * A wait compares and falls asleep as one step with respect to `Atomics.notify` of the same word. It may also end for no
+ * reason: callers look at the word again.
+ *
+ * ## Asynchronous waits
+ * 1. A pending one keeps Node alive (an `Atomics.waitAsync` alone doesn't).
+ * 2. The platform can't withdraw one, and a withdrawn waiter that stays in the queue would swallow the wake-up of
+ *    another. So giving up wakes everybody on that word: our own entry leaves the queue at once, and the others look again
+ *    and sleep on.
+ * 3. A thread that is about to block can't react to its own pending asynchronous waits, so before it blocks it takes those
+ *    out of their queues in the same way ({@link leaveAsyncQueues}): a wake-up never goes to a thread that sleeps
+ *    elsewhere.
+ */
+import { AbortedError, MayNotBlockError } from '../errors.ts';
+import { type Agent } from './agent.ts';
+import { mayBlock } from './blocking.ts';
+import { type RawWait, waitAsyncByHelper } from './helper.ts';
+
+/** How a wait ended: woken or for no reason, the word had another value, or the time ran out. */
+export type WaitResult = 'ok' | 'not-equal' | 'timed-out';
+
+/** How long an asynchronous wait lasts, and what ends it early. */
+export interface AsyncWaitOptions {
+  /** Milliseconds, `Infinity` for no limit. */
+  readonly timeoutMs: number;
+  /** Gives the wait up. */
+  readonly signal: AbortSignal | undefined;
+  /** What is waited for, for the error. */
+  readonly operation: string;
+}
+
+interface PendingWait {
+  readonly words: Int32Array;
+  readonly index: number;
+}
+
+type RawWaitAsync = (words: Int32Array, index: number, expected: number, timeoutMs: number) => RawWait;
+
+const pendingWaits = new Set<PendingWait>();
+const nativeWaitAsync = (Atomics as { waitAsync?: RawWaitAsync }).waitAsync?.bind(Atomics);
+let rawWaitAsync: RawWaitAsync = nativeWaitAsync ?? waitAsyncByHelper;
+
+/** Whether asynchronous waits go through helper threads, as on engines without `Atomics.waitAsync`; for tests. */
+export function setWaitAsyncByHelper(byHelper: boolean): void {
+  rawWaitAsync = byHelper || nativeWaitAsync === undefined ? waitAsyncByHelper : nativeWaitAsync;
+}
+
+/**
+ * Blocks while `words[index]` is `expected`.
+ *
+ * @param kind what the registry is told about the address: 0, or WAITING_ON_MUTEX
+ * @param shouldWait looked at after the registry was told and before the wait; `false` means don't wait
+ * @throws MayNotBlockError `MAY_NOT_BLOCK` on a thread that may not block
+ */
+export function block(
+  words: Int32Array,
+  index: number,
+  expected: number,
+  timeoutMs: number,
+  agent: Agent,
+  kind: number,
+  operation: string,
+  shouldWait?: () => boolean,
+): WaitResult {
+  if (timeoutMs <= 0) return 'timed-out';
+  if (!mayBlock()) throw new MayNotBlockError(operation);
+  if (pendingWaits.size > 0) leaveAsyncQueues();
+  const { registry } = agent;
+  if (registry === undefined) return Atomics.wait(words, index, expected, timeoutMs);
+  registry.beginWait((words.byteOffset + index * 4) | kind);
+  try {
+    if (shouldWait !== undefined && !shouldWait()) return 'ok';
+    return Atomics.wait(words, index, expected, timeoutMs);
+  } finally {
+    registry.endWait();
+  }
+}
+
+/**
+ * Waits without blocking while `words[index]` is `expected`.
+ *
+ * @returns at once how it ended if it didn't have to wait, or a promise of it
+ * @throws AbortedError `ABORTED` (also through the promise) when the signal gives it up
+ */
+export function waitAsync(words: Int32Array, index: number, expected: number, options: AsyncWaitOptions): WaitResult | Promise<WaitResult> {
+  const { timeoutMs, signal, operation } = options;
+  if (signal?.aborted === true) throw new AbortedError(operation, signal.reason);
+  if (timeoutMs <= 0) return 'timed-out';
+  const raw = rawWaitAsync(words, index, expected, timeoutMs);
+  if (!raw.async) return raw.value as WaitResult;
+
+  const pending: PendingWait = { words, index };
+  pendingWaits.add(pending);
+  retainProcess();
+  const settle = (): void => {
+    pendingWaits.delete(pending);
+    releaseProcess();
+  };
+  const result = raw.value as Promise<WaitResult>;
+  if (signal === undefined) return result.finally(settle);
+  return withAbort(result, signal, operation, () => {
+    raw.cancel?.();
+    Atomics.notify(words, index);
+  }).finally(settle);
+}
+
+/** `result`, unless `signal` comes first: then `withdraw` is called. */
+async function withAbort(result: Promise<WaitResult>, signal: AbortSignal, operation: string, withdraw: () => void): Promise<WaitResult> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => {
+    withdraw();
+    reject(new AbortedError(operation, signal.reason));
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([result, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Waits asynchronously without keeping the process alive and without being withdrawn: for watching, not for work. */
+export function watchWord(words: Int32Array, index: number, expected: number, onChange: () => void): void {
+  const raw = rawWaitAsync(words, index, expected, Infinity);
+  if (raw.async) void (raw.value as Promise<WaitResult>).then(onChange);
+  else queueMicrotask(onChange);
+}
+
+/** Takes this thread's pending asynchronous waits out of their queues; they look again when the thread is back. */
+function leaveAsyncQueues(): void {
+  for (const { words, index } of pendingWaits) Atomics.notify(words, index);
+}
+
+// A timer that never fires in practice, while anything is pending.
+const KEEP_ALIVE_INTERVAL_MS = 2 ** 30;
+let retainCount = 0;
+let keepAliveTimer: ReturnType<typeof setInterval> | undefined;
+
+function retainProcess(): void {
+  retainCount += 1;
+  keepAliveTimer ??= setInterval(() => {}, KEEP_ALIVE_INTERVAL_MS);
+}
+
+function releaseProcess(): void {
+  retainCount -= 1;
+  if (retainCount === 0) {
+    clearInterval(keepAliveTimer);
+    keepAliveTimer = undefined;
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * `Atomics.waitAsync` for engines without it: a helper thread blocks in our place and posts how the wait ended.
+ *
+ * A helper serves one wait at a time and is kept for the next. Its wait begins a little later than it was asked for; it
+ * compares the word then, so nothing is missed. A wait that is given up before its helper begins would stay in the queue
+ * and swallow a wake-up, so `cancel` leaves a mark that the helper reads after its wait: what it got in vain it passes on,
+ * without asking this thread.
+ */
+
+/** What `Atomics.waitAsync` returns, and how to give the wait up where that takes more than a notification. */
+export interface RawWait {
+  readonly async: boolean;
+  readonly value: unknown;
+  readonly cancel?: () => void;
+}
+
+/** What a helper is asked to wait for. */
+export interface HelperTask {
+  readonly words: Int32Array;
+  readonly index: number;
+  readonly expected: number;
+  readonly timeoutMs: number;
+  readonly control: Int32Array;
+}
+
+interface Helper {
+  readonly worker: Worker;
+  /** 1: the wait was given up. */
+  readonly control: Int32Array;
+  done: ((result: unknown) => void) | undefined;
+}
+
+const idleHelpers: Helper[] = [];
+
+function startHelper(): Helper {
+  const worker = new Worker(new URL('./helper-worker.js', import.meta.url), { type: 'module', name: 'heddle-wait' });
+  const helper: Helper = { worker, control: new Int32Array(new SharedArrayBuffer(4)), done: undefined };
+  worker.addEventListener('message', (event: MessageEvent<unknown>) => {
+    const { done } = helper;
+    helper.done = undefined;
+    idleHelpers.push(helper);
+    done?.(event.data);
+  });
+  return helper;
+}
+
+/** As `Atomics.waitAsync`. */
+export function waitAsyncByHelper(words: Int32Array, index: number, expected: number, timeoutMs: number): RawWait {
+  if (Atomics.load(words, index) !== expected) return { async: false, value: 'not-equal' };
+  const helper = idleHelpers.pop() ?? startHelper();
+  const { control } = helper;
+  Atomics.store(control, 0, 0);
+  const value = new Promise((resolve) => {
+    helper.done = resolve;
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
+    helper.worker.postMessage({ words, index, expected, timeoutMs, control } satisfies HelperTask);
+  });
+  return { async: true, value, cancel: () => void Atomics.store(control, 0, 1) };
+}

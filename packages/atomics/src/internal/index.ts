@@ -1,0 +1,11 @@
+/**
+ * What the other packages of this family build on. Not for applications: it changes without notice.
+ *
+ * @module
+ */
+export { type Agent, type AgentRegistry, agentOf } from './agent.ts';
+export { learnFromSpin, spinPause, spinRounds } from './blocking.ts';
+export { type AsyncWaitOptions, type WaitResult, block, setWaitAsyncByHelper, waitAsync } from './futex.ts';
+export { type ResolvedLocation, checkKind, handleOf, resolveLocation } from './location.ts';
+export { deadlineAfter, remainingMs } from './time.ts';
+export { openRegistryOf } from '../Mutex.ts';
