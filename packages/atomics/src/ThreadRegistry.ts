@@ -36,9 +36,7 @@ import {
   LIFE_STATE_MASK,
   OWNER_GENERATION_MASK,
   OWNER_GENERATION_SHIFT,
-  OWNER_MASK,
   OWNER_SLOT_MASK,
-  POISONED,
   REGISTRY_HEADER_ALIGN,
   REGISTRY_HEADER_CAPACITY_OFFSET,
   REGISTRY_HEADER_DEATHS_OFFSET,
@@ -57,6 +55,7 @@ import {
   SLOT_UNREGISTERED,
   WAITING_ON_MUTEX,
 } from './internal/layout.ts';
+import { freeAbandoned } from './internal/RawMutex.ts';
 import { type Handle, type ResolvedLocation, type SharedLocation, checkKind, handleOf, resolveLocation } from './internal/location.ts';
 
 const KIND = 'heddle.ThreadRegistry';
@@ -388,19 +387,4 @@ function abandon(memoryWords: Int32Array, waitingOn: number, dead: number): void
   if ((waitingOn & WAITING_ON_MUTEX) === 0) return;
   const index = wordIndexOf(waitingOn);
   if (index < memoryWords.length) freeAbandoned(memoryWords, index, (token) => token === dead);
-}
-
-/**
- * Frees the lock at `words[index]`, poisoned, if `isDead` says so of its owner, and wakes everybody who waits for it.
- */
-export function freeAbandoned(words: Int32Array, index: number, isDead: (token: number) => boolean): void {
-  let word = Atomics.load(words, index);
-  while ((word & OWNER_MASK) !== 0 && isDead(word & OWNER_MASK)) {
-    const seen = Atomics.compareExchange(words, index, word, POISONED);
-    if (seen === word) {
-      Atomics.notify(words, index);
-      return;
-    }
-    word = seen;
-  }
 }
