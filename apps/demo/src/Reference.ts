@@ -43,7 +43,7 @@ export class Reference {
 
   /** The rows of one SELECT. */
   all({ sql, params }: Statement): Answer {
-    return this.#db.prepare(sql).all(...inputs(params)) as Answer;
+    return this.#db.prepare(sql).all(...inputs(params));
   }
 
   /** The rows of one SELECT, one after the other, without holding them all. */

@@ -7,11 +7,11 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { open, type Connection, type Database } from '@heddle/store';
+import { open, type Database } from '@heddle/store';
 import { AIRPORTS_SCHEMA, insertAirports } from './airports.ts';
 import { difference, rowDifference } from './compare.ts';
 import { countFlights, FLIGHTS_FILE, readAirports } from './dataset.ts';
-import { execute, executeAll, runExecutions, type Answer, type Row, type Run } from './executions.ts';
+import { execute, executeAll, onThreads, runExecutions, type Answer, type Row, type Run } from './executions.ts';
 import { describeError, expect, FINGERPRINT, mismatch, undo, type Expectations } from './expectations.ts';
 import { UsageError, type DemoOptions } from './options.ts';
 import type { Progress } from './Progress.ts';
@@ -212,7 +212,9 @@ class Demo {
 
   async #runStore(db: Database, reference: Reference, query: DemoQuery, threads: number, expectations: Expectations): Promise<number> {
     const { rows } = this.#options;
-    const run = await onThreads(db, this.#threadsMax, threads, () => runExecutions(db, query, { rowsTotal: rows, threads }));
+    const run = await onThreads(db, { threads, threadsMax: this.#threadsMax }, () =>
+      runExecutions(db, query, { rowsTotal: rows, threads }),
+    );
     for (const observation of run.observations) {
       this.#executions++;
       const found = mismatch(expectations, observation);
@@ -279,7 +281,10 @@ class Demo {
     const found = await db
       .query<Record<string, never>>(sql, params)
       .all()
-      .then((answer) => difference(answer, expected), (error: unknown) => `failed: ${describeError(error)}`);
+      .then(
+        (answer) => difference(answer, expected),
+        (error: unknown) => `failed: ${describeError(error)}`,
+      );
     if (found !== undefined) this.#mismatch(`${what}: ${found}`);
   }
 
@@ -306,17 +311,6 @@ class Demo {
         ? `\n${verdict.queries} queries, ${count(verdict.executions)} answers compared with node:sqlite: all equal.`
         : `\n${verdict.queries} queries, ${count(verdict.executions)} answers compared with node:sqlite: ${verdict.mismatches} MISMATCHES.`,
     );
-  }
-}
-
-/** Runs `body` while only `threads` of the pool's SQL threads are free: the others are held, idle, by connections of their own. */
-async function onThreads<T>(db: Database, threadsMax: number, threads: number, body: () => Promise<T>): Promise<T> {
-  const held: Connection[] = [];
-  try {
-    while (held.length < threadsMax - threads) held.push(await db.connection());
-    return await body();
-  } finally {
-    for (const connection of held) await connection[Symbol.asyncDispose]();
   }
 }
 

@@ -1,5 +1,5 @@
 /** Runs the executions of one query over a store: the same code in the headless demo and in the page. */
-import type { Connection, Database, SqlValue } from '@heddle/store';
+import type { Connection, Database, Session, SqlValue } from '@heddle/store';
 import { EXECUTIONS, type DemoQuery, type Execution, type Statement } from './queries.ts';
 
 export type Row = Readonly<Record<string, SqlValue>>;
@@ -36,11 +36,11 @@ export interface RunOptions {
 
 /** Runs one execution: a single statement by itself, several in one transaction. */
 export async function execute(db: Database, { kind, statements }: Execution): Promise<Answer> {
-  if (statements.length > 1) return db.transaction((connection) => runLast(connection, kind, statements));
+  if (statements.length > 1) return db.transaction((transaction) => runLast(transaction, kind, statements));
   return runLast(db, kind, statements);
 }
 
-async function runLast(on: Database | Connection, kind: Execution['kind'], statements: Execution['statements']): Promise<Answer> {
+async function runLast(on: Session, kind: Execution['kind'], statements: Execution['statements']): Promise<Answer> {
   for (const { sql, params } of statements.slice(0, -1)) await on.exec(sql, params);
   const { sql, params } = statements.at(-1) ?? statements[0];
   if (kind !== 'write') return on.query<Record<string, SqlValue>>(sql, params).all();
@@ -50,8 +50,8 @@ async function runLast(on: Database | Connection, kind: Execution['kind'], state
 
 /** Runs statements in one transaction. */
 export function executeAll(db: Database, statements: readonly Statement[]): Promise<void> {
-  return db.transaction(async (connection) => {
-    for (const { sql, params } of statements) await connection.exec(sql, params);
+  return db.transaction(async (transaction) => {
+    for (const { sql, params } of statements) await transaction.exec(sql, params);
   });
 }
 
@@ -95,4 +95,19 @@ export async function runExecutions(db: Database, query: DemoQuery, { rowsTotal,
   const start = performance.now();
   await Promise.all(Array.from({ length: lanes }, lane));
   return { wallMs: performance.now() - start, observations };
+}
+
+/** Runs `body` while only `threads` of the database's `threadsMax` SQL threads are free: the others are held, idle, by connections of their own. */
+export async function onThreads<T>(
+  db: Database,
+  { threads, threadsMax }: { readonly threads: number; readonly threadsMax: number },
+  body: () => Promise<T>,
+): Promise<T> {
+  const held: Connection[] = [];
+  try {
+    while (held.length < threadsMax - threads) held.push(await db.connection());
+    return await body();
+  } finally {
+    for (const connection of held) await connection.release();
+  }
 }

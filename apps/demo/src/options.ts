@@ -102,5 +102,5 @@ function threadCounts(text: string): number[] {
   const counts = text.split(',').map((part) => integer('--threads', part, 1));
   const tooMany = counts.find((count) => count > THREADS_MAX);
   if (tooMany !== undefined) throw new UsageError(`--threads: ${tooMany} is more than ${THREADS_MAX}`);
-  return [...new Set(counts)].sort((a, b) => a - b);
+  return [...new Set(counts)].toSorted((a, b) => a - b);
 }

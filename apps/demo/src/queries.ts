@@ -34,10 +34,11 @@ export interface Execution {
   readonly statements: readonly [Statement, ...Statement[]];
 }
 
-/** How the page draws a result: one column along the axis, one or two columns as values. */
+/** How the page draws a result: a column along the axis, a column as value. */
 export interface ChartHint {
   readonly kind: 'bars' | 'line';
-  readonly x: string;
+  /** The column along the axis, or several whose values are joined by an arrow. */
+  readonly x: string | readonly string[];
   readonly y: string;
   /** What `y` means, for the axis. */
   readonly label: string;
@@ -67,14 +68,20 @@ function read(sql: string, ...params: SqlValue[]): Execution {
   return { kind: 'read', statements: [{ sql, params }] };
 }
 
-const POINT_SQL = 'SELECT id, date, delay, distance, origin, destination FROM flights WHERE id = ?';
-const RANGE_SQL = 'SELECT id, date, origin, destination, delay FROM flights WHERE id BETWEEN ? AND ? ORDER BY id';
-const FILTER_SQL = 'SELECT id, origin, destination, delay FROM flights WHERE delay >= ? AND distance < ? ORDER BY id';
-const SCAN_SQL = 'SELECT count(*) AS flights, sum(delay) AS delay, sum(distance) AS distance FROM flights';
-const GROUP_SQL = 'SELECT origin, count(*) AS flights, sum(delay) AS delay FROM flights GROUP BY origin ORDER BY flights DESC, origin';
-const HOUR_SQL =
-  'SELECT date / 3600000000 % 24 AS hour, count(*) AS flights, sum(delay) / count(*) AS delay FROM flights GROUP BY hour ORDER BY hour';
-const TOP_SQL = 'SELECT id, delay, origin, destination FROM flights WHERE distance > ? ORDER BY delay DESC, id LIMIT 20';
+const POINT_SQL = `SELECT id, datetime(date / 1000000, 'unixepoch') AS date, delay, distance, origin, destination
+FROM flights WHERE id = ?`;
+const RANGE_SQL = `SELECT id, datetime(date / 1000000, 'unixepoch') AS date, origin, destination, delay
+FROM flights WHERE id BETWEEN ? AND ? ORDER BY id`;
+const FILTER_SQL = `SELECT id, origin, destination, distance, delay FROM flights
+WHERE delay >= ? AND distance < ? ORDER BY delay DESC, id`;
+const SCAN_SQL = 'SELECT count(*) AS flights, sum(delay) AS delay, sum(distance) AS distance\nFROM flights';
+const GROUP_SQL = `SELECT origin, count(*) AS flights, sum(delay) AS delay
+FROM flights GROUP BY origin ORDER BY flights DESC, origin`;
+const HOUR_SQL = `SELECT date / 3600000000 % 24 AS hour, count(*) AS flights,
+       sum(delay) / count(*) AS delay
+FROM flights GROUP BY hour ORDER BY hour`;
+const TOP_SQL = `SELECT id, origin, destination, distance, delay FROM flights
+WHERE distance > ? ORDER BY delay DESC, id LIMIT 20`;
 const JOIN_SQL = `SELECT airports.state AS state, count(*) AS flights, sum(flights.delay) AS delay
 FROM flights JOIN airports ON airports.iata = flights.origin
 WHERE flights.delay >= 60
@@ -83,7 +90,8 @@ const TOTALS_SQL = 'SELECT count(*) AS flights, sum(delay) AS delay, max(id) AS 
 const COPY_SQL = `INSERT INTO flights (id, date, delay, distance, origin, destination)
 SELECT id + ?, date, delay, distance, origin, destination FROM flights WHERE id BETWEEN ? AND ?`;
 const UPDATE_SQL = 'UPDATE flights SET delay = delay + ? WHERE id BETWEEN ? AND ?';
-const REREAD_SQL = 'SELECT count(*) AS flights, sum(delay) AS delay, min(delay) AS least, max(delay) AS most FROM flights WHERE id BETWEEN ? AND ?';
+const REREAD_SQL = `SELECT count(*) AS flights, sum(delay) AS delay, min(delay) AS least, max(delay) AS most
+FROM flights WHERE id BETWEEN ? AND ?`;
 
 /** One execution in four inserts; so this many batches are written by one round. */
 const INSERT_EVERY = 4;
@@ -118,6 +126,7 @@ export const QUERIES: readonly DemoQuery[] = [
       const first = spread(index, rowsTotal - count);
       return read(RANGE_SQL, first, first + count - 1);
     },
+    chart: { kind: 'line', x: 'id', y: 'delay', label: 'minutes late' },
   },
   {
     name: 'filter',
@@ -125,7 +134,7 @@ export const QUERIES: readonly DemoQuery[] = [
     summary: 'Finds short flights that were hours late; every row is looked at, few are returned.',
     example: FILTER_SQL.replace('?', '480').replace('?', '300'),
     execution: (index) => read(FILTER_SQL, 240 + 10 * index, 300),
-    chart: { kind: 'bars', x: 'id', y: 'delay', label: 'minutes late' },
+    chart: { kind: 'bars', x: ['origin', 'destination'], y: 'delay', label: 'minutes late' },
   },
   {
     name: 'full-scan',
@@ -156,7 +165,7 @@ export const QUERIES: readonly DemoQuery[] = [
     summary: 'The twenty most delayed flights beyond a distance.',
     example: TOP_SQL.replace('?', '500'),
     execution: (index) => read(TOP_SQL, 50 * index),
-    chart: { kind: 'bars', x: 'id', y: 'delay', label: 'minutes late' },
+    chart: { kind: 'bars', x: ['origin', 'destination'], y: 'delay', label: 'minutes late' },
   },
   {
     name: 'join',

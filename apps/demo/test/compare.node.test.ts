@@ -14,7 +14,12 @@ test.each([
   ['a row too few', [{ n: 1 }], [{ n: 1 }, { n: 2 }], '1 rows instead of 2'],
   ['the order of rows', [{ n: 2 }, { n: 1 }], [{ n: 1 }, { n: 2 }], 'row 1 of 2, column n: 2 instead of 1'],
   ['the order of columns', [{ b: 1, a: 1 }], [{ a: 1, b: 1 }], 'row 1 of 1, columns (b, a) instead of (a, b)'],
-  ['a byte', [{ n: new Uint8Array([1]) }], [{ n: new Uint8Array([2]) }], 'row 1 of 1, column n: a blob of 1 bytes instead of a blob of 1 bytes'],
+  [
+    'a byte',
+    [{ n: new Uint8Array([1]) }],
+    [{ n: new Uint8Array([2]) }],
+    'row 1 of 1, column n: a blob of 1 bytes instead of a blob of 1 bytes',
+  ],
 ])('%s', (_, actual, expected, text) => {
   expect(difference(actual, expected)).toBe(text);
 });

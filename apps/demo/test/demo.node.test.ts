@@ -22,7 +22,7 @@ async function run(args: readonly string[], hooks: DemoHooks = {}): Promise<Ran>
     {
       stdout: { write: (text: string | Uint8Array) => ((stdout += String(text)), true) },
       stderr: { isTTY: false, write: (text: string | Uint8Array) => ((stderr += String(text)), true) },
-    } as Parameters<typeof runCommand>[1],
+    },
     hooks,
   );
   const lines = stdout.split('\n').filter((line) => line !== '');
@@ -37,7 +37,9 @@ test('every answer equals node:sqlite’s, and every query has its figures', asy
   expect(verdict).toEqual({ demo: 'verified', queries: QUERIES.length, executions: expect.any(Number), mismatches: 0 });
   expect(verdict?.['executions']).toBeGreaterThanOrEqual(QUERIES.length * 24 * 2);
   for (const { name } of QUERIES) {
-    expect(lines).toContainEqual(expect.objectContaining({ bench: 'demo', host: 'node', subject: 'heddle', case: `${name}-1`, metric: 'wall', unit: 'ms' }));
+    expect(lines).toContainEqual(
+      expect.objectContaining({ bench: 'demo', host: 'node', subject: 'heddle', case: `${name}-1`, metric: 'wall', unit: 'ms' }),
+    );
     expect(lines).toContainEqual(expect.objectContaining({ bench: 'demo', subject: 'heddle', case: `${name}-2`, metric: 'wall' }));
     expect(lines).toContainEqual(expect.objectContaining({ bench: 'demo', subject: 'node:sqlite', case: `${name}-1`, metric: 'wall' }));
   }
