@@ -164,7 +164,7 @@ pub extern "C-unwind" fn join_a_panic() -> u32 {
     let dropped = Dropped(Arc::clone(&drops));
     let payload = thread::spawn(move || {
         let _dropped = dropped;
-        panic!("number {}", 7);
+        panic!("number {}", std::hint::black_box(7));
     })
     .join()
     .unwrap_err();
@@ -196,7 +196,7 @@ pub extern "C-unwind" fn join_an_overflow() -> u32 {
     let neighbour = vec![0u8; 1 << 20];
     let payload = Builder::new()
         .stack_size(32 * 1024)
-        .spawn(|| eat_stack(60))
+        .spawn(|| eat_stack(20))
         .unwrap()
         .join()
         .unwrap_err();
@@ -207,7 +207,7 @@ pub extern "C-unwind" fn join_an_overflow() -> u32 {
     ))
 }
 
-/// Uses about a kilobyte of stack a level, every word of it.
+/// Uses about three kilobytes of stack a level, every word of them.
 #[inline(never)]
 fn eat_stack(depth: u32) -> u32 {
     let frame = std::hint::black_box([depth; 256]);
@@ -223,7 +223,7 @@ fn eat_stack(depth: u32) -> u32 {
 pub extern "C-unwind" fn use_a_big_stack() -> u32 {
     let thread = Builder::new()
         .stack_size(8 << 20)
-        .spawn(|| eat_stack(6000))
+        .spawn(|| eat_stack(2000))
         .unwrap();
     u32::from(thread.join().is_ok())
 }

@@ -34,6 +34,7 @@ pub use std::thread::Result;
 pub(crate) const OUTCOME_PENDING: u32 = 0;
 pub(crate) const OUTCOME_RETURNED: u32 = 1;
 pub(crate) const OUTCOME_TRAPPED: u32 = 3;
+pub(crate) const OUTCOME_OVERFLOWED: u32 = 4;
 pub(crate) const OUTCOME_OUT_OF_MEMORY: u32 = 5;
 
 /// What a thread leaves behind. The head comes first, so that its address is the packet's.
@@ -143,6 +144,9 @@ fn failure(outcome: u32, head: &Head) -> ThreadError {
     match outcome {
         OUTCOME_TRAPPED => ThreadError::Trapped {
             message: head.message(),
+        },
+        OUTCOME_OVERFLOWED => ThreadError::StackOverflow {
+            stack_size: head.stack_size(),
         },
         OUTCOME_OUT_OF_MEMORY => ThreadError::OutOfMemory {
             message: head.message(),

@@ -93,7 +93,7 @@ pub mod worker {
     pub const ALIGN: usize = 8;
     /// WORKER_STARTING and so on.
     pub const STATE: usize = 0;
-    /// Address of the Task that it runs; 0: none, or a Call.
+    /// Address of the Task or Call that it runs, whose first word is the outcome; 0: none.
     pub const TASK: usize = 4;
     /// The id of the thread that it runs; 0: none.
     pub const THREAD_ID: usize = 8;
@@ -133,8 +133,10 @@ pub mod task {
     pub const OUTCOME: usize = 0;
     /// Bytes of the message.
     pub const MESSAGE_SIZE: usize = 4;
-    /// Why it trapped, UTF-8, cut at 120 bytes.
-    pub const MESSAGE: usize = 8;
+    /// Bytes of stack that it asked for.
+    pub const STACK_SIZE: usize = 8;
+    /// Why it trapped, UTF-8, cut at 116 bytes.
+    pub const MESSAGE: usize = 12;
 }
 
 /// A call of an export on a thread of its own, spawned by TypeScript.

@@ -6,6 +6,10 @@ mod exit;
 mod failure;
 mod join;
 #[cfg(target_arch = "wasm32")]
+#[allow(
+    dead_code,
+    reason = "some of the records' words are TypeScript's alone"
+)]
 mod layout;
 mod scope;
 mod sys;

@@ -27,6 +27,10 @@ impl Head {
     pub(crate) fn message(&self) -> String {
         String::new()
     }
+
+    pub(crate) fn stack_size(&self) -> usize {
+        0
+    }
 }
 
 /// The operating system's thread, so that joining waits for its destructors of thread-locals too.

@@ -82,7 +82,8 @@ pub(super) struct CallRecord {
 pub struct Head {
     pub(crate) outcome: AtomicU32,
     message_size: AtomicU32,
-    message: UnsafeCell<[u8; 120]>,
+    stack_size: AtomicU32,
+    message: UnsafeCell<[u8; 116]>,
 }
 
 // SAFETY: the message is written by the host before it changes the outcome, and read after.
@@ -137,6 +138,7 @@ const _: () = {
     assert!(align_of::<Head>() == layout::task::ALIGN);
     assert!(offset_of!(Head, outcome) == layout::task::OUTCOME);
     assert!(offset_of!(Head, message_size) == layout::task::MESSAGE_SIZE);
+    assert!(offset_of!(Head, stack_size) == layout::task::STACK_SIZE);
     assert!(offset_of!(Head, message) == layout::task::MESSAGE);
 };
 
@@ -145,8 +147,18 @@ impl Head {
         Head {
             outcome: AtomicU32::new(OUTCOME_PENDING),
             message_size: AtomicU32::new(0),
-            message: UnsafeCell::new([0; 120]),
+            stack_size: AtomicU32::new(0),
+            message: UnsafeCell::new([0; 116]),
         }
+    }
+
+    pub(super) fn set_stack_size(&self, bytes: usize) {
+        // Relaxed: read by the thread's own worker, and after the outcome has changed.
+        self.stack_size.store(bytes as u32, Relaxed);
+    }
+
+    pub(crate) fn stack_size(&self) -> usize {
+        self.stack_size.load(Relaxed) as usize
     }
 
     /// Says why the thread ends, before the outcome changes.

@@ -95,30 +95,31 @@ impl Worker {
         unsafe { self.record.as_ref() }
     }
 
-    /// A block with a stack of at least `stack_size` bytes becomes the running thread's.
+    /// A block with a stack of `stack_size` bytes becomes the running thread's.
     fn take_block(&mut self, stack_size: usize) -> Result<(usize, usize), BlockError> {
-        let block = match self.spare.take() {
-            Some(spare) if spare.stack_size() >= stack_size && stack_size > 0 => spare,
-            spare => {
-                // Back before a bigger one is asked for.
-                drop(spare);
-                ThreadBlock::new(stack_size)?
-            }
+        let block = match self
+            .spare
+            .take_if(|spare| spare.stack_size() == stack_size.next_multiple_of(16))
+        {
+            Some(spare) => spare,
+            None => ThreadBlock::new(stack_size)?,
         };
         let frame = (block.stack_top(), block.tls_base());
         self.block = Some(block);
         Ok(frame)
     }
 
-    /// The running thread's block becomes the spare one, unless it is too big to lie about.
+    /// The running thread's block becomes the spare one, if it is of the size that most threads have.
     fn keep_block(&mut self) {
-        let block = self.block.take();
-        self.spare =
-            block.filter(|block| block.stack_size() <= CONTROL.stack_size().next_multiple_of(16));
+        let stack_size = CONTROL.stack_size().next_multiple_of(16);
+        if let Some(block) = self.block.take_if(|block| block.stack_size() == stack_size) {
+            self.spare = Some(block);
+        }
+        self.block = None;
     }
 
     /// Notes for the host which thread runs.
-    fn announce(&mut self, thread: &Thread, task: u32) {
+    fn announce(&mut self, thread: &Thread, record_of_thread: u32) {
         let name = thread.name().unwrap_or_default().as_bytes();
         // SAFETY: `name` is written by this worker alone. The host may read a name that is half the old one and half the
         // new one; it shows it to a human.
@@ -129,7 +130,7 @@ impl Worker {
         record.panic_size.store(0, Relaxed);
         record.thread_id.store(thread.number(), Relaxed);
         record.threads_run.fetch_add(1, Relaxed);
-        record.task.store(task, Relaxed);
+        record.task.store(record_of_thread, Relaxed);
         // Release: the host, which reads the state first, sees the rest.
         record.state.store(WORKER_RUNNING, Release);
     }
@@ -153,6 +154,7 @@ fn enter_thread(thread: Thread) {
 
 fn run_task(task: Task) {
     let head: *const Head = task.ending.head();
+    task.ending.head().set_stack_size(task.stack_size);
     let frame = with_worker(|worker| {
         let frame = worker.take_block(task.stack_size)?;
         worker.announce(&task.thread, head as u32);
@@ -293,7 +295,7 @@ pub unsafe extern "C" fn heddle_thread_call_begin(call: *mut CallRecord) -> u32 
         let (stack_top, tls_base) = worker.take_block(stack_size).ok()?;
         worker.record().frame_stack.store(stack_top as u32, Relaxed);
         worker.record().frame_tls.store(tls_base as u32, Relaxed);
-        worker.announce(&thread_of(call), 0);
+        worker.announce(&thread_of(call), &raw const *call as u32);
         Some(tls_base)
     });
     let Some(tls_base) = taken else {
@@ -336,6 +338,19 @@ pub extern "C" fn heddle_thread_call_end() {
     with_worker(Worker::keep_block);
 }
 
+/// Whether the running thread has written beyond its stack; to be called at home, where it trapped.
+#[unsafe(no_mangle)]
+pub extern "C" fn heddle_thread_overflowed() -> u32 {
+    with_worker(|worker| {
+        u32::from(
+            worker
+                .block
+                .as_ref()
+                .is_some_and(|block| block.check().is_err()),
+        )
+    })
+}
+
 /// Tells Rust code of a trap, after the host has written the outcome; to be called at home. The worker then ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn heddle_thread_trapped() {
@@ -365,6 +380,9 @@ fn install_hooks() {
     });
 }
 
+/// What core panics with where a panic meets a function that can't unwind.
+const CANNOT_UNWIND: &str = "panic in a function that cannot unwind";
+
 fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let thread = current::current();
     let name = thread.name().unwrap_or("<unnamed>");
@@ -373,8 +391,13 @@ fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
     if worker().is_none() {
         return;
     }
+    let message = panic.payload_as_str().unwrap_or("Box<dyn Any>");
+    if message == CANNOT_UNWIND {
+        // Says only that the panic before it could not go on.
+        return;
+    }
     with_worker(|worker| {
-        let message = panic.payload_as_str().unwrap_or("Box<dyn Any>").as_bytes();
+        let message = message.as_bytes();
         // SAFETY: `panic` is written by this worker alone, and read by its host when the thread has ended.
         let record = unsafe { worker.record.as_mut() };
         let size = message.len().min(record.panic.len());

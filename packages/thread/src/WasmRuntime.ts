@@ -1,0 +1,237 @@
+/**
+ * Threads of one Wasm module: one memory, a pool of workers that wait inside Wasm, and a supervisor that creates them.
+ *
+ * The agent that starts a runtime (a page's main thread, usually) holds the module and the memory, but never instantiates and
+ * never blocks: to spawn it writes a record into the memory and notifies.
+ */
+import { isolationProblem, keepAlive, mayBlock, parallelism } from '#platform';
+import { startSupervisor } from '#supervisor-host';
+import { Control, type ThreadStatus } from './internal/Control.ts';
+import type { WorkerHandle } from './internal/platform/types.ts';
+import type { FromSupervisor, ToSupervisor } from './internal/protocol.ts';
+import { SharedRecords } from './internal/SharedRecords.ts';
+import { ThreadError } from './ThreadError.ts';
+import { WasmThread, type WasmValue } from './WasmThread.ts';
+
+/** What to start. */
+export interface WasmRuntimeOptions {
+  /** The module: where it is, its bytes, or the compiled module (then `memory` is needed too). */
+  readonly module: URL | string | Uint8Array | ArrayBuffer | WebAssembly.Module;
+  /** Where the JavaScript is that wasm-bindgen wrote for `--target web`. */
+  readonly glue: URL | string;
+  /** A memory to use, big enough for the module and not yet used by an instance of it. A fresh one where absent. */
+  readonly memory?: WebAssembly.Memory | undefined;
+  /** What the memory may grow to, in bytes; as much as the module and the engine allow where absent. */
+  readonly memoryBytesMax?: number | undefined;
+  /** Workers to start with, ready before `start` resolves. As many as the machine has processors where absent. */
+  readonly threads?: number | undefined;
+  /** How many threads may be alive at once. Workers are created when they are needed. At least 16 where absent. */
+  readonly maxThreads?: number | undefined;
+  /** Bytes of stack of a thread, 1 MiB where absent. */
+  readonly stackSize?: number | undefined;
+  /** The name of the workers, as developer tools show it. */
+  readonly name?: string | undefined;
+  /** Gives up starting. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A runtime as it can be posted to a worker; `WasmRuntime.from(handle)` opens it there. */
+export interface WasmRuntimeHandle {
+  readonly kind: 'heddle-wasm-runtime';
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  /** Address of the runtime's record. */
+  readonly control: number;
+}
+
+/** A thread's properties. */
+export interface WasmThreadOptions {
+  /** Shown by `threads()` and in panic messages, cut at 40 bytes. The export's name where absent. */
+  readonly name?: string | undefined;
+  /** Bytes of stack; the runtime's where absent. */
+  readonly stackSize?: number | undefined;
+}
+
+/** How to end. */
+export interface CloseOptions {
+  /** How long threads that still run may take to end, in milliseconds; then their workers are terminated. 2000 where absent. */
+  readonly graceMs?: number | undefined;
+}
+
+const STACK_SIZE = 1024 * 1024;
+const THREADS_MAX = 16;
+const GRACE_MS = 2000;
+
+/** The part of a runtime that only the agent has which started it. */
+interface Owner {
+  readonly supervisor: WorkerHandle;
+  readonly hear: (listener: (message: FromSupervisor) => void) => void;
+}
+
+export class WasmRuntime implements AsyncDisposable {
+  /** The compiled module. */
+  readonly module: WebAssembly.Module;
+  /** The memory that all threads share. */
+  readonly memory: WebAssembly.Memory;
+  readonly #control: Control;
+  readonly #owner: Owner | undefined;
+  readonly #exports: ReadonlyMap<string, number>;
+  /** On while joins are awaited, so that Node doesn't exit meanwhile. */
+  readonly #keepAlive = keepAlive();
+  #running = 0;
+  #closed: Promise<void> | undefined;
+
+  private constructor(handle: WasmRuntimeHandle, owner?: Owner) {
+    this.module = handle.module;
+    this.memory = handle.memory;
+    this.#control = new Control(new SharedRecords(handle.memory), handle.control);
+    this.#owner = owner;
+    this.#exports = new Map(
+      WebAssembly.Module.exports(handle.module).flatMap(({ name, kind }, index) => (kind === 'function' ? [[name, index] as const] : [])),
+    );
+  }
+
+  /**
+   * Compiles the module in a worker, creates its memory and the pool, and resolves when the pool waits for threads.
+   *
+   * @throws ThreadError `NOT_CROSS_ORIGIN_ISOLATED`, `MODULE_UNFIT`, `START_FAILED`, `ABORTED`.
+   */
+  static async start(options: WasmRuntimeOptions): Promise<WasmRuntime> {
+    const problem = isolationProblem();
+    if (problem) throw new ThreadError('NOT_CROSS_ORIGIN_ISOLATED', problem);
+    if (options.signal?.aborted) throw aborted(options.signal);
+    const name = options.name ?? 'wasm thread';
+    const supervisor = startSupervisor(`${name} supervisor`);
+    const outcome = Promise.withResolvers<WasmRuntimeHandle>();
+    const listeners = new Set<(message: FromSupervisor) => void>();
+    supervisor.onMessage((message) => {
+      for (const listener of listeners) listener(message as FromSupervisor);
+    });
+    supervisor.onError((message) => outcome.reject(new ThreadError('START_FAILED', `the supervisor did not start: ${message}`)));
+    listeners.add((message) => {
+      if (message.type === 'started') outcome.resolve({ kind: 'heddle-wasm-runtime', ...message });
+      else if (message.type === 'failed') outcome.reject(new ThreadError(message.error.code, message.error.message));
+    });
+    const abort = (): void => outcome.reject(aborted(options.signal));
+    options.signal?.addEventListener('abort', abort);
+    try {
+      supervisor.post(startMessage(options, name));
+      const { module, memory, control } = await outcome.promise;
+      supervisor.setKeepAlive(false);
+      const owner: Owner = { supervisor, hear: (listener) => listeners.add(listener) };
+      return new WasmRuntime({ kind: 'heddle-wasm-runtime', module, memory, control }, owner);
+    } catch (error) {
+      supervisor.post({ type: 'close', graceMs: 0 } satisfies ToSupervisor);
+      supervisor.setKeepAlive(false);
+      throw error;
+    } finally {
+      options.signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Opens a runtime that another agent started, to spawn and to join from here. */
+  static from(handle: WasmRuntimeHandle): WasmRuntime {
+    return new WasmRuntime(handle);
+  }
+
+  /** This runtime as it can be posted to a worker. */
+  handle(): WasmRuntimeHandle {
+    return { kind: 'heddle-wasm-runtime', module: this.module, memory: this.memory, control: this.#control.address };
+  }
+
+  /**
+   * Calls an export of the module on a thread of its own, at once: each thread has a worker, whatever others wait for.
+   *
+   * Numbers become 32-bit integers or floats, bigints 64-bit integers, as the export's parameters want them. An export that
+   * may panic should be `extern "C-unwind"` in Rust: a panic can't leave an `extern "C"` function and becomes a trap.
+   *
+   * @throws ThreadError `UNKNOWN_EXPORT`, `BAD_ARGUMENT`, `POOL_EXHAUSTED`, `CLOSED`.
+   */
+  spawn(exportName: string, ...args: WasmValue[]): WasmThread {
+    return this.spawnWith({}, exportName, ...args);
+  }
+
+  /** As `spawn`, with a name or another stack size. */
+  spawnWith(options: WasmThreadOptions, exportName: string, ...args: WasmValue[]): WasmThread {
+    const exportIndex = this.#exports.get(exportName);
+    if (exportIndex === undefined) throw new ThreadError('UNKNOWN_EXPORT', `the module exports no function '${exportName}'`);
+    const thread = WasmThread.spawn(this.#control, {
+      exportIndex,
+      args,
+      name: options.name ?? exportName,
+      stackSize: options.stackSize ?? 0,
+    });
+    this.#running += 1;
+    this.#keepAlive.set(true);
+    void thread.ended.then(() => {
+      this.#running -= 1;
+      if (this.#running === 0) this.#keepAlive.set(false);
+    });
+    return thread;
+  }
+
+  /** The workers of the pool, what they run and how many threads they have run. */
+  threads(): ThreadStatus[] {
+    return this.#control.status();
+  }
+
+  /** How many threads have trapped. What they had half changed stays so: locks of heddle-atomics are poisoned, others not. */
+  get trappedCount(): number {
+    return this.#control.trapped;
+  }
+
+  /** Whether this agent may use the blocking forms. */
+  get mayBlock(): boolean {
+    return mayBlock();
+  }
+
+  /**
+   * Ends the pool: threads that run or are queued may end within the grace, no more are spawned, workers that wait end by
+   * themselves. Resolves when all are gone. Only the agent that started the runtime can close it.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closed ??= this.#close(options.graceMs ?? GRACE_MS);
+    return this.#closed;
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    const owner = this.#owner;
+    if (!owner) throw new ThreadError('CLOSED', 'only the agent that started a runtime can close it');
+    const closed = new Promise<void>((resolve) => {
+      owner.hear((message) => {
+        if (message.type === 'closed') resolve();
+      });
+    });
+    this.#control.close();
+    owner.supervisor.setKeepAlive(true);
+    owner.supervisor.post({ type: 'close', graceMs } satisfies ToSupervisor);
+    await closed;
+    owner.supervisor.setKeepAlive(false);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function startMessage(options: WasmRuntimeOptions, name: string): ToSupervisor {
+  const { module } = options;
+  const cpus = parallelism();
+  const threads = Math.max(1, options.threads ?? cpus);
+  return {
+    type: 'start',
+    module: module instanceof URL ? module.href : module instanceof ArrayBuffer ? new Uint8Array(module) : module,
+    glue: options.glue instanceof URL ? options.glue.href : options.glue,
+    memory: options.memory,
+    memoryBytesMax: options.memoryBytesMax,
+    threads,
+    threadsMax: Math.max(threads, options.maxThreads ?? Math.max(THREADS_MAX, 4 * cpus)),
+    stackSize: options.stackSize ?? STACK_SIZE,
+    parallelism: cpus,
+    name,
+  };
+}
+
+function aborted(signal: AbortSignal | undefined): ThreadError {
+  return new ThreadError('ABORTED', 'the start was aborted', { cause: signal?.reason });
+}

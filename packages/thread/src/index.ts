@@ -1,0 +1,9 @@
+/**
+ * Threads for WebAssembly and TypeScript: spawn, join, a pool of workers that grows on demand.
+ *
+ * @module
+ */
+export type { ThreadStatus, WorkerState } from './internal/Control.ts';
+export { ThreadError, type ThreadErrorCode } from './ThreadError.ts';
+export { WasmRuntime, type CloseOptions, type WasmRuntimeHandle, type WasmRuntimeOptions, type WasmThreadOptions } from './WasmRuntime.ts';
+export { WasmThread, type WasmValue } from './WasmThread.ts';

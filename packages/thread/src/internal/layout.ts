@@ -1,0 +1,166 @@
+// Record sizes, offsets and state words: generated from layout/thread.json; edit that.
+
+/** The first word of Control: `HDHT` in memory. */
+export const CONTROL_MAGIC = 0x5448_4448;
+/** The version of these records. */
+export const CONTROL_VERSION = 1;
+/** The bit of Control.pending that tells workers to end when the queue is empty; the other bits count queued threads. */
+export const PENDING_CLOSING = 0x8000_0000;
+/** Worker.state: it has not entered its loop. */
+export const WORKER_STARTING = 0;
+/** Worker.state: it waits for a thread to run. */
+export const WORKER_IDLE = 1;
+/** Worker.state: it runs a thread. */
+export const WORKER_RUNNING = 2;
+/** Worker.state: its thread trapped; it runs no other. */
+export const WORKER_TRAPPED = 3;
+/** Worker.state: it has left its loop. */
+export const WORKER_ENDED = 4;
+/** Task.outcome and Call.outcome: the thread has not ended. */
+export const OUTCOME_PENDING = 0;
+/** The thread ended; a Task's result (or panic) is in the module's own memory, a Call's in Call.result. */
+export const OUTCOME_RETURNED = 1;
+/** A Call's thread panicked; the message is in the record. */
+export const OUTCOME_PANICKED = 2;
+/** The thread trapped; the message is in the record. */
+export const OUTCOME_TRAPPED = 3;
+/** The thread wrote beyond its stack. */
+export const OUTCOME_OVERFLOWED = 4;
+/** There was no memory for the thread's stack. */
+export const OUTCOME_OUT_OF_MEMORY = 5;
+/** A Call's export threw a JavaScript error; the message is in the record. */
+export const OUTCOME_THREW = 6;
+/** The worker died or was terminated under the thread. */
+export const OUTCOME_TERMINATED = 7;
+/** Call.state: the record is nobody's. */
+export const CALL_FREE = 0;
+/** Call.state: TypeScript fills the record in, or reads the result from it. */
+export const CALL_CLAIMED = 1;
+/** Call.state: it waits for a worker. */
+export const CALL_QUEUED = 2;
+/** Call.state: a worker runs it. */
+export const CALL_RUNNING = 3;
+/** Call.resultKind: the export returned nothing. */
+export const RESULT_UNDEFINED = 0;
+/** Call.resultKind: Call.result is a 64-bit float. */
+export const RESULT_NUMBER = 1;
+/** Call.resultKind: Call.result is a 64-bit integer. */
+export const RESULT_BIGINT = 2;
+
+/** Bytes of Control: The thread runtime of one module. */
+export const CONTROL_SIZE = 64;
+/** Alignment of Control, in bytes. */
+export const CONTROL_ALIGN = 8;
+/** CONTROL_MAGIC. */
+export const CONTROL_MAGIC_OFFSET = 0;
+/** CONTROL_VERSION. */
+export const CONTROL_VERSION_OFFSET = 4;
+/** Threads spawned and not ended, queued ones included. */
+export const CONTROL_LIVE_OFFSET = 8;
+/** Workers started or starting; written by the supervisor alone. */
+export const CONTROL_WORKERS_OFFSET = 12;
+/** Threads queued and not taken by a worker, and PENDING_CLOSING. Idle workers wait on it. */
+export const CONTROL_PENDING_OFFSET = 16;
+/** Changed and notified when there are more threads than workers. The supervisor waits on it. */
+export const CONTROL_DEMAND_OFFSET = 20;
+/** Address of the newest Call that no worker has moved to the queue; 0: none. */
+export const CONTROL_INBOX_OFFSET = 24;
+/** Threads ever spawned: the last thread id. */
+export const CONTROL_SPAWNED_OFFSET = 28;
+/** What `live` may not exceed. */
+export const CONTROL_THREADS_MAX_OFFSET = 32;
+/** Bytes of stack of a thread that asks for nothing else. */
+export const CONTROL_STACK_SIZE_OFFSET = 36;
+/** Threads that the machine can run at once. */
+export const CONTROL_PARALLELISM_OFFSET = 40;
+/** Address of the Worker records, `threadsMax` of them. */
+export const CONTROL_WORKER_RECORDS_OFFSET = 44;
+/** Address of the Call records. */
+export const CONTROL_CALL_RECORDS_OFFSET = 48;
+/** Number of Call records. */
+export const CONTROL_CALL_COUNT_OFFSET = 52;
+/** Threads that trapped. */
+export const CONTROL_TRAPPED_OFFSET = 56;
+
+/** Bytes of Worker: A worker and the thread that it runs. */
+export const WORKER_SIZE = 256;
+/** Alignment of Worker, in bytes. */
+export const WORKER_ALIGN = 8;
+/** WORKER_STARTING and so on. */
+export const WORKER_STATE_OFFSET = 0;
+/** Address of the Task or Call that it runs, whose first word is the outcome; 0: none. */
+export const WORKER_TASK_OFFSET = 4;
+/** The id of the thread that it runs; 0: none. */
+export const WORKER_THREAD_ID_OFFSET = 8;
+/** Threads that it has run or runs. */
+export const WORKER_THREADS_RUN_OFFSET = 12;
+/** The worker's own stack pointer, to come back to after a trap. */
+export const WORKER_HOME_STACK_OFFSET = 16;
+/** The worker's own thread-local storage. */
+export const WORKER_HOME_TLS_OFFSET = 20;
+/** Its slot in the registry of threads; 0: none. */
+export const WORKER_REGISTRY_SLOT_OFFSET = 24;
+/** The generation of that slot. */
+export const WORKER_REGISTRY_GENERATION_OFFSET = 28;
+/** Milliseconds since 1970 at which its `performance.now()` was 0. */
+export const WORKER_ORIGIN_MS_OFFSET = 32;
+/** The stack pointer that a Call starts with. */
+export const WORKER_FRAME_STACK_OFFSET = 40;
+/** The thread-local storage of that Call. */
+export const WORKER_FRAME_TLS_OFFSET = 44;
+/** Bytes of the thread's name. */
+export const WORKER_NAME_SIZE_OFFSET = 48;
+/** Bytes of the last panic's message; 0: the thread has not panicked. */
+export const WORKER_PANIC_SIZE_OFFSET = 52;
+/** The thread's name, UTF-8, cut at 40 bytes. */
+export const WORKER_NAME_OFFSET = 56;
+/** The last panic's message, UTF-8, cut at 160 bytes. */
+export const WORKER_PANIC_OFFSET = 96;
+
+/** Bytes of Task: What the host needs to know of a thread that Rust code spawned. */
+export const TASK_SIZE = 128;
+/** Alignment of Task, in bytes. */
+export const TASK_ALIGN = 4;
+/** OUTCOME_PENDING and so on. Joining threads wait on it. */
+export const TASK_OUTCOME_OFFSET = 0;
+/** Bytes of the message. */
+export const TASK_MESSAGE_SIZE_OFFSET = 4;
+/** Bytes of stack that it asked for. */
+export const TASK_STACK_SIZE_OFFSET = 8;
+/** Why it trapped, UTF-8, cut at 116 bytes. */
+export const TASK_MESSAGE_OFFSET = 12;
+
+/** Bytes of Call: A call of an export on a thread of its own, spawned by TypeScript. */
+export const CALL_SIZE = 512;
+/** Alignment of Call, in bytes. */
+export const CALL_ALIGN = 8;
+/** OUTCOME_PENDING and so on. Joining threads wait on it. */
+export const CALL_OUTCOME_OFFSET = 0;
+/** CALL_FREE and so on. */
+export const CALL_STATE_OFFSET = 4;
+/** Address of the next older Call in the inbox. */
+export const CALL_NEXT_OFFSET = 8;
+/** Position of the export among those of the module. */
+export const CALL_EXPORT_INDEX_OFFSET = 12;
+/** Number of arguments, at most 8. */
+export const CALL_ARGUMENT_COUNT_OFFSET = 16;
+/** Bit i: argument i is a 64-bit integer, else a 64-bit float. */
+export const CALL_ARGUMENT_KINDS_OFFSET = 20;
+/** What the export returned. */
+export const CALL_RESULT_OFFSET = 24;
+/** RESULT_UNDEFINED and so on. */
+export const CALL_RESULT_KIND_OFFSET = 32;
+/** Bytes of stack; 0: Control.stackSize. */
+export const CALL_STACK_SIZE_OFFSET = 36;
+/** The thread's id. */
+export const CALL_THREAD_ID_OFFSET = 40;
+/** Bytes of the name. */
+export const CALL_NAME_SIZE_OFFSET = 44;
+/** Bytes of the message. */
+export const CALL_MESSAGE_SIZE_OFFSET = 48;
+/** The arguments. */
+export const CALL_ARGUMENTS_OFFSET = 56;
+/** The thread's name, UTF-8. */
+export const CALL_NAME_OFFSET = 120;
+/** Why it failed, UTF-8, cut at 352 bytes. */
+export const CALL_MESSAGE_OFFSET = 160;

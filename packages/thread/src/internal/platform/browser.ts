@@ -1,0 +1,71 @@
+/** Browsers, and other hosts that have Web Workers (Deno, Bun). */
+import type { OwnPort, WorkerHandle } from './types.ts';
+
+/** Why no memory can be shared here; undefined where it can. */
+export function isolationProblem(): string | undefined {
+  if (typeof SharedArrayBuffer !== 'undefined' && globalThis.crossOriginIsolated !== false) return undefined;
+  const headers =
+    'serve the page with the headers "Cross-Origin-Opener-Policy: same-origin" and "Cross-Origin-Embedder-Policy: require-corp" ' +
+    '(or "credentialless"), and the workers\' scripts with the latter';
+  const reason = globalThis.isSecureContext === false ? 'it was not loaded over https or from localhost' : 'one of the headers is missing';
+  return `this page may not share memory, because it is not cross-origin isolated: ${reason}; ${headers}`;
+}
+
+/** Threads that the machine can run at once. */
+export function parallelism(): number {
+  return globalThis.navigator?.hardwareConcurrency ?? 1;
+}
+
+/** The response to fetch a module from. */
+export async function readBytes(url: string): Promise<Uint8Array> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} answered ${response.status} ${response.statusText}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** Whether this agent may wait. */
+export function mayBlock(): boolean {
+  return typeof globalThis.document === 'undefined';
+}
+
+/** Keeps the process alive while it is on; browsers need none. */
+export function keepAlive(): { set(isOn: boolean): void } {
+  return { set() {} };
+}
+
+/** A Web Worker behind the common interface. */
+export function wrapWorker(worker: Worker): WorkerHandle {
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, [...transfer]),
+    onMessage: (listener) => worker.addEventListener('message', (event: MessageEvent<unknown>) => listener(event.data)),
+    onError: (listener) => {
+      worker.addEventListener('error', (event) => {
+        // Handled: the browser need not print it a second time.
+        event.preventDefault();
+        listener(event.message || 'its script could not be loaded');
+      });
+      worker.addEventListener('messageerror', () => listener('a message could not be read'));
+    },
+    onExit: () => {},
+    setKeepAlive: () => {},
+    terminate: () => worker.terminate(),
+  };
+}
+
+/** This worker's way to its creator; undefined on a main thread. */
+export function ownPort(): OwnPort | undefined {
+  if (typeof globalThis.document !== 'undefined') return undefined;
+  const scope = globalThis as unknown as DedicatedWorkerGlobalScope;
+  return {
+    post: (message, transfer = []) => scope.postMessage(message, [...transfer]),
+    onMessage: (listener) => scope.addEventListener('message', (event: MessageEvent<unknown>) => listener(event.data)),
+    close: () => scope.close(),
+  };
+}
+
+/** A worker's global scope, as far as it is used here: the DOM's types have only the page's. */
+interface DedicatedWorkerGlobalScope {
+  postMessage(message: unknown, transfer: Transferable[]): void;
+  addEventListener(type: 'message', listener: (event: MessageEvent<unknown>) => void): void;
+  close(): void;
+}

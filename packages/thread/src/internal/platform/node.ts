@@ -1,0 +1,71 @@
+/** Node. */
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { parentPort, type Transferable as NodeTransferable, type Worker } from 'node:worker_threads';
+import type { OwnPort, WorkerHandle } from './types.ts';
+
+/** Node shares memory everywhere. */
+export function isolationProblem(): string | undefined {
+  return undefined;
+}
+
+/** Threads that the machine can run at once. */
+export function parallelism(): number {
+  return availableParallelism();
+}
+
+/** A module's bytes, from a file or the network. */
+export async function readBytes(url: string): Promise<Uint8Array> {
+  if (url.startsWith('file:')) return readFile(new URL(url));
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} answered ${response.status} ${response.statusText}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** Whether this agent may wait. Node allows it everywhere. */
+export function mayBlock(): boolean {
+  return true;
+}
+
+/** Keeps the process alive while it is on: a promise of `Atomics.waitAsync` alone doesn't. */
+export function keepAlive(): { set(isOn: boolean): void } {
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    set(isOn) {
+      if (isOn) timer ??= setInterval(() => {}, 0x7fff_ffff);
+      else {
+        clearInterval(timer);
+        timer = undefined;
+      }
+    },
+  };
+}
+
+/** A worker thread behind the common interface. */
+export function wrapWorker(worker: Worker): WorkerHandle {
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, transfer as unknown as NodeTransferable[]),
+    onMessage: (listener) => worker.on('message', listener),
+    onError: (listener) => {
+      worker.on('error', (error) => listener(error instanceof Error ? error.message : String(error)));
+      worker.on('messageerror', (error) => listener(error.message));
+    },
+    onExit: (listener) => worker.on('exit', listener),
+    setKeepAlive: (isOn) => (isOn ? worker.ref() : worker.unref()),
+    terminate: () => {
+      // Settles when the thread is gone, which `onExit` tells as well.
+      void worker.terminate();
+    },
+  };
+}
+
+/** This worker's way to its creator; undefined on a main thread. */
+export function ownPort(): OwnPort | undefined {
+  const port = parentPort;
+  if (!port) return undefined;
+  return {
+    post: (message, transfer = []) => port.postMessage(message, transfer as unknown as NodeTransferable[]),
+    onMessage: (listener) => port.on('message', listener),
+    close: () => port.close(),
+  };
+}

@@ -1,0 +1,50 @@
+/** Messages between the main thread, the supervisor and the workers: only for beginnings and ends. */
+import type { PostedError } from '../ThreadError.ts';
+
+/** What the main thread wants started. */
+export interface StartMessage {
+  readonly type: 'start';
+  readonly module: string | Uint8Array | WebAssembly.Module;
+  readonly glue: string | undefined;
+  readonly memory: WebAssembly.Memory | undefined;
+  readonly memoryBytesMax: number | undefined;
+  readonly threads: number;
+  readonly threadsMax: number;
+  readonly stackSize: number;
+  readonly parallelism: number;
+  readonly name: string;
+}
+
+/** The main thread has had enough. Threads that still run after `graceMs` are terminated. */
+export interface CloseMessage {
+  readonly type: 'close';
+  readonly graceMs: number;
+}
+
+export type ToSupervisor = StartMessage | CloseMessage;
+
+export type FromSupervisor =
+  | { readonly type: 'started'; readonly module: WebAssembly.Module; readonly memory: WebAssembly.Memory; readonly control: number }
+  | { readonly type: 'failed'; readonly error: PostedError }
+  | { readonly type: 'closed' };
+
+/** What a worker is. */
+export interface WorkMessage {
+  readonly type: 'work';
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly glue: string | undefined;
+  readonly slot: number;
+  readonly threadsMax: number;
+  readonly callCount: number;
+  readonly stackSize: number;
+  readonly parallelism: number;
+}
+
+export type FromWorker =
+  | { readonly type: 'ready'; readonly control: number }
+  | { readonly type: 'failed'; readonly error: PostedError }
+  /** Its thread trapped: it ends, and another is to take its place. */
+  | { readonly type: 'trapped' }
+  /** The runtime is closing, and it ends. */
+  | { readonly type: 'ended' };

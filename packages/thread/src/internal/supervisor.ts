@@ -1,0 +1,223 @@
+/**
+ * The supervisor: a worker that runs no user code. It compiles the module, creates the memory, and creates workers whenever
+ * there are fewer than threads; that takes its event loop, so it never blocks. Because of it, spawning needs neither the main
+ * thread nor the event loop of whoever spawns.
+ */
+import { createMemoryFor, inspect, MemoryError } from '@heddle/memory';
+import { ownPort, readBytes } from '#platform';
+import { startWorker } from '#worker-host';
+import { ThreadError, toPosted } from '../ThreadError.ts';
+import { Control } from './Control.ts';
+import { OUTCOME_PENDING, OUTCOME_TERMINATED, WORKER_TASK_OFFSET } from './layout.ts';
+import type { WorkerHandle } from './platform/types.ts';
+import type { CloseMessage, FromSupervisor, FromWorker, StartMessage, ToSupervisor, WorkMessage } from './protocol.ts';
+import { SharedRecords } from './SharedRecords.ts';
+
+/** Results that nobody has read yet can pile up to so many beyond the threads that may live. */
+const UNREAD_CALLS_MAX = 192;
+
+const port = ownPort();
+if (!port) throw new Error('the supervisor is a worker');
+const post = (message: FromSupervisor): void => port.post(message);
+
+/** A worker that has not ended. */
+interface PoolWorker {
+  readonly slot: number;
+  readonly handle: WorkerHandle;
+  state: 'starting' | 'working' | 'ended';
+}
+
+class Pool {
+  readonly #work: Omit<WorkMessage, 'slot'>;
+  readonly #threadsMin: number;
+  readonly #name: string;
+  readonly #workers = new Map<number, PoolWorker>();
+  #control: Control | undefined;
+  #isClosing = false;
+  #onEmpty: (() => void) | undefined;
+  readonly #started: PromiseWithResolvers<Control> = Promise.withResolvers();
+
+  constructor(work: Omit<WorkMessage, 'slot'>, threadsMin: number, name: string) {
+    this.#work = work;
+    this.#threadsMin = threadsMin;
+    this.#name = name;
+  }
+
+  /** Starts the first workers; resolves once they all wait for threads. */
+  start(): Promise<Control> {
+    for (let slot = 0; slot < this.#threadsMin; slot += 1) this.#startWorker(slot);
+    return this.#started.promise;
+  }
+
+  #startWorker(slot: number): void {
+    const worker: PoolWorker = { slot, handle: startWorker(`${this.#name} ${slot}`), state: 'starting' };
+    this.#workers.set(slot, worker);
+    worker.handle.onMessage((message) => this.#hear(worker, message as FromWorker));
+    worker.handle.onError((message) => this.#lose(worker, message));
+    worker.handle.onExit(() => this.#lose(worker, 'it ended by itself'));
+    worker.handle.post({ ...this.#work, slot } satisfies WorkMessage);
+  }
+
+  #hear(worker: PoolWorker, message: FromWorker): void {
+    if (message.type === 'ready') {
+      worker.state = 'working';
+      this.#control ??= new Control(new SharedRecords(this.#work.memory), message.control);
+      if ([...this.#workers.values()].every(({ state }) => state !== 'starting')) this.#allReady(this.#control);
+    } else if (message.type === 'failed') {
+      worker.state = 'ended';
+      this.#remove(worker);
+      this.#fail(new ThreadError(message.error.code, message.error.message));
+    } else {
+      worker.state = 'ended';
+      this.#remove(worker);
+      this.#grow();
+    }
+  }
+
+  #allReady(control: Control): void {
+    control.setWorkers(this.#workers.size);
+    this.#started.resolve(control);
+    this.#grow();
+  }
+
+  /** A worker is gone that said nothing: crashed, terminated, or never loaded. */
+  #lose(worker: PoolWorker, reason: string): void {
+    if (worker.state === 'ended') return;
+    const wasStarting = worker.state === 'starting';
+    this.#endThreadOf(worker);
+    this.#remove(worker);
+    if (wasStarting) this.#fail(new ThreadError('START_FAILED', `worker ${worker.slot} did not start: ${reason}`));
+    else this.#grow();
+  }
+
+  /** Ends the thread that a dead worker ran: its record's first word is the outcome. */
+  #endThreadOf(worker: PoolWorker): void {
+    worker.state = 'ended';
+    const control = this.#control;
+    if (!control) return;
+    const running = control.records.load(control.worker(worker.slot) + WORKER_TASK_OFFSET);
+    if (running === 0 || !control.records.exchange(running, OUTCOME_PENDING, OUTCOME_TERMINATED)) return;
+    control.dismiss();
+    control.records.notify(running);
+  }
+
+  #remove(worker: PoolWorker): void {
+    if (this.#workers.get(worker.slot) !== worker) return;
+    this.#workers.delete(worker.slot);
+    this.#control?.setWorkers(this.#workers.size);
+    if (this.#workers.size === 0) this.#onEmpty?.();
+  }
+
+  #fail(error: ThreadError): void {
+    // After the start nobody listens to this promise; the pool goes on with the workers it has.
+    this.#started.reject(error);
+  }
+
+  /**
+   * As many workers as there are threads, and the pool's minimum. Where that asks for more than there are, half as many again:
+   * who spawns beyond the pool is likely to go on.
+   */
+  #grow(): void {
+    const control = this.#control;
+    if (!control || this.#isClosing) return;
+    let ahead = 0;
+    for (;;) {
+      const needed = Math.max(control.live, this.#threadsMin);
+      if (this.#workers.size < needed) ahead = Math.ceil(this.#workers.size / 2);
+      if (this.#workers.size >= Math.min(needed + ahead, this.#work.threadsMax)) return;
+      let slot = 0;
+      while (this.#workers.has(slot)) slot += 1;
+      this.#startWorker(slot);
+      // Before `live` is read again (Control's invariant 2).
+      control.setWorkers(this.#workers.size);
+    }
+  }
+
+  /** Creates workers on demand, until the pool closes. */
+  async supervise(control: Control): Promise<void> {
+    while (!this.#isClosing) {
+      const { demand } = control;
+      this.#grow();
+      // oxlint-disable-next-line no-await-in-loop -- one demand after the other
+      await control.waitForDemand(demand);
+    }
+  }
+
+  /** Lets the workers end; those that don't within the grace are terminated, and their threads' joins told. */
+  async close(graceMs: number): Promise<void> {
+    this.#isClosing = true;
+    this.#control?.close();
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      if (this.#workers.size === 0) resolve();
+    });
+    const timer = Promise.withResolvers<void>();
+    const timeout = setTimeout(timer.resolve, this.#control ? graceMs : 0);
+    await Promise.race([empty, timer.promise]);
+    clearTimeout(timeout);
+    for (const worker of this.#workers.values()) {
+      this.#endThreadOf(worker);
+      worker.handle.terminate();
+    }
+  }
+}
+
+let pool: Pool | undefined;
+
+async function start(message: StartMessage): Promise<void> {
+  const { module, memory } = await load(message);
+  pool = new Pool(
+    {
+      type: 'work',
+      module,
+      memory,
+      glue: message.glue,
+      threadsMax: message.threadsMax,
+      callCount: message.threadsMax + UNREAD_CALLS_MAX,
+      stackSize: message.stackSize,
+      parallelism: message.parallelism,
+    },
+    message.threads,
+    message.name,
+  );
+  const control = await pool.start();
+  post({ type: 'started', module, memory, control: control.address });
+  await pool.supervise(control);
+}
+
+async function load(message: StartMessage): Promise<{ module: WebAssembly.Module; memory: WebAssembly.Memory }> {
+  if (message.module instanceof WebAssembly.Module) {
+    if (message.memory) return { module: message.module, memory: message.memory };
+    throw new ThreadError(
+      'MODULE_UNFIT',
+      'a compiled module does not tell how big its memory must be: pass its bytes or its URL, or the memory too',
+    );
+  }
+  const bytes = typeof message.module === 'string' ? await readBytes(message.module) : message.module;
+  const report = inspect(bytes);
+  if (report.problems.length > 0 || !report.memory) {
+    throw new ThreadError('MODULE_UNFIT', report.problems.map((problem) => problem.message).join('; '));
+  }
+  if (!report.exports.includes('heddle_thread_start')) {
+    throw new ThreadError('MODULE_UNFIT', 'the module exports no heddle_thread_start: it does not use the crate heddle-thread');
+  }
+  const memory = message.memory ?? createMemoryFor(report.memory, message.memoryBytesMax);
+  // A copy where the bytes are shared: engines compile from memory that nobody else can change.
+  const source = bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : bytes.slice();
+  return { module: await WebAssembly.compile(source), memory };
+}
+
+async function close({ graceMs }: CloseMessage): Promise<void> {
+  await pool?.close(graceMs);
+  post({ type: 'closed' });
+  port?.close();
+}
+
+port.onMessage((message) => {
+  const request = message as ToSupervisor;
+  const done = request.type === 'start' ? start(request) : close(request);
+  done.catch((error: unknown) => {
+    const code = error instanceof MemoryError ? 'MODULE_UNFIT' : 'START_FAILED';
+    post({ type: 'failed', error: toPosted(error, code) });
+  });
+});

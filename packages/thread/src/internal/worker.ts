@@ -1,0 +1,263 @@
+/**
+ * A worker of a Wasm module's pool: instantiates the module over the shared memory, then waits inside Wasm for threads to run.
+ *
+ * Between two threads it only comes out of Wasm for calls that TypeScript spawned, and to end. So it reads no messages after
+ * the first, and everything else is words in shared memory.
+ */
+import { instantiate, type WasmBindgenGlue } from '@heddle/memory';
+import { ownPort } from '#platform';
+import { toPosted } from '../ThreadError.ts';
+import { ARGUMENTS_MAX, MESSAGE_SIZE_MAX } from './Calls.ts';
+import { Control } from './Control.ts';
+import {
+  CALL_ARGUMENTS_OFFSET,
+  CALL_ARGUMENT_COUNT_OFFSET,
+  CALL_ARGUMENT_KINDS_OFFSET,
+  CALL_EXPORT_INDEX_OFFSET,
+  CALL_MESSAGE_OFFSET,
+  CALL_MESSAGE_SIZE_OFFSET,
+  CALL_OUTCOME_OFFSET,
+  CALL_RESULT_KIND_OFFSET,
+  CALL_RESULT_OFFSET,
+  OUTCOME_OUT_OF_MEMORY,
+  OUTCOME_OVERFLOWED,
+  OUTCOME_PANICKED,
+  OUTCOME_PENDING,
+  OUTCOME_RETURNED,
+  OUTCOME_THREW,
+  OUTCOME_TRAPPED,
+  RESULT_BIGINT,
+  RESULT_NUMBER,
+  RESULT_UNDEFINED,
+  TASK_MESSAGE_OFFSET,
+  TASK_MESSAGE_SIZE_OFFSET,
+  TASK_OUTCOME_OFFSET,
+  TASK_SIZE,
+  WORKER_FRAME_STACK_OFFSET,
+  WORKER_FRAME_TLS_OFFSET,
+  WORKER_HOME_STACK_OFFSET,
+  WORKER_HOME_TLS_OFFSET,
+  WORKER_PANIC_OFFSET,
+  WORKER_PANIC_SIZE_OFFSET,
+  WORKER_SIZE,
+  WORKER_TASK_OFFSET,
+} from './layout.ts';
+import type { FromWorker, WorkMessage } from './protocol.ts';
+import { SharedRecords } from './SharedRecords.ts';
+
+/** Bytes of stack for the worker's own loop; threads have their own. */
+const HOME_STACK_SIZE = 65_536;
+
+/** The exports of heddle-thread, raw: wasm-bindgen's wrappers would refuse every call after one trap in any worker. */
+interface ThreadExports {
+  heddle_thread_start(threadsMax: number, callCount: number, stackSize: number, parallelism: number): number;
+  heddle_thread_enter(slot: number, originMs: number): number;
+  heddle_thread_work(): number;
+  heddle_thread_call_begin(call: number): number;
+  heddle_thread_call_enter(call: number): void;
+  heddle_thread_call_leave(): number;
+  heddle_thread_call_end(): void;
+  heddle_thread_overflowed(): number;
+  heddle_thread_trapped(): void;
+  heddle_set_frame(stack: number, tls: number): void;
+}
+
+type WasmFunction = (...args: (number | bigint)[]) => number | bigint | undefined;
+
+const port = ownPort();
+if (!port) throw new Error('a worker of the pool is a worker');
+const post = (message: FromWorker): void => port.post(message);
+
+/** How a call ended, before it is written down. */
+interface Ending {
+  readonly outcome: number;
+  readonly value?: number | bigint | undefined;
+  readonly message?: string;
+}
+
+/** A trap has happened: this worker runs no further thread. */
+class Trapped extends Error {}
+
+class PoolWorker {
+  readonly #exports: ThreadExports;
+  readonly #functions: readonly (WasmFunction | undefined)[];
+  readonly #records: SharedRecords;
+  readonly #control: Control;
+  readonly #record: number;
+
+  constructor(message: WorkMessage, exports: WebAssembly.Exports) {
+    this.#exports = exports as unknown as ThreadExports;
+    this.#functions = WebAssembly.Module.exports(message.module).map(({ name, kind }) =>
+      kind === 'function' ? (exports[name] as WasmFunction) : undefined,
+    );
+    this.#records = new SharedRecords(message.memory);
+    const address = this.#exports.heddle_thread_start(message.threadsMax, message.callCount, message.stackSize, message.parallelism);
+    this.#control = new Control(this.#records, address >>> 0);
+    this.#record = this.#exports.heddle_thread_enter(message.slot, performance.timeOrigin) >>> 0;
+  }
+
+  get control(): number {
+    return this.#control.address;
+  }
+
+  /** Runs threads until the runtime closes or one traps; which of the two. */
+  work(): 'ended' | 'trapped' {
+    try {
+      for (;;) {
+        const call = this.#exports.heddle_thread_work() >>> 0;
+        if (call === 0) return 'ended';
+        this.#runCall(call);
+      }
+    } catch (error) {
+      // Anything that comes out of the loop itself is a trap of a thread that Rust code spawned: its panics stay inside.
+      if (!(error instanceof Trapped)) this.#endTask(describe(error));
+      return 'trapped';
+    }
+  }
+
+  #runCall(call: number): void {
+    if (this.#exports.heddle_thread_call_begin(call) === 0) {
+      this.#endCall(call, { outcome: OUTCOME_OUT_OF_MEMORY });
+      return;
+    }
+    let ending: Ending;
+    try {
+      this.#goTo(WORKER_FRAME_STACK_OFFSET, WORKER_FRAME_TLS_OFFSET);
+      this.#exports.heddle_thread_call_enter(call);
+      ending = this.#callExport(call);
+      if (this.#exports.heddle_thread_call_leave() !== 0) ending = { outcome: OUTCOME_OVERFLOWED };
+    } catch (error) {
+      const outcome = this.#outcomeOfTrap();
+      this.#control.dismiss();
+      this.#endCall(call, { outcome, message: this.#withPanic(describe(error)) });
+      this.#afterTrap();
+      throw new Trapped();
+    }
+    this.#goHome();
+    this.#exports.heddle_thread_call_end();
+    this.#endCall(call, ending);
+  }
+
+  /** Calls the export that a call names; a panic is an ending, a trap is thrown on. */
+  #callExport(call: number): Ending {
+    const records = this.#records;
+    const run = this.#functions[records.load(call + CALL_EXPORT_INDEX_OFFSET)];
+    if (!run) return { outcome: OUTCOME_THREW, message: 'the module has no such exported function' };
+    const count = records.load(call + CALL_ARGUMENT_COUNT_OFFSET);
+    const kinds = records.load(call + CALL_ARGUMENT_KINDS_OFFSET);
+    const view = records.view(call + CALL_ARGUMENTS_OFFSET, ARGUMENTS_MAX * 8);
+    const args = Array.from({ length: count }, (_, index) =>
+      (kinds & (1 << index)) === 0 ? view.getFloat64(index * 8, true) : view.getBigInt64(index * 8, true),
+    );
+    try {
+      return { outcome: OUTCOME_RETURNED, value: run(...args) };
+    } catch (error) {
+      if (isTrap(error)) throw error;
+      // The exception left the frames of the call behind: stack and thread-local storage are where they were begun.
+      this.#goTo(WORKER_FRAME_STACK_OFFSET, WORKER_FRAME_TLS_OFFSET);
+      if (error instanceof WebAssembly.Exception) return { outcome: OUTCOME_PANICKED, message: this.#panicMessage() };
+      return { outcome: OUTCOME_THREW, message: this.#panicMessage() || describe(error) };
+    }
+  }
+
+  #goTo(stackOffset: number, tlsOffset: number): void {
+    this.#exports.heddle_set_frame(this.#records.load(this.#record + stackOffset), this.#records.load(this.#record + tlsOffset));
+  }
+
+  #goHome(): void {
+    this.#goTo(WORKER_HOME_STACK_OFFSET, WORKER_HOME_TLS_OFFSET);
+  }
+
+  #panicMessage(): string {
+    const size = this.#records.load(this.#record + WORKER_PANIC_SIZE_OFFSET);
+    return this.#records.text(this.#record + WORKER_PANIC_OFFSET, size, WORKER_SIZE - WORKER_PANIC_OFFSET);
+  }
+
+  /** A trap's message, with that of the panic before it: a panic that can't unwind ends as a trap. */
+  #withPanic(message: string): string {
+    const panic = this.#panicMessage();
+    return panic ? `${message}, after the panic: ${panic}` : message;
+  }
+
+  #endCall(call: number, { outcome, value, message = '' }: Ending): void {
+    const records = this.#records;
+    const view = records.view(call + CALL_RESULT_OFFSET, 8);
+    let kind = RESULT_UNDEFINED;
+    if (typeof value === 'number') {
+      kind = RESULT_NUMBER;
+      view.setFloat64(0, value, true);
+    } else if (typeof value === 'bigint') {
+      kind = RESULT_BIGINT;
+      view.setBigInt64(0, value, true);
+    }
+    records.store(call + CALL_RESULT_KIND_OFFSET, kind);
+    records.store(call + CALL_MESSAGE_SIZE_OFFSET, records.writeText(call + CALL_MESSAGE_OFFSET, message, MESSAGE_SIZE_MAX));
+    records.store(this.#record + WORKER_TASK_OFFSET, 0);
+    // Last: publishes the result to `takeResult`.
+    records.store(call + CALL_OUTCOME_OFFSET, outcome);
+    records.notify(call + CALL_OUTCOME_OFFSET);
+  }
+
+  /** Ends a thread that Rust code spawned and that trapped. */
+  #endTask(message: string): void {
+    const records = this.#records;
+    const task = records.load(this.#record + WORKER_TASK_OFFSET);
+    if (task !== 0 && records.load(task + TASK_OUTCOME_OFFSET) === OUTCOME_PENDING) {
+      const text = this.#withPanic(message);
+      const outcome = this.#outcomeOfTrap();
+      const size = records.writeText(task + TASK_MESSAGE_OFFSET, text, TASK_SIZE - TASK_MESSAGE_OFFSET);
+      records.store(task + TASK_MESSAGE_SIZE_OFFSET, size);
+      this.#control.dismiss();
+      // Publishes the message to `Packet::take`.
+      records.store(task + TASK_OUTCOME_OFFSET, outcome);
+      records.notify(task + TASK_OUTCOME_OFFSET);
+    }
+    this.#afterTrap();
+  }
+
+  /** A thread that ran beyond its stack often traps on what it overwrote. */
+  #outcomeOfTrap(): number {
+    this.#goHome();
+    return this.#exports.heddle_thread_overflowed() === 0 ? OUTCOME_TRAPPED : OUTCOME_OVERFLOWED;
+  }
+
+  #afterTrap(): void {
+    this.#control.noteTrap();
+    try {
+      this.#exports.heddle_thread_trapped();
+    } catch (error) {
+      // What the trap left behind can't be cleaned up from inside. Those who wait have been told already.
+      console.error('heddle: a worker could not be cleaned up after a trap:', error);
+    }
+  }
+}
+
+/** Whether an error is the engine's: a trap, or the end of its own stack. */
+function isTrap(error: unknown): boolean {
+  return error instanceof WebAssembly.RuntimeError || error instanceof RangeError || isTooMuchRecursion(error);
+}
+
+/** Firefox's word for the end of the engine's stack. */
+function isTooMuchRecursion(error: unknown): boolean {
+  return error instanceof Error && error.name === 'InternalError';
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+async function begin(message: WorkMessage): Promise<void> {
+  const glue = message.glue === undefined ? undefined : ((await import(/* @vite-ignore */ message.glue)) as WasmBindgenGlue);
+  const { exports } = instantiate({ module: message.module, memory: message.memory, glue, stackSize: HOME_STACK_SIZE });
+  const worker = new PoolWorker(message, exports);
+  post({ type: 'ready', control: worker.control });
+  post({ type: worker.work() });
+  port?.close();
+}
+
+port.onMessage((message) => {
+  begin(message as WorkMessage).catch((error: unknown) => {
+    post({ type: 'failed', error: toPosted(error, 'START_FAILED') });
+    port?.close();
+  });
+});
