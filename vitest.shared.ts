@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
 import type { TestProjectInlineConfiguration } from 'vitest/config';
-import { findBrowser } from './tools/browsers.mjs';
+import { findBrowser } from '@heddle/tools/browsers';
 
 /** Imports find the packages' TypeScript sources rather than what was built last. */
 const SOURCE_CONDITION = '@heddle/source';

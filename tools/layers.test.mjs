@@ -1,0 +1,24 @@
+/** The crates' layering: what is allowed, and each way to break it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { findLayerViolations } from './layers.mjs';
+
+const crate = (name, level, dependencies = [], packageDependencies = dependencies) => ({ name, level, dependencies, packageDependencies });
+
+test('crates that depend on lower levels only have no violations', () => {
+  assert.deepEqual(findLayerViolations([crate('a', 0), crate('b', 1, ['a']), crate('c', 2, ['a', 'b'])]), []);
+});
+
+test('a dependency upward or sideways is a violation', () => {
+  assert.match(findLayerViolations([crate('a', 0, ['b']), crate('b', 1)])[0], /^a \(level 0\) depends on b \(level 1\)/);
+  assert.match(findLayerViolations([crate('a', 1, ['b']), crate('b', 1)])[0], /doesn't stand below it/);
+});
+
+test('a crate without a level is a violation', () => {
+  assert.match(findLayerViolations([crate('a', undefined)])[0], /has no tag/);
+});
+
+test('Cargo.toml and package.json must agree', () => {
+  assert.match(findLayerViolations([crate('a', 0), crate('b', 1, ['a'], [])])[0], /not in package\.json/);
+  assert.match(findLayerViolations([crate('a', 0), crate('b', 1, [], ['a'])])[0], /not in Cargo\.toml/);
+});
