@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test as base, chromium, expect, firefox, type BrowserContext, type Page } from '@playwright/test';
-import { findBrowser } from '../../../tools/browsers.mjs';
+import { findBrowser } from '@heddle/tools/browsers';
 
 type LaunchOptions = NonNullable<Parameters<typeof chromium.launchPersistentContext>[1]>;
 
