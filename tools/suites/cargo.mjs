@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /**
- * A crate's native tests and doctests: node tools/suites/cargo.mjs <crate> [arguments of cargo test].
+ * A crate's native tests and doctests: node tools/suites/cargo.mjs <crate> [--loom] [arguments of cargo test].
+ * With --loom the crate is built for the model checker, apart from the other builds.
  * The counts are those that libtest prints; a binary that announced tests and gave no result crashed.
  */
-import { isMain } from '../workspace.mjs';
+import { inWorkspace, isMain } from '../workspace.mjs';
 import { noCounts, report, runSuiteProgram, withFailure } from './suite.mjs';
 
 const RESULT = /^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;/gm;
@@ -36,6 +37,9 @@ export function countCargoTests(crate, output, exitCode) {
 
 if (isMain(import.meta.url)) {
   const [crate, ...args] = process.argv.slice(2);
-  const { exitCode, output } = await runSuiteProgram('cargo', ['test', '--package', crate, '--no-fail-fast', ...args]);
+  const loom = args[0] === '--loom';
+  const cargoArgs = ['test', '--package', crate, '--no-fail-fast', ...(loom ? ['--release', '--lib', ...args.slice(1)] : args)];
+  const env = loom ? { RUSTFLAGS: '--cfg loom', CARGO_TARGET_DIR: inWorkspace('target/loom') } : {};
+  const { exitCode, output } = await runSuiteProgram('cargo', cargoArgs, { env });
   report(countCargoTests(crate, output, exitCode));
 }
