@@ -16,6 +16,10 @@ import { SharedRecords } from './SharedRecords.ts';
 /** Results that nobody has read yet can pile up to so many beyond the threads that may live. */
 const UNREAD_CALLS_MAX = 192;
 
+/** How soon the start of a worker is tried again, doubled with each failure. */
+const RETRY_MS = 100;
+const RETRY_DOUBLINGS_MAX = 6;
+
 const port = ownPort();
 if (!port) throw new Error('the supervisor is a worker');
 const post = (message: FromSupervisor): void => port.post(message);
@@ -34,6 +38,8 @@ class Pool {
   readonly #workers = new Map<number, PoolWorker>();
   #control: Control | undefined;
   #isClosing = false;
+  /** Workers that failed to start, one after the other. */
+  #failures = 0;
   #onEmpty: (() => void) | undefined;
   readonly #started: PromiseWithResolvers<Control> = Promise.withResolvers();
 
@@ -63,6 +69,7 @@ class Pool {
       worker.state = 'working';
       this.#control ??= new Control(new SharedRecords(this.#work.memory), message.control);
       if ([...this.#workers.values()].every(({ state }) => state !== 'starting')) this.#allReady(this.#control);
+      this.#failures = 0;
     } else if (message.type === 'failed') {
       worker.state = 'ended';
       this.#remove(worker);
@@ -108,9 +115,13 @@ class Pool {
     if (this.#workers.size === 0) this.#onEmpty?.();
   }
 
+  /** A worker could not be started: the pool's start fails; later on it is reported, and tried again after a while. */
   #fail(error: ThreadError): void {
-    // After the start nobody listens to this promise; the pool goes on with the workers it has.
     this.#started.reject(error);
+    if (!this.#control || this.#isClosing) return;
+    console.error(`heddle: ${error.message}; trying again`);
+    setTimeout(() => this.#grow(), RETRY_MS * 2 ** Math.min(this.#failures, RETRY_DOUBLINGS_MAX));
+    this.#failures += 1;
   }
 
   /**

@@ -1,0 +1,213 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ThreadError, WasmRuntime, type WasmValue } from '../src/index.ts';
+import { modules } from './modules.ts';
+
+let runtime: WasmRuntime;
+
+beforeAll(async () => {
+  runtime = await WasmRuntime.start({ ...modules.threadTesting, threads: 4, maxThreads: 12, stackSize: 256 * 1024 });
+});
+
+afterAll(() => runtime.close());
+
+const call = (name: string, ...args: WasmValue[]): Promise<WasmValue | undefined> => runtime.spawn(name, ...args).join();
+
+/** The error that a promise is rejected with. */
+async function failureOf(promise: Promise<unknown>): Promise<ThreadError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof ThreadError)) throw new Error(`expected a ThreadError, got ${String(error)}`);
+  return error;
+}
+
+describe('calls', () => {
+  test('pass numbers and bigints, and return them', async () => {
+    expect(await call('add', 1.5, 2)).toBe(3.5);
+    expect(await call('multiply', 3_000_000_000n, -3n)).toBe(-9_000_000_000n);
+    expect(await call('nothing')).toBeUndefined();
+  });
+
+  test('run at the same time, each on a thread of its own', async () => {
+    const sums = await Promise.all(Array.from({ length: 8 }, (_, n) => call('add', n, n)));
+    expect(sums).toEqual([0, 2, 4, 6, 8, 10, 12, 14]);
+  });
+
+  test('can be spawned far beyond the records, one after the other', async () => {
+    for (let n = 0; n < 1000; n += 1) expect(await call('add', n, 1)).toBe(n + 1);
+  });
+
+  test('of an unknown export, or with what is no number, are refused at once', () => {
+    expect(() => runtime.spawn('no_such_export')).toThrow(expect.objectContaining({ code: 'UNKNOWN_EXPORT' }));
+    expect(() => runtime.spawn('add', '1' as unknown as number)).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
+    expect(() => runtime.spawn('add', ...Array.from({ length: 9 }, () => 1))).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
+  });
+
+  test('beyond the limit are refused at once, and run when there is room again', async () => {
+    const word = Number(await call('new_word', 7));
+    const waiting = Array.from({ length: 12 }, () => runtime.spawn('wait_while', word, 7));
+    expect(() => runtime.spawn('add', 1, 1)).toThrow(expect.objectContaining({ code: 'POOL_EXHAUSTED' }));
+    const words = new Int32Array(runtime.memory.buffer);
+    Atomics.store(words, word >>> 2, 8);
+    Atomics.notify(words, word >>> 2);
+    expect(await Promise.all(waiting.map((thread) => thread.join()))).toEqual(Array.from({ length: 12 }, () => 8));
+    expect(await call('add', 1, 1)).toBe(2);
+  });
+
+  test('see the data that the module was begun with, once', async () => {
+    const first = Number(await call('count_up'));
+    // Twelve threads at once are more than the pool began with: further instances of the module.
+    expect(await call('rendezvous', 11)).toBe(11);
+    expect(await call('count_up')).toBe(first + 1);
+    expect(first).toBeGreaterThan(1000);
+  });
+
+  test('show up in the list of threads by name', async () => {
+    const word = Number(await call('new_word', 1));
+    const thread = runtime.spawnWith({ name: 'überzähliger Faden' }, 'wait_while', word, 1);
+    const words = new Int32Array(runtime.memory.buffer);
+    let listed = runtime.threads();
+    while (!listed.some(({ threadId }) => threadId === thread.id)) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      listed = runtime.threads();
+    }
+    expect(listed.find(({ threadId }) => threadId === thread.id)).toMatchObject({ name: 'überzähliger Faden', state: 'running' });
+    expect(thread.isFinished).toBe(false);
+    Atomics.store(words, word >>> 2, 2);
+    Atomics.notify(words, word >>> 2);
+    expect(await thread.join()).toBe(2);
+    expect(thread.isFinished).toBe(true);
+  });
+});
+
+describe('threads of Rust', () => {
+  test('spawn and join ten thousand times, without growing the memory', async () => {
+    // A pool that doesn't grow meanwhile: further workers take memory too.
+    await using small = await WasmRuntime.start({ ...modules.threadTesting, threads: 2, maxThreads: 2 });
+    expect(await small.spawn('spawn_join', 1000).join()).toBe(500_500);
+    const pages = await small.spawn('memory_pages').join();
+    const bytes = Number(await small.spawn('bytes_taken').join());
+    expect(await small.spawn('spawn_join', 10_000).join()).toBe(50_005_000);
+    expect(await small.spawn('memory_pages').join()).toBe(pages);
+    expect(Number(await small.spawn('bytes_taken').join())).toBeLessThan(bytes + 65_536);
+  });
+
+  test('spawn while the agent that started the runtime is busy', async () => {
+    const word = Number(await call('new_word', 0));
+    const thread = runtime.spawn('spawn_join', 200);
+    const other = runtime.spawn('wait_while', word, 0);
+    const words = new Int32Array(runtime.memory.buffer);
+    // No event loop, no blocking: this agent only looks, until the threads have ended without it.
+    const end = performance.now() + 20_000;
+    while (!thread.isFinished && performance.now() < end);
+    expect(thread.isFinished).toBe(true);
+    Atomics.store(words, word >>> 2, 1);
+    Atomics.notify(words, word >>> 2);
+    expect(await thread.join()).toBe(20_100);
+    expect(await other.join()).toBe(1);
+  });
+
+  test('nest as deep as threads may live', async () => {
+    expect(await call('nest', 11)).toBe(11);
+  });
+
+  test('are refused beyond the limit, and never wait for ever', async () => {
+    expect(await call('spawn_until_refused')).toBe(11);
+  });
+
+  test.each(['behaves_like_std', 'await_a_thread', 'use_a_big_stack'])('%s', async (name) => {
+    expect(await call(name)).toBe(1);
+  });
+
+  test('have thread-local storage of their own, fresh for each', async () => {
+    expect(await call('mixed_up_locals', 1000)).toBe(0);
+  });
+
+  test("share an allocator that keeps every thread's objects whole", async () => {
+    expect(await call('stress_allocator', 4, 20_000)).toBe(0);
+  });
+
+  test("agree with JavaScript's clock", async () => {
+    const before = performance.timeOrigin + performance.now();
+    const between = Number(await call('time_ms'));
+    const after = performance.timeOrigin + performance.now();
+    // Browsers coarsen their clocks, each worker's by itself.
+    expect(between).toBeGreaterThan(before - 50);
+    expect(between).toBeLessThan(after + 50);
+  });
+});
+
+describe('threads that fail', () => {
+  test('panic: the message reaches join, and the worker goes on', async () => {
+    const workers = runtime.threads().length;
+    expect(await failureOf(call('panic_now'))).toMatchObject({ code: 'THREAD_PANICKED', message: 'the weft broke' });
+    expect(await call('join_a_panic')).toBe(1);
+    expect(runtime.trappedCount).toBe(0);
+    expect(runtime.threads()).toHaveLength(workers);
+  });
+
+  test('trap: join is told, the worker is replaced, and the others go on', async () => {
+    const traps = runtime.trappedCount;
+    const error = await failureOf(call('trap_now'));
+    expect(error.code).toBe('THREAD_TRAPPED');
+    expect(error.message).toMatch(/'trap_now' trapped: .*unreachable/);
+    expect(runtime.trappedCount).toBe(traps + 1);
+    // As many threads at once as there may be: the lost worker has a successor.
+    expect(await call('rendezvous', 11)).toBe(11);
+    expect(await call('join_a_trap')).toBe(1);
+  });
+
+  test('panic in a function that cannot unwind: the trap tells of the panic', async () => {
+    const error = await failureOf(call('panic_without_unwinding'));
+    expect(error.code).toBe('THREAD_TRAPPED');
+    expect(error.message).toContain('no way out');
+  });
+
+  test('run beyond their stack: a named error', async () => {
+    expect(await call('join_an_overflow')).toBe(1);
+  });
+});
+
+describe('runtimes', () => {
+  test('of a module that was not linked for threads are refused with the reason', async () => {
+    // (module (memory 1))
+    const module = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 3, 1, 0, 1]);
+    const error = await failureOf(WasmRuntime.start({ module, glue: modules.threadTesting.glue }));
+    expect(error.code).toBe('MODULE_UNFIT');
+    expect(error.message).toContain('--shared-memory');
+  });
+
+  test('of a module or a glue that is not there say so', async () => {
+    const missing = new URL('./no-such-file.wasm', modules.threadTesting.module);
+    expect(await failureOf(WasmRuntime.start({ ...modules.threadTesting, module: missing }))).toMatchObject({
+      code: expect.stringMatching(/START_FAILED|MODULE_UNFIT/) as string,
+    });
+    const glue = new URL('./no-such-glue.js', modules.threadTesting.glue);
+    expect(await failureOf(WasmRuntime.start({ ...modules.threadTesting, glue, threads: 1 }))).toMatchObject({ code: 'START_FAILED' });
+  });
+
+  test('can be given up while they start', async () => {
+    const controller = new AbortController();
+    const starting = WasmRuntime.start({ ...modules.threadTesting, threads: 1, signal: controller.signal });
+    controller.abort(new Error('changed my mind'));
+    expect(await failureOf(starting)).toMatchObject({ code: 'ABORTED', cause: new Error('changed my mind') });
+  });
+
+  test('close: what runs may end, nothing more is spawned, and all workers go', async () => {
+    const closing = await WasmRuntime.start({ ...modules.threadTesting, threads: 2 });
+    const last = closing.spawn('spin_ms', 50);
+    await closing.close();
+    expect(await last.join()).toBeUndefined();
+    expect(() => closing.spawn('nothing')).toThrow(expect.objectContaining({ code: 'CLOSED' }));
+    expect(closing.threads().every(({ state }) => state === 'ended')).toBe(true);
+  });
+
+  test('close: a thread that does not end is terminated, and its join told', async () => {
+    const closing = await WasmRuntime.start({ ...modules.threadTesting, threads: 2 });
+    const word = Number(await closing.spawn('new_word', 0).join());
+    const stuck = closing.spawn('wait_while', word, 0);
+    await closing.close({ graceMs: 50 });
+    expect(await failureOf(stuck.join())).toMatchObject({ code: 'THREAD_TERMINATED' });
+  });
+});

@@ -1,0 +1,7 @@
+/** Where the Wasm modules are that the tests run: built by `build:wasm` of the crate heddle-thread. */
+export const modules: { readonly threadTesting: { readonly module: URL; readonly glue: URL } } = {
+  threadTesting: {
+    module: new URL('../../../target/wasm/bindgen/thread-testing/thread_testing_bg.wasm', import.meta.url),
+    glue: new URL('../../../target/wasm/bindgen/thread-testing/thread_testing.js', import.meta.url),
+  },
+};
