@@ -1,0 +1,84 @@
+/**
+ * The one error class of this package. Programs tell failures apart by {@link HeddleStoreError.code}; the message is for people.
+ */
+
+/**
+ * What kind of failure it was.
+ *
+ * | code | meaning | what to do |
+ * |---|---|---|
+ * | `SQL_ERROR` | the SQL text is malformed or names something that doesn't exist | mend the SQL; `offset` says where, if known |
+ * | `CONSTRAINT` | a NULL, duplicate or otherwise forbidden value | mend the data |
+ * | `TYPE_MISMATCH` | a value's type is not its column's | mend the data |
+ * | `CONFLICT` | another transaction committed first what this one read or wrote | retry the transaction |
+ * | `BUSY` | another connection writes the ordinary tables | wait, retry |
+ * | `TABLE_BUSY` | the table is being imported into or changed | wait, retry |
+ * | `INTERRUPTED` | the statement was stopped, not by the caller's own signal or timeout | |
+ * | `ABORTED` | the caller's `AbortSignal` fired; `cause` is its reason | |
+ * | `TIMEOUT` | `timeoutMs` ran out | |
+ * | `CLOSED` | the database or connection has been closed | |
+ * | `LOCKED` | another process or page has the directory open | close it there |
+ * | `PERMISSION_DENIED` | the host refuses access to a file or directory | |
+ * | `NO_SPACE` | the disk or the origin's quota is full | make room, retry |
+ * | `IO_ERROR` | the host failed to read or write | |
+ * | `CORRUPT` | stored bytes are not what was written | restore a copy |
+ * | `BAD_IMPORT` | the file to import is truncated, foreign or doesn't fit the table | |
+ * | `NOT_FOUND` | a file, directory or table that must exist doesn't | |
+ * | `MISUSE` | the call itself is wrong: the message says how | mend the program |
+ * | `NOT_CROSS_ORIGIN_ISOLATED` | the page may not share memory between threads | serve two headers, see the message |
+ * | `ENGINE_FAILED` | the engine stopped; what was acknowledged is on disk | open again |
+ */
+export type StoreErrorCode =
+  | 'SQL_ERROR'
+  | 'CONSTRAINT'
+  | 'TYPE_MISMATCH'
+  | 'CONFLICT'
+  | 'BUSY'
+  | 'TABLE_BUSY'
+  | 'INTERRUPTED'
+  | 'ABORTED'
+  | 'TIMEOUT'
+  | 'CLOSED'
+  | 'LOCKED'
+  | 'PERMISSION_DENIED'
+  | 'NO_SPACE'
+  | 'IO_ERROR'
+  | 'CORRUPT'
+  | 'BAD_IMPORT'
+  | 'NOT_FOUND'
+  | 'MISUSE'
+  | 'NOT_CROSS_ORIGIN_ISOLATED'
+  | 'ENGINE_FAILED';
+
+/** What is known about a failure beside its code and message. */
+export interface StoreErrorDetails {
+  /** SQLite's extended result code, where SQLite reported the failure. */
+  readonly sqliteCode?: number | undefined;
+  /** Where in {@link HeddleStoreError.sql} SQLite saw the error, as an index into the string (UTF-16 units). */
+  readonly offset?: number | undefined;
+  /** The SQL text of the call that failed. */
+  readonly sql?: string | undefined;
+  /** What caused it: an abort signal's reason, an error of the host. */
+  readonly cause?: unknown;
+}
+
+/** A failed call to the store. */
+export class HeddleStoreError extends Error {
+  override readonly name: 'HeddleStoreError' = 'HeddleStoreError';
+  /** What kind of failure; see {@link StoreErrorCode}. */
+  readonly code: StoreErrorCode;
+  /** SQLite's extended result code, where SQLite reported the failure. */
+  readonly sqliteCode: number | undefined;
+  /** Where in {@link sql} SQLite saw the error, as an index into the string (UTF-16 units). */
+  readonly offset: number | undefined;
+  /** The SQL text of the call that failed. */
+  readonly sql: string | undefined;
+
+  constructor(code: StoreErrorCode, message: string, details: StoreErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.sqliteCode = details.sqliteCode;
+    this.offset = details.offset;
+    this.sql = details.sql;
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * Imports of Parquet and Arrow files.
+ *
+ * The file's bytes are brought into the shared memory, where the engine reads them in place; rows never pass the main thread.
+ */
+
+import { HeddleStoreError } from './HeddleStoreError.ts';
+import { call } from './internal/call.ts';
+import type { Lane } from './internal/Lane.ts';
+import { type ImportSource, openSource, type Source } from './internal/Source.ts';
+import { Stop, type StopOptions } from './internal/Stop.ts';
+import type { ImportRequest, Response } from './internal/wire.ts';
+
+export type { ImportSource } from './internal/Source.ts';
+
+/** How far an import is. */
+export interface ImportProgress {
+  /** `reading` the file's bytes, then `importing` its rows. */
+  readonly phase: 'reading' | 'importing';
+  /** Bytes read. */
+  readonly bytes: number;
+  /** Bytes of the file, where known. */
+  readonly bytesTotal: number | undefined;
+  /** Rows that are in the table and durable. */
+  readonly rows: number;
+  /** Rows to import, where known. */
+  readonly rowsTotal: number | undefined;
+}
+
+/** What to import, and how. */
+export interface ImportOptions extends StopOptions {
+  /** The table. */
+  readonly table: string;
+  /** Creates the table with the file's columns where it is absent; `true` by default. */
+  readonly create?: boolean | undefined;
+  /** The file's format; told by its first bytes where absent. */
+  readonly format?: 'parquet' | 'arrow' | undefined;
+  /** A column of this name, the primary key, numbers the rows from 1. For files that have no key of their own. */
+  readonly rowNumber?: string | undefined;
+  /** Imports the first so many rows. */
+  readonly rows?: number | undefined;
+  /** The most rows in a batch; the engine's choice where absent. */
+  readonly batchRows?: number | undefined;
+  /** Called as the import goes on. What it throws ends the import. */
+  readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
+}
+
+/** What an import did. */
+export interface ImportResult {
+  /** Rows imported. */
+  readonly rows: number;
+}
+
+/** Where an import runs. */
+export interface ImportTarget {
+  readonly lane: Lane;
+  readonly memory: { readonly buffer: ArrayBufferLike };
+}
+
+/** Reads a file into a table. */
+export async function importInto(target: ImportTarget, source: ImportSource, options: ImportOptions): Promise<ImportResult> {
+  checkOptions(options);
+  const stop = target.lane.begin(options);
+  try {
+    return await new Importer(target, options, stop).run(source);
+  } finally {
+    target.lane.end(stop);
+  }
+}
+
+/** Bytes in the shared memory. */
+interface Region {
+  readonly address: number;
+  readonly size: number;
+}
+
+class Importer {
+  readonly #target: ImportTarget;
+  readonly #options: ImportOptions;
+  readonly #stop: Stop;
+  #progress: ImportProgress = { phase: 'reading', bytes: 0, bytesTotal: undefined, rows: 0, rowsTotal: undefined };
+
+  constructor(target: ImportTarget, options: ImportOptions, stop: Stop) {
+    this.#target = target;
+    this.#options = options;
+    this.#stop = stop;
+  }
+
+  async run(source: ImportSource): Promise<ImportResult> {
+    const region = await this.#load(source);
+    try {
+      const { rows } = await call(this.#target.lane, this.#request(region), this.#stop, (response) => this.#onResponse(response));
+      return { rows };
+    } finally {
+      await this.#free(region);
+    }
+  }
+
+  #request({ address, size }: Region): ImportRequest {
+    const { table, format, rowNumber, rows, batchRows, create = true } = this.#options;
+    return { op: 'import', address, size, table, format, rowNumber, rows, batchRows, create };
+  }
+
+  /** Brings the source's bytes into the shared memory. */
+  async #load(source: ImportSource): Promise<Region> {
+    const aborter = new AbortController();
+    this.#stop.listen((error) => aborter.abort(error));
+    const opened = await openSource(source, aborter.signal);
+    this.#report({ bytesTotal: opened.size });
+    return opened.size === undefined ? this.#gather(opened) : this.#fill(opened, opened.size);
+  }
+
+  /** Copies a source of known size straight to its place. */
+  async #fill(source: Source, size: number): Promise<Region> {
+    const region = await this.#alloc(size);
+    try {
+      let at = 0;
+      for await (const piece of source.pieces) {
+        this.#check();
+        if (at + piece.length > size) throw new HeddleStoreError('BAD_IMPORT', 'the file grew while it was read');
+        this.#copy(piece, region.address + at);
+        at += piece.length;
+      }
+      if (at < size) throw new HeddleStoreError('BAD_IMPORT', `the file ended after ${at} of ${size} bytes`);
+      return region;
+    } catch (error) {
+      await this.#free(region);
+      throw error;
+    }
+  }
+
+  /** Collects a source whose size shows at its end. */
+  async #gather(source: Source): Promise<Region> {
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    for await (const piece of source.pieces) {
+      this.#check();
+      pieces.push(piece.slice());
+      size += piece.length;
+      this.#report({ bytes: size });
+    }
+    this.#report({ bytes: 0 });
+    return this.#fill({ size, pieces: each(pieces) }, size);
+  }
+
+  async #alloc(size: number): Promise<Region> {
+    const { address } = await call(this.#target.lane, { op: 'alloc', size }, this.#stop);
+    return { address, size };
+  }
+
+  /** Gives the bytes back. Where that fails, the engine has stopped, and its memory goes with it. */
+  async #free(region: Region): Promise<void> {
+    await call(this.#target.lane, { op: 'free', ...region }, new Stop()).catch(() => undefined);
+  }
+
+  #copy(piece: Uint8Array, address: number): void {
+    new Uint8Array(this.#target.memory.buffer, address, piece.length).set(piece);
+    this.#report({ bytes: this.#progress.bytes + piece.length });
+  }
+
+  #onResponse(response: Response): void {
+    if (response.type !== 'progress') return;
+    const { rows, rowsTotal } = response;
+    this.#report({ phase: 'importing', rows, rowsTotal });
+  }
+
+  #report(change: Partial<ImportProgress>): void {
+    this.#progress = { ...this.#progress, ...change };
+    try {
+      this.#options.onProgress?.(this.#progress);
+    } catch (cause) {
+      this.#stop.stop(new HeddleStoreError('ABORTED', 'onProgress threw an error', { cause }));
+    }
+  }
+
+  #check(): void {
+    if (this.#stop.error) throw this.#stop.error;
+  }
+}
+
+async function* each(pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* pieces;
+}
+
+function checkOptions(options: ImportOptions): void {
+  const { table, rows, batchRows } = options;
+  if (typeof table !== 'string' || table === '') throw new HeddleStoreError('MISUSE', 'an import needs the name of a table');
+  for (const [name, value] of Object.entries({ rows, batchRows })) {
+    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
+      throw new HeddleStoreError('MISUSE', `${name} is ${value}, not a number of rows`);
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Hands SQL threads to calls.
+ *
+ * A free thread goes to the call that asks; when all are taken, calls wait in order. A call that is given up leaves the queue at
+ * once and harms nobody behind it.
+ *
+ * # Fairness
+ * First come, first served. A thread that was used last is handed out first, for its caches are warm. A call that never gives
+ * its thread back – a query that is not read to its end – starves the others, who may set a timeout.
+ */
+
+import type { HeddleStoreError } from '../HeddleStoreError.ts';
+import type { SqlThread } from './SqlThread.ts';
+import type { Stop } from './Stop.ts';
+
+interface Waiter {
+  readonly resolve: (thread: SqlThread) => void;
+  readonly reject: (error: HeddleStoreError) => void;
+}
+
+/** The free threads of a database and the calls that wait for one. */
+export class Scheduler {
+  readonly #free: SqlThread[];
+  readonly #waiting: Set<Waiter> = new Set();
+  #closed: HeddleStoreError | undefined;
+
+  /** @param threads the threads to hand out; the first is handed out first */
+  constructor(threads: readonly SqlThread[]) {
+    this.#free = threads.toReversed();
+  }
+
+  /** Takes a thread, when one is free. Whoever takes it gives it back by {@link release}. */
+  async acquire(stop: Stop): Promise<SqlThread> {
+    if (stop.error) throw stop.error;
+    if (this.#closed) throw this.#closed;
+    return this.#free.pop() ?? this.#wait(stop);
+  }
+
+  #wait(stop: Stop): Promise<SqlThread> {
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        resolve: (thread) => {
+          stop.listen(undefined);
+          resolve(thread);
+        },
+        reject: (error) => {
+          stop.listen(undefined);
+          this.#waiting.delete(waiter);
+          reject(error);
+        },
+      };
+      this.#waiting.add(waiter);
+      stop.listen(waiter.reject);
+    });
+  }
+
+  /** Gives a thread back: the oldest waiting call gets it. */
+  release(thread: SqlThread): void {
+    const [next] = this.#waiting;
+    if (next) {
+      this.#waiting.delete(next);
+      next.resolve(thread);
+    } else {
+      this.#free.push(thread);
+    }
+  }
+
+  /** Rejects whoever waits and whoever will ask. */
+  close(error: HeddleStoreError): void {
+    if (this.#closed) return;
+    this.#closed = error;
+    for (const waiter of [...this.#waiting]) waiter.reject(error);
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * One SQL thread as the main thread sees it: a channel of requests, a channel of responses, and a word to interrupt it by.
+ *
+ * # Invariants
+ * 1. One request is under way at a time: the next is sent after the last response of the one before was received.
+ * 2. Responses are received only when somebody asks for them. A reader that doesn't ask leaves them in the channel; the full
+ *    channel blocks the SQL thread: that is the back-pressure.
+ * 3. Whoever starts an {@link Exchange} reads it to its end, or has `drain` do it.
+ */
+
+import type { Receiver, Sender } from '@heddle/channel';
+import { HeddleStoreError } from '../HeddleStoreError.ts';
+import type { ConnectionRecord } from './ConnectionRecord.ts';
+import type { Stop } from './Stop.ts';
+import { Assembler, decodeResponse, type Done, encodeRequest, errorOf, type Failure, pieces, type Request, type Response } from './wire.ts';
+
+const REQUEST_ID_MAX = 0xffff_ffff;
+
+/** The ends of a SQL thread's channels, and its record. */
+export interface SqlThreadLink {
+  readonly requests: Sender;
+  readonly responses: Receiver;
+  readonly record: ConnectionRecord;
+}
+
+/** The request under way on a SQL thread. */
+export interface SqlThreadActivity {
+  readonly sql: string | undefined;
+  /** When it was sent, on `performance.now()`'s clock. */
+  readonly startMs: number;
+}
+
+/** One SQL thread. */
+export class SqlThread {
+  /** Its number, from 0. */
+  readonly index: number;
+  readonly link: SqlThreadLink;
+  readonly #failure = new AbortController();
+  #lastId = 0;
+  #activity: SqlThreadActivity | undefined;
+
+  constructor(index: number, link: SqlThreadLink) {
+    this.index = index;
+    this.link = link;
+  }
+
+  /** What runs on it now, if anything. */
+  get activity(): SqlThreadActivity | undefined {
+    return this.#activity;
+  }
+
+  /** Rejects what is under way and whatever comes, with one error. Called when the engine has stopped. */
+  fail(error: HeddleStoreError): void {
+    this.#failure.abort(error);
+  }
+
+  /** Sends a request. The exchange's last response must be read before the next request. */
+  async start(request: Request): Promise<Exchange> {
+    this.#lastId = this.#lastId === REQUEST_ID_MAX ? 1 : this.#lastId + 1;
+    const id = this.#lastId;
+    this.#activity = { sql: request.op === 'query' ? request.sql : undefined, startMs: performance.now() };
+    const signal = this.#failure.signal;
+    const exchange = new Exchange(id, this.link, signal, () => (this.#activity = undefined));
+    const { requests } = this.link;
+    await orFailure(signal, async () => {
+      for (const piece of pieces(encodeRequest(id, request), requests.messageByteLengthMax)) {
+        if (!requests.trySend(piece)) await requests.sendAsync(piece, { signal });
+      }
+    });
+    return exchange;
+  }
+
+  /**
+   * Sends a request, interrupts it when there is reason to stop, and waits for its end.
+   *
+   * The answer counts, not the wish: a request that was done before the interruption reached it has succeeded.
+   *
+   * @throws {HeddleStoreError} what the engine answered, or the reason to stop
+   */
+  async request(request: Request, stop: Stop | undefined, progress?: (response: Response) => void): Promise<Done> {
+    const sql = request.op === 'query' ? request.sql : undefined;
+    const exchange = await this.start(request);
+    stop?.listen(() => exchange.interrupt());
+    const last = await exchange.drain(progress);
+    stop?.listen(undefined);
+    if (last.type === 'error') throw failureOf(last, stop, sql);
+    return last;
+  }
+}
+
+/** The error of a failed request: the reason to stop where that is what interrupted it. */
+export function failureOf(failure: Failure, stop: Stop | undefined, sql: string | undefined): HeddleStoreError {
+  return (failure.code === 'INTERRUPTED' ? stop?.error : undefined) ?? errorOf(failure, sql);
+}
+
+/** One request under way, and its responses. */
+export class Exchange {
+  readonly #id: number;
+  readonly #link: SqlThreadLink;
+  readonly #failed: AbortSignal;
+  readonly #onEnd: () => void;
+  readonly #assembler = new Assembler();
+  #names: readonly string[] = [];
+  #ended = false;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(id: number, link: SqlThreadLink, failed: AbortSignal, onEnd: () => void) {
+    this.#id = id;
+    this.#link = link;
+    this.#failed = failed;
+    this.#onEnd = onEnd;
+  }
+
+  /** Whether the last response has been received. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Asks the engine to stop; the last response still comes. */
+  interrupt(): void {
+    if (!this.#ended) this.#link.record.cancel(this.#id);
+  }
+
+  /** Receives the next response; `undefined` behind the last. Several callers are served in order. */
+  next(): Promise<Response | undefined> {
+    const next = this.#turn.then(() => (this.#ended ? undefined : this.#receive()));
+    this.#turn = next.catch(() => {});
+    return next;
+  }
+
+  /** Receives until the end and returns the last response. */
+  async drain(progress?: (response: Response) => void): Promise<Done | Failure> {
+    for (;;) {
+      const response = await this.next();
+      if (response === undefined) throw new HeddleStoreError('CLOSED', 'the call has ended');
+      if (response.type === 'done' || response.type === 'error') return response;
+      progress?.(response);
+    }
+  }
+
+  async #receive(): Promise<Response> {
+    const { responses } = this.#link;
+    return orFailure(this.#failed, async () => {
+      for (;;) {
+        const bytes = responses.tryRecv() ?? (await responses.recvAsync({ signal: this.#failed }));
+        const message = this.#assembler.add(bytes);
+        if (message === undefined) continue;
+        const { id, response } = decodeResponse(message, this.#names);
+        if (id !== this.#id) throw new RangeError(`the engine answered request ${id} instead of ${this.#id}`);
+        if (response.type === 'columns') this.#names = response.names;
+        if (response.type === 'done' || response.type === 'error') {
+          this.#ended = true;
+          this.#onEnd();
+        }
+        return response;
+      }
+    });
+  }
+}
+
+/** Runs a step of the protocol. Whatever it throws, callers are told why the engine stopped. */
+async function orFailure<T>(failed: AbortSignal, step: () => Promise<T>): Promise<T> {
+  try {
+    failed.throwIfAborted();
+    return await step();
+  } catch (cause) {
+    if (failed.aborted) throw failed.reason;
+    throw new HeddleStoreError('ENGINE_FAILED', 'the engine no longer answers', { cause });
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Opening a database.
+ */
+
+import { checkIsolation, lockedRetryMs, onPageHide, resolveDirectory } from '#platform';
+import { Database } from './Database.ts';
+import { HeddleStoreError } from './HeddleStoreError.ts';
+import type { Engine } from './internal/Engine.ts';
+import { startEngine } from './internal/startEngine.ts';
+
+/** How a database is opened. */
+export interface OpenOptions {
+  /** How many SQL threads run calls at a time, from 1 to 64; 4 by default. */
+  readonly threads?: number | undefined;
+  /** How many bytes of decoded columns are kept in memory at most; 256 MiB by default. */
+  readonly cacheBytes?: number | undefined;
+  /** Gives opening up. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const THREADS_DEFAULT = 4;
+const THREADS_MAX = 64;
+const CACHE_BYTES_DEFAULT = 256 * 2 ** 20;
+const RETRY_PAUSE_MS = 50;
+
+/**
+ * Opens a database, and creates it where there is none.
+ *
+ * A directory is open in one process or page at a time.
+ *
+ * @param location `memory:` for a database that ends with its `close()`; else a directory: in Node a path or a `file:` URL, in
+ *   browsers a name in the origin's private file system, `/` between its parts
+ * @throws {HeddleStoreError} `LOCKED` where another process or page has it, `PERMISSION_DENIED`, `CORRUPT`,
+ *   `NOT_CROSS_ORIGIN_ISOLATED` and others
+ */
+export async function open(location: string | URL, options: OpenOptions = {}): Promise<Database> {
+  const { threads = THREADS_DEFAULT, cacheBytes = CACHE_BYTES_DEFAULT, signal } = options;
+  if (!Number.isInteger(threads) || threads < 1 || threads > THREADS_MAX) {
+    throw new HeddleStoreError('MISUSE', `threads is ${threads}, not a number from 1 to ${THREADS_MAX}`);
+  }
+  if (!Number.isSafeInteger(cacheBytes) || cacheBytes < 0) {
+    throw new HeddleStoreError('MISUSE', `cacheBytes is ${cacheBytes}, not a number of bytes`);
+  }
+  if (location === '') throw new HeddleStoreError('MISUSE', 'a database needs a location: "memory:" or a directory');
+  checkIsolation();
+  const directory = location === 'memory:' ? undefined : resolveDirectory(location);
+  const engine = await startPatiently(() => startEngine({ directory, threads, cacheBytes, signal }), signal);
+  const database = new Database(engine);
+  const stopListening = onPageHide(() => {
+    database.abandon();
+    stopListening();
+  });
+  return database;
+}
+
+/** Starts the engine, again for a while where another page holds the directory: it may be on its way out. */
+async function startPatiently(start: () => Promise<Engine>, signal: AbortSignal | undefined): Promise<Engine> {
+  const deadline = performance.now() + lockedRetryMs;
+  for (;;) {
+    try {
+      return await start();
+    } catch (error) {
+      const locked = error instanceof HeddleStoreError && error.code === 'LOCKED';
+      if (!locked || signal?.aborted || performance.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+  }
+}

@@ -1,0 +1,66 @@
+/** Starts the stand-in for the engine: see `worker.ts`. */
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { channel, type ReceiverHandle, type SenderHandle } from '@heddle/channel';
+import { onTestFinished } from 'vitest';
+import { ConnectionRecord } from '../../src/internal/ConnectionRecord.ts';
+import type { Engine } from '../../src/internal/Engine.ts';
+import { CONNECTION_SIZE } from '../../src/internal/layout.ts';
+import { SqlThread } from '../../src/internal/SqlThread.ts';
+import { Database, HeddleStoreError } from '../../src/index.ts';
+
+/** What a peer's worker is started with. */
+export interface PeerData {
+  readonly requests: ReceiverHandle;
+  readonly responses: SenderHandle;
+  readonly record: SharedArrayBuffer;
+  readonly memory: SharedArrayBuffer;
+  readonly path: string;
+}
+
+const MEMORY_SIZE = 1 << 20;
+
+/** A database whose SQL threads are stand-ins. Its file is gone when the test has finished. */
+export async function peerDatabase(threadCount: number): Promise<Database> {
+  const path = join(tmpdir(), `heddle-peer-${crypto.randomUUID()}.sqlite`);
+  const memory = new SharedArrayBuffer(MEMORY_SIZE);
+  new Int32Array(memory)[0] = 8;
+  const failed = Promise.withResolvers<HeddleStoreError>();
+  const peers = Array.from({ length: threadCount }, (_, index) => startThread(index, memory, path));
+  const threads = peers.map(({ thread }) => thread);
+  for (const { worker } of peers) {
+    worker.on('exit', (code) => {
+      if (code === 0) return;
+      const error = new HeddleStoreError('ENGINE_FAILED', 'a SQL thread ended');
+      for (const thread of threads) thread.fail(error);
+      failed.resolve(error);
+    });
+  }
+  const stop = async (): Promise<void> => {
+    for (const { link } of threads) {
+      link.requests.close();
+      link.responses.close();
+    }
+    await Promise.all(peers.map(({ ended }) => ended));
+  };
+  const engine: Engine = { threads, memory: { buffer: memory }, failed: failed.promise, close: stop, abandon: () => void stop() };
+  const db = new Database(engine);
+  onTestFinished(async () => {
+    await db.close();
+    for (const suffix of ['', '-wal', '-shm', '-journal']) await rm(path + suffix, { force: true });
+  });
+  return db;
+}
+
+function startThread(index: number, memory: SharedArrayBuffer, path: string) {
+  const requests = channel({ ringByteLength: 4096 });
+  const responses = channel({ ringByteLength: 4096 });
+  const record = new SharedArrayBuffer(CONNECTION_SIZE);
+  const workerData: PeerData = { requests: requests.receiver.handle(), responses: responses.sender.handle(), record, memory, path };
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData });
+  const link = { requests: requests.sender, responses: responses.receiver, record: new ConnectionRecord(record, 0) };
+  return { thread: new SqlThread(index, link), worker, ended: once(worker, 'exit') };
+}
