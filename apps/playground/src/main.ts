@@ -38,8 +38,7 @@ byId('import-cancel').addEventListener('click', () => importCancel.abort());
 byId('remove').addEventListener('click', () => void removeFlights());
 byId('threads-choice').addEventListener('change', () => void openFlights(chosen('threads')));
 byId('problem-retry').addEventListener('click', () => void openFlights(chosen('threads')));
-byId('cores-text').textContent =
-  `${navigator.hardwareConcurrency} ${navigator.hardwareConcurrency === 1 ? 'core' : 'cores'} here`;
+byId('cores-text').textContent = `${navigator.hardwareConcurrency} ${navigator.hardwareConcurrency === 1 ? 'core' : 'cores'} here`;
 choose('threads', Number(localStorage.getItem(THREADS_KEY) ?? THREADS_DEFAULT));
 
 if (crossOriginIsolated) await openFlights(chosen('threads'));
