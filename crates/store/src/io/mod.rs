@@ -29,6 +29,7 @@ pub use memory::MemoryIo;
 pub(crate) use memory::{copy_at, splice};
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::NativeIo;
+pub(crate) use path::is_below;
 pub use power_loss::PowerLossIo;
 
 /// An open file. Only meaningful to the [`Io`] that returned it.

@@ -23,7 +23,7 @@ pub(super) fn check(operation: &'static str, path: &str) -> IoResult<()> {
 }
 
 /// Whether `path` is a file somewhere below `directory`; everything is below the empty directory.
-pub(super) fn is_below(path: &str, directory: &str) -> bool {
+pub(crate) fn is_below(path: &str, directory: &str) -> bool {
     let directory = directory.trim_end_matches('/');
     directory.is_empty()
         || path

@@ -8,6 +8,7 @@ pub(super) fn julian_ms() -> i64 {
     JULIAN_UNIX_EPOCH_MS + unix_ms()
 }
 
+/// Milliseconds since 1970, in UTC.
 #[cfg(not(target_arch = "wasm32"))]
 fn unix_ms() -> i64 {
     use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,8 +18,9 @@ fn unix_ms() -> i64 {
         .map_or(0, |since| since.as_millis() as i64)
 }
 
+/// Milliseconds since 1970, in UTC.
 #[cfg(target_arch = "wasm32")]
-fn unix_ms() -> i64 {
+pub(crate) fn unix_ms() -> i64 {
     use wasm_bindgen::prelude::wasm_bindgen;
 
     #[wasm_bindgen]
