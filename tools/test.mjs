@@ -71,11 +71,12 @@ export function summaryLine({ passed, failed, skipped }) {
 /**
  * @param {string} turbo
  * @param {readonly string[]} tasks
+ * @param {readonly string[]} turboArgs
  * @returns {ExpectedSuite[]}
  */
-function expectedSuites(turbo, tasks) {
-  const plan = query(turbo, ['run', ...tasks, '--dry=json']);
-  if (plan === undefined) throw new ToolError(`turbo can't plan the suites: run "turbo run ${tasks[0]} --dry" and see why.`);
+function expectedSuites(turbo, tasks, turboArgs) {
+  const plan = query(turbo, ['run', ...tasks, ...turboArgs, '--dry=json'], { showErrors: true });
+  if (plan === undefined) throw new ToolError("the suites can't be planned: see what turbo says above.");
   return JSON.parse(plan)
     .tasks.filter((task) => tasks.includes(task.task) && task.command !== '<NONEXISTENT>')
     .map((task) => ({ name: task.taskId, file: resultFile(inWorkspace(task.directory), task.task) }));
@@ -96,7 +97,7 @@ function runTurbo(turbo, args) {
  */
 export async function runSuites(tasks, turboArgs = []) {
   const turbo = inWorkspace('node_modules/.bin/turbo');
-  const suites = expectedSuites(turbo, tasks);
+  const suites = expectedSuites(turbo, tasks, turboArgs);
   for (const { file } of suites) rmSync(file, { force: true });
   const options = ['--continue=dependencies-successful', `--concurrency=${CONCURRENCY}`, '--output-logs=errors-only', '--ui=stream'];
   const exitCode = await runTurbo(turbo, ['run', ...tasks, ...options, ...turboArgs]);

@@ -40,10 +40,10 @@ export function run(program, args, options = {}) {
 }
 
 /**
- * Runs a program quietly.
+ * Runs a program for what it prints.
  * @param {string} program
  * @param {readonly string[]} args
- * @param {{cwd?: string, env?: NodeJS.ProcessEnv}} [options]
+ * @param {{cwd?: string, env?: NodeJS.ProcessEnv, showErrors?: boolean}} [options] showErrors: let its error output through
  * @returns {string | undefined} its standard output, trimmed; undefined if it is missing or failed
  */
 export function query(program, args, options = {}) {
@@ -52,7 +52,7 @@ export function query(program, args, options = {}) {
     env: options.env ?? process.env,
     encoding: 'utf8',
     maxBuffer: 1 << 28,
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', options.showErrors ? 'inherit' : 'ignore'],
   });
   return status === 0 ? stdout.trim() : undefined;
 }
