@@ -79,6 +79,9 @@ function readSources() {
       }
     }
     for (const record of source.records) checkRecord(record, records);
+    const names = [...typescriptOf(source).matchAll(/^export const (\w+)/gm)].map(([, name]) => name);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    if (twice) fail(`${source.noun}: the constant ${twice} would be there twice`);
   }
   return { sources, records };
 }
@@ -99,10 +102,7 @@ function checkRecord(record, records) {
 }
 
 function rustOf(source) {
-  const lines = [
-    `//! Record sizes, offsets and state words: generated from \`layout/${source.noun}.json\`; edit that.`,
-    '',
-  ];
+  const lines = [`//! Record sizes, offsets and state words: generated from \`layout/${source.noun}.json\`; edit that.`, ''];
   for (const constant of source.constants ?? []) {
     lines.push(`/// ${constant.doc}`, `pub const ${constant.name}: u32 = ${constant.value};`);
   }
@@ -151,7 +151,17 @@ function diagramOf(record, records) {
 
   const cell = 9;
   const border = `       +${`${'-'.repeat(cell)}+`.repeat(8)}`;
-  const rows = ['byte    ' + [0, 1, 2, 3, 4, 5, 6, 7].map((n) => String(n).padStart(5).padEnd(cell + 1)).join('').trimEnd()];
+  const rows = [
+    'byte    ' +
+      [0, 1, 2, 3, 4, 5, 6, 7]
+        .map((n) =>
+          String(n)
+            .padStart(5)
+            .padEnd(cell + 1),
+        )
+        .join('')
+        .trimEnd(),
+  ];
   rows.push(border);
   let row = 0;
   while (row < record.size) {

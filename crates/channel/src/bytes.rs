@@ -11,8 +11,8 @@
 use crate::{
     error::{RecvError, RecvTimeoutError, TryRecvError},
     layout::{
-        CHANNEL_VERSION, FRAME_ALIGN, FRAME_HEADER_SIZE, FRAME_LENGTH_MASK, FRAME_WRAP,
-        RING_SIZE_MAX, RING_SIZE_MIN, channel_header,
+        CHANNEL_VERSION, FRAME_ALIGN, FRAME_LENGTH_MASK, FRAME_WRAP, RING_SIZE_MAX, RING_SIZE_MIN,
+        channel_header, frame_header,
     },
     protocol::{Core, Patience, Refusal},
 };
@@ -23,6 +23,9 @@ use std::{
     error::Error,
     sync::Arc,
 };
+
+/// Bytes before a message's payload.
+const FRAME_HEADER_SIZE: u32 = frame_header::SIZE as u32;
 
 /// What [`channel`] makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,6 @@ pub const CHANNEL_VERSION: u32 = 1;
 pub const POSITION_CLOSED: u32 = 0x0000_0001;
 /// Tail and head without their flag bits: a free-running position, a multiple of 8.
 pub const POSITION_MASK: u32 = 0xffff_fff8;
-/// Bytes before a message's payload: the length word and one word kept zero.
-pub const FRAME_HEADER_SIZE: u32 = 8;
 /// Frames start and end at multiples of this.
 pub const FRAME_ALIGN: u32 = 8;
 /// Length word, bits 0–29: the payload's bytes.

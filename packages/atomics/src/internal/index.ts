@@ -5,6 +5,7 @@
  */
 export { type Agent, type AgentRegistry, agentOf } from './agent.ts';
 export { learnFromSpin, spinPause, spinRounds } from './blocking.ts';
+export { defineDisposeSymbol } from './dispose.ts';
 export { type AsyncWaitOptions, type WaitResult, block, setWaitAsyncByHelper, waitAsync } from './futex.ts';
 export { type ResolvedLocation, checkKind, handleOf, resolveLocation } from './location.ts';
 export { CLEAN, FAILED, type Outcome, RawMutex, TAKEN_POISONED } from './RawMutex.ts';

@@ -8,8 +8,6 @@ export const CHANNEL_VERSION = 1;
 export const POSITION_CLOSED = 0x0000_0001;
 /** Tail and head without their flag bits: a free-running position, a multiple of 8. */
 export const POSITION_MASK = 0xffff_fff8;
-/** Bytes before a message's payload: the length word and one word kept zero. */
-export const FRAME_HEADER_SIZE = 8;
 /** Frames start and end at multiples of this. */
 export const FRAME_ALIGN = 8;
 /** Length word, bits 0–29: the payload's bytes. */

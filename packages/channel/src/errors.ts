@@ -1,0 +1,105 @@
+/**
+ * What can go wrong in a channel, one class a cause. Tell them apart by `code`; the messages are for people. A value that
+ * couldn't be sent comes back in the error.
+ *
+ * Beside these, operations throw `MAY_NOT_BLOCK`, `ABORTED`, `INVALID_ARGUMENT` and `INVALID_RECORD` of `@heddle/atomics`.
+ */
+
+/** The codes of the errors that this package defines. */
+export type ChannelErrorCode = 'CLOSED' | 'TIMEOUT' | 'MESSAGE_TOO_LARGE' | 'DECODE_FAILED' | 'CODEC_MISMATCH';
+
+/** What every error of this package is. */
+export abstract class ChannelError extends Error {
+  /** The cause, for programs. */
+  abstract readonly code: ChannelErrorCode;
+}
+
+/** The channel is closed; for a receiver also empty. Or this end has been released. */
+export class ClosedError extends ChannelError {
+  override readonly name = 'ClosedError';
+  readonly code = 'CLOSED';
+  /** What wasn't sent; `undefined` on the receiving side. */
+  readonly value: unknown;
+
+  /**
+   * @param message what is closed
+   * @param value what wasn't sent
+   */
+  constructor(message: string, value?: unknown) {
+    super(message);
+    this.value = value;
+  }
+}
+
+/** The time ran out: the channel stayed full, or empty. */
+export class ChannelTimeoutError extends ChannelError {
+  override readonly name = 'ChannelTimeoutError';
+  readonly code = 'TIMEOUT';
+  /** What wasn't sent; `undefined` on the receiving side. */
+  readonly value: unknown;
+
+  /**
+   * @param message what stayed as it was, and how long
+   * @param value what wasn't sent
+   */
+  constructor(message: string, value?: unknown) {
+    super(message);
+    this.value = value;
+  }
+}
+
+/** The message is longer than the channel takes: half its ring less 8 bytes. */
+export class MessageTooLargeError extends ChannelError {
+  override readonly name = 'MessageTooLargeError';
+  readonly code = 'MESSAGE_TOO_LARGE';
+  /** What wasn't sent. */
+  readonly value: unknown;
+  /** The bytes of the message. */
+  readonly byteLength: number;
+  /** The bytes of the longest message that the channel takes. */
+  readonly byteLengthMax: number;
+
+  /**
+   * @param value what wasn't sent
+   * @param byteLength the bytes of the message
+   * @param byteLengthMax the bytes of the longest message that the channel takes
+   */
+  constructor(value: unknown, byteLength: number, byteLengthMax: number) {
+    super(`a message of ${byteLength} bytes in a channel that takes ${byteLengthMax}; give the channel a larger ringByteLength`);
+    this.value = value;
+    this.byteLength = byteLength;
+    this.byteLengthMax = byteLengthMax;
+  }
+}
+
+/** A message came that the codec can't read. It has been taken from the channel; its bytes are here. */
+export class DecodeError extends ChannelError {
+  override readonly name = 'DecodeError';
+  readonly code = 'DECODE_FAILED';
+  /** The message as it came. */
+  readonly bytes: Uint8Array;
+
+  /**
+   * @param codecName the codec
+   * @param bytes the message as it came
+   * @param cause what the codec threw
+   */
+  constructor(codecName: string, bytes: Uint8Array, cause: unknown) {
+    super(`the codec '${codecName}' can't read a message of ${bytes.byteLength} bytes`, { cause });
+    this.bytes = bytes;
+  }
+}
+
+/** A handle was opened with another codec than that of the end it is of. */
+export class CodecMismatchError extends ChannelError {
+  override readonly name = 'CodecMismatchError';
+  readonly code = 'CODEC_MISMATCH';
+
+  /**
+   * @param expected the codec that the handle names
+   * @param found the codec that was given
+   */
+  constructor(expected: string, found: string) {
+    super(`the channel's messages are encoded by '${expected}', not by '${found}'; give from() the codec '${expected}'`);
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * Bounded channels on fixed records in shared memory, the same in TypeScript and in Rust.
+ *
+ * A channel lives in a SharedArrayBuffer or in the memory of a Wasm module. What is posted to another thread is the handle of
+ * an end, reopened there with `Sender.from` or `Receiver.from`. Every operation has a blocking form for workers, an
+ * asynchronous form for every thread, and one that doesn't wait.
+ *
+ * @module
+ */
+export { type Channel, type ChannelOptions, type OpenOptions, channel, channelByteLength, openReceiver, openSender } from './channel.ts';
+export { type Codec, bytesCodec, jsonCodec, textCodec } from './Codec.ts';
+export {
+  ChannelError,
+  type ChannelErrorCode,
+  ChannelTimeoutError,
+  ClosedError,
+  CodecMismatchError,
+  DecodeError,
+  MessageTooLargeError,
+} from './errors.ts';
+export { Receiver, type ReceiverHandle } from './Receiver.ts';
+export { type AsyncWaitOptions, Sender, type SenderHandle, type WaitOptions } from './Sender.ts';

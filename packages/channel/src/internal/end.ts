@@ -1,0 +1,37 @@
+/** What both ends of a channel have in common: a codec, a handle, closing and being released. */
+import { type Handle } from '@heddle/atomics';
+import { handleOf } from '@heddle/atomics/internal';
+import { type Codec, builtInCodec } from '../Codec.ts';
+import { ClosedError, CodecMismatchError } from '../errors.ts';
+import { type Ring } from './protocol.ts';
+
+/** What is posted of an end. */
+export interface EndHandle<Kind extends string> extends Handle<Kind> {
+  /** The name of the codec of the messages. */
+  readonly codec: string;
+}
+
+/**
+ * The codec that a handle asks for.
+ *
+ * @throws CodecMismatchError `CODEC_MISMATCH` if it isn't the one that was given, or none was and it isn't built in
+ */
+export function codecFor<T>(name: string, given: Codec<T> | undefined): Codec<T> {
+  if (given !== undefined) {
+    if (given.name !== name) throw new CodecMismatchError(name, given.name);
+    return given;
+  }
+  const builtIn = builtInCodec(name);
+  if (builtIn === undefined) throw new CodecMismatchError(name, 'none');
+  return builtIn;
+}
+
+/** The handle of an end. */
+export function endHandle<Kind extends string>(kind: Kind, ring: Ring, codec: Codec<never>): EndHandle<Kind> {
+  return { ...handleOf(kind, ring.location, ring.registryByteOffset), codec: codec.name };
+}
+
+/** The error for an end that was released and is used all the same. */
+export function releasedError(end: string, value?: unknown): ClosedError {
+  return new ClosedError(`this ${end} was released`, value);
+}
