@@ -14,8 +14,10 @@ const SPAN_MS = 12_000;
 const PAGE_LANE_HEIGHT = 52;
 const LANE_HEIGHT = 34;
 /** The tallest frame time that the page's line can show, and the one that it is drawn against: 60 frames a second. */
-const FRAME_MS_MAX = 100;
+const FRAME_MS_MAX = 120;
 const FRAME_MS_GOOD = 1000 / 60;
+/** A pause that a visitor could notice is marked. */
+const PAUSE_MS_MARKED = 50;
 const LABELS_EVERY_MS = 250;
 const IDLE: Stitch = { kind: 'idle', colour: '' };
 const RESERVED: Stitch = { kind: 'reserved', colour: '' };
@@ -170,7 +172,7 @@ export class Loom {
     context.stroke();
   }
 
-  /** Frame times, upwards from the line of the lane's foot; a frame that came late is marked. */
+  /** Frame times, upwards from the lane's foot; a dot where the page's thread itself was held up. */
   #drawPage(xOf: (timeMs: number) => number): void {
     const context = this.#context;
     const foot = PAGE_LANE_HEIGHT - 10;
@@ -192,8 +194,8 @@ export class Loom {
     }
     context.stroke();
     context.fillStyle = this.#ink.late;
-    for (const { timeMs, deltaMs } of this.#samples) {
-      if (deltaMs < 3 * FRAME_MS_GOOD) continue;
+    for (const { timeMs, deltaMs, pauseMs } of this.#samples) {
+      if (pauseMs < PAUSE_MS_MARKED) continue;
       context.beginPath();
       context.arc(xOf(timeMs), yOf(deltaMs), 3, 0, 2 * Math.PI);
       context.fill();

@@ -12,11 +12,14 @@ export interface Frame {
   readonly timeMs: number;
   /** The time since the frame before, in milliseconds. */
   readonly deltaMs: number;
+  /** The longest pause since the frame before, in milliseconds. */
+  readonly pauseMs: number;
 }
 
 export class Pulse {
   /** The longest pause since `reset`, in milliseconds. */
   longestPauseMs = 0;
+  #framePauseMs = 0;
   #lastBeatMs = 0;
   #lastFrameMs = 0;
   readonly #frameTimesMs: number[] = [];
@@ -51,7 +54,10 @@ export class Pulse {
     const now = performance.now();
     const pauseMs = Math.max(0, now - this.#lastBeatMs - BEAT_MS);
     this.#lastBeatMs = now;
-    if (document.visibilityState === 'visible') this.longestPauseMs = Math.max(this.longestPauseMs, pauseMs);
+    if (document.visibilityState === 'visible') {
+      this.longestPauseMs = Math.max(this.longestPauseMs, pauseMs);
+      this.#framePauseMs = Math.max(this.#framePauseMs, pauseMs);
+    }
     setTimeout(() => this.#beat(), BEAT_MS);
   }
 
@@ -60,7 +66,8 @@ export class Pulse {
     this.#lastFrameMs = now;
     this.#frameTimesMs.push(now);
     while ((this.#frameTimesMs[0] ?? now) < now - 1000) this.#frameTimesMs.shift();
-    this.#onFrame({ timeMs: now, deltaMs });
+    this.#onFrame({ timeMs: now, deltaMs, pauseMs: this.#framePauseMs });
+    this.#framePauseMs = 0;
     requestAnimationFrame((next) => this.#frame(next));
   }
 }
