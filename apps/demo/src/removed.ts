@@ -7,9 +7,9 @@ import { EXECUTIONS, QUERIES } from './queries.ts';
 
 const SQLITE_MAGIC = 'SQLite format 3\0';
 
-/** Whether a file belongs to SQLite: a database, or the log or index beside one. */
-async function isSqlite(path: string): Promise<boolean> {
-  if (/-(wal|shm|journal)$/.test(path)) return true;
+/** Whether a file holds no row of Tonbo's: a SQLite database, the log or index beside one, or the mark of who has the directory open. */
+async function holdsNoTonbo(path: string): Promise<boolean> {
+  if (/-(wal|shm|journal)$|\.lock$/.test(path)) return true;
   const file = await openFile(path);
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(SQLITE_MAGIC.length));
@@ -19,12 +19,12 @@ async function isSqlite(path: string): Promise<boolean> {
   }
 }
 
-/** Removes every file under a database's directory that is not SQLite's, and tells how many those were. */
+/** Removes every file of Tonbo's under a database's directory, and tells how many those were. */
 export async function removeTonboFiles(location: string): Promise<number> {
   let removed = 0;
   for (const entry of await readdir(location, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
-    if (!entry.isFile() || (await isSqlite(path))) continue;
+    if (!entry.isFile() || (await holdsNoTonbo(path))) continue;
     await rm(path);
     removed++;
   }
