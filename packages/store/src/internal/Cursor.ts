@@ -2,7 +2,7 @@
  * A query that runs: the thread it holds, and its batches of rows.
  */
 
-import type { HeddleStoreError } from '../HeddleStoreError.ts';
+import { HeddleStoreError } from '../HeddleStoreError.ts';
 import type { Row, SqlParams } from '../SqlValue.ts';
 import type { Lane, Lease, Use } from './Lane.ts';
 import { type Exchange, failureOf } from './SqlThread.ts';
@@ -73,7 +73,7 @@ export class Cursor {
       }
       if (stop.error === undefined) {
         if (response?.type === 'rows') return response.rows;
-        const amiss = await this.close();
+        const amiss = (await this.close()) ?? (response?.type === 'columns' ? severalStatements(sql) : undefined);
         if (amiss) throw amiss;
         return undefined;
       }
@@ -102,4 +102,8 @@ export class Cursor {
     stop.listen(undefined);
     return this.#lease.release();
   }
+}
+
+function severalStatements(sql: string): HeddleStoreError {
+  return new HeddleStoreError('MISUSE', 'query() reads the rows of one statement; for several, use exec()', { sql });
 }
