@@ -4,9 +4,11 @@
  * The agent that starts a runtime (a page's main thread, usually) holds the module and the memory, but never instantiates and
  * never blocks: to spawn it writes a record into the memory and notifies.
  */
-import { isolationProblem, keepAlive, mayBlock, parallelism } from '#platform';
+import { canNestWorkers, isolationProblem, keepAlive, mayBlock, parallelism } from '#platform';
 import { startSupervisor } from '#supervisor-host';
+import { startWorker } from '#worker-host';
 import { Control, type ThreadStatus } from './internal/Control.ts';
+import { WorkerBroker } from './internal/delegation.ts';
 import type { WorkerHandle } from './internal/platform/types.ts';
 import type { FromSupervisor, ToSupervisor } from './internal/protocol.ts';
 import { SharedRecords } from './internal/SharedRecords.ts';
@@ -108,8 +110,10 @@ export class WasmRuntime implements AsyncDisposable {
       for (const listener of listeners) listener(message as FromSupervisor);
     });
     supervisor.onError((message) => outcome.reject(new ThreadError('START_FAILED', `the supervisor did not start: ${message}`)));
+    const broker = new WorkerBroker(startWorker, (report) => supervisor.post({ type: 'report', report } satisfies ToSupervisor));
     listeners.add((message) => {
-      if (message.type === 'started') outcome.resolve({ kind: 'heddle-wasm-runtime', ...message });
+      if (message.type === 'request') broker.serve(message.request);
+      else if (message.type === 'started') outcome.resolve({ kind: 'heddle-wasm-runtime', ...message });
       else if (message.type === 'failed') outcome.reject(new ThreadError(message.error.code, message.error.message));
     });
     const abort = (): void => outcome.reject(aborted(options.signal));
@@ -229,6 +233,7 @@ function startMessage(options: WasmRuntimeOptions, name: string): ToSupervisor {
     stackSize: options.stackSize ?? STACK_SIZE,
     parallelism: cpus,
     name,
+    isDelegating: !canNestWorkers(),
   };
 }
 

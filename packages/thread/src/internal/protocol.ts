@@ -1,5 +1,6 @@
 /** Messages between the main thread, the supervisor and the workers: only for beginnings and ends. */
 import type { PostedError } from '../ThreadError.ts';
+import type { DelegationReport, DelegationRequest } from './delegation.ts';
 
 /** What the main thread wants started. */
 export interface StartMessage {
@@ -13,6 +14,8 @@ export interface StartMessage {
   readonly stackSize: number;
   readonly parallelism: number;
   readonly name: string;
+  /** Whether the main thread creates the workers for the supervisor. */
+  readonly isDelegating: boolean;
 }
 
 /** The main thread has had enough. Threads that still run after `graceMs` are terminated. */
@@ -21,11 +24,12 @@ export interface CloseMessage {
   readonly graceMs: number;
 }
 
-export type ToSupervisor = StartMessage | CloseMessage;
+export type ToSupervisor = StartMessage | CloseMessage | { readonly type: 'report'; readonly report: DelegationReport };
 
 export type FromSupervisor =
   | { readonly type: 'started'; readonly module: WebAssembly.Module; readonly memory: WebAssembly.Memory; readonly control: number }
   | { readonly type: 'failed'; readonly error: PostedError }
+  | { readonly type: 'request'; readonly request: DelegationRequest }
   | { readonly type: 'closed' };
 
 /** What a worker is. */

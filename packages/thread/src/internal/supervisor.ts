@@ -8,6 +8,7 @@ import { ownPort, readBytes } from '#platform';
 import { startWorker } from '#worker-host';
 import { ThreadError, toPosted } from '../ThreadError.ts';
 import { Control } from './Control.ts';
+import { RemoteWorkers } from './delegation.ts';
 import { OUTCOME_PENDING, OUTCOME_TERMINATED, WORKER_TASK_OFFSET } from './layout.ts';
 import type { WorkerHandle } from './platform/types.ts';
 import type { CloseMessage, FromSupervisor, FromWorker, StartMessage, ToSupervisor, WorkMessage } from './protocol.ts';
@@ -24,6 +25,8 @@ const port = ownPort();
 if (!port) throw new Error('the supervisor is a worker');
 const post = (message: FromSupervisor): void => port.post(message);
 
+const remoteWorkers = new RemoteWorkers((request) => post({ type: 'request', request }));
+
 /** A worker that has not ended. */
 interface PoolWorker {
   readonly slot: number;
@@ -35,6 +38,7 @@ class Pool {
   readonly #work: Omit<WorkMessage, 'slot'>;
   readonly #threadsMin: number;
   readonly #name: string;
+  readonly #create: (name: string) => WorkerHandle;
   readonly #workers = new Map<number, PoolWorker>();
   #control: Control | undefined;
   #isClosing = false;
@@ -43,10 +47,11 @@ class Pool {
   #onEmpty: (() => void) | undefined;
   readonly #started: PromiseWithResolvers<Control> = Promise.withResolvers();
 
-  constructor(work: Omit<WorkMessage, 'slot'>, threadsMin: number, name: string) {
+  constructor(work: Omit<WorkMessage, 'slot'>, { threads, name, isDelegating }: StartMessage) {
     this.#work = work;
-    this.#threadsMin = threadsMin;
+    this.#threadsMin = threads;
     this.#name = name;
+    this.#create = isDelegating ? (workerName) => remoteWorkers.create(workerName) : startWorker;
   }
 
   /** Starts the first workers; resolves once they all wait for threads. */
@@ -56,7 +61,7 @@ class Pool {
   }
 
   #startWorker(slot: number): void {
-    const worker: PoolWorker = { slot, handle: startWorker(`${this.#name} ${slot}`), state: 'starting' };
+    const worker: PoolWorker = { slot, handle: this.#create(`${this.#name} ${slot}`), state: 'starting' };
     this.#workers.set(slot, worker);
     worker.handle.onMessage((message) => this.#hear(worker, message as FromWorker));
     worker.handle.onError((message) => this.#lose(worker, message));
@@ -188,8 +193,7 @@ async function start(message: StartMessage): Promise<void> {
       stackSize: message.stackSize,
       parallelism: message.parallelism,
     },
-    message.threads,
-    message.name,
+    message,
   );
   const control = await pool.start();
   post({ type: 'started', module, memory, control: control.address });
@@ -226,6 +230,10 @@ async function close({ graceMs }: CloseMessage): Promise<void> {
 
 port.onMessage((message) => {
   const request = message as ToSupervisor;
+  if (request.type === 'report') {
+    remoteWorkers.hear(request.report);
+    return;
+  }
   const done = request.type === 'start' ? start(request) : close(request);
   done.catch((error: unknown) => {
     const code = error instanceof MemoryError ? 'MODULE_UNFIT' : 'START_FAILED';

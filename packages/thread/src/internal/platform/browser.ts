@@ -28,6 +28,14 @@ export function mayBlock(): boolean {
   return typeof globalThis.document === 'undefined';
 }
 
+/**
+ * Whether a worker may create workers. In Firefox `new Worker` inside a worker now and then never returns (ESR 153: about one
+ * in twenty, while the main thread idles); on a main thread it does.
+ */
+export function canNestWorkers(): boolean {
+  return !/\bFirefox\//.test(globalThis.navigator?.userAgent ?? '');
+}
+
 /** Keeps the process alive while it is on; browsers need none. */
 export function keepAlive(): { set(isOn: boolean): void } {
   return { set() {} };

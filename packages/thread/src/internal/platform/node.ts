@@ -27,6 +27,11 @@ export function mayBlock(): boolean {
   return true;
 }
 
+/** Whether a worker may create workers. */
+export function canNestWorkers(): boolean {
+  return true;
+}
+
 /** Keeps the process alive while it is on: a promise of `Atomics.waitAsync` alone doesn't. */
 export function keepAlive(): { set(isOn: boolean): void } {
   let timer: NodeJS.Timeout | undefined;
