@@ -25,6 +25,30 @@ const BINDGEN_SECTION = '__wasm_bindgen_unstable';
 /** What a thread needs to find and swap its stack and its thread-local storage. */
 const EXPORTS = ['__wasm_init_tls', '__tls_size', '__tls_align', '__tls_base', '__stack_pointer'];
 
+/**
+ * How SQLite is compiled without an operating system: crates/store/src/sqlite gives it memory, mutexes and files. The rest is what
+ * .cargo/config.toml says for native builds.
+ */
+const SQLITE_FLAGS = [
+  '-DSQLITE_OS_OTHER=1',
+  '-DSQLITE_ZERO_MALLOC=1',
+  '-DSQLITE_MEMORY_BARRIER=__sync_synchronize()',
+  '-DSQLITE_OMIT_LOCALTIME',
+  '-UHAVE_LOCALTIME_R',
+  '-DSQLITE_ENABLE_MATH_FUNCTIONS',
+  '-DSQLITE_DEFAULT_MEMSTATUS=0',
+  '-DSQLITE_TEMP_STORE=3',
+  '-DSQLITE_OMIT_LOAD_EXTENSION',
+  '-DSQLITE_OMIT_SHARED_CACHE',
+  '-DSQLITE_OMIT_DEPRECATED',
+  '-DSQLITE_DQS=0',
+  '-DSQLITE_LIKE_DOESNT_MATCH_BLOBS',
+  '-USQLITE_ENABLE_LOAD_EXTENSION',
+  '-USQLITE_ENABLE_FTS3',
+  '-USQLITE_ENABLE_FTS3_PARENTHESIS',
+  '-DNDEBUG',
+];
+
 const targetFolder = inWorkspace('target/wasm');
 
 /**
@@ -83,6 +107,7 @@ function buildEnvironment(toolchain) {
     env.AR_wasm32_unknown_unknown = c.archiver;
     env.HEDDLE_CLANG = c.clang;
     env.HEDDLE_ROOT = workspaceRoot;
+    env.LIBSQLITE3_FLAGS = SQLITE_FLAGS.join(' ');
   }
   return env;
 }

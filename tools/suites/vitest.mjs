@@ -16,15 +16,16 @@ export function countVitest(project, json, exitCode) {
   if (json === undefined) return withFailure(counts, `${project}: Vitest ended without a report (exit code ${exitCode})`);
   for (const file of json.testResults) {
     const name = path.relative(workspaceRoot, file.name);
+    const failedWithoutTest = file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed');
     for (const test of file.assertionResults) {
       if (test.status === 'passed') counts.passed++;
       else if (test.status === 'failed') counts = withFailure(counts, `${project}: ${name}: ${test.fullName}`);
       else {
         counts.skipped++;
-        counts.notes.push(`${project}: ${name}: ${test.fullName}`);
+        // Tests of a file whose set-up failed never had their turn: that failure is told, not each of them.
+        if (!failedWithoutTest) counts.notes.push(`${project}: ${name}: ${test.fullName}`);
       }
     }
-    const failedWithoutTest = file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed');
     if (failedWithoutTest) counts = withFailure(counts, `${project}: ${name} could not be run`);
     else if (file.assertionResults.length === 0) counts = withFailure(counts, `${project}: ${name} has no tests`);
   }
