@@ -1,0 +1,272 @@
+//! `Mutex` and `RawMutex` on real threads.
+#![cfg(not(loom))]
+
+use heddle_atomics::{
+    Mutex, Poisoned, RawMutex, TryLockError,
+    registry::{self, Token},
+};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+const SOON: Duration = Duration::from_millis(20);
+
+#[test]
+fn many_threads_count_exactly() {
+    const THREADS: u32 = 4;
+    const TIMES: u32 = 100_000;
+    let counter = Mutex::new(0);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..TIMES {
+                    *counter.lock().unwrap() += 1;
+                }
+            });
+        }
+    });
+    assert_eq!(counter.into_inner().unwrap(), THREADS * TIMES);
+}
+
+#[test]
+fn try_lock_and_timeout_answer_without_the_lock() {
+    let mutex = Mutex::new(());
+    let guard = mutex.lock().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(matches!(mutex.try_lock(), Err(TryLockError::WouldBlock)));
+            let start = Instant::now();
+            assert!(matches!(
+                mutex.lock_timeout(SOON),
+                Err(TryLockError::WouldBlock)
+            ));
+            assert!(start.elapsed() >= SOON);
+        });
+    });
+    drop(guard);
+    assert!(mutex.try_lock().is_ok());
+    assert!(mutex.lock_timeout(SOON).is_ok());
+}
+
+#[test]
+fn a_waiter_with_a_timeout_gets_the_lock_in_time() {
+    let mutex = Mutex::new(0);
+    let guard = mutex.lock().unwrap();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| *mutex.lock_timeout(Duration::from_secs(60)).unwrap());
+        thread::sleep(SOON);
+        drop(guard);
+        assert_eq!(waiter.join().unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_panic_poisons_until_it_is_cleared() {
+    let mutex = Mutex::new(1);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _guard = mutex.lock().unwrap();
+        panic!("on purpose");
+    }));
+    assert!(panicked.is_err());
+    assert!(mutex.is_poisoned());
+    assert_eq!(*mutex.lock().unwrap_err().into_inner(), 1);
+    assert!(matches!(mutex.try_lock(), Err(TryLockError::Poisoned(_))));
+    mutex.clear_poison();
+    assert_eq!(*mutex.lock().unwrap(), 1);
+    assert_eq!(mutex.into_inner().unwrap(), 1);
+}
+
+#[test]
+fn a_guard_dropped_while_an_older_panic_unwinds_does_not_poison() {
+    struct LocksInDrop<'a>(&'a Mutex<u32>);
+    impl Drop for LocksInDrop<'_> {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() += 1;
+        }
+    }
+    let mutex = Mutex::new(0);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _locks = LocksInDrop(&mutex);
+        panic!("on purpose");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(*mutex.lock().unwrap(), 1);
+}
+
+/// Runs `body` on a thread that is in the registry and never leaves it.
+fn registered<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> (Token, R) {
+    thread::spawn(|| {
+        let token = registry::enter_new().unwrap();
+        (token, body())
+    })
+    .join()
+    .unwrap()
+}
+
+#[test]
+fn the_lock_of_a_dead_thread_goes_to_the_next_locker_poisoned() {
+    let lock = Arc::new(RawMutex::new());
+    let (token, _) = registered({
+        let lock = Arc::clone(&lock);
+        move || assert_eq!(lock.lock(), Poisoned::No)
+    });
+    assert_eq!(lock.owner(), Some(token));
+    assert_eq!(lock.try_lock(), None, "nobody knows yet that it died");
+    assert!(registry::reap_token(token));
+    assert_eq!(lock.lock(), Poisoned::Yes);
+    // SAFETY: taken above.
+    unsafe { lock.unlock() };
+    assert_eq!(lock.try_lock(), Some(Poisoned::Yes));
+    lock.clear_poison();
+    // SAFETY: taken above.
+    unsafe { lock.unlock() };
+    assert_eq!(lock.lock(), Poisoned::No);
+}
+
+#[test]
+fn reaping_wakes_all_who_wait_for_the_dead() {
+    let lock = Arc::new(RawMutex::new());
+    let (dead, _) = registered({
+        let lock = Arc::clone(&lock);
+        move || assert_eq!(lock.lock(), Poisoned::No)
+    });
+    let waiters: Vec<_> = (0..3)
+        .map(|_| {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || {
+                let me = registry::enter_new().unwrap();
+                let poisoned = lock.lock();
+                assert_eq!(lock.owner(), Some(me));
+                // SAFETY: taken above.
+                unsafe { lock.unlock() };
+                registry::leave();
+                poisoned
+            })
+        })
+        .collect();
+    thread::sleep(SOON);
+    assert!(registry::reap(dead.slot()));
+    for waiter in waiters {
+        assert_eq!(waiter.join().unwrap(), Poisoned::Yes);
+    }
+}
+
+#[test]
+fn a_wake_up_that_the_dead_swallowed_is_passed_on() {
+    // A thread that waits is declared dead while it sleeps: whoever else waits on the same lock must not depend on it.
+    let lock = Arc::new(RawMutex::new());
+    assert_eq!(lock.lock(), Poisoned::No);
+    let (tell, told) = mpsc::channel();
+    let waiter = |name: &'static str| {
+        let (lock, tell) = (Arc::clone(&lock), tell.clone());
+        thread::spawn(move || {
+            let token = registry::enter_new().unwrap();
+            tell.send(token).unwrap();
+            let _poisoned = lock.lock();
+            // SAFETY: taken above.
+            unsafe { lock.unlock() };
+            name
+        })
+    };
+    let first = waiter("first");
+    let doomed = told.recv().unwrap();
+    thread::sleep(SOON);
+    let second = waiter("second");
+    thread::sleep(SOON);
+    // SAFETY: taken above.
+    unsafe { lock.unlock() };
+    registry::reap_token(doomed);
+    assert_eq!(second.join().unwrap(), "second");
+    assert_eq!(first.join().unwrap(), "first");
+}
+
+#[test]
+fn locking_twice_on_a_registered_thread_panics_and_names_the_lock() {
+    let message = thread::spawn(|| {
+        registry::enter_new().unwrap();
+        let mutex = Mutex::new(0_u8);
+        let guard = mutex.lock().unwrap();
+        let panic = catch_unwind(AssertUnwindSafe(|| drop(mutex.lock()))).unwrap_err();
+        drop(guard);
+        registry::leave();
+        *panic.downcast::<String>().unwrap()
+    })
+    .join()
+    .unwrap();
+    assert!(
+        message.contains("Mutex<u8>") && message.contains("this very thread"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_thread_that_may_not_block_panics_and_names_the_lock() {
+    let mutex = Mutex::new(0_u8);
+    let guard = mutex.lock().unwrap();
+    thread::scope(|scope| {
+        let message = scope.spawn(|| {
+            heddle_atomics::set_may_block(false);
+            let panic = catch_unwind(AssertUnwindSafe(|| drop(mutex.lock()))).unwrap_err();
+            *panic.downcast::<String>().unwrap()
+        });
+        let message = message.join().unwrap();
+        assert!(
+            message.contains("Mutex<u8>") && message.contains("may not block"),
+            "{message}"
+        );
+    });
+    drop(guard);
+    assert!(!mutex.is_poisoned(), "the one who panicked didn't hold it");
+}
+
+#[test]
+fn a_thread_that_may_not_block_gets_a_lock_that_is_free_soon() {
+    let mutex = Mutex::new(0);
+    let guard = mutex.lock().unwrap();
+    thread::scope(|scope| {
+        let spinner = scope.spawn(|| {
+            heddle_atomics::set_may_block(false);
+            *mutex.lock().unwrap()
+        });
+        thread::sleep(SOON);
+        drop(guard);
+        assert_eq!(spinner.join().unwrap(), 0);
+    });
+}
+
+#[test]
+fn random_deaths_leave_nobody_waiting() {
+    // Threads lock at random and some are declared dead with the lock; the counter of takings must come out.
+    const THREADS: u32 = 4;
+    const TIMES: u32 = 2_000;
+    let lock = RawMutex::new();
+    let takings = std::sync::atomic::AtomicU32::new(0);
+    thread::scope(|scope| {
+        for seed in 0..THREADS {
+            let (lock, takings) = (&lock, &takings);
+            scope.spawn(move || {
+                let mut random = seed.wrapping_mul(0x9e37_79b9) + 1;
+                for _ in 0..TIMES {
+                    registry::enter_new().unwrap();
+                    if lock.lock() == Poisoned::Yes {
+                        lock.clear_poison();
+                    }
+                    takings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    if random >> 29 == 0 {
+                        // Dies with the lock: the supervisor is the same thread here.
+                        registry::reap_token(registry::current());
+                    } else {
+                        // SAFETY: taken above.
+                        unsafe { lock.unlock() };
+                        registry::leave();
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(takings.into_inner(), THREADS * TIMES);
+}

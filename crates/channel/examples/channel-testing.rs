@@ -1,0 +1,182 @@
+//! What the tests in `packages/atomics` and `packages/channel` run on Wasm threads: Rust on one side of a record, TypeScript
+//! on the other. The exports are raw, so that a trap in one thread leaves the others usable.
+
+use core::{cell::UnsafeCell, ptr::NonNull};
+use heddle_atomics::{Condvar, Mutex, RawMutex, RawSemaphore};
+use heddle_channel::bytes::{self, Options, Receiver, Sender};
+
+/// A number that is safe to change with the lock only.
+struct Counter {
+    lock: RawMutex,
+    value: UnsafeCell<u32>,
+}
+
+// SAFETY: `value` is reached with `lock` held only; TypeScript does the same.
+unsafe impl Sync for Counter {}
+
+static COUNTER: Counter = Counter {
+    lock: RawMutex::new(),
+    value: UnsafeCell::new(0),
+};
+
+static SEMAPHORE: RawSemaphore = RawSemaphore::new(0);
+
+static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+/// Where the counter's mutex is.
+#[unsafe(no_mangle)]
+pub extern "C" fn counter_lock() -> *const RawMutex {
+    &raw const COUNTER.lock
+}
+
+/// Where the counter's value is.
+#[unsafe(no_mangle)]
+pub extern "C" fn counter_value() -> *mut u32 {
+    COUNTER.value.get()
+}
+
+/// Adds 1 to the counter `times` times, each time under its lock, without an atomic operation.
+#[unsafe(no_mangle)]
+pub extern "C" fn counter_increment(times: u32) {
+    for _ in 0..times {
+        let _poisoned = COUNTER.lock.lock();
+        // SAFETY: with the lock; volatile, so that each addition is a load and a store of its own.
+        unsafe {
+            let value = COUNTER.value.get().read_volatile();
+            COUNTER.value.get().write_volatile(value + 1);
+            COUNTER.lock.unlock();
+        }
+    }
+}
+
+/// Takes the counter's lock and dies with it.
+#[unsafe(no_mangle)]
+pub extern "C" fn counter_trap() {
+    let _poisoned = COUNTER.lock.lock();
+    #[cfg(target_arch = "wasm32")]
+    core::arch::wasm32::unreachable();
+}
+
+/// Takes the counter's lock: 1 if it is poisoned, else 0. Lets go of it again.
+#[unsafe(no_mangle)]
+pub extern "C" fn counter_is_poisoned() -> u32 {
+    let poisoned = COUNTER.lock.lock();
+    // SAFETY: taken above.
+    unsafe { COUNTER.lock.unlock() };
+    u32::from(poisoned == heddle_atomics::Poisoned::Yes)
+}
+
+/// Where the semaphore is; it has no permits at first.
+#[unsafe(no_mangle)]
+pub extern "C" fn semaphore() -> *const RawSemaphore {
+    &raw const SEMAPHORE
+}
+
+/// Takes so many permits, one after the other.
+#[unsafe(no_mangle)]
+pub extern "C" fn semaphore_acquire(count: u32) {
+    for _ in 0..count {
+        SEMAPHORE.acquire();
+    }
+}
+
+/// Waits for the gate to be opened by another thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn gate_wait() -> u32 {
+    let is_open = GATE.0.lock().unwrap_or_else(|poison| poison.into_inner());
+    let is_open = GATE.1.wait_while(is_open, |is_open| !*is_open);
+    u32::from(is_open.is_ok_and(|is_open| *is_open))
+}
+
+/// Opens the gate.
+#[unsafe(no_mangle)]
+pub extern "C" fn gate_open() {
+    *GATE.0.lock().unwrap_or_else(|poison| poison.into_inner()) = true;
+    GATE.1.notify_all();
+}
+
+/// Makes a channel that lives for ever, and returns where.
+#[unsafe(no_mangle)]
+pub extern "C" fn channel_new(capacity: u32, ring_size: u32) -> *mut u8 {
+    let (sender, receiver) = bytes::channel(Options {
+        capacity,
+        ring_size,
+    });
+    let address = sender.address().as_ptr();
+    // The record stays, and so do these two ends: the tests close the channel in so many words.
+    core::mem::forget((sender, receiver));
+    address
+}
+
+/// Receives from one channel until it is closed and sends each message, reversed, into another. Closes that one in the end.
+///
+/// # Safety
+/// There are channels at both addresses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_reverse(from: *mut u8, to: *mut u8) -> u32 {
+    let (Some(from), Some(to)) = (NonNull::new(from), NonNull::new(to)) else {
+        return u32::MAX;
+    };
+    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    let ends = unsafe { (Receiver::open(from), Sender::open(to)) };
+    let (Ok(receiver), Ok(sender)) = ends else {
+        return u32::MAX;
+    };
+    let mut count = 0;
+    for mut message in receiver.iter() {
+        message.reverse();
+        if sender.send(&message).is_err() {
+            break;
+        }
+        count += 1;
+    }
+    sender.close();
+    count
+}
+
+/// Sends the numbers `start..start + count` as messages of 4 bytes.
+///
+/// # Safety
+/// There is a channel at the address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_send_numbers(to: *mut u8, start: u32, count: u32) -> u32 {
+    let Some(to) = NonNull::new(to) else { return 0 };
+    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    let Ok(sender) = (unsafe { Sender::open(to) }) else {
+        return 0;
+    };
+    (start..start + count)
+        .map_while(|n| sender.send(&n.to_le_bytes()).ok())
+        .count() as u32
+}
+
+/// Receives messages of 4 bytes until the channel is closed: their sum, modulo 2^32.
+///
+/// # Safety
+/// There is a channel at the address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_sum_numbers(from: *mut u8) -> u32 {
+    let Some(from) = NonNull::new(from) else {
+        return 0;
+    };
+    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    let Ok(receiver) = (unsafe { Receiver::open(from) }) else {
+        return 0;
+    };
+    let numbers = core::iter::from_fn(|| {
+        receiver
+            .recv_with(|message| u32::from_le_bytes(message.try_into().unwrap_or_default()))
+            .ok()
+    });
+    numbers.fold(0, u32::wrapping_add)
+}
+
+/// How long the uncontended lock and unlock take: does `times` of them.
+#[unsafe(no_mangle)]
+pub extern "C" fn bench_lock(times: u32) {
+    let mutex = Mutex::new(0_u32);
+    for _ in 0..times {
+        *mutex.lock().unwrap_or_else(|poison| poison.into_inner()) += 1;
+    }
+    core::hint::black_box(mutex);
+}
