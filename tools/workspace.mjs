@@ -23,18 +23,21 @@ export function say(line) {
 }
 
 /**
- * Runs a program with its output shown and returns when it succeeded.
+ * Runs a program and returns when it succeeded. Its output is shown at once, or, if quiet, only when it failed.
  * @param {string} program
  * @param {readonly string[]} args
- * @param {{cwd?: string, env?: NodeJS.ProcessEnv}} [options]
+ * @param {{cwd?: string, env?: NodeJS.ProcessEnv, quiet?: boolean}} [options]
  * @throws {ToolError} if it can't be started or exits with another code than 0
  */
 export function run(program, args, options = {}) {
-  const { status, signal, error } = spawnSync(program, args, {
+  const { status, signal, error, stdout, stderr } = spawnSync(program, args, {
     cwd: options.cwd ?? workspaceRoot,
     env: options.env ?? process.env,
-    stdio: ['ignore', 2, 2],
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    stdio: options.quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 2, 2],
   });
+  if (options.quiet && status !== 0) process.stderr.write(`${stdout ?? ''}${stderr ?? ''}`);
   if (error) throw new ToolError(`${program} can't be started: ${error.message}`);
   if (status !== 0) throw new ToolError(`${program} ${args.join(' ')} failed (${signal ?? `exit code ${status}`}).`);
 }

@@ -15,7 +15,7 @@ export function installBindgen() {
   // It runs for seconds in a build of minutes: compiling it half as long counts for more than its speed.
   const env = { ...process.env, CARGO_PROFILE_RELEASE_OPT_LEVEL: '1' };
   try {
-    run('cargo', [...args, '--target-dir', buildFolder], { env });
+    run('cargo', [...args, '--target-dir', buildFolder], { env, quiet: true });
     rmSync(buildFolder, { recursive: true, force: true });
   } catch {
     throw new ToolError(`wasm-bindgen ${version} can't be installed: run "cargo ${args.join(' ')}" and see why.`);

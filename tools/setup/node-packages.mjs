@@ -16,7 +16,7 @@ export function installNodePackages() {
   else {
     say(`set-up: ${pinnedPnpm()} install`);
     try {
-      run('npx', ['-y', pinnedPnpm(), 'install', '--frozen-lockfile']);
+      run('npx', ['-y', pinnedPnpm(), 'install', '--frozen-lockfile'], { quiet: true });
     } catch {
       throw new ToolError(`the npm packages can't be installed: run "npx -y ${pinnedPnpm()} install" and see why.`);
     }

@@ -34,7 +34,7 @@ export function installSystemPackages(packages) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   say('set-up: apt-get update');
   try {
-    run('apt-get', ['update', '-qq'], { env });
+    run('apt-get', ['update', '-qq'], { env, quiet: true });
   } catch {
     say('set-up: apt-get update failed; going on with the lists that are there');
   }
@@ -42,7 +42,7 @@ export function installSystemPackages(packages) {
   if (known.length === 0) return;
   say(`set-up: apt-get install ${known.join(' ')}`);
   try {
-    run('apt-get', ['install', '-qq', '-y', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=300', ...known], { env });
+    run('apt-get', ['install', '-qq', '-y', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=300', ...known], { env, quiet: true });
   } catch {
     throw new ToolError(`apt couldn't install ${known.join(' ')}: see its message above, mend it and start again.`);
   }
