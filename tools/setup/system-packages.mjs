@@ -10,9 +10,17 @@ const DEBIAN_PACKAGES = {
   Firefox: ['firefox-esr'],
 };
 
-/** @param {readonly string[]} missing @returns {string[]} */
+/**
+ * @param {readonly string[]} missing
+ * @returns {string[]}
+ * @throws {ToolError} if there is no such thing
+ */
 export function systemPackagesFor(missing) {
-  return missing.flatMap((thing) => DEBIAN_PACKAGES[thing] ?? []);
+  return missing.flatMap((thing) => {
+    const packages = DEBIAN_PACKAGES[thing];
+    if (!packages) throw new ToolError(`nobody knows which package brings ${thing}.`);
+    return packages;
+  });
 }
 
 /** Whether this process may install packages with apt. */
