@@ -184,9 +184,12 @@ pub extern "C-unwind" fn join_a_trap() -> u32 {
     })
     .join()
     .unwrap_err();
-    let is_trap = matches!(*payload.downcast::<ThreadError>().unwrap(), ThreadError::Trapped { ref message } if !message.is_empty());
-    let is_poisoned = mutex.lock().is_err();
-    u32::from(is_trap && is_poisoned)
+    match *payload.downcast::<ThreadError>().unwrap() {
+        ThreadError::Trapped { message } => assert!(!message.is_empty()),
+        other => panic!("not a trap: {other}"),
+    }
+    assert!(mutex.lock().is_err(), "the mutex is not poisoned");
+    1
 }
 
 /// 1 if a thread that runs beyond its stack is told so.

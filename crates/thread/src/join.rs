@@ -59,6 +59,10 @@ pub(crate) trait Ending: Send + Sync {
     )]
     fn head(&self) -> &Head;
     /// Tells everybody that the thread will never complete, after the host has changed `outcome`.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        expect(dead_code, reason = "natively nobody ends a thread from outside")
+    )]
     fn abandon(&self);
 }
 
