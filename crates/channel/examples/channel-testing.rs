@@ -66,6 +66,12 @@ pub extern "C" fn counter_is_poisoned() -> u32 {
     u32::from(poisoned == heddle_atomics::Poisoned::Yes)
 }
 
+/// Declares the counter sound again.
+#[unsafe(no_mangle)]
+pub extern "C" fn counter_clear_poison() {
+    COUNTER.lock.clear_poison();
+}
+
 /// Where the semaphore is; it has no permits at first.
 #[unsafe(no_mangle)]
 pub extern "C" fn semaphore() -> *const RawSemaphore {

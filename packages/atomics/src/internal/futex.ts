@@ -110,8 +110,9 @@ export function waitAsync(words: Int32Array, index: number, expected: number, op
 async function withAbort(result: Promise<WaitResult>, signal: AbortSignal, operation: string, withdraw: () => void): Promise<WaitResult> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => {
-    withdraw();
+    // First: an engine may end the wait within the notification that withdraws it.
     reject(new AbortedError(operation, signal.reason));
+    withdraw();
   };
   signal.addEventListener('abort', onAbort, { once: true });
   try {

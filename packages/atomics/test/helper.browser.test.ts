@@ -1,0 +1,39 @@
+/** Asynchronous waits by helper threads, as on engines without `Atomics.waitAsync`. */
+import { afterAll, expect, test } from 'vitest';
+import { Mutex, Semaphore } from '../src/index.ts';
+import { setWaitAsyncByHelper } from '../src/internal/futex.ts';
+import { rejectionOf, sleep, spawn } from './support/spawn.ts';
+
+setWaitAsyncByHelper(true);
+afterAll(() => setWaitAsyncByHelper(false));
+
+test('a helper waits in place of the engine', async () => {
+  const mutex = new Mutex();
+  const value = new Uint32Array(new SharedArrayBuffer(4));
+  const worker = await spawn();
+  const there = worker.call('increment', mutex.handle(), value, 5_000);
+  for (let i = 0; i < 200; i += 1) {
+    using _ = await mutex.lockAsync();
+    const before = value[0];
+    if (i % 20 === 0) await sleep(0);
+    value[0] = before + 1;
+  }
+  await there;
+  expect(value[0]).toBe(5_200);
+});
+
+test('a helper gives up in time and with a signal, and swallows nothing', async () => {
+  const semaphore = Semaphore.create(0);
+  expect((await rejectionOf(semaphore.acquireAsync({ timeoutMs: 20 }))).code).toBe('TIMEOUT');
+  for (let round = 0; round < 20; round += 1) {
+    const controller = new AbortController();
+    const first = rejectionOf(semaphore.acquireAsync({ signal: controller.signal }));
+    const second = semaphore.acquireAsync();
+    if (round % 2 === 0) await sleep(2);
+    controller.abort();
+    expect((await first).code).toBe('ABORTED');
+    semaphore.release();
+    await second;
+  }
+  expect(semaphore.available).toBe(0);
+});

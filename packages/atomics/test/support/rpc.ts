@@ -1,0 +1,135 @@
+/** Calls between a test and its worker, the same in Node and in browsers. */
+
+/** What a worker can be asked to do, by name. */
+export type Jobs = Record<string, (...args: never[]) => unknown>;
+
+interface Request {
+  readonly id: number;
+  readonly job: string;
+  readonly args: readonly never[];
+}
+
+interface Reply {
+  readonly id: number;
+  readonly value?: unknown;
+  readonly error?: { readonly name: string; readonly message: string; readonly code: unknown };
+}
+
+interface Port {
+  post(message: unknown): void;
+  listen(listener: (message: unknown) => void): void;
+}
+
+/** Answers calls in a worker. */
+export function serve(port: Port, jobs: Jobs): void {
+  port.listen((message) => void answer(port, jobs, message as Request));
+}
+
+async function answer(port: Port, jobs: Jobs, { id, job, args }: Request): Promise<void> {
+  const reply = await run(jobs, job, args);
+  port.post({ id, ...reply } satisfies Reply);
+}
+
+async function run(jobs: Jobs, job: string, args: readonly never[]): Promise<Omit<Reply, 'id'>> {
+  const action = jobs[job];
+  try {
+    if (action === undefined) throw new Error(`the worker has no job '${job}'`);
+    return { value: await action(...args) };
+  } catch (error) {
+    const { name, message, code } = error as Error & { code?: unknown };
+    return { error: { name, message, code } };
+  }
+}
+
+/** The port of a worker thread of Node. */
+export async function nodePort(): Promise<Port> {
+  const name = 'node:worker_threads';
+  const { parentPort } = (await import(/* @vite-ignore */ name)) as typeof import('node:worker_threads');
+  if (parentPort === null) throw new Error('this is not a worker thread');
+  return {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
+    post: (message) => parentPort.postMessage(message),
+    listen: (listener) => void parentPort.on('message', listener),
+  };
+}
+
+/** The port of a worker in a browser. */
+export function browserPort(): Port {
+  const scope = globalThis as unknown as {
+    postMessage(message: unknown): void;
+    addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void;
+  };
+  return {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
+    post: (message) => scope.postMessage(message),
+    listen: (listener) => scope.addEventListener('message', (event) => listener(event.data)),
+  };
+}
+
+/** Whether this is a worker of a browser. */
+export const isBrowser: boolean = typeof navigator !== 'undefined' && !navigator.userAgent.startsWith('Node');
+
+/** An error that a job threw. */
+export class JobError extends Error {
+  override readonly name = 'JobError';
+  readonly code: unknown;
+
+  constructor(message: string, code: unknown) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** A worker of a test. */
+export interface TestWorker {
+  /** Runs a job there. */
+  call<T = unknown>(job: string, ...args: readonly unknown[]): Promise<T>;
+  /** Ends the worker where it stands. */
+  terminate(): Promise<void>;
+}
+
+/** The calling side of a worker. */
+export function connect(port: Port, terminate: () => Promise<void>): TestWorker {
+  const pending = new Map<number, PromiseWithResolvers<unknown>>();
+  let idLast = 0;
+  port.listen((message) => {
+    const { id, value, error } = message as Reply;
+    const call = pending.get(id);
+    pending.delete(id);
+    if (error === undefined) call?.resolve(value);
+    else call?.reject(new JobError(`${error.name}: ${error.message}`, error.code));
+  });
+  return {
+    call: <T>(job: string, ...args: readonly unknown[]) => {
+      idLast += 1;
+      const call = Promise.withResolvers<unknown>();
+      pending.set(idLast, call);
+      port.post({ id: idLast, job, args });
+      return call.promise as Promise<T>;
+    },
+    terminate,
+  };
+}
+
+/** The calling side of a worker thread of Node. */
+export async function connectNode(url: URL): Promise<TestWorker> {
+  const name = 'node:worker_threads';
+  const { Worker } = (await import(/* @vite-ignore */ name)) as typeof import('node:worker_threads');
+  const worker = new Worker(url);
+  const port: Port = {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
+    post: (message) => worker.postMessage(message),
+    listen: (listener) => void worker.on('message', listener),
+  };
+  return connect(port, async () => void (await worker.terminate()));
+}
+
+/** The calling side of a worker of a browser. */
+export function connectBrowser(worker: Worker): TestWorker {
+  const port: Port = {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
+    post: (message) => worker.postMessage(message),
+    listen: (listener) => worker.addEventListener('message', (event) => listener(event.data)),
+  };
+  return connect(port, async () => worker.terminate());
+}

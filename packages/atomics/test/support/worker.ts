@@ -1,0 +1,117 @@
+/** What the workers of the tests do. */
+import {
+  Condition,
+  type ConditionHandle,
+  Mutex,
+  type MutexHandle,
+  PoisonedError,
+  Semaphore,
+  type SemaphoreHandle,
+  ThreadRegistry,
+  type ThreadRegistryHandle,
+  type ThreadToken,
+} from '../../src/index.ts';
+import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
+
+const pauseWord = new Int32Array(new SharedArrayBuffer(4));
+const pause = (ms: number): void => void Atomics.wait(pauseWord, 0, 0, ms);
+
+const jobs: Jobs = {
+  ping: () => 'pong',
+
+  enter: (registry: ThreadRegistryHandle) => ThreadRegistry.from(registry).enter(),
+
+  /** Adds 1 to `value[0]` so many times, each time under the lock, without an atomic operation. */
+  increment: (handle: MutexHandle, value: Uint32Array, times: number) => {
+    const mutex = Mutex.from(handle);
+    for (let i = 0; i < times; i += 1) {
+      using _ = mutex.lock();
+      value[0] = value[0] + 1;
+    }
+  },
+
+  /** The same, waiting asynchronously. */
+  incrementAsync: async (handle: MutexHandle, value: Uint32Array, times: number) => {
+    const mutex = Mutex.from(handle);
+    for (let i = 0; i < times; i += 1) {
+      using _ = await mutex.lockAsync();
+      value[0] = value[0] + 1;
+    }
+  },
+
+  /** Takes the lock, says so in `state[0]`, and keeps it for so long; for ever without a time. */
+  hold: (handle: MutexHandle, state: Int32Array, ms: number) => {
+    const token = Mutex.from(handle).lock();
+    Atomics.store(state, 0, 1);
+    Atomics.notify(state, 0);
+    pause(ms);
+    token.unlock();
+  },
+
+  /** Takes the lock and ends the job with it. */
+  keep: (handle: MutexHandle) => void Mutex.from(handle).lock(),
+
+  /** Takes the lock, blocking, and lets go of it. */
+  lock: (handle: MutexHandle, timeoutMs: number = Infinity) => {
+    const mutex = Mutex.from(handle);
+    try {
+      mutex.lock({ timeoutMs }).unlock();
+      return 'clean';
+    } catch (error) {
+      if (!(error instanceof PoisonedError)) throw error;
+      const token = error.lock();
+      const wasPoisoned = token.poisoned;
+      token.unlock();
+      return wasPoisoned ? 'poisoned' : 'clean';
+    }
+  },
+
+  lockIfAvailable: (handle: MutexHandle, timeoutMs: number) => {
+    const token = Mutex.lockIfAvailable(Mutex.from(handle), timeoutMs);
+    token?.unlock();
+    return token !== null;
+  },
+
+  lockTwice: (handle: MutexHandle) => {
+    const mutex = Mutex.from(handle);
+    using _ = mutex.lock();
+    mutex.lock();
+  },
+
+  /** Waits until `values[0]` is at least `least`, blocking; what it was then. */
+  waitUntil: (mutexHandle: MutexHandle, conditionHandle: ConditionHandle, values: Int32Array, least: number) => {
+    const condition = Condition.from(conditionHandle);
+    using token = Mutex.from(mutexHandle).lock();
+    condition.waitFor(token, Infinity, () => values[0] >= least);
+    return values[0];
+  },
+
+  waitFor: (mutexHandle: MutexHandle, conditionHandle: ConditionHandle, timeoutMs: number) => {
+    using token = Mutex.from(mutexHandle).lock();
+    const isNotified = Condition.from(conditionHandle).waitFor(token, timeoutMs);
+    return { isNotified, isLocked: token.locked };
+  },
+
+  /** Takes and gives back a permit so many times; the most that were inside at once. */
+  enterAndLeave: (handle: SemaphoreHandle, inside: Int32Array, times: number) => {
+    const semaphore = Semaphore.from(handle);
+    let most = 0;
+    for (let i = 0; i < times; i += 1) {
+      using _ = semaphore.acquire();
+      most = Math.max(most, Atomics.add(inside, 0, 1) + 1);
+      Atomics.sub(inside, 0, 1);
+    }
+    return most;
+  },
+
+  acquire: (handle: SemaphoreHandle, timeoutMs: number = Infinity) => {
+    Semaphore.from(handle).acquire({ timeoutMs });
+    return true;
+  },
+
+  /** Reaps a thread, as a supervisor would. */
+  reap: (registry: ThreadRegistryHandle, token: ThreadToken) => ThreadRegistry.from(registry).reap(token),
+};
+
+if (isBrowser) serve(browserPort(), jobs);
+else serve(await nodePort(), jobs);

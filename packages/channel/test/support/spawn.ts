@@ -1,0 +1,40 @@
+/** Workers for the tests of this package; all of them end with the test. */
+import { onTestFinished } from 'vitest';
+import { type TestWorker, connectBrowser, connectNode, isBrowser } from './rpc.ts';
+
+/** Starts a worker that runs the jobs of `worker.ts`. */
+export async function spawn(): Promise<TestWorker> {
+  const worker = isBrowser
+    ? connectBrowser(new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }))
+    : await connectNode(new URL('./worker.ts', import.meta.url));
+  onTestFinished(() => worker.terminate());
+  await worker.call('ping');
+  return worker;
+}
+
+/** Waits so many milliseconds. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms));
+}
+
+/** What `promise` was rejected with. */
+export async function rejectionOf(
+  promise: Promise<unknown>,
+): Promise<{ readonly code?: unknown; readonly message: string; readonly cause?: unknown }> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('it was not rejected');
+}
+
+/** What `action` threw. */
+export function errorOf(action: () => unknown): { readonly code?: unknown; readonly message: string } {
+  try {
+    action();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('it threw nothing');
+}

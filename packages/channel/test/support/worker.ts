@@ -1,0 +1,110 @@
+/** What the workers of the tests do. */
+import { Mutex, ThreadRegistry, type ThreadToken } from '@heddle/atomics';
+import { Receiver, type ReceiverHandle, Sender, type SenderHandle, openReceiver, openSender } from '../../src/index.ts';
+import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
+
+interface Glue {
+  initSync(options: { module: WebAssembly.Module; memory: WebAssembly.Memory; thread_stack_size: number }): WebAssembly.Exports;
+}
+
+let memory: WebAssembly.Memory | undefined;
+let exports: Record<string, (...args: number[]) => number> = {};
+
+function memoryOfModule(): WebAssembly.Memory {
+  if (memory === undefined) throw new Error('instantiate first');
+  return memory;
+}
+
+const numbersOf = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+
+const jobs: Jobs = {
+  ping: () => 'pong',
+
+  /** Sends messages that say who sent them, which they are, and how long they are. */
+  sendNumbered: (handle: SenderHandle, who: number, count: number, lengthMax: number) => {
+    using sender = Sender.from(handle);
+    for (let n = 0; n < count; n += 1) {
+      const message = new Uint8Array(8 + ((n * 7919) % (lengthMax - 7))).fill(n % 251);
+      numbersOf(message.subarray(0, 8)).set([who, n]);
+      sender.send(message);
+    }
+  },
+
+  /** Receives such messages until the channel is closed: who sent which, in the order in which they came. */
+  receiveNumbered: (handle: ReceiverHandle, lengthMax: number) => {
+    const received: [number, number][] = [];
+    for (const message of Receiver.from(handle)) {
+      const [who, n] = numbersOf(message.slice(0, 8)) as unknown as [number, number];
+      if (message.length !== 8 + ((n * 7919) % (lengthMax - 7))) throw new Error(`message ${who}.${n} is of ${message.length} bytes`);
+      if (message.subarray(8).some((byte) => byte !== n % 251)) throw new Error(`message ${who}.${n} is torn`);
+      received.push([who, n]);
+    }
+    return received;
+  },
+
+  receiveAsync: async (handle: ReceiverHandle) => {
+    const received: unknown[] = [];
+    for await (const value of Receiver.from<unknown>(handle)) received.push(value);
+    return received;
+  },
+
+  send: (handle: SenderHandle, value: never, timeoutMs: number = Infinity) => Sender.from(handle).send(value, { timeoutMs }),
+
+  receive: (handle: ReceiverHandle, timeoutMs: number = Infinity) => Receiver.from<unknown>(handle).recv({ timeoutMs }),
+
+  /** Instantiates the Wasm module and enters its registry, as whoever runs threads does. */
+  instantiate: async (glueUrl: string, module: WebAssembly.Module, shared: WebAssembly.Memory) => {
+    memory = shared;
+    const glue = (await import(/* @vite-ignore */ glueUrl)) as Glue;
+    exports = glue.initSync({ module, memory: shared, thread_stack_size: 1 << 20 }) as unknown as typeof exports;
+    const registry = ThreadRegistry.at({ memory: shared, byteOffset: exports['__heddle_registry']() });
+    const token: ThreadToken = registry.enter();
+    exports['__heddle_enter'](token.slot, token.generation, 1);
+    return token;
+  },
+
+  /** Calls an export of the Wasm module. */
+  wasm: (name: string, ...args: number[]) => exports[name](...args) >>> 0,
+
+  /** Adds 1 to the number at `valueAt` so many times, each time under the mutex at `mutexAt`. */
+  increment: (mutexAt: number, valueAt: number, times: number) => {
+    const mutex = new Mutex({ memory: memoryOfModule(), byteOffset: mutexAt });
+    const value = new Uint32Array(memoryOfModule().buffer, valueAt, 1);
+    for (let i = 0; i < times; i += 1) {
+      using _ = mutex.lock();
+      value[0] = value[0] + 1;
+    }
+  },
+
+  /** Takes the mutex at an address and ends the job with it. */
+  keep: (mutexAt: number) => void new Mutex({ memory: memoryOfModule(), byteOffset: mutexAt }).lock(),
+
+  /** Sends messages of growing length into a channel in the memory and closes it. */
+  sendToMemory: (channelAt: number, count: number) => {
+    const sender = openSender({ location: { memory: memoryOfModule(), byteOffset: channelAt } });
+    for (let n = 0; n < count; n += 1) sender.send(Uint8Array.from({ length: n % 100 }, (_, i) => (n + i) % 256));
+    sender.close();
+  },
+
+  /** Receives what came back reversed; how many messages were right. */
+  receiveReversed: (channelAt: number) => {
+    const receiver = openReceiver({ location: { memory: memoryOfModule(), byteOffset: channelAt } });
+    let n = 0;
+    for (const message of receiver) {
+      const isRight = message.length === n % 100 && message.every((byte, i) => byte === (n + message.length - 1 - i) % 256);
+      if (!isRight) throw new Error(`message ${n} came back wrong`);
+      n += 1;
+    }
+    return n;
+  },
+
+  /** Receives numbers until the channel is closed: their sum, modulo 2^32. */
+  sumNumbers: (channelAt: number) => {
+    let sum = 0;
+    for (const message of openReceiver({ location: { memory: memoryOfModule(), byteOffset: channelAt } })) sum += numbersOf(message)[0];
+    return sum >>> 0;
+  },
+};
+
+if (isBrowser) serve(browserPort(), jobs);
+else serve(await nodePort(), jobs);

@@ -1,0 +1,99 @@
+/** One record, two languages: threads of TypeScript and threads of Rust in Wasm, over one memory. */
+import { ThreadRegistry, type ThreadToken } from '@heddle/atomics';
+import { describe, expect, test } from 'vitest';
+import type { TestWorker } from './support/rpc.ts';
+import { rejectionOf, sleep, spawn } from './support/spawn.ts';
+import { type WasmProgram, loadWasm } from './support/wasm.ts';
+
+/** A worker with an instance of the module. */
+async function spawnWith(program: WasmProgram): Promise<{ worker: TestWorker; token: ThreadToken }> {
+  const worker = await spawn();
+  const token = await worker.call<ThreadToken>('instantiate', program.glueUrl, program.module, program.memory);
+  return { worker, token };
+}
+
+async function start(): Promise<{ program: WasmProgram; typescript: TestWorker; rust: TestWorker; rustToken: ThreadToken }> {
+  const program = await loadWasm();
+  // The first instance copies the module's data.
+  const { worker: rust, token: rustToken } = await spawnWith(program);
+  const { worker: typescript } = await spawnWith(program);
+  return { program, typescript, rust, rustToken };
+}
+
+describe('a TypeScript thread and a Rust thread', () => {
+  test('lock one mutex in turn', async () => {
+    const times = 100_000;
+    const { program, typescript, rust } = await start();
+    const [mutexAt, valueAt] = await Promise.all([rust.call<number>('wasm', 'counter_lock'), rust.call<number>('wasm', 'counter_value')]);
+    await Promise.all([typescript.call('increment', mutexAt, valueAt, times), rust.call('wasm', 'counter_increment', times)]);
+    const view = new Uint32Array(program.memory.buffer, valueAt, 1);
+    expect(view[0]).toBe(2 * times);
+  });
+
+  test('talk over byte channels both ways', async () => {
+    const count = 20_000;
+    const { program, typescript, rust } = await start();
+    const { worker: other } = await spawnWith(program);
+    const there = await rust.call<number>('wasm', 'channel_new', 64, 4096);
+    const back = await rust.call<number>('wasm', 'channel_new', 8, 1024);
+    const [reversed, received] = await Promise.all([
+      rust.call<number>('wasm', 'channel_reverse', there, back),
+      other.call<number>('receiveReversed', back),
+      typescript.call('sendToMemory', there, count),
+    ]);
+    expect([reversed, received]).toEqual([count, count]);
+  });
+
+  test('share a channel with many ends', async () => {
+    const count = 30_000;
+    const { program, typescript, rust } = await start();
+    const { worker: other } = await spawnWith(program);
+    const { worker: third } = await spawnWith(program);
+    const channel = await rust.call<number>('wasm', 'channel_new', 1024, 4096);
+    const sums = [third.call<number>('wasm', 'channel_sum_numbers', channel), other.call<number>('sumNumbers', channel)];
+    const sent = await Promise.all([
+      rust.call<number>('wasm', 'channel_send_numbers', channel, 1, count),
+      typescript.call<number>('wasm', 'channel_send_numbers', channel, count + 1, count),
+    ]);
+    expect(sent).toEqual([count, count]);
+    await typescript.call('sendToMemory', channel, 0);
+    const total = (await Promise.all(sums)).reduce((sum, part) => (sum + part) >>> 0);
+    expect(total).toBe((count * (2 * count + 1)) >>> 0);
+  });
+
+  test('pass a semaphore and a condition on', async () => {
+    const { typescript, rust } = await start();
+    const opened = rust.call<number>('wasm', 'gate_wait');
+    await sleep(20);
+    await typescript.call('wasm', 'gate_open');
+    expect(await opened).toBe(1);
+  });
+
+  test('learn from each other that an owner has trapped or was terminated', async () => {
+    const { program, typescript, rust, rustToken } = await start();
+    const registry = ThreadRegistry.at({ memory: program.memory, byteOffset: await rust.call<number>('wasm', '__heddle_registry') });
+    const waiting = async (): Promise<number> => {
+      const answer = typescript.call<number>('wasm', 'counter_is_poisoned');
+      await sleep(30);
+      return answer;
+    };
+    // Rust traps with the lock; the supervisor is this thread.
+    expect((await rejectionOf(rust.call('wasm', 'counter_trap'))).message).toMatch(/unreachable/u);
+    const poisoned = waiting();
+    await sleep(60);
+    expect(registry.reap(rustToken)).toBe(true);
+    expect(await poisoned).toBe(1);
+
+    // A TypeScript thread is terminated with the lock, and a Rust thread waits for it.
+    const { worker: doomed, token } = await spawnWith(program);
+    const mutexAt = await typescript.call<number>('wasm', 'counter_lock');
+    expect((await rejectionOf(doomed.call('keep', mutexAt))).message).toMatch(/poisoned/u);
+    await typescript.call('wasm', 'counter_clear_poison');
+    await doomed.call('keep', mutexAt);
+    const poisonedAgain = waiting();
+    await sleep(60);
+    await doomed.terminate();
+    expect(registry.reap(token)).toBe(true);
+    expect(await poisonedAgain).toBe(1);
+  });
+});
