@@ -52,13 +52,15 @@ struct Batches {
 unsafe impl Sync for Stash {}
 
 impl Stash {
-    const EMPTY: Stash = Stash {
-        locked: AtomicBool::new(false),
-        inner: UnsafeCell::new(Batches {
-            head: null_mut(),
-            count: 0,
-        }),
-    };
+    const fn new() -> Stash {
+        Stash {
+            locked: AtomicBool::new(false),
+            inner: UnsafeCell::new(Batches {
+                head: null_mut(),
+                count: 0,
+            }),
+        }
+    }
 
     /// Runs `with` under the lock, or returns `None` at once where another thread holds it.
     fn lock<R>(&self, with: impl FnOnce(&mut Batches) -> R) -> Option<R> {
@@ -72,7 +74,7 @@ impl Stash {
     }
 }
 
-static STASHES: [Stash; COUNT] = [Stash::EMPTY; COUNT];
+static STASHES: [Stash; COUNT] = [const { Stash::new() }; COUNT];
 
 /// Offers a full batch to the other threads; `false` where it stays the caller's, because there is no room or the
 /// stash is taken.

@@ -23,7 +23,13 @@ export interface ImportedMemory extends MemoryLimits {
 
 /** Why a module can't have threads, and what to do about it. */
 export interface Problem {
-  readonly code: 'MEMORY_NOT_IMPORTED' | 'MEMORY_NOT_SHARED' | 'ACTIVE_SEGMENTS' | 'NO_TLS_EXPORTS' | 'NO_STACK_POINTER' | 'NO_THREAD_START';
+  readonly code:
+    | 'MEMORY_NOT_IMPORTED'
+    | 'MEMORY_NOT_SHARED'
+    | 'ACTIVE_SEGMENTS'
+    | 'NO_TLS_EXPORTS'
+    | 'NO_STACK_POINTER'
+    | 'NO_THREAD_START';
   readonly message: string;
 }
 
@@ -101,15 +107,24 @@ function problemsOf(report: Omit<ModuleReport, 'problems'>, exported: ReadonlySe
   }
   if (report.abi === 'wasm-bindgen') {
     if (!exported.has('__wbindgen_thread_destroy')) {
-      problems.push({ code: 'NO_THREAD_START', message: `wasm-bindgen did not prepare the module for threads; ${LINK_FLAGS}, then run wasm-bindgen --target web` });
+      problems.push({
+        code: 'NO_THREAD_START',
+        message: `wasm-bindgen did not prepare the module for threads; ${LINK_FLAGS}, then run wasm-bindgen --target web`,
+      });
     }
     return problems;
   }
   if (!report.exportsTls) {
-    problems.push({ code: 'NO_TLS_EXPORTS', message: `the module doesn't export what gives a thread its thread-local storage; ${LINK_FLAGS}` });
+    problems.push({
+      code: 'NO_TLS_EXPORTS',
+      message: `the module doesn't export what gives a thread its thread-local storage; ${LINK_FLAGS}`,
+    });
   }
   if (!report.exportsStackPointer) {
-    problems.push({ code: 'NO_STACK_POINTER', message: `the module doesn't export __stack_pointer, so that all threads would share one stack; ${LINK_FLAGS}` });
+    problems.push({
+      code: 'NO_STACK_POINTER',
+      message: `the module doesn't export __stack_pointer, so that all threads would share one stack; ${LINK_FLAGS}`,
+    });
   }
   return problems;
 }

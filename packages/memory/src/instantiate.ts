@@ -65,7 +65,10 @@ export function instantiate({ module, memory, glue, imports, stackSize = STACK_S
 function giveStack(exports: WebAssembly.Exports, memory: WebAssembly.Memory, stackPages: number): void {
   const { __stack_pointer: stackPointer, __wasm_init_tls: initTls, __tls_size: tlsSize } = exports;
   if (!(stackPointer instanceof WebAssembly.Global) || typeof initTls !== 'function' || !(tlsSize instanceof WebAssembly.Global)) {
-    throw new MemoryError('MODULE_NOT_THREADED', 'the module exports no stack pointer or no thread-local storage; inspect(bytes) says how to link it');
+    throw new MemoryError(
+      'MODULE_NOT_THREADED',
+      'the module exports no stack pointer or no thread-local storage; inspect(bytes) says how to link it',
+    );
   }
   const tlsPages = Math.ceil(Number(tlsSize.value) / PAGE_SIZE);
   // Growing is atomic, and what it returns is this caller's alone. A page's start suits every alignment.

@@ -4,6 +4,7 @@
  * @module
  */
 export type { ThreadStatus, WorkerState } from './internal/Control.ts';
+export { Builder, spawn, Thread, type BuilderOptions, type ThreadFunction, type ThreadResult } from './Thread.ts';
 export { ThreadError, type ThreadErrorCode } from './ThreadError.ts';
 export { WasmRuntime, type CloseOptions, type WasmRuntimeHandle, type WasmRuntimeOptions, type WasmThreadOptions } from './WasmRuntime.ts';
 export { WasmThread, type WasmValue } from './WasmThread.ts';

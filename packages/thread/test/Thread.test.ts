@@ -1,0 +1,68 @@
+import { expect, expectTypeOf, test } from 'vitest';
+import { Builder, spawn, ThreadError, WasmRuntime, type Thread } from '../src/index.ts';
+import type * as work from './fixtures/work.ts';
+import { modules } from './modules.ts';
+
+const url = new URL('./fixtures/work.ts', import.meta.url);
+
+test('a thread takes typed arguments, and join gives the typed result', async () => {
+  const thread = spawn<typeof work.default>(url, 1, 2, 39);
+  expectTypeOf(thread).toEqualTypeOf<Thread<number>>();
+  expect(await thread.join()).toBe(42);
+  expect(thread.isFinished).toBe(true);
+  // @ts-expect-error -- the function takes numbers
+  await spawn<typeof work.default>(url, 'one').join();
+});
+
+test('an exported function is called by name, and what it promises is awaited', async () => {
+  const thread = new Builder({ name: 'later', exportName: 'later' }).spawn<typeof work.later>(url, 'warp', 5);
+  expectTypeOf(thread).toEqualTypeOf<Thread<string>>();
+  expect(thread.name).toBe('later');
+  expect(thread.isFinished).toBe(false);
+  expect(await thread.join()).toBe('warp');
+});
+
+test('what a thread throws reaches join', async () => {
+  const joined = new Builder({ exportName: 'fail' }).spawn<typeof work.fail>(url, 'too far').join();
+  await expect(joined).rejects.toMatchObject({ code: 'THREAD_PANICKED', message: "thread 'fail' threw: too far" });
+  await expect(joined).rejects.toHaveProperty('cause', expect.any(RangeError));
+});
+
+test.each(['no-such-function', 'notAFunction'])('%s is no function to call', async (exportName) => {
+  await expect(new Builder({ exportName }).spawn(url).join()).rejects.toMatchObject({ code: 'START_FAILED' });
+});
+
+test('a module that is not there is named', async () => {
+  const missing = spawn(new URL('./fixtures/missing.ts', import.meta.url)).join();
+  await expect(missing).rejects.toBeInstanceOf(ThreadError);
+  await expect(missing).rejects.toMatchObject({ code: 'START_FAILED' });
+});
+
+test("what can't be cloned is refused, on the way in and on the way out", async () => {
+  await expect(spawn(url, () => {}).join()).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
+  const out = new Builder({ exportName: 'unclonable' }).spawn<typeof work.unclonable>(url).join();
+  await expect(out).rejects.toMatchObject({ code: 'THREAD_PANICKED' });
+});
+
+test('an argument is handed over when it is transferred', async () => {
+  const bytes = new Uint8Array([7]);
+  const thread = new Builder({ exportName: 'firstByte', transfer: [bytes.buffer] }).spawn<typeof work.firstByte>(url, bytes);
+  expect(await thread.join()).toBe(7);
+  expect(bytes).toHaveLength(0);
+});
+
+test('a signal ends a thread, also one that blocks', async () => {
+  const words = new Int32Array(new SharedArrayBuffer(4));
+  const controller = new AbortController();
+  const thread = new Builder({ exportName: 'wait', signal: controller.signal }).spawn<typeof work.wait>(url, words);
+  controller.abort('enough');
+  await expect(thread.join()).rejects.toMatchObject({ code: 'ABORTED', cause: 'enough' });
+  const late = new Builder({ signal: controller.signal }).spawn<typeof work.default>(url, 1);
+  await expect(late.join()).rejects.toMatchObject({ code: 'ABORTED' });
+});
+
+test('a TypeScript thread spawns Wasm threads, and may block for them', async () => {
+  await using runtime = await WasmRuntime.start({ ...modules.threadTesting, threads: 2 });
+  const thread = new Builder({ exportName: 'spawnWasm' }).spawn<typeof work.spawnWasm>(url, runtime.handle());
+  expect(await thread.join()).toBe(10);
+});
