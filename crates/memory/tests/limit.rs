@@ -38,10 +38,8 @@ fn what_is_taken_is_counted_given_back_and_limited() {
     let first = unsafe { ALLOCATOR.alloc(big) };
     assert!(!first.is_null());
     // SAFETY: the size is above 0.
-    assert!(
-        unsafe { ALLOCATOR.alloc(big) }.is_null(),
-        "beyond the limit there is no memory"
-    );
+    let beyond = unsafe { ALLOCATOR.alloc(big) };
+    assert!(beyond.is_null(), "beyond the limit there is no memory");
     let error = ThreadBlock::new(1 << 20).unwrap_err();
     assert!(matches!(error, BlockError::OutOfMemory { bytes } if bytes > 1 << 20));
     assert!(

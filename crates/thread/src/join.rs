@@ -135,9 +135,10 @@ impl<T> Packet<T> {
     /// The result of a thread that has ended.
     fn take(&self) -> Result<T> {
         match self.outcome() {
-            // SAFETY: invariant 2: the thread has ended, and there is one handle, which is used up by this call.
             OUTCOME_RETURNED => {
-                unsafe { (*self.result.get()).take() }.expect("a result is taken once")
+                // SAFETY: invariant 2: the thread has ended, and there is one handle, which is used up by this call.
+                let result = unsafe { &mut *self.result.get() };
+                result.take().expect("a result is taken once")
             }
             outcome => Err(Box::new(failure(outcome, &self.head)) as Box<dyn Any + Send>),
         }

@@ -1,5 +1,14 @@
 import { expect, test } from 'vitest';
-import { createMemory, createMemoryFor, inspect, instantiate, MemoryError, PAGE_SIZE, type WasmBindgenGlue } from '../src/index.ts';
+import {
+  createMemory,
+  createMemoryFor,
+  inspect,
+  instantiate,
+  MemoryError,
+  PAGE_SIZE,
+  type ThreadInstance,
+  type WasmBindgenGlue,
+} from '../src/index.ts';
 import { bareModule, moduleOf, modules, readModule } from './modules.ts';
 
 test('a memory is shared, and as big as asked', () => {
@@ -37,10 +46,11 @@ test('each instance of a bare module has thread-local storage and a stack of its
   const report = inspect(bytes);
   if (!report.memory) throw new Error('the module imports a memory');
   const memory = createMemoryFor(report.memory);
-  const [first, second] = [1, 2].map(() => instantiate({ module, memory, stackSize: PAGE_SIZE }));
-  const bump = (instance: typeof first): unknown => (instance?.exports['bump'] as () => number)();
+  const instance = (): ThreadInstance => instantiate({ module, memory, stackSize: PAGE_SIZE });
+  const [first, second] = [instance(), instance()];
+  const bump = ({ exports }: ThreadInstance): unknown => (exports['bump'] as () => number)();
   expect([bump(first), bump(first), bump(second), bump(first)]).toEqual([8, 9, 8, 10]);
-  const stackOf = (instance: typeof first): number => Number((instance?.exports['__stack_pointer'] as WebAssembly.Global).value);
+  const stackOf = ({ exports }: ThreadInstance): number => Number((exports['__stack_pointer'] as WebAssembly.Global).value);
   // A page of stack and one of thread-local storage each, behind the page that the module began with.
   expect([stackOf(first), stackOf(second)]).toEqual([3 * PAGE_SIZE, 5 * PAGE_SIZE]);
 });

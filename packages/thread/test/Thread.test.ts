@@ -1,4 +1,4 @@
-import { expect, expectTypeOf, test } from 'vitest';
+import { expect, expectTypeOf, onTestFinished, test } from 'vitest';
 import { Builder, spawn, ThreadError, WasmRuntime, type Thread } from '../src/index.ts';
 import type * as work from './fixtures/work.ts';
 import { modules } from './modules.ts';
@@ -62,7 +62,8 @@ test('a signal ends a thread, also one that blocks', async () => {
 });
 
 test('a TypeScript thread spawns Wasm threads, and may block for them', async () => {
-  await using runtime = await WasmRuntime.start({ ...modules.threadTesting, threads: 2 });
+  const runtime = await WasmRuntime.start({ ...modules.threadTesting, threads: 2 });
+  onTestFinished(() => runtime.close());
   const thread = new Builder({ exportName: 'spawnWasm' }).spawn<typeof work.spawnWasm>(url, runtime.handle());
   expect(await thread.join()).toBe(10);
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ThreadError, WasmRuntime, type WasmValue } from '../src/index.ts';
 import { modules } from './modules.ts';
 
@@ -84,7 +84,8 @@ describe('calls', () => {
 describe('threads of Rust', () => {
   test('spawn and join ten thousand times, without growing the memory', async () => {
     // A pool that doesn't grow meanwhile: further workers take memory too.
-    await using small = await WasmRuntime.start({ ...modules.threadTesting, threads: 2, maxThreads: 2 });
+    const small = await WasmRuntime.start({ ...modules.threadTesting, threads: 2, maxThreads: 2 });
+    onTestFinished(() => small.close());
     expect(await small.spawn('spawn_join', 1000).join()).toBe(500_500);
     const pages = await small.spawn('memory_pages').join();
     const bytes = Number(await small.spawn('bytes_taken').join());

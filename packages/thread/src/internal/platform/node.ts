@@ -1,7 +1,7 @@
 /** Node. */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { parentPort, type Transferable as NodeTransferable, type Worker } from 'node:worker_threads';
+import { parentPort, type Transferable as NodeTransferable, type Worker, type WorkerOptions } from 'node:worker_threads';
 import type { OwnPort, WorkerHandle } from './types.ts';
 
 /** Node shares memory everywhere. */
@@ -25,6 +25,11 @@ export async function readBytes(url: string): Promise<Uint8Array> {
 /** Whether this agent may wait. Node allows it everywhere. */
 export function mayBlock(): boolean {
   return true;
+}
+
+/** Node's options for a worker: this process's, without the one that says what a script on the command line is. */
+export function workerOptions(name: string): WorkerOptions {
+  return { name, execArgv: process.execArgv.filter((option) => !option.startsWith('--input-type')) };
 }
 
 /** Whether a worker may create workers. */
