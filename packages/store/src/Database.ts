@@ -152,6 +152,10 @@ export class Database extends Session implements AsyncDisposable {
     const stop = this.#lane.begin(options);
     try {
       const thread = await this.#scheduler.acquire(stop);
+      if (stop.error) {
+        this.#scheduler.release(thread);
+        throw stop.error;
+      }
       const lane = new ConnectionLane(thread);
       this.#reserved.set(thread, lane);
       return lane;

@@ -7,7 +7,7 @@
 import { HeddleStoreError } from './HeddleStoreError.ts';
 import { call } from './internal/call.ts';
 import type { Lane } from './internal/Lane.ts';
-import { type ImportSource, openSource, type Source } from './internal/Source.ts';
+import { abortable, type ImportSource, openSource, type Source } from './internal/Source.ts';
 import { Stop, type StopOptions } from './internal/Stop.ts';
 import type { ImportRequest, Response } from './internal/wire.ts';
 
@@ -78,6 +78,7 @@ class Importer {
   readonly #target: ImportTarget;
   readonly #options: ImportOptions;
   readonly #stop: Stop;
+  readonly #aborter = new AbortController();
   #progress: ImportProgress = { phase: 'reading', bytes: 0, bytesTotal: undefined, rows: 0, rowsTotal: undefined };
 
   constructor(target: ImportTarget, options: ImportOptions, stop: Stop) {
@@ -87,6 +88,7 @@ class Importer {
   }
 
   async run(source: ImportSource): Promise<ImportResult> {
+    this.#listen();
     const region = await this.#load(source);
     try {
       const { rows } = await call(this.#target.lane, this.#request(region), this.#stop, (response) => this.#onResponse(response));
@@ -103,9 +105,7 @@ class Importer {
 
   /** Brings the source's bytes into the shared memory. */
   async #load(source: ImportSource): Promise<Region> {
-    const aborter = new AbortController();
-    this.#stop.listen((error) => aborter.abort(error));
-    const opened = await openSource(source, aborter.signal);
+    const opened = await openSource(source, this.#aborter.signal);
     this.#report({ bytesTotal: opened.size });
     return opened.size === undefined ? this.#gather(opened) : this.#fill(opened, opened.size);
   }
@@ -115,8 +115,7 @@ class Importer {
     const region = await this.#alloc(size);
     try {
       let at = 0;
-      for await (const piece of source.pieces) {
-        this.#check();
+      for await (const piece of abortable(source.pieces, this.#aborter.signal)) {
         if (at + piece.length > size) throw new HeddleStoreError('BAD_IMPORT', 'the file grew while it was read');
         this.#copy(piece, region.address + at);
         at += piece.length;
@@ -133,8 +132,7 @@ class Importer {
   async #gather(source: Source): Promise<Region> {
     const pieces: Uint8Array[] = [];
     let size = 0;
-    for await (const piece of source.pieces) {
-      this.#check();
+    for await (const piece of abortable(source.pieces, this.#aborter.signal)) {
       pieces.push(piece.slice());
       size += piece.length;
       this.#report({ bytes: size });
@@ -145,7 +143,13 @@ class Importer {
 
   async #alloc(size: number): Promise<Region> {
     const { address } = await call(this.#target.lane, { op: 'alloc', size }, this.#stop);
+    this.#listen();
     return { address, size };
+  }
+
+  /** Has reading stop when there is reason to. A call to the engine takes the listener away for as long as it needs its own. */
+  #listen(): void {
+    this.#stop.listen((error) => this.#aborter.abort(error));
   }
 
   /** Gives the bytes back. Where that fails, the engine has stopped, and its memory goes with it. */
@@ -171,10 +175,6 @@ class Importer {
     } catch (cause) {
       this.#stop.stop(new HeddleStoreError('ABORTED', 'onProgress threw an error', { cause }));
     }
-  }
-
-  #check(): void {
-    if (this.#stop.error) throw this.#stop.error;
   }
 }
 

@@ -204,14 +204,14 @@ describe('an import', () => {
   test('whose source is aborted while it is read', async () => {
     const db = await peerDatabase(1);
     const aborter = new AbortController();
-    const slow = new ReadableStream<Uint8Array>({
-      async pull(controller) {
-        await new Promise((resolve) => setTimeout(resolve, 5));
-        controller.enqueue(digits('1'));
-      },
+    const canceled = Promise.withResolvers<void>();
+    const stalled = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(digits('1')),
+      cancel: () => canceled.resolve(),
     });
     setTimeout(() => aborter.abort(), 30);
-    await expectError(db.import(slow, { table: 'd', signal: aborter.signal }), 'ABORTED');
+    await expectError(db.import(stalled, { table: 'd', signal: aborter.signal }), 'ABORTED');
+    await canceled.promise;
     expect(await column(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'd'")).toEqual([0]);
   });
 });

@@ -45,6 +45,7 @@ export class Cursor {
     const { lane, stop, use, sql, params, batchRows } = options;
     const lease = await lane.acquire(stop, use, sql);
     try {
+      if (stop.error) throw stop.error;
       const exchange = await lease.thread.start({ op: 'query', sql, params, batchRows });
       stop.listen(() => exchange.interrupt());
       const first = await exchange.next();

@@ -51,20 +51,53 @@ async function* slices(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** A stream's chunks. Leaving the loop cancels the stream. */
-async function* streamed(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader();
+/** A stream's chunks, cut where they are long. Leaving the loop cancels the stream, even while a chunk is awaited. */
+function streamed(stream: ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> {
+  return {
+    [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+      const reader = stream.getReader();
+      let rest: Uint8Array = new Uint8Array(0);
+      return {
+        async next() {
+          while (rest.length === 0) {
+            const { done, value } = await reader.read();
+            if (done) return { done, value: undefined };
+            if (!(value instanceof Uint8Array))
+              throw new HeddleStoreError('MISUSE', 'the stream to import yields something else than bytes');
+            rest = value;
+          }
+          const piece = rest.subarray(0, PIECE_SIZE_MAX);
+          rest = rest.subarray(PIECE_SIZE_MAX);
+          return { done: false, value: piece };
+        },
+        async return() {
+          await reader.cancel();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}
+
+/** The same pieces, until the signal fires: then it throws the signal's reason, however long the next piece takes. */
+export async function* abortable(pieces: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  // Where nobody waits for a piece when it fires, the check before the next one tells.
+  aborted.promise.catch(() => undefined);
   try {
     for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      if (!(value instanceof Uint8Array))
-        throw new HeddleStoreError('MISUSE', 'the stream to import from yields something else than bytes');
-      if (value.length > PIECE_SIZE_MAX) yield* slices(value);
-      else yield value;
+      signal.throwIfAborted();
+      const next = await Promise.race([iterator.next(), aborted.promise]);
+      if (next.done) return;
+      yield next.value;
     }
   } finally {
-    await reader.cancel().catch(() => undefined);
+    signal.removeEventListener('abort', abort);
+    // Not awaited: it may wait for the piece that was given up.
+    void Promise.resolve(iterator.return?.()).catch(() => undefined);
   }
 }
 

@@ -78,6 +78,7 @@ export class SqlThread {
    * @throws {HeddleStoreError} what the engine answered, or the reason to stop
    */
   async request(request: Request, stop: Stop | undefined, progress?: (response: Response) => void): Promise<Done> {
+    if (stop?.error) throw stop.error;
     const sql = request.op === 'query' ? request.sql : undefined;
     const exchange = await this.start(request);
     stop?.listen(() => exchange.interrupt());
