@@ -76,3 +76,10 @@ pub use park::{Deadline, Parked, park};
 pub use park::{SPIN_LIMIT, may_block, set_may_block};
 pub use raw_mutex::{Poisoned, RawMutex};
 pub use semaphore::{Permit, RawSemaphore, Semaphore};
+#[doc(hidden)]
+pub use spin::spin_while;
+
+/// The example of the README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -36,7 +36,7 @@ use crate::{
         OWNER_GENERATION_SHIFT, OWNER_MASK, OWNER_SLOT_MASK, POISONED, REGISTRY_MAGIC,
         REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_ON_MUTEX,
     },
-    seam::{AtomicU32, AtomicUsize, Ordering, thread_local},
+    seam::{AtomicU32, AtomicUsize, Ordering, seqcst_order},
 };
 use core::{cell::Cell, fmt, time::Duration};
 
@@ -221,8 +221,13 @@ fn registry() -> &'static Registry {
     &REGISTRY
 }
 
+#[cfg(not(loom))]
 thread_local! {
     static CURRENT: Cell<u32> = const { Cell::new(SLOT_UNREGISTERED) };
+}
+#[cfg(loom)]
+loom::thread_local! {
+    static CURRENT: Cell<u32> = Cell::new(SLOT_UNREGISTERED);
 }
 
 /// The token of this thread: [`Token::UNREGISTERED`] until it has [entered](enter).
@@ -369,6 +374,7 @@ pub fn reap_token(token: Token) -> bool {
             Ordering::SeqCst,
         )
         .is_ok();
+    seqcst_order();
     if was_live {
         for slot in &registry.slots {
             let waiting_on = slot.waiting_on.load(Ordering::SeqCst);
@@ -432,6 +438,7 @@ impl WaitScope {
             let address = core::ptr::from_ref(word).expose_provenance();
             slot.waiting_on
                 .store(address | kind as usize, Ordering::SeqCst);
+            seqcst_order();
         }
         Self(slot)
     }
@@ -441,6 +448,7 @@ impl Drop for WaitScope {
     fn drop(&mut self) {
         let Some(slot) = self.0 else { return };
         slot.waiting_on.store(0, Ordering::SeqCst);
+        seqcst_order();
         let reaping = &registry().reaping;
         while reaping.load(Ordering::SeqCst) == 1 {
             // A reaper may be looking at the word (invariant 3). The limit is for a reaper that was killed.

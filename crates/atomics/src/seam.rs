@@ -5,14 +5,9 @@
 
 #[cfg(not(loom))]
 pub use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-#[cfg(not(loom))]
-pub use std::thread_local;
 
 #[cfg(loom)]
-pub use loom::{
-    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
-    thread_local,
-};
+pub use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Tells the processor, or the model checker, that this thread waits for another one.
 #[inline]
@@ -21,6 +16,16 @@ pub fn spin_loop() {
     core::hint::spin_loop();
     #[cfg(loom)]
     loom::thread::yield_now();
+}
+
+/// Stands between a SeqCst write and a SeqCst read of another word, where the algorithm needs their order.
+///
+/// The model checker takes SeqCst accesses for AcqRel ones and gives that order to fences only; for everybody else the
+/// accesses suffice and this is nothing.
+#[inline]
+pub fn seqcst_order() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
 }
 
 /// A cell whose content is guarded by a lock; loom's, when loom checks that the lock does guard it.

@@ -24,7 +24,7 @@
 use crate::{
     Deadline, Parked, futex, park,
     registry::WAITS,
-    seam::{AtomicU32, Ordering, spin_loop},
+    seam::{AtomicU32, Ordering, seqcst_order, spin_loop},
     spin,
 };
 use core::{fmt, time::Duration};
@@ -122,6 +122,7 @@ impl RawSemaphore {
                 Err(now) => permits = now,
             }
         }
+        seqcst_order();
         // SeqCst: invariant 1.
         if self.waiters.load(Ordering::SeqCst) != 0 {
             futex::wake(&self.permits, count);
@@ -150,6 +151,7 @@ impl RawSemaphore {
         }
         // SeqCst: invariant 1. The guard counts this thread out again, also when `park` panics.
         self.waiters.fetch_add(1, Ordering::SeqCst);
+        seqcst_order();
         let waiter = Waiter(self);
         loop {
             if self.try_acquire() {

@@ -5,6 +5,7 @@
 //! the lock, halves when it didn't, and is 0 when it fell below [`BUDGET_MIN`]; then one wait in [`PROBE_INTERVAL`]
 //! tries a little, to notice better times.
 
+use crate::seam::{AtomicU32, Ordering, spin_loop};
 #[cfg(not(loom))]
 use core::cell::Cell;
 
@@ -24,6 +25,23 @@ const PROBE_ROUNDS: u32 = 24;
 thread_local! {
     static BUDGET: Cell<u32> = const { Cell::new(100) };
     static WAITS_WITHOUT_SPIN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Spins a little while `word` is `expected`, as long as that has been worth it lately. `true` if it changed.
+pub fn spin_while(word: &AtomicU32, expected: u32) -> bool {
+    let rounds = rounds();
+    for _ in 0..rounds {
+        spin_loop();
+        // Relaxed: the caller looks again, with the ordering it needs.
+        if word.load(Ordering::Relaxed) != expected {
+            learn(true);
+            return true;
+        }
+    }
+    if rounds > 0 {
+        learn(false);
+    }
+    false
 }
 
 /// The rounds this wait may spin.

@@ -47,7 +47,8 @@
 use crate::layout::{CHANNEL_MAGIC, CHANNEL_VERSION, POSITION_CLOSED, POSITION_MASK};
 use heddle_atomics::{
     Deadline, Parked, Poisoned, RawMutex, futex, park, registry,
-    seam::{AtomicU32, Ordering},
+    seam::{AtomicU32, Ordering, seqcst_order},
+    spin_while,
 };
 
 /// The record at the head of a channel; see `ChannelHeader` in `docs/layout.md`.
@@ -207,11 +208,13 @@ impl Core {
         patience: Patience,
     ) -> Result<Reserved<'_>, Refusal> {
         let mut has_slept = false;
+        let mut has_spun = false;
         loop {
             take(&self.send_lock, "the sending side of a channel");
             if has_slept {
                 // Invariant 3: there may be more who sleep.
                 self.senders_waiting.store(1, Ordering::SeqCst);
+                seqcst_order();
             }
             // Relaxed: only the owner of the lock moves it; the flag is settled by `commit`.
             let tail = self.tail.load(Ordering::Relaxed);
@@ -230,8 +233,17 @@ impl Core {
             let Patience::Until(deadline) = patience else {
                 return Err(Refusal::NotNow);
             };
+            if !has_spun {
+                // Before anything is announced: the other side needn't wake who is awake.
+                has_spun = true;
+                let head = self.head_seen.load(Ordering::Relaxed);
+                drop(reserved);
+                spin_while(&self.head, head);
+                continue;
+            }
             // Invariant 2.
             self.senders_waiting.store(1, Ordering::SeqCst);
+            seqcst_order();
             if reserved.fits_now() {
                 return Ok(reserved);
             }
@@ -255,11 +267,13 @@ impl Core {
     #[track_caller]
     pub(crate) fn claim(&self, patience: Patience) -> Result<Claimed<'_>, Refusal> {
         let mut has_slept = false;
+        let mut has_spun = false;
         loop {
             take(&self.receive_lock, "the receiving side of a channel");
             if has_slept {
                 // Invariant 3: there may be more who sleep.
                 self.receivers_waiting.store(1, Ordering::SeqCst);
+                seqcst_order();
             }
             // Relaxed: only the owner of the lock moves it.
             let head = self.head.load(Ordering::Relaxed) & POSITION_MASK;
@@ -281,8 +295,16 @@ impl Core {
             let Patience::Until(deadline) = patience else {
                 return Err(Refusal::NotNow);
             };
+            if !has_spun {
+                // Before anything is announced, as in `reserve`.
+                has_spun = true;
+                drop(claimed);
+                spin_while(&self.tail, tail);
+                continue;
+            }
             // Invariant 2.
             self.receivers_waiting.store(1, Ordering::SeqCst);
+            seqcst_order();
             let tail = claimed.look();
             if tail != head {
                 // A message, or the end: the next round finds out.
@@ -357,6 +379,7 @@ fn take(lock: &RawMutex, name: &'static str) {
 /// Wakes one of those who sleep on `position`, if `waiting` says that there may be some.
 #[inline]
 fn wake_one(waiting: &AtomicU32, position: &AtomicU32) {
+    seqcst_order();
     // SeqCst: invariant 2.
     if waiting.load(Ordering::SeqCst) != 0 {
         wake_one_slowly(waiting, position);

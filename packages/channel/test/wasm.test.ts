@@ -31,11 +31,11 @@ describe('a TypeScript thread and a Rust thread', () => {
   });
 
   test('talk over byte channels both ways', async () => {
-    const count = 20_000;
+    const count = 4_000;
     const { program, typescript, rust } = await start();
     const { worker: other } = await spawnWith(program);
     const there = await rust.call<number>('wasm', 'channel_new', 64, 4096);
-    const back = await rust.call<number>('wasm', 'channel_new', 8, 1024);
+    const back = await rust.call<number>('wasm', 'channel_new', 64, 4096);
     const [reversed, received] = await Promise.all([
       rust.call<number>('wasm', 'channel_reverse', there, back),
       other.call<number>('receiveReversed', back),

@@ -54,6 +54,20 @@ export function learnFromSpin(wasWorthIt: boolean): void {
   else budget = budget >> 1 < ROUNDS_MIN ? 0 : budget >> 1;
 }
 
+/** Spins a little while `words[index]` is `expected`, as long as that has been worth it lately. `true` if it changed. */
+export function spinWhile(words: Int32Array, index: number, expected: number): boolean {
+  const rounds = spinRounds();
+  for (let round = 0; round < rounds; round += 1) {
+    spinPause();
+    if (Atomics.load(words, index) !== expected) {
+      learnFromSpin(true);
+      return true;
+    }
+  }
+  if (rounds > 0) learnFromSpin(false);
+  return false;
+}
+
 const pause: ((iterations?: number) => void) | undefined = (Atomics as { pause?: (iterations?: number) => void }).pause?.bind(Atomics);
 
 /** Tells the processor that this thread waits for another one. */

@@ -4,7 +4,7 @@
  * @module
  */
 export { type Agent, type AgentRegistry, agentOf } from './agent.ts';
-export { learnFromSpin, spinPause, spinRounds } from './blocking.ts';
+export { learnFromSpin, spinPause, spinRounds, spinWhile } from './blocking.ts';
 export { defineDisposeSymbol } from './dispose.ts';
 export { type AsyncWaitOptions, type WaitResult, block, setWaitAsyncByHelper, waitAsync } from './futex.ts';
 export { type ResolvedLocation, checkKind, handleOf, resolveLocation } from './location.ts';

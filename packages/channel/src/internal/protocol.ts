@@ -53,6 +53,7 @@ import {
   deadlineAfter,
   remainingMs,
   resolveLocation,
+  spinWhile,
   spinPause,
   type WaitResult,
   waitAsync,
@@ -293,6 +294,10 @@ export class Ring {
     let result = this.trySend(message);
     if (result !== NOT_NOW) return result;
     if (!mayBlock()) throw new MayNotBlockError('the channel is full; use sendAsync or trySend here');
+    if (spinWhile(this.#words, HEAD, this.#words[HEAD_SEEN]!)) {
+      result = this.trySend(message);
+      if (result !== NOT_NOW) return result;
+    }
     const deadline = deadlineAfter(timeoutMs);
     for (let hasSlept = false; ; hasSlept = true) {
       this.#lock(this.#sendLock);
@@ -333,6 +338,10 @@ export class Ring {
     let result = this.tryReceive();
     if (result !== NOT_NOW) return result;
     if (!mayBlock()) throw new MayNotBlockError('the channel is empty; use recvAsync or tryRecv here');
+    if (spinWhile(this.#words, TAIL, this.#words[TAIL_SEEN]!)) {
+      result = this.tryReceive();
+      if (result !== NOT_NOW) return result;
+    }
     const deadline = deadlineAfter(timeoutMs);
     for (let hasSlept = false; ; hasSlept = true) {
       this.#lock(this.#receiveLock);
