@@ -1,4 +1,34 @@
 //! Many SQLite threads on one Tonbo.
+//!
+//! | floor | modules |
+//! |---|---|
+//! | the main thread's requests | [`service`], [`import`] |
+//! | a connection | [`session`], [`transaction`], [`module`], [`routing`], [`statement`] |
+//! | a database | [`store`], [`catalogue`], [`commit`] |
+//! | a table | [`table`], [`schema`], [`key`], [`value`] |
+//! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
+//! | files | [`io`] |
 
+pub mod activity;
+pub mod catalogue;
+pub mod commit;
+pub mod error;
+pub mod import;
 pub mod io;
+pub mod key;
+#[cfg(target_arch = "wasm32")]
+mod layout;
+pub mod module;
+pub mod routing;
+pub mod schema;
+pub mod service;
+pub mod session;
 pub mod sqlite;
+pub mod statement;
+pub mod store;
+pub mod table;
+pub mod tonbo;
+pub mod transaction;
+pub mod value;
+#[cfg(target_arch = "wasm32")]
+pub mod wasm;

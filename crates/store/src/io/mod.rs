@@ -15,16 +15,24 @@
 //! 4. A removal is durable when [`Io::remove`] returns where the host can sync a directory. In a browser it cannot: there
 //!    a removed file may come back after a loss of power (whole, as last synced), and users must not mind.
 
+#[cfg(target_arch = "wasm32")]
+mod direct;
 mod handles;
+#[cfg(target_arch = "wasm32")]
+mod host;
 mod memory;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 mod path;
 mod power_loss;
+#[cfg(target_arch = "wasm32")]
+mod random;
 
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(target_arch = "wasm32")]
+pub use host::{HostIo, IoQueue, heddle_store_io_queue};
 pub use memory::MemoryIo;
 pub(crate) use memory::{copy_at, splice};
 #[cfg(not(target_arch = "wasm32"))]

@@ -9,24 +9,6 @@ pub(super) fn julian_ms() -> i64 {
 }
 
 /// Milliseconds since 1970, in UTC.
-#[cfg(not(target_arch = "wasm32"))]
-fn unix_ms() -> i64 {
-    use std::time::{SystemTime, UNIX_EPOCH};
-    // A clock before 1970 counts as 1970.
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as i64)
-}
-
-/// Milliseconds since 1970, in UTC.
-#[cfg(target_arch = "wasm32")]
 pub(crate) fn unix_ms() -> i64 {
-    use wasm_bindgen::prelude::wasm_bindgen;
-
-    #[wasm_bindgen]
-    extern "C" {
-        #[wasm_bindgen(js_namespace = Date)]
-        fn now() -> f64;
-    }
-    now() as i64
+    heddle_thread::time::now_ms() as i64
 }

@@ -32,7 +32,6 @@ use std::sync::OnceLock;
 
 use rusqlite::{OpenFlags, ffi};
 
-#[cfg(target_arch = "wasm32")]
 pub(crate) use clock::unix_ms;
 pub use file::take_io_error;
 pub use vfs::{Vfs, register_vfs};

@@ -323,7 +323,7 @@ unsafe extern "C" fn randomness(
 
 unsafe extern "C" fn sleep(_vfs: *mut ffi::sqlite3_vfs, microseconds: c_int) -> c_int {
     guarded(|| {
-        std::thread::sleep(std::time::Duration::from_micros(microseconds.max(0) as u64));
+        heddle_thread::sleep(std::time::Duration::from_micros(microseconds.max(0) as u64));
         microseconds
     })
 }

@@ -123,7 +123,7 @@ impl Pool {
             queue.thread_count += 1;
             drop(queue);
             let pool = self.clone();
-            let started = std::thread::Builder::new()
+            let started = heddle_thread::Builder::new()
                 .name("heddle-tonbo".to_owned())
                 .spawn(move || pool.run());
             if started.is_err() {

@@ -79,6 +79,24 @@ impl TonboFs {
         })
     }
 
+    /// Whether there is an object below `directory`: where a manifest is, a table is.
+    pub fn has_objects(&self, directory: &str) -> bool {
+        !self
+            .shared
+            .objects
+            .list(directory.trim_matches('/'))
+            .is_empty()
+    }
+
+    /// The paths of everything below `directory`, objects and files.
+    ///
+    /// # Errors
+    /// The host refuses to list.
+    pub fn paths(&self, directory: &str) -> IoResult<Vec<String>> {
+        let found = self.shared.list(directory)?;
+        Ok(found.into_iter().map(|(path, _)| path).collect())
+    }
+
     /// Removes everything below `directory`, objects and files: a table that was dropped.
     ///
     /// # Errors

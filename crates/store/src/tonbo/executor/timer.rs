@@ -98,14 +98,7 @@ impl Drop for Sleep {
     }
 }
 
-/// The time of day.
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) fn system_time() -> SystemTime {
-    SystemTime::now()
-}
-
 /// The time of day; `SystemTime::now` panics on a bare Wasm target.
-#[cfg(target_arch = "wasm32")]
 pub(super) fn system_time() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(crate::sqlite::unix_ms().max(0) as u64)
 }

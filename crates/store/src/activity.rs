@@ -1,0 +1,37 @@
+//! What a SQL thread shows of itself to others, and the word by which they interrupt it: the record `Connection` of `layout/store.json`.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A record in shared memory. Every word is a figure or a flag of its own and publishes nothing else: Relaxed loads and stores do.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Activity {
+    /// The id of the request to interrupt, or 0.
+    pub cancel: AtomicU32,
+    /// 0 idle, 1 running.
+    pub state: AtomicU32,
+    /// Statements run, modulo 2^32.
+    pub statements: AtomicU32,
+    /// The id of the request that runs, or 0.
+    pub request: AtomicU32,
+}
+
+impl Activity {
+    /// Whether the request that runs is to be interrupted.
+    pub fn is_interrupted(&self) -> bool {
+        let cancel = self.cancel.load(Ordering::Relaxed);
+        cancel != 0 && cancel == self.request.load(Ordering::Relaxed)
+    }
+
+    /// A request begins.
+    pub fn begin(&self, request: u32) {
+        self.request.store(request, Ordering::Relaxed);
+        self.state.store(1, Ordering::Relaxed);
+    }
+
+    /// The request has ended.
+    pub fn end(&self) {
+        self.state.store(0, Ordering::Relaxed);
+        self.request.store(0, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,297 @@
+//! The logs: where a commit to Tonbo tables is durable until a background thread has moved it into Tonbo.
+//!
+//! A transaction that wrote only Tonbo tables is a row of the *log file*, a small SQLite database with a connection of its own, so that it
+//! waits for no lock of the ordinary tables. One that also wrote ordinary tables is a row of a table of `main`, inside the same SQLite
+//! commit. Both tables look alike:
+//!
+//! | column | meaning |
+//! |---|---|
+//! | `sequence` | the commit's number |
+//! | `changes` | [`Changes::encode`] |
+//! | `row_count`, `checksum` | the changed rows, and the CRC-32 of `changes`: damage is noticed, not replayed |
+//!
+//! # Group commit
+//! Who comes to an idle log leads: it writes everything that waits in one SQLite commit, with one sync, and tells the others. Meanwhile the
+//! next group gathers. Source: "group commit" as in DeWitt et al., *Implementation Techniques for Main Memory Database Systems* (1984).
+//!
+//! # Trimming
+//! What has reached Tonbo is deleted, and `floor` in the log file says up to where: a row of either log below it is never replayed, so that
+//! the two logs need not be trimmed at once.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::changes::Changes;
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::statement::{Handle, Statement};
+use crate::table::version::Sequence;
+use crate::value::Value;
+
+/// The table of `main` that holds mixed commits.
+pub const MAIN_LOG: &str = "main.heddle_log";
+
+const COLUMNS: &str = "(sequence INTEGER PRIMARY KEY, changes BLOB NOT NULL, row_count INTEGER NOT NULL, checksum INTEGER NOT NULL)";
+
+/// A commit's row, ready to be written.
+pub struct Record {
+    sequence: Sequence,
+    changes: Vec<u8>,
+    row_count: usize,
+}
+
+impl Record {
+    /// The record of a commit.
+    pub fn new(sequence: Sequence, changes: &Changes) -> StoreResult<Record> {
+        Ok(Record {
+            sequence,
+            changes: changes.encode()?,
+            row_count: changes.row_count(),
+        })
+    }
+
+    fn values(&self) -> [Value; 4] {
+        [
+            Value::Integer(self.sequence as i64),
+            Value::Blob(self.changes.as_slice().into()),
+            Value::Integer(self.row_count as i64),
+            Value::Integer(crc32fast::hash(&self.changes).into()),
+        ]
+    }
+}
+
+/// Makes the tables of `main` that mixed commits need.
+pub fn create_main_tables(main: Handle) -> StoreResult<()> {
+    main.execute(&format!(
+        "CREATE TABLE IF NOT EXISTS {MAIN_LOG}{COLUMNS};
+         CREATE TABLE IF NOT EXISTS main.heddle_state(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+         INSERT OR IGNORE INTO main.heddle_state VALUES ('mixed', 0);"
+    ))
+}
+
+/// Writes a mixed commit's row within the transaction that is open on `main`.
+pub fn write_to_main(main: Handle, record: &Record) -> StoreResult<()> {
+    main.statement(&format!("INSERT INTO {MAIN_LOG} VALUES (?1, ?2, ?3, ?4)"))?
+        .run(&record.values())?;
+    main.statement("UPDATE main.heddle_state SET value = ?1 WHERE name = 'mixed'")?
+        .run(&[Value::Integer(record.sequence as i64)])
+}
+
+/// The last mixed commit that the connection's snapshot of `main` shows; opens that snapshot where there is none.
+pub fn last_mixed(statement: &mut Statement) -> StoreResult<Sequence> {
+    match statement.first(&[])?.as_deref() {
+        Some([Value::Integer(sequence)]) => Ok(*sequence as Sequence),
+        _ => Err(StoreError::corrupt(
+            "the table heddle_state of the database file has lost its row",
+        )),
+    }
+}
+
+/// The statement for [`last_mixed`].
+pub fn last_mixed_statement(main: Handle) -> StoreResult<Statement> {
+    main.statement("SELECT value FROM main.heddle_state WHERE name = 'mixed'")
+}
+
+/// The rows of a log, verified, from `floor` on.
+pub fn read(handle: Handle, table: &str, floor: Sequence) -> StoreResult<Vec<(Sequence, Changes)>> {
+    let mut statement =
+        handle.statement(&format!("SELECT sequence, changes, row_count, checksum FROM {table} WHERE sequence >= ?1 ORDER BY sequence"))?;
+    statement.bind(1, &Value::Integer(floor as i64))?;
+    let mut rows = Vec::new();
+    while statement.step()? {
+        let values: Vec<Value> = (0..4).map(|column| statement.value(column)).collect();
+        let [
+            Value::Integer(sequence),
+            Value::Blob(bytes),
+            Value::Integer(row_count),
+            Value::Integer(checksum),
+        ] = &values[..]
+        else {
+            return Err(StoreError::corrupt(format!("a row of {table} is damaged")));
+        };
+        let damaged = || {
+            StoreError::corrupt(format!(
+                "commit {sequence} in {table} is damaged: its checksum or row count differs"
+            ))
+        };
+        if i64::from(crc32fast::hash(bytes)) != *checksum {
+            return Err(damaged());
+        }
+        let changes = Changes::decode(bytes)?;
+        if changes.row_count() as i64 != *row_count {
+            return Err(damaged());
+        }
+        rows.push((*sequence as Sequence, changes));
+    }
+    Ok(rows)
+}
+
+/// Deletes a log's rows below `floor`.
+pub fn trim(handle: Handle, table: &str, floor: Sequence) -> StoreResult<()> {
+    handle
+        .statement(&format!("DELETE FROM {table} WHERE sequence < ?1"))?
+        .run(&[Value::Integer(floor as i64)])
+}
+
+/// The log file.
+pub struct LogFile {
+    queue: Mutex<Queue>,
+    /// Notified when a group is durable, or failed.
+    written: Condvar,
+    connection: Mutex<LogConnection>,
+}
+
+struct LogConnection(Handle);
+
+// SAFETY: the handle is only used under `LogFile::connection`'s lock, by one thread at a time.
+unsafe impl Send for LogConnection {}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<(u64, Record)>,
+    outcomes: Vec<(u64, StoreResult<()>)>,
+    next_ticket: u64,
+    has_leader: bool,
+}
+
+impl LogFile {
+    /// Opens the log file, or creates it.
+    pub fn open(path: &str, vfs: &str) -> StoreResult<LogFile> {
+        let handle = Handle::open(path, vfs)?;
+        let prepared = handle.execute(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000;
+             CREATE TABLE IF NOT EXISTS log{COLUMNS};
+             CREATE TABLE IF NOT EXISTS state(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+             INSERT OR IGNORE INTO state VALUES ('floor', 0);"
+        ));
+        if let Err(error) = prepared {
+            handle.close();
+            return Err(error);
+        }
+        Ok(LogFile {
+            queue: Mutex::new(Queue::default()),
+            written: Condvar::new(),
+            connection: Mutex::new(LogConnection(handle)),
+        })
+    }
+
+    /// Commits below this number are in Tonbo.
+    pub fn floor(&self) -> StoreResult<Sequence> {
+        match self
+            .connection()
+            .0
+            .statement("SELECT value FROM state WHERE name = 'floor'")?
+            .first(&[])?
+            .as_deref()
+        {
+            Some([Value::Integer(floor)]) => Ok(*floor as Sequence),
+            _ => Err(StoreError::corrupt("the log file has lost its floor")),
+        }
+    }
+
+    /// The commits from `floor` on.
+    pub fn read(&self, floor: Sequence) -> StoreResult<Vec<(Sequence, Changes)>> {
+        read(self.connection().0, "log", floor)
+    }
+
+    /// Returns when the record is durable, or failed: then it is not in the log.
+    pub fn append(&self, record: Record) -> StoreResult<()> {
+        let mut queue = self.queue();
+        let ticket = queue.next_ticket;
+        queue.next_ticket += 1;
+        queue.waiting.push((ticket, record));
+        loop {
+            if let Some(position) = queue
+                .outcomes
+                .iter()
+                .position(|(other, _)| *other == ticket)
+            {
+                return queue.outcomes.swap_remove(position).1;
+            }
+            if queue.has_leader {
+                queue = self
+                    .written
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            queue.has_leader = true;
+            let group = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            let outcome = self.write(&group);
+            queue = self.queue();
+            queue.has_leader = false;
+            queue
+                .outcomes
+                .extend(group.iter().map(|(ticket, _)| (*ticket, outcome.clone())));
+            self.written.notify_all();
+        }
+    }
+
+    /// Takes back a record that was appended, durably.
+    pub fn remove(&self, sequence: Sequence) -> StoreResult<()> {
+        self.connection()
+            .0
+            .statement("DELETE FROM log WHERE sequence = ?1")?
+            .run(&[Value::Integer(sequence as i64)])
+    }
+
+    /// Forgets the commits below `floor`: they are in Tonbo.
+    pub fn trim(&self, floor: Sequence) -> StoreResult<()> {
+        let connection = self.connection();
+        transaction(connection.0, || {
+            trim(connection.0, "log", floor)?;
+            connection
+                .0
+                .statement("UPDATE state SET value = ?1 WHERE name = 'floor'")?
+                .run(&[Value::Integer(floor as i64)])
+        })
+    }
+
+    fn write(&self, group: &[(u64, Record)]) -> StoreResult<()> {
+        let connection = self.connection();
+        transaction(connection.0, || {
+            let mut statement = connection
+                .0
+                .statement("INSERT INTO log VALUES (?1, ?2, ?3, ?4)")?;
+            group
+                .iter()
+                .try_for_each(|(_, record)| statement.run(&record.values()))
+        })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, LogConnection> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for LogFile {
+    fn drop(&mut self) {
+        self.connection().0.close();
+    }
+}
+
+/// Runs `body` as one write transaction: all of it is durable, or none.
+pub fn transaction(handle: Handle, body: impl FnOnce() -> StoreResult<()>) -> StoreResult<()> {
+    handle.execute("BEGIN IMMEDIATE")?;
+    let outcome = body().and_then(|()| handle.execute("COMMIT"));
+    if let Err(error) = outcome {
+        if !handle.is_autocommit() {
+            handle.execute("ROLLBACK").map_err(|second| {
+                StoreError::new(
+                    StoreErrorCode::EngineFailed,
+                    format!(
+                        "{}; and the rollback failed: {}",
+                        error.message, second.message
+                    ),
+                )
+            })?;
+        }
+        return Err(error);
+    }
+    Ok(())
+}

@@ -1,0 +1,347 @@
+//! The order of commits, and what each snapshot sees.
+//!
+//! # State
+//! | what | meaning |
+//! |---|---|
+//! | `next` | the number that the next commit gets |
+//! | `reserved` | numbers given out, neither published nor voided yet |
+//! | `published` | what a new snapshot sees: a version of every table, and the last commit in it |
+//! | `past` | what snapshots of `main` from before the last commits to `main` must see |
+//! | `last_write` | the last reserved or published commit of each recently written row |
+//! | `active` | the snapshots in use, by their sequence |
+//! | `busy` | connections inside a transaction: while there is none, nobody needs `past` |
+//!
+//! # Invariants
+//! 1. Commits are published in the order of their numbers: a number is published once no smaller one is reserved.
+//! 2. First committer wins: a number is reserved only if no row of the transaction was reserved or committed after its snapshot.
+//!    A reservation counts as a commit until it is voided.
+//! 3. `last_write` holds every row written after the oldest active snapshot.
+//! 4. A commit that also wrote `main` (*mixed*) is visible to a snapshot exactly if its row in `main` is: the reader names the last mixed
+//!    commit that its snapshot of `main` shows, and gets the tables as they were from that commit until the next mixed one.
+//!
+//! # Waiting
+//! A committer waits for smaller numbers; each belongs to a thread that is past every lock it needs, so the wait ends. A reader waits for a
+//! mixed commit that `main` shows already; only its publication is missing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use imbl::OrdMap;
+
+use super::changes::Changes;
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::key::Key;
+use crate::table::TableId;
+use crate::table::version::{Sequence, TableVersion};
+
+/// How many mixed commits back a snapshot of `main` may lie when its transaction first reads a Tonbo table.
+const PAST_MAX: usize = 64;
+
+/// Rows in `last_write` beyond which forgotten ones are looked for.
+const LAST_WRITE_SWEEP: usize = 64 * 1024;
+
+/// Above this, a wait for another commit is a defect, not patience.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// All tables at one moment.
+#[derive(Clone, Default)]
+pub struct Published {
+    /// The last commit that is in here.
+    pub sequence: Sequence,
+    /// The last mixed one.
+    pub mixed: Sequence,
+    /// The tables.
+    pub tables: OrdMap<TableId, Arc<TableVersion>>,
+}
+
+/// See the module's documentation.
+pub struct Sequencer {
+    state: Mutex<State>,
+    /// Notified when a number is published or voided.
+    moved: Condvar,
+}
+
+struct State {
+    next: Sequence,
+    reserved: BTreeSet<Sequence>,
+    published: Arc<Published>,
+    past: VecDeque<Arc<Published>>,
+    last_write: HashMap<(TableId, Key), Sequence>,
+    active: BTreeMap<Sequence, usize>,
+    busy: usize,
+    sweep_at: usize,
+}
+
+/// What a transaction reads. Kept until it ends.
+pub struct Snapshot {
+    /// The tables.
+    pub published: Arc<Published>,
+    sequencer: Arc<Sequencer>,
+}
+
+/// A number that is given out. Must be published or voided; dropping it voids it.
+pub struct Reservation {
+    sequence: Sequence,
+    /// What `last_write` held for the rows before.
+    previous: Vec<((TableId, Key), Option<Sequence>)>,
+    sequencer: Arc<Sequencer>,
+    is_settled: bool,
+}
+
+impl Sequencer {
+    /// Starts with what recovery found.
+    pub fn new(published: Published) -> Arc<Sequencer> {
+        Arc::new(Sequencer {
+            state: Mutex::new(State {
+                next: published.sequence + 1,
+                reserved: BTreeSet::new(),
+                published: Arc::new(published),
+                past: VecDeque::new(),
+                last_write: HashMap::new(),
+                active: BTreeMap::new(),
+                busy: 0,
+                sweep_at: LAST_WRITE_SWEEP,
+            }),
+            moved: Condvar::new(),
+        })
+    }
+
+    /// A connection begins a transaction, which may read `main` long before it reads a Tonbo table.
+    pub fn enter(&self) {
+        self.lock().busy += 1;
+    }
+
+    /// The transaction has ended.
+    pub fn leave(&self) {
+        let mut state = self.lock();
+        state.busy -= 1;
+        if state.busy == 0 {
+            state.past.clear();
+        }
+    }
+
+    /// What is visible now, for those who only look.
+    pub fn published(&self) -> Arc<Published> {
+        self.lock().published.clone()
+    }
+
+    /// What a transaction sees whose snapshot of `main` shows `mixed` as the last mixed commit.
+    ///
+    /// # Errors
+    /// [`StoreErrorCode::Conflict`] where that lies too many mixed commits back.
+    pub fn snapshot(self: &Arc<Self>, mixed: Sequence) -> StoreResult<Snapshot> {
+        let mut state = self.lock();
+        while state.published.mixed < mixed {
+            let (next, outcome) = self
+                .moved
+                .wait_timeout(state, WAIT_MAX)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = next;
+            if outcome.timed_out() && state.published.mixed < mixed {
+                return Err(failed(format!(
+                    "commit {mixed} is in the database file but was never published"
+                )));
+            }
+        }
+        let published = if state.published.mixed == mixed {
+            state.published.clone()
+        } else {
+            state.past.iter().find(|past| past.mixed == mixed).cloned().ok_or_else(|| {
+                StoreError::new(
+                    StoreErrorCode::Conflict,
+                    "this transaction began too many commits ago to read its first Tonbo table now: roll back and try again",
+                )
+            })?
+        };
+        *state.active.entry(published.sequence).or_default() += 1;
+        Ok(Snapshot {
+            published,
+            sequencer: self.clone(),
+        })
+    }
+
+    /// Gives a transaction the next number, if none of its rows was written since `snapshot`.
+    ///
+    /// # Errors
+    /// [`StoreErrorCode::Conflict`], [`StoreErrorCode::TableBusy`] or, where a table was dropped, [`StoreErrorCode::NotFound`].
+    pub fn reserve(
+        self: &Arc<Self>,
+        snapshot: &Snapshot,
+        changes: &Changes,
+    ) -> StoreResult<Reservation> {
+        let seen = snapshot.published.sequence;
+        let mut state = self.lock();
+        for (id, buffer) in &changes.tables {
+            let version = state.published.tables.get(id).ok_or_else(|| {
+                StoreError::new(
+                    StoreErrorCode::NotFound,
+                    "a table that this transaction wrote has been dropped: roll back",
+                )
+            })?;
+            let table = &version.table;
+            if table.importing.load(Ordering::SeqCst) {
+                return Err(StoreError::new(
+                    StoreErrorCode::TableBusy,
+                    format!(
+                        "table {} is being imported into: try again when that is done",
+                        table.name
+                    ),
+                ));
+            }
+            let overtaken = |key: &Key| {
+                state
+                    .last_write
+                    .get(&(*id, key.clone()))
+                    .is_some_and(|last| *last > seen)
+            };
+            if !table.may_write_since(seen) || buffer.keys().any(overtaken) {
+                return Err(StoreError::new(
+                    StoreErrorCode::Conflict,
+                    format!(
+                        "another transaction has written a row of {} that this one writes: roll back and try again",
+                        table.name
+                    ),
+                ));
+            }
+        }
+        let sequence = state.next;
+        state.next += 1;
+        state.reserved.insert(sequence);
+        let mut previous = Vec::with_capacity(changes.row_count());
+        for (id, buffer) in &changes.tables {
+            for key in buffer.keys() {
+                let place = (*id, key.clone());
+                let last = state.last_write.insert(place.clone(), sequence);
+                previous.push((place, last));
+            }
+        }
+        Ok(Reservation {
+            sequence,
+            previous,
+            sequencer: self.clone(),
+            is_settled: false,
+        })
+    }
+
+    /// Gives a bulk write to one table the next number; the caller holds the table's import gate, and has drained its delta.
+    pub fn reserve_import(self: &Arc<Self>) -> Reservation {
+        let mut state = self.lock();
+        let sequence = state.next;
+        state.next += 1;
+        state.reserved.insert(sequence);
+        Reservation {
+            sequence,
+            previous: Vec::new(),
+            sequencer: self.clone(),
+            is_settled: false,
+        }
+    }
+
+    /// Waits until every number given out so far is published or voided.
+    pub fn settle(&self) {
+        let mut state = self.lock();
+        let last = state.next;
+        while state.reserved.first().is_some_and(|first| *first < last) {
+            state = self
+                .moved
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Changes what is published without a commit: a delta that was moved, a table that was made or dropped.
+    pub fn replace(&self, change: impl FnOnce(&mut Published)) {
+        let mut state = self.lock();
+        change(Arc::make_mut(&mut state.published));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        let mut state = self.sequencer.lock();
+        let sequence = self.published.sequence;
+        if let Some(count) = state.active.get_mut(&sequence) {
+            *count -= 1;
+            if *count == 0 {
+                state.active.remove(&sequence);
+            }
+        }
+        if state.active.is_empty() {
+            if state.reserved.is_empty() {
+                state.last_write.clear();
+            }
+        } else if state.last_write.len() > state.sweep_at {
+            let oldest = state.active.keys().next().copied().unwrap_or_default();
+            state.last_write.retain(|_, last| *last > oldest);
+            state.sweep_at = (2 * state.last_write.len()).max(LAST_WRITE_SWEEP);
+        }
+    }
+}
+
+impl Reservation {
+    /// The number.
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// Makes the commit visible, once every smaller number is settled. Nothing in here can fail.
+    pub fn publish(mut self, is_mixed: bool, apply: impl FnOnce(&mut Published)) {
+        let sequencer = self.sequencer.clone();
+        let mut state = sequencer.lock();
+        while state
+            .reserved
+            .first()
+            .is_some_and(|first| *first < self.sequence)
+        {
+            state = sequencer
+                .moved
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if is_mixed {
+            let before = state.published.clone();
+            state.past.push_back(before);
+            if state.past.len() > PAST_MAX {
+                state.past.pop_front();
+            }
+        }
+        let published = Arc::make_mut(&mut state.published);
+        apply(published);
+        published.sequence = self.sequence;
+        if is_mixed {
+            published.mixed = self.sequence;
+        }
+        state.reserved.remove(&self.sequence);
+        self.is_settled = true;
+        drop(state);
+        sequencer.moved.notify_all();
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.is_settled {
+            return;
+        }
+        let mut state = self.sequencer.lock();
+        for (place, last) in std::mem::take(&mut self.previous) {
+            match last {
+                Some(last) => state.last_write.insert(place, last),
+                None => state.last_write.remove(&place),
+            };
+        }
+        state.reserved.remove(&self.sequence);
+        drop(state);
+        self.sequencer.moved.notify_all();
+    }
+}
+
+fn failed(message: String) -> StoreError {
+    StoreError::new(StoreErrorCode::EngineFailed, message)
+}

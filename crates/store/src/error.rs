@@ -1,0 +1,108 @@
+//! What can go wrong in the store, told apart by a code.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::io::{IoError, IoErrorCode};
+
+/// The kind of an error. The names are those that TypeScript's `HeddleStoreError.code` carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StoreErrorCode {
+    /// SQLite refused the statement; the message is SQLite's.
+    SqlError,
+    /// A NOT NULL, PRIMARY KEY, UNIQUE or CHECK constraint failed.
+    Constraint,
+    /// A value cannot be stored in its column without loss.
+    TypeMismatch,
+    /// Another transaction committed a row that this one wrote: roll back and try again.
+    Conflict,
+    /// Another connection holds the lock of the ordinary tables for longer than the wait.
+    Busy,
+    /// The table is being imported into.
+    TableBusy,
+    /// The statement was interrupted.
+    Interrupted,
+    /// The store has been closed.
+    Closed,
+    /// Another process or page has the location open.
+    Locked,
+    /// The host refuses access.
+    PermissionDenied,
+    /// The disk or the quota is full.
+    NoSpace,
+    /// A file operation failed otherwise.
+    IoError,
+    /// Stored bytes are damaged or missing.
+    Corrupt,
+    /// The imported file is truncated, foreign, or does not fit the table.
+    BadImport,
+    /// No such table.
+    NotFound,
+    /// The call is not allowed in this state.
+    Misuse,
+    /// The engine met a state that it cannot go on from.
+    EngineFailed,
+}
+
+/// An error of the store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoreError {
+    /// Its kind.
+    pub code: StoreErrorCode,
+    /// What happened and what to do, without row contents.
+    pub message: String,
+    /// SQLite's extended result code, where SQLite reported it.
+    #[serde(
+        rename = "sqliteCode",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub sqlite_code: Option<i32>,
+    /// The byte offset in the SQL text, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub offset: Option<i32>,
+}
+
+/// The store's results.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+impl StoreError {
+    /// An error of a kind with a message.
+    pub fn new(code: StoreErrorCode, message: impl Into<String>) -> StoreError {
+        StoreError {
+            code,
+            message: message.into(),
+            sqlite_code: None,
+            offset: None,
+        }
+    }
+
+    /// Stored bytes are damaged or missing.
+    pub fn corrupt(message: impl Into<String>) -> StoreError {
+        StoreError::new(StoreErrorCode::Corrupt, message)
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<IoError> for StoreError {
+    fn from(error: IoError) -> Self {
+        let code = match error.code {
+            IoErrorCode::PermissionDenied => StoreErrorCode::PermissionDenied,
+            IoErrorCode::NoSpace => StoreErrorCode::NoSpace,
+            IoErrorCode::Locked => StoreErrorCode::Locked,
+            IoErrorCode::Closed => StoreErrorCode::Closed,
+            IoErrorCode::NotFound => StoreErrorCode::NotFound,
+            IoErrorCode::AlreadyExists | IoErrorCode::Other => StoreErrorCode::IoError,
+        };
+        StoreError::new(code, error.to_string())
+    }
+}

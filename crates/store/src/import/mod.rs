@@ -1,0 +1,225 @@
+//! Bulk import: a Parquet or Arrow file into a Tonbo table, past SQL.
+//!
+//! An import holds its table's gate: commits of others to the table are refused meanwhile, reads go on. Batch by batch it is ingested –
+//! atomic, durable and visible before it is acknowledged. After a crash the last, unacknowledged batch is there whole or not at all. An
+//! import that ends early leaves the batches that it has acknowledged.
+
+mod convert;
+mod file;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+
+use crate::commit::mover;
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::key::Key;
+use crate::session::{Discard, Parameters, Session};
+use crate::store::Store;
+use crate::table::Table;
+use crate::table::range::{KeyRange, just_after};
+use crate::table::scan::{Request, Scan};
+use crate::table::version::{Buffer, TableVersion};
+use convert::Converter;
+use file::ImportFile;
+
+/// Rows of a batch where the caller doesn't say.
+const BATCH_ROWS: usize = 64 * 1024;
+
+/// What to import.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// The table's name.
+    pub table: String,
+    /// `parquet` or `arrow`; `None`: by the file's first bytes.
+    pub format: Option<String>,
+    /// The column that gets the row's number in the file, from 1 on.
+    pub row_number: Option<String>,
+    /// Only the file's first rows.
+    pub rows: Option<u64>,
+    /// Rows of a batch.
+    pub batch_rows: Option<usize>,
+    /// Make the table from the file's columns where there is none.
+    pub create: bool,
+}
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows that are durable and visible.
+    pub rows: u64,
+    /// Rows that will be, where the file tells.
+    pub rows_total: Option<u64>,
+}
+
+/// Runs an import to its end and returns the count of its rows. `report` is called behind each acknowledged batch; its error ends the
+/// import.
+pub fn run(
+    session: &Session,
+    source: Bytes,
+    options: &ImportOptions,
+    report: &mut dyn FnMut(Progress) -> StoreResult<()>,
+) -> StoreResult<u64> {
+    let batch_rows = options.batch_rows.unwrap_or(BATCH_ROWS).max(1);
+    let file = ImportFile::open(source, options.format.as_deref(), batch_rows)?;
+    let limit = options.rows.unwrap_or(u64::MAX);
+    let rows_total = file.rows_total.map(|total| total.min(limit));
+    let table = match session.table(&options.table)? {
+        Some(table) => table,
+        None if options.create => {
+            let sql = convert::create_statement(
+                &options.table,
+                &file.schema,
+                options.row_number.as_deref(),
+            )?;
+            session.run(&sql, &Parameters::Positional(Vec::new()), &mut Discard)?;
+            session
+                .table(&options.table)?
+                .ok_or_else(|| no_table(&options.table))?
+        }
+        None => return Err(no_table(&options.table)),
+    };
+    let mut converter = Converter::new(&table, &file.schema, options.row_number.as_deref())?;
+    let store = session.store();
+    let _gate = Gate::close(store, &table)?;
+    let mut done = 0;
+    for batch in file.batches {
+        if session.is_interrupted() {
+            return Err(StoreError::new(
+                StoreErrorCode::Interrupted,
+                format!("interrupted after {done} rows, which stay"),
+            ));
+        }
+        let mut batch = batch?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        let room = limit - done;
+        if room == 0 {
+            break;
+        }
+        if batch.num_rows() as u64 > room {
+            batch = batch.slice(0, room as usize);
+        }
+        let (batch, keys) = converter.convert(&batch)?;
+        write(store, &table, batch, &keys)?;
+        done += keys.len() as u64;
+        report(Progress {
+            rows: done,
+            rows_total,
+        })?;
+    }
+    Ok(done)
+}
+
+fn no_table(name: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorCode::NotFound,
+        format!("there is no Tonbo table named {name}"),
+    )
+}
+
+/// The right to import into a table.
+struct Gate<'a>(&'a Table);
+
+impl<'a> Gate<'a> {
+    /// Keeps new commits to the table out, waits for those under way, and moves its delta into Tonbo.
+    fn close(store: &Store, table: &'a Arc<Table>) -> StoreResult<Gate<'a>> {
+        if table.importing.swap(true, Ordering::SeqCst) {
+            let message = format!("table {} is being imported into already", table.name);
+            return Err(StoreError::new(StoreErrorCode::TableBusy, message));
+        }
+        let gate = Gate(table);
+        store.sequencer.settle();
+        let _writing = store.mover.writing();
+        mover::move_table(store, table.id)?;
+        Ok(gate)
+    }
+}
+
+impl Drop for Gate<'_> {
+    fn drop(&mut self) {
+        self.0.importing.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Writes a batch whose keys are sorted and unlike each other, and makes it visible.
+fn write(
+    store: &Arc<Store>,
+    table: &Arc<Table>,
+    batch: RecordBatch,
+    keys: &[Key],
+) -> StoreResult<()> {
+    let dropped = || {
+        StoreError::new(
+            StoreErrorCode::NotFound,
+            format!("table {} has been dropped", table.name),
+        )
+    };
+    let _writing = store.mover.writing();
+    let version = store
+        .sequencer
+        .published()
+        .tables
+        .get(&table.id)
+        .cloned()
+        .ok_or_else(dropped)?;
+    if let Some(duplicate) = find_duplicate(&version, keys)? {
+        return Err(convert::bad(format!(
+            "the table {} has a row with the key of row {} of a batch already",
+            table.name,
+            duplicate + 1
+        )));
+    }
+    let deletes = vec![false; keys.len()];
+    table.source.ingest(batch, deletes)?;
+    let base = Arc::new(version.base.after(table.source.snapshot()?, keys));
+    let reservation = store.sequencer.reserve_import();
+    let sequence = reservation.sequence();
+    reservation.publish(false, |published| {
+        if let Some(current) = published.tables.get(&table.id) {
+            let next = TableVersion {
+                base,
+                ..TableVersion::clone(current)
+            };
+            published.tables.insert(table.id, Arc::new(next));
+        }
+        table.imported_at.store(sequence, Ordering::SeqCst);
+    });
+    mover::wrote_rows(table, keys.len())
+}
+
+/// The position of a key that the table has already.
+fn find_duplicate(version: &Arc<TableVersion>, keys: &[Key]) -> StoreResult<Option<usize>> {
+    let (Some(first), Some(last)) = (keys.first(), keys.last()) else {
+        return Ok(None);
+    };
+    let range = KeyRange {
+        lower: Some(first.clone()),
+        upper: Some(just_after(last)),
+    };
+    // Most imports append: one row is enough to see that there is none.
+    for rows_expected in [Some(1), None] {
+        let request = Request {
+            range: range.clone(),
+            with_key: true,
+            rows_expected,
+            ..Request::default()
+        };
+        let mut scan = Scan::new(version.clone(), Buffer::new(), request)?;
+        if scan.is_done() {
+            return Ok(None);
+        }
+        while rows_expected.is_none() && !scan.is_done() {
+            if let Some(key) = scan.key()
+                && let Ok(position) = keys.binary_search(&key)
+            {
+                return Ok(Some(position));
+            }
+            scan.advance()?;
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,767 @@
+//! SQLite's virtual table module `tonbo`: how SQL reads and writes Tonbo tables.
+//!
+//! Every callback catches panics: a panic becomes an SQL error, and the connection goes on. Callbacks run on their connection's thread, while
+//! the session runs a statement; they share the session's state through `Shared`.
+
+mod plan;
+mod values;
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::Arc;
+
+use rusqlite::ffi;
+
+use crate::catalogue;
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::key::{self, Key};
+use crate::routing;
+use crate::schema::{KEY_COLUMN, KeyKind, TableSchema};
+use crate::session::{Purpose, Shared};
+use crate::statement::{c_string, code_of, value_of};
+use crate::table::rows::Cell;
+use crate::table::scan::{Request, Scan};
+use crate::table::{Table, TableId};
+use crate::transaction::Transaction;
+use crate::value::Value;
+
+/// A declared table of one connection. SQLite's part must come first.
+#[repr(C)]
+struct TableHandle {
+    base: ffi::sqlite3_vtab,
+    shared: *const Shared,
+    id: TableId,
+    name: String,
+    schema: TableSchema,
+    /// The table, or why it can't be used: then every read and write says so.
+    table: StoreResult<Arc<Table>>,
+}
+
+/// A scan of one statement. SQLite's part must come first.
+#[repr(C)]
+struct Cursor {
+    base: ffi::sqlite3_vtab_cursor,
+    scan: Option<Scan>,
+    /// For each declared column, its place in the scan's request.
+    places: Vec<usize>,
+}
+
+/// Not asked for.
+const NOWHERE: usize = usize::MAX;
+
+static MODULE: ffi::sqlite3_module = ffi::sqlite3_module {
+    iVersion: 2,
+    xCreate: Some(x_create),
+    xConnect: Some(x_connect),
+    xBestIndex: Some(x_best_index),
+    xDisconnect: Some(x_disconnect),
+    xDestroy: Some(x_destroy),
+    xOpen: Some(x_open),
+    xClose: Some(x_close),
+    xFilter: Some(x_filter),
+    xNext: Some(x_next),
+    xEof: Some(x_eof),
+    xColumn: Some(x_column),
+    xRowid: Some(x_rowid),
+    xUpdate: Some(x_update),
+    xBegin: Some(x_begin),
+    xSync: Some(x_sync),
+    xCommit: Some(x_commit),
+    xRollback: Some(x_rollback),
+    xFindFunction: None,
+    xRename: Some(x_rename),
+    xSavepoint: Some(x_savepoint),
+    xRelease: Some(x_release),
+    xRollbackTo: Some(x_rollback_to),
+    xShadowName: None,
+    xIntegrity: None,
+};
+
+/// Makes the module known to a connection.
+pub fn register(shared: &Shared) -> StoreResult<()> {
+    let client: *const Shared = shared;
+    // SAFETY: the module is static; `shared` outlives the connection, as the session sees to it.
+    let code = unsafe {
+        ffi::sqlite3_create_module_v2(
+            shared.handle.raw(),
+            c"tonbo".as_ptr(),
+            &raw const MODULE,
+            client.cast_mut().cast(),
+            None,
+        )
+    };
+    if code == ffi::SQLITE_OK {
+        Ok(())
+    } else {
+        Err(shared.handle.error(code))
+    }
+}
+
+/// Runs a callback's body; a panic is an error like others.
+fn caught<T>(body: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        let words = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "without a message".into());
+        Err(StoreError::new(
+            StoreErrorCode::EngineFailed,
+            format!("a callback of the store panicked: {words}"),
+        ))
+    })
+}
+
+/// Hands a message to SQLite, which frees it.
+fn message_for_sqlite(message: &str) -> *mut c_char {
+    let Ok(message) = c_string(message) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: `%s` with a string that ends in NUL; SQLite copies it.
+    unsafe { ffi::sqlite3_mprintf(c"%s".as_ptr(), message.as_ptr()) }
+}
+
+/// Runs the body of a callback that has a table, and leaves its error there.
+///
+/// # Safety
+/// `table` must be what [`x_create`] handed out.
+unsafe fn on_table(
+    table: *mut ffi::sqlite3_vtab,
+    body: impl FnOnce(&TableHandle, &Shared) -> StoreResult<()>,
+) -> c_int {
+    // SAFETY: the caller's promise; the session outlives its connection's tables.
+    let outcome = unsafe {
+        let handle = &*table.cast::<TableHandle>();
+        caught(|| body(handle, &*handle.shared))
+    };
+    match outcome {
+        Ok(()) => ffi::SQLITE_OK,
+        Err(error) => {
+            // SAFETY: as above; SQLite owns the old message, if there is one.
+            unsafe {
+                ffi::sqlite3_free((*table).zErrMsg.cast());
+                (*table).zErrMsg = message_for_sqlite(&error.message);
+            }
+            code_of(&error)
+        }
+    }
+}
+
+/// As [`on_table`], for callbacks that have a cursor.
+///
+/// # Safety
+/// `cursor` must be what [`x_open`] handed out.
+unsafe fn on_cursor(
+    cursor: *mut ffi::sqlite3_vtab_cursor,
+    body: impl FnOnce(&mut Cursor, &TableHandle, &Shared) -> StoreResult<()>,
+) -> c_int {
+    // SAFETY: the caller's promise; SQLite has filled in the cursor's table.
+    unsafe {
+        on_table((*cursor).pVtab, |handle, shared| {
+            body(&mut *cursor.cast::<Cursor>(), handle, shared)
+        })
+    }
+}
+
+unsafe extern "C" fn x_create(
+    db: *mut ffi::sqlite3,
+    client: *mut c_void,
+    count: c_int,
+    arguments: *const *const c_char,
+    table: *mut *mut ffi::sqlite3_vtab,
+    message: *mut *mut c_char,
+) -> c_int {
+    // SAFETY: SQLite's own arguments, passed on.
+    unsafe { declare(db, client, count, arguments, table, message, create) }
+}
+
+/// SQLite has read `temp`'s schema again, as after a rollback: the table is in the catalogue.
+unsafe extern "C" fn x_connect(
+    db: *mut ffi::sqlite3,
+    client: *mut c_void,
+    count: c_int,
+    arguments: *const *const c_char,
+    table: *mut *mut ffi::sqlite3_vtab,
+    message: *mut *mut c_char,
+) -> c_int {
+    // SAFETY: SQLite's own arguments, passed on.
+    unsafe { declare(db, client, count, arguments, table, message, connect) }
+}
+
+/// # Safety
+/// The arguments must be those of xCreate or xConnect.
+unsafe fn declare(
+    db: *mut ffi::sqlite3,
+    client: *mut c_void,
+    count: c_int,
+    arguments: *const *const c_char,
+    table: *mut *mut ffi::sqlite3_vtab,
+    message: *mut *mut c_char,
+    make: impl FnOnce(&Shared, &[String]) -> StoreResult<TableHandle>,
+) -> c_int {
+    // SAFETY: SQLite passes what `register` gave it, and `count` strings that end in NUL.
+    let (shared, words) = unsafe {
+        let words: Vec<String> = (0..count.max(0) as usize)
+            .map(|index| {
+                CStr::from_ptr(*arguments.add(index))
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
+        (&*client.cast::<Shared>(), words)
+    };
+    let outcome = caught(|| {
+        let handle = make(shared, &words)?;
+        let declaration = c_string(&handle.schema.declaration())?;
+        // SAFETY: within xCreate, with a string that ends in NUL.
+        let code = unsafe { ffi::sqlite3_declare_vtab(db, declaration.as_ptr()) };
+        if code != ffi::SQLITE_OK {
+            return Err(shared.handle.error(code));
+        }
+        // SAFETY: within xCreate; the option takes one int.
+        unsafe { ffi::sqlite3_vtab_config(db, ffi::SQLITE_VTAB_CONSTRAINT_SUPPORT, 1 as c_int) };
+        Ok(handle)
+    });
+    match outcome {
+        Ok(handle) => {
+            // SAFETY: SQLite gives a place for the pointer; `x_disconnect` frees it.
+            unsafe { *table = Box::into_raw(Box::new(handle)).cast() };
+            ffi::SQLITE_OK
+        }
+        Err(error) => {
+            // SAFETY: SQLite gives a place for the message and frees it.
+            unsafe { *message = message_for_sqlite(&error.message) };
+            code_of(&error)
+        }
+    }
+}
+
+/// `words`: the module's name, the schema's, the table's, then the arguments.
+fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
+    let (name, schema) = parse(words)?;
+    let store = &shared.store;
+    let purpose = shared.purpose.borrow().clone();
+    if let Purpose::Declare(entry) = purpose {
+        return Ok(TableHandle::new(
+            shared,
+            entry.id,
+            name,
+            schema,
+            store.table(entry.id),
+        ));
+    }
+    if catalogue::is_taken(shared.handle, name)? {
+        let message = format!("there is already an ordinary table, view or index named {name}");
+        return Err(StoreError::new(StoreErrorCode::SqlError, message));
+    }
+    let id = store.new_table_id();
+    let entry = catalogue::Entry {
+        id,
+        name: name.to_owned(),
+        definition: schema.definition(),
+    };
+    catalogue::insert(shared.handle, &entry)?;
+    shared.made.borrow_mut().push(id);
+    let table = store.create_table(id, name, schema.clone())?;
+    Ok(TableHandle::new(shared, id, name, schema, Ok(table)))
+}
+
+/// As [`create`], for a table that the catalogue holds.
+fn connect(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
+    let (name, schema) = parse(words)?;
+    let entries = catalogue::read(shared.handle)?;
+    let entry = entries
+        .iter()
+        .find(|entry| entry.name.eq_ignore_ascii_case(name));
+    let entry = entry.ok_or_else(|| {
+        StoreError::new(
+            StoreErrorCode::NotFound,
+            format!("table {name} has been dropped"),
+        )
+    })?;
+    Ok(TableHandle::new(
+        shared,
+        entry.id,
+        name,
+        schema,
+        shared.store.table(entry.id),
+    ))
+}
+
+fn parse(words: &[String]) -> StoreResult<(&str, TableSchema)> {
+    let [_, place, name, arguments @ ..] = words else {
+        return Err(StoreError::new(
+            StoreErrorCode::EngineFailed,
+            "a table without a name",
+        ));
+    };
+    if place != "temp" {
+        return Err(StoreError::new(
+            StoreErrorCode::Misuse,
+            format!("a Tonbo table cannot stand in the schema {place}: name none"),
+        ));
+    }
+    Ok((
+        name,
+        TableSchema::parse(&routing::column_definitions(arguments))?,
+    ))
+}
+
+impl TableHandle {
+    fn new(
+        shared: &Shared,
+        id: TableId,
+        name: &str,
+        schema: TableSchema,
+        table: StoreResult<Arc<Table>>,
+    ) -> TableHandle {
+        TableHandle {
+            base: ffi::sqlite3_vtab {
+                pModule: ptr::null(),
+                nRef: 0,
+                zErrMsg: ptr::null_mut(),
+            },
+            shared,
+            id,
+            name: name.into(),
+            schema,
+            table,
+        }
+    }
+}
+
+unsafe extern "C" fn x_disconnect(table: *mut ffi::sqlite3_vtab) -> c_int {
+    // SAFETY: `x_create` made it with Box, and SQLite uses it no more.
+    drop(unsafe { Box::from_raw(table.cast::<TableHandle>()) });
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn x_destroy(table: *mut ffi::sqlite3_vtab) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out.
+    let code = unsafe {
+        on_table(table, |handle, shared| {
+            if matches!(*shared.purpose.borrow(), Purpose::Statement) {
+                catalogue::remove(shared.handle, handle.id)?;
+                shared.dropped.borrow_mut().push(handle.id);
+            }
+            Ok(())
+        })
+    };
+    if code == ffi::SQLITE_OK {
+        // SAFETY: as `x_disconnect`, which SQLite does not call after a success here.
+        return unsafe { x_disconnect(table) };
+    }
+    code
+}
+
+unsafe extern "C" fn x_best_index(
+    table: *mut ffi::sqlite3_vtab,
+    info: *mut ffi::sqlite3_index_info,
+) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out, and its own record.
+    unsafe {
+        on_table(table, |handle, shared| {
+            plan::best_index(&handle.schema, row_estimate(handle, shared), info);
+            Ok(())
+        })
+    }
+}
+
+/// How many rows the planner should reckon with.
+fn row_estimate(handle: &TableHandle, shared: &Shared) -> f64 {
+    const UNKNOWN: usize = 1 << 20;
+    match shared.store.sequencer.published().tables.get(&handle.id) {
+        Some(version) => {
+            let (known, is_all) = version.base.known_rows();
+            (if is_all { known } else { known.max(UNKNOWN) } + version.delta.len()) as f64
+        }
+        None => 0.0,
+    }
+}
+
+unsafe extern "C" fn x_open(
+    _table: *mut ffi::sqlite3_vtab,
+    cursor: *mut *mut ffi::sqlite3_vtab_cursor,
+) -> c_int {
+    let fresh = Cursor {
+        base: ffi::sqlite3_vtab_cursor {
+            pVtab: ptr::null_mut(),
+        },
+        scan: None,
+        places: Vec::new(),
+    };
+    // SAFETY: SQLite gives a place for the pointer and fills in the table; `x_close` frees it.
+    unsafe { *cursor = Box::into_raw(Box::new(fresh)).cast() };
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn x_close(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
+    // SAFETY: `x_open` made it with Box, and SQLite uses it no more.
+    drop(unsafe { Box::from_raw(cursor.cast::<Cursor>()) });
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn x_filter(
+    cursor: *mut ffi::sqlite3_vtab_cursor,
+    index: c_int,
+    plan: *const c_char,
+    count: c_int,
+    arguments: *mut *mut ffi::sqlite3_value,
+) -> c_int {
+    // SAFETY: SQLite passes what `x_open` handed out, the string of `best_index`, and `count` values.
+    unsafe {
+        on_cursor(cursor, |cursor, handle, shared| {
+            let plan = if plan.is_null() {
+                ""
+            } else {
+                CStr::from_ptr(plan).to_str().unwrap_or_default()
+            };
+            let values: Vec<Value> = (0..count.max(0) as usize)
+                .map(|place| value_of(*arguments.add(place)))
+                .collect();
+            filter(cursor, handle, shared, index, plan, &values)
+        })
+    }
+}
+
+fn filter(
+    cursor: &mut Cursor,
+    handle: &TableHandle,
+    shared: &Shared,
+    index: c_int,
+    plan: &str,
+    values: &[Value],
+) -> StoreResult<()> {
+    let table = handle.table.as_ref().map_err(Clone::clone)?;
+    let (letters, mask) = plan::parse(plan);
+    let bounds = plan::bounds(&handle.schema, letters, values);
+    let count = handle.schema.columns.len();
+    let is_used = |column: usize| mask >> column.min(63) & 1 == 1;
+    let columns: Vec<usize> = (0..count).filter(|column| is_used(*column)).collect();
+    cursor.places = vec![NOWHERE; count];
+    for (place, column) in columns.iter().enumerate() {
+        cursor.places[*column] = place;
+    }
+    let request = Request {
+        range: bounds.range,
+        columns,
+        with_key: needs_key(handle, mask),
+        descending: index & plan::DESCENDING != 0,
+        rows_expected: bounds.rows_expected,
+    };
+    let transaction = shared.transaction()?;
+    let version = transaction.version(&shared.store, table)?;
+    let buffer = transaction.buffer(table.id);
+    drop(transaction);
+    cursor.scan = Some(Scan::new(version, buffer, request)?);
+    Ok(())
+}
+
+/// Whether a statement asks for the hidden key column, or may ask for the row id: SQLite sets no bit for that one. Where the row id is a column
+/// of the table it is read once it is asked for.
+fn needs_key(handle: &TableHandle, mask: u64) -> bool {
+    match handle.schema.key {
+        KeyKind::Integer(_) => false,
+        KeyKind::RowId => true,
+        KeyKind::Columns(_) => mask >> handle.schema.columns.len().min(63) & 1 == 1,
+    }
+}
+
+unsafe extern "C" fn x_next(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
+    // SAFETY: SQLite passes what `x_open` handed out.
+    unsafe {
+        on_cursor(cursor, |cursor, _, _| match &mut cursor.scan {
+            Some(scan) => scan.advance(),
+            None => Ok(()),
+        })
+    }
+}
+
+unsafe extern "C" fn x_eof(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
+    // SAFETY: SQLite passes what `x_open` handed out.
+    let cursor = unsafe { &*cursor.cast::<Cursor>() };
+    cursor.scan.as_ref().is_none_or(Scan::is_done).into()
+}
+
+unsafe extern "C" fn x_column(
+    cursor: *mut ffi::sqlite3_vtab_cursor,
+    context: *mut ffi::sqlite3_context,
+    column: c_int,
+) -> c_int {
+    // SAFETY: SQLite passes what `x_open` handed out, and a context for the result.
+    let outcome = caught(|| unsafe {
+        let own = &*cursor.cast::<Cursor>();
+        let Some(scan) = &own.scan else { return Ok(()) };
+        match own.places.get(column as usize) {
+            Some(&NOWHERE) => Err(StoreError::new(
+                StoreErrorCode::EngineFailed,
+                "a column that was not asked for",
+            )),
+            Some(place) => {
+                return_cell(context, scan.cell(*place));
+                Ok(())
+            }
+            None => {
+                if let Some(key) = scan.key() {
+                    return_cell(context, Cell::Blob(&key));
+                }
+                Ok(())
+            }
+        }
+    });
+    match outcome {
+        Ok(()) => ffi::SQLITE_OK,
+        Err(error) => code_of(&error),
+    }
+}
+
+/// # Safety
+/// `context` must be a context of SQLite's.
+unsafe fn return_cell(context: *mut ffi::sqlite3_context, cell: Cell<'_>) {
+    // SAFETY: the caller's promise. SQLite copies text and bytes (SQLITE_TRANSIENT), into a buffer that the register keeps from row to row:
+    // it may hold on to a value after the cursor has moved on.
+    unsafe {
+        match cell {
+            Cell::Null => ffi::sqlite3_result_null(context),
+            Cell::Integer(value) => ffi::sqlite3_result_int64(context, value),
+            Cell::Real(value) => ffi::sqlite3_result_double(context, value),
+            Cell::Text(value) => ffi::sqlite3_result_text64(
+                context,
+                value.as_ptr().cast(),
+                value.len() as u64,
+                ffi::SQLITE_TRANSIENT(),
+                ffi::SQLITE_UTF8 as u8,
+            ),
+            Cell::Blob([]) => ffi::sqlite3_result_zeroblob(context, 0),
+            Cell::Blob(value) => {
+                ffi::sqlite3_result_blob64(
+                    context,
+                    value.as_ptr().cast(),
+                    value.len() as u64,
+                    ffi::SQLITE_TRANSIENT(),
+                );
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn x_rowid(
+    cursor: *mut ffi::sqlite3_vtab_cursor,
+    rowid: *mut ffi::sqlite3_int64,
+) -> c_int {
+    // SAFETY: SQLite passes what `x_open` handed out, and a place for the result.
+    unsafe {
+        on_cursor(cursor, |cursor, _, _| {
+            let scan = cursor.scan.as_mut().ok_or_else(|| {
+                StoreError::new(StoreErrorCode::EngineFailed, "a row id of no row")
+            })?;
+            scan.need_key()?;
+            *rowid = scan
+                .rowid()
+                .ok_or_else(|| StoreError::corrupt("a row without its integer key"))?;
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn x_update(
+    table: *mut ffi::sqlite3_vtab,
+    count: c_int,
+    arguments: *mut *mut ffi::sqlite3_value,
+    rowid: *mut ffi::sqlite3_int64,
+) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out, `count` values, and a place for the row id.
+    unsafe {
+        on_table(table, |handle, shared| {
+            let values = std::slice::from_raw_parts(arguments, count.max(0) as usize);
+            if let Some(inserted) = update(handle, shared, values)? {
+                *rowid = inserted;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// # Safety
+/// `values` must be xUpdate's arguments.
+unsafe fn update(
+    handle: &TableHandle,
+    shared: &Shared,
+    values: &[*mut ffi::sqlite3_value],
+) -> StoreResult<Option<i64>> {
+    let table = handle.table.as_ref().map_err(Clone::clone)?;
+    let mut transaction = shared.transaction()?;
+    // SAFETY: the caller's promise.
+    let old = match unsafe { value_of(values[0]) } {
+        Value::Null => None,
+        Value::Integer(rowid) if handle.schema.has_rowid() => {
+            Some(Key::from(&key::encode_integer(rowid)[..]))
+        }
+        Value::Blob(bytes) => Some(bytes),
+        _ => {
+            return Err(StoreError::new(
+                StoreErrorCode::EngineFailed,
+                "a row is named by neither number nor key",
+            ));
+        }
+    };
+    let [_, new_rowid, columns @ ..] = values else {
+        if let Some(old) = old {
+            transaction.write(table.id, old, None);
+        }
+        return Ok(None);
+    };
+    // SAFETY: the caller's promise: behind the row id stands a value for each declared column.
+    let (row, new_rowid) = unsafe {
+        (
+            values::row(&handle.schema, &handle.name, columns)?,
+            value_of(*new_rowid),
+        )
+    };
+    let key = values::key_of(&handle.schema, &row, || match new_rowid {
+        Value::Integer(rowid) => Ok(rowid),
+        _ => next_rowid(shared, &transaction, table),
+    })?;
+    if old.as_ref() != Some(&key) && transaction.has_row(&shared.store, table, &key)? {
+        // SAFETY: within xUpdate.
+        let on_conflict = unsafe { ffi::sqlite3_vtab_on_conflict(shared.handle.raw()) };
+        match on_conflict {
+            ffi::SQLITE_REPLACE => {}
+            // SQLite itself passes over the row for OR IGNORE.
+            _ => return Err(duplicate(handle)),
+        }
+    }
+    if handle.schema.key == KeyKind::RowId {
+        table.note_rowid(key::decode_integer(&key).unwrap_or_default());
+    }
+    if let Some(old) = old.filter(|old| *old != key) {
+        transaction.write(table.id, old, None);
+    }
+    transaction.write(table.id, key.clone(), Some(row));
+    Ok(if handle.schema.has_rowid() {
+        key::decode_integer(&key)
+    } else {
+        None
+    })
+}
+
+fn duplicate(handle: &TableHandle) -> StoreError {
+    let columns: Vec<String> = handle
+        .schema
+        .key_columns()
+        .iter()
+        .map(|column| format!("{}.{}", handle.name, handle.schema.columns[*column].name))
+        .collect();
+    let what = if columns.is_empty() {
+        format!("{}.{KEY_COLUMN}", handle.name)
+    } else {
+        columns.join(", ")
+    };
+    let mut error = StoreError::new(
+        StoreErrorCode::Constraint,
+        format!("UNIQUE constraint failed: {what}"),
+    );
+    error.sqlite_code = Some(ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
+    error
+}
+
+/// A row id above every other, for a table without a declared key.
+fn next_rowid(shared: &Shared, transaction: &Transaction, table: &Arc<Table>) -> StoreResult<i64> {
+    table.next_rowid(|| {
+        let version = transaction.version(&shared.store, table)?;
+        let request = Request {
+            with_key: true,
+            descending: true,
+            ..Request::default()
+        };
+        let last = Scan::new(version, transaction.buffer(table.id), request)?;
+        Ok(last.rowid().unwrap_or(0))
+    })
+}
+
+unsafe extern "C" fn x_begin(table: *mut ffi::sqlite3_vtab) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out.
+    unsafe { on_table(table, |_, shared| shared.transaction().map(drop)) }
+}
+
+unsafe extern "C" fn x_sync(table: *mut ffi::sqlite3_vtab) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out.
+    unsafe {
+        on_table(table, |_, shared| {
+            match shared.open_transaction().as_mut() {
+                Some(transaction) => transaction.sync(&shared.store, shared.handle),
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+unsafe extern "C" fn x_commit(table: *mut ffi::sqlite3_vtab) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out.
+    unsafe {
+        on_table(table, |_, shared| {
+            let transaction = shared.open_transaction().take();
+            if let Some(transaction) = transaction {
+                transaction.publish(&shared.store);
+            }
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn x_rollback(table: *mut ffi::sqlite3_vtab) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out.
+    unsafe {
+        on_table(table, |_, shared| {
+            let transaction = shared.open_transaction().take();
+            transaction.map_or(Ok(()), |transaction| transaction.roll_back(&shared.store))
+        })
+    }
+}
+
+unsafe extern "C" fn x_rename(table: *mut ffi::sqlite3_vtab, _name: *const c_char) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out.
+    unsafe {
+        on_table(table, |handle, _| {
+            Err(StoreError::new(
+                StoreErrorCode::Misuse,
+                format!("Tonbo tables cannot be renamed: {}", handle.name),
+            ))
+        })
+    }
+}
+
+unsafe extern "C" fn x_savepoint(table: *mut ffi::sqlite3_vtab, savepoint: c_int) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out.
+    unsafe {
+        on_table(table, |handle, shared| {
+            shared.transaction()?.save(handle.id, savepoint);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn x_release(table: *mut ffi::sqlite3_vtab, savepoint: c_int) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out.
+    unsafe {
+        on_table(table, |handle, shared| {
+            if let Some(transaction) = shared.open_transaction().as_mut() {
+                transaction.release(handle.id, savepoint);
+            }
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn x_rollback_to(table: *mut ffi::sqlite3_vtab, savepoint: c_int) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out.
+    unsafe {
+        on_table(table, |handle, shared| {
+            if let Some(transaction) = shared.open_transaction().as_mut() {
+                transaction.roll_back_to(handle.id, savepoint);
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,249 @@
+//! Finds `CREATE VIRTUAL TABLE … USING tonbo(…)` in SQL text, so that the table is declared in `temp`.
+//!
+//! A write to a virtual table in `main` takes the only writer lock of the database file; in `temp` every connection writes for itself. So
+//! the statement `CREATE VIRTUAL TABLE flights …` runs as `CREATE VIRTUAL TABLE temp.flights …`, and the table's definition becomes a row of
+//! the catalogue.
+
+/// A statement that was routed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// The text to run instead.
+    pub sql: String,
+    /// Where the texts part, as a byte offset that both have in common.
+    pub at: usize,
+    /// The bytes that were put in, less those that were taken out.
+    pub growth: isize,
+}
+
+/// The text to run instead of `sql`, if it starts with the creation of a Tonbo table.
+pub fn route(sql: &str) -> Option<Routed> {
+    let mut tokens = Tokens { text: sql, at: 0 };
+    tokens.expect("CREATE")?;
+    tokens.expect("VIRTUAL")?;
+    tokens.expect("TABLE")?;
+    let mut name = tokens.next()?;
+    if name.is("IF") {
+        tokens.expect("NOT")?;
+        tokens.expect("EXISTS")?;
+        name = tokens.next()?;
+    }
+    let start = name.start;
+    let mut after = tokens.next()?;
+    let mut end = start;
+    if after.text == "." {
+        if !["main", "temp"]
+            .iter()
+            .any(|schema| name.unquoted().eq_ignore_ascii_case(schema))
+        {
+            return None;
+        }
+        end = tokens.next()?.start;
+        after = tokens.next()?;
+    }
+    if !after.is("USING") || !tokens.next()?.unquoted().eq_ignore_ascii_case("tonbo") {
+        return None;
+    }
+    let routed = format!("{}temp.{}", &sql[..start], &sql[end..]);
+    let growth = routed.len() as isize - sql.len() as isize;
+    Some(Routed {
+        sql: routed,
+        at: start,
+        growth,
+    })
+}
+
+/// Splits a list of arguments at its outer commas.
+pub fn split_arguments(text: &str) -> Vec<String> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);
+    let mut tokens = Tokens { text, at: 0 };
+    while let Some(token) = tokens.next() {
+        match token.text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            "," if depth == 0 => {
+                parts.push(text[start..token.start].trim().to_owned());
+                start = token.start + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(text[start..].trim().to_owned());
+    parts
+}
+
+/// The column definitions among the arguments that SQLite passes to `xCreate`. TonboLite's form, `create_sql = 'create table t(…)'`, is
+/// understood too; its `path` has no meaning here, since a store has one place for all.
+pub fn column_definitions(arguments: &[String]) -> Vec<String> {
+    let option = |argument: &String| {
+        let (name, value) = argument.split_once('=')?;
+        let name = name.trim().to_ascii_lowercase();
+        ["create_sql", "path", "fs", "table_name"]
+            .contains(&name.as_str())
+            .then(|| (name, value.trim().to_owned()))
+    };
+    let options: Vec<_> = arguments.iter().filter_map(option).collect();
+    match options.iter().find(|(name, _)| name == "create_sql") {
+        Some((_, value)) => {
+            let statement = Token {
+                text: value,
+                start: 0,
+            }
+            .unquoted();
+            match (statement.find('('), statement.rfind(')')) {
+                (Some(open), Some(close)) if open < close => {
+                    split_arguments(&statement[open + 1..close])
+                }
+                _ => Vec::new(),
+            }
+        }
+        None => arguments.to_vec(),
+    }
+}
+
+struct Tokens<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Token<'a> {
+    text: &'a str,
+    start: usize,
+}
+
+impl Token<'_> {
+    fn is(&self, word: &str) -> bool {
+        self.text.eq_ignore_ascii_case(word)
+    }
+
+    fn unquoted(&self) -> String {
+        let (Some(first), Some(last)) = (self.text.chars().next(), self.text.chars().last()) else {
+            return String::new();
+        };
+        match (first, last) {
+            ('"' | '\'' | '`', _) if first == last && self.text.len() >= 2 => {
+                let doubled = format!("{first}{first}");
+                self.text[1..self.text.len() - 1].replace(&doubled, &first.to_string())
+            }
+            ('[', ']') => self.text[1..self.text.len() - 1].to_owned(),
+            _ => self.text.to_owned(),
+        }
+    }
+}
+
+impl<'a> Tokens<'a> {
+    /// The next token: a word, a quoted name or string, or one other character. Space and comments are passed over.
+    fn next(&mut self) -> Option<Token<'a>> {
+        loop {
+            let rest = &self.text[self.at..];
+            let trimmed = rest.trim_start();
+            self.at += rest.len() - trimmed.len();
+            let skipped = if trimmed.starts_with("--") {
+                trimmed.find('\n').map_or(trimmed.len(), |end| end + 1)
+            } else if trimmed.starts_with("/*") {
+                trimmed.find("*/").map_or(trimmed.len(), |end| end + 2)
+            } else {
+                break;
+            };
+            self.at += skipped;
+        }
+        let rest = &self.text[self.at..];
+        let first = rest.chars().next()?;
+        let length = match first {
+            '"' | '\'' | '`' => quoted_length(rest, first),
+            '[' => rest.find(']').map_or(rest.len(), |end| end + 1),
+            _ if first.is_alphanumeric() || first == '_' => rest
+                .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
+                .unwrap_or(rest.len()),
+            _ => first.len_utf8(),
+        };
+        let token = Token {
+            text: &rest[..length],
+            start: self.at,
+        };
+        self.at += length;
+        Some(token)
+    }
+
+    fn expect(&mut self, word: &str) -> Option<()> {
+        self.next()?.is(word).then_some(())
+    }
+}
+
+/// The length of a quoted token, a doubled quote being part of it.
+fn quoted_length(text: &str, quote: char) -> usize {
+    let mut at = 1;
+    while let Some(found) = text[at..].find(quote) {
+        at += found + 1;
+        if !text[at..].starts_with(quote) {
+            return at;
+        }
+        at += 1;
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_creation_of_a_tonbo_table_goes_to_temp() {
+        for (sql, expected) in [
+            (
+                "CREATE VIRTUAL TABLE f USING tonbo(id INTEGER)",
+                "CREATE VIRTUAL TABLE temp.f USING tonbo(id INTEGER)",
+            ),
+            (
+                " -- c\ncreate /* x */ virtual table if not exists \"a b\" using TONBO(x)",
+                " -- c\ncreate /* x */ virtual table if not exists temp.\"a b\" using TONBO(x)",
+            ),
+            (
+                "CREATE VIRTUAL TABLE main.f USING tonbo(id); SELECT 1",
+                "CREATE VIRTUAL TABLE temp.f USING tonbo(id); SELECT 1",
+            ),
+        ] {
+            let routed = route(sql).unwrap();
+            assert_eq!(routed.sql, expected);
+            assert_eq!(
+                routed.sql.len() as isize,
+                sql.len() as isize + routed.growth
+            );
+            assert_eq!(routed.sql[..routed.at], sql[..routed.at]);
+        }
+    }
+
+    #[test]
+    fn other_statements_stay_as_they_are() {
+        for sql in [
+            "",
+            "SELECT 1",
+            "CREATE VIRTUAL TABLE f USING fts5(x)",
+            "CREATE TABLE tonbo(x)",
+            "CREATE VIRTUAL TABLE other.f USING tonbo(x)",
+            "--",
+        ] {
+            assert_eq!(route(sql), None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_split_at_outer_commas() {
+        assert_eq!(
+            split_arguments("a INT, \"b,c\" TEXT, PRIMARY KEY (a, b)"),
+            ["a INT", "\"b,c\" TEXT", "PRIMARY KEY (a, b)"]
+        );
+    }
+
+    #[test]
+    fn tonbolites_syntax_is_understood() {
+        let arguments = [
+            "create_sql ='create table tonbo(id bigint primary key, name varchar)'".to_owned(),
+            "path = 'db_path/test'".to_owned(),
+        ];
+        assert_eq!(
+            column_definitions(&arguments),
+            ["id bigint primary key", "name varchar"]
+        );
+    }
+}

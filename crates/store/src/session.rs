@@ -1,0 +1,414 @@
+//! A connection: SQLite's handle, its transaction on Tonbo tables, and the Tonbo tables that it has declared.
+//!
+//! A session belongs to one thread at a time. It runs every statement of its connection itself, and so knows when a transaction ends, even
+//! one that only read: SQLite calls no xCommit for those.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rusqlite::ffi;
+
+use crate::activity::Activity;
+use crate::catalogue;
+use crate::commit::log;
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::module;
+use crate::routing;
+use crate::schema::quote_identifier;
+use crate::statement::{Handle, Statement};
+use crate::store::Store;
+use crate::table::{Table, TableId};
+use crate::transaction::Transaction;
+use crate::value::Value;
+
+/// SQLite's virtual machine instructions between two looks at the interrupt word: some microseconds.
+const PROGRESS_INSTRUCTIONS: c_int = 2000;
+
+/// See the module's documentation.
+pub struct Session {
+    // Boxed: the module and the progress handler point at it.
+    shared: Box<Shared>,
+}
+
+/// What the module's callbacks see of their connection.
+pub struct Shared {
+    /// The database.
+    pub store: Arc<Store>,
+    /// The connection.
+    pub handle: Handle,
+    /// How others see what runs here, and interrupt it.
+    pub activity: Arc<Activity>,
+    /// The transaction on Tonbo tables, once one was read or written.
+    transaction: RefCell<Option<Transaction>>,
+    /// The catalogue's tables that are declared in `temp`.
+    declared: RefCell<BTreeMap<TableId, catalogue::Entry>>,
+    seen_catalogue: Cell<u64>,
+    /// What the module's xCreate and xDestroy are called for.
+    pub purpose: RefCell<Purpose>,
+    /// Tables that the open transaction has made and dropped.
+    pub made: RefCell<Vec<TableId>>,
+    /// See `made`.
+    pub dropped: RefCell<Vec<TableId>>,
+    /// Whether the sequencer knows of a transaction here.
+    is_inside: Cell<bool>,
+    last_mixed: RefCell<Option<Statement>>,
+}
+
+/// What the module's xCreate and xDestroy are called for.
+#[derive(Clone, Debug, Default)]
+pub enum Purpose {
+    /// A user's statement: the catalogue changes.
+    #[default]
+    Statement,
+    /// A table of the catalogue is declared here.
+    Declare(catalogue::Entry),
+    /// A table that left the catalogue is forgotten here.
+    Forget,
+}
+
+/// What a call has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Rows inserted, updated and deleted.
+    pub changes: i64,
+    /// The row id of the connection's last insert.
+    pub last_insert_rowid: i64,
+}
+
+/// Parameters of a call.
+#[derive(Clone, Debug)]
+pub enum Parameters {
+    /// In order.
+    Positional(Vec<Value>),
+    /// By name, with or without its `:`, `@` or `$`.
+    Named(BTreeMap<String, Value>),
+}
+
+/// Where a statement's rows go.
+pub trait Sink {
+    /// The names of the columns, once before the rows; not called for statements that return none.
+    fn columns(&mut self, names: Vec<String>) -> StoreResult<()>;
+    /// A row.
+    fn row(&mut self, statement: &Statement) -> StoreResult<()>;
+}
+
+/// A sink that drops rows.
+pub struct Discard;
+
+impl Sink for Discard {
+    fn columns(&mut self, _names: Vec<String>) -> StoreResult<()> {
+        Ok(())
+    }
+    fn row(&mut self, _statement: &Statement) -> StoreResult<()> {
+        Ok(())
+    }
+}
+
+impl Session {
+    /// A new connection to a database.
+    pub fn open(store: &Arc<Store>, activity: Arc<Activity>) -> StoreResult<Session> {
+        let handle = store.connect()?;
+        let shared = Box::new(Shared {
+            store: store.clone(),
+            handle,
+            activity,
+            transaction: RefCell::new(None),
+            declared: RefCell::new(BTreeMap::new()),
+            seen_catalogue: Cell::new(0),
+            purpose: RefCell::new(Purpose::Statement),
+            made: RefCell::new(Vec::new()),
+            dropped: RefCell::new(Vec::new()),
+            is_inside: Cell::new(false),
+            last_mixed: RefCell::new(None),
+        });
+        let session = Session { shared };
+        module::register(&session.shared)?;
+        let pointer: *const Shared = &raw const *session.shared;
+        // SAFETY: the handler is called only while the connection is open, and `shared` outlives it.
+        unsafe {
+            ffi::sqlite3_progress_handler(
+                handle.raw(),
+                PROGRESS_INSTRUCTIONS,
+                Some(look_up),
+                pointer.cast_mut().cast(),
+            )
+        };
+        session.shared.refresh()?;
+        Ok(session)
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.shared.store
+    }
+
+    /// Runs one or more statements. Positional parameters are used up from the first statement to the last.
+    pub fn run(
+        &self,
+        sql: &str,
+        parameters: &Parameters,
+        sink: &mut dyn Sink,
+    ) -> StoreResult<Outcome> {
+        let shared = &*self.shared;
+        let before = shared.handle.total_changes();
+        let mut used = 0;
+        let mut at = 0;
+        let mut ran = 0;
+        while at < sql.len() {
+            shared.begin_statement()?;
+            let outcome = shared.run_first(&sql[at..], parameters, &mut used, sink);
+            let ended = shared.end_statement();
+            let step = outcome.map_err(|mut error| {
+                error.offset = error.offset.map(|offset| offset + at as i32);
+                error
+            })?;
+            ended?;
+            at += step.length;
+            ran += usize::from(step.ran);
+        }
+        if let Parameters::Positional(values) = parameters
+            && ran > 0
+            && used < values.len()
+        {
+            let message = format!(
+                "{} parameters were given, but the SQL text uses {used}",
+                values.len()
+            );
+            return Err(StoreError::new(StoreErrorCode::Misuse, message));
+        }
+        Ok(Outcome {
+            changes: shared.handle.total_changes() - before,
+            last_insert_rowid: shared.handle.last_insert_rowid(),
+        })
+    }
+
+    /// The Tonbo table of that name, without regard to case, if there is one.
+    pub fn table(&self, name: &str) -> StoreResult<Option<Arc<Table>>> {
+        let entries = catalogue::read(self.shared.handle)?;
+        let entry = entries
+            .iter()
+            .find(|entry| entry.name.eq_ignore_ascii_case(name));
+        entry
+            .map(|entry| self.shared.store.table(entry.id))
+            .transpose()
+    }
+
+    /// Whether the request that runs is to be interrupted.
+    pub fn is_interrupted(&self) -> bool {
+        self.shared.is_interrupted()
+    }
+
+    /// Whether an explicit transaction is open.
+    pub fn is_in_transaction(&self) -> bool {
+        !self.shared.handle.is_autocommit()
+    }
+
+    /// Rolls back what is open.
+    pub fn reset(&self) -> StoreResult<()> {
+        if !self.shared.handle.is_autocommit() {
+            self.shared.handle.execute("ROLLBACK")?;
+        }
+        self.shared.end_statement()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A failure to roll back leaves nothing behind that was acknowledged.
+        let _rolled_back = self.reset();
+        self.shared.last_mixed.replace(None);
+        self.shared.handle.close();
+    }
+}
+
+struct Step {
+    length: usize,
+    ran: bool,
+}
+
+impl Shared {
+    /// The open transaction, beginning one where there is none: `main`'s snapshot and the Tonbo tables' are taken together.
+    pub fn transaction(&self) -> StoreResult<RefMut<'_, Transaction>> {
+        let mut transaction = self.transaction.borrow_mut();
+        if transaction.is_none() {
+            let mut statement = self.last_mixed.borrow_mut();
+            let statement = match &mut *statement {
+                Some(statement) => statement,
+                empty => empty.insert(log::last_mixed_statement(self.handle)?),
+            };
+            let mixed = log::last_mixed(statement)?;
+            *transaction = Some(Transaction::new(self.store.sequencer.snapshot(mixed)?));
+        }
+        RefMut::filter_map(transaction, Option::as_mut).map_err(|_| {
+            StoreError::new(StoreErrorCode::EngineFailed, "a transaction has vanished")
+        })
+    }
+
+    /// The open transaction, if there is one.
+    pub fn open_transaction(&self) -> RefMut<'_, Option<Transaction>> {
+        self.transaction.borrow_mut()
+    }
+
+    /// Whether whatever runs here should stop.
+    pub fn is_interrupted(&self) -> bool {
+        self.activity.is_interrupted()
+    }
+
+    fn begin_statement(&self) -> StoreResult<()> {
+        if !self.is_inside.replace(true) {
+            self.store.sequencer.enter();
+        }
+        if self.handle.is_autocommit()
+            && self.seen_catalogue.get() != self.store.catalogue_version.load(Ordering::SeqCst)
+        {
+            self.refresh()?;
+        }
+        Ok(())
+    }
+
+    fn run_first(
+        &self,
+        sql: &str,
+        parameters: &Parameters,
+        used: &mut usize,
+        sink: &mut dyn Sink,
+    ) -> StoreResult<Step> {
+        let routed = routing::route(sql);
+        let text = routed.as_ref().map_or(sql, |routed| routed.sql.as_str());
+        let in_source = |offset: usize| match &routed {
+            Some(routed) if offset > routed.at => {
+                offset.saturating_add_signed(-routed.growth).max(routed.at)
+            }
+            _ => offset,
+        };
+        let (statement, length) = self.handle.prepare(text).map_err(|mut error| {
+            error.offset = error.offset.map(|offset| in_source(offset as usize) as i32);
+            error
+        })?;
+        let Some(mut statement) = statement else {
+            return Ok(Step {
+                length: in_source(length),
+                ran: false,
+            });
+        };
+        bind(&mut statement, parameters, used)?;
+        // Relaxed: a figure for display.
+        self.activity.statements.fetch_add(1, Ordering::Relaxed);
+        let has_rows = statement.column_count() > 0;
+        if has_rows {
+            sink.columns(statement.column_names())?;
+        }
+        while statement.step()? {
+            sink.row(&statement)?;
+        }
+        Ok(Step {
+            length: in_source(length),
+            ran: true,
+        })
+    }
+
+    /// Lets go of a transaction that has ended, and tells others of tables that it made or dropped.
+    fn end_statement(&self) -> StoreResult<()> {
+        if !self.handle.is_autocommit() {
+            return Ok(());
+        }
+        self.transaction.replace(None);
+        if self.is_inside.replace(false) {
+            self.store.sequencer.leave();
+        }
+        let (made, dropped) = (self.made.take(), self.dropped.take());
+        if made.is_empty() && dropped.is_empty() {
+            return Ok(());
+        }
+        // Which of them stand now depends on whether the transaction was committed, which the catalogue tells.
+        let entries = catalogue::read(self.handle)?;
+        for id in made.iter().chain(&dropped) {
+            if !entries.iter().any(|entry| entry.id == *id) {
+                self.store.forget_table(*id);
+            }
+        }
+        self.store.catalogue_version.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Declares in `temp` what the catalogue holds, and nothing else.
+    fn refresh(&self) -> StoreResult<()> {
+        let version = self.store.catalogue_version.load(Ordering::SeqCst);
+        let entries: BTreeMap<TableId, catalogue::Entry> = catalogue::read(self.handle)?
+            .into_iter()
+            .map(|entry| (entry.id, entry))
+            .collect();
+        let declared = self.declared.take();
+        for (id, entry) in &declared {
+            if entries.get(id) != Some(entry) {
+                self.purpose.replace(Purpose::Forget);
+                let sql = format!(
+                    "DROP TABLE IF EXISTS temp.{}",
+                    quote_identifier(&entry.name)
+                );
+                let outcome = self.handle.execute(&sql);
+                self.purpose.replace(Purpose::Statement);
+                outcome?;
+            }
+        }
+        for (id, entry) in &entries {
+            if declared.get(id) != Some(entry) {
+                self.purpose.replace(Purpose::Declare(entry.clone()));
+                let name = quote_identifier(&entry.name);
+                let sql = format!(
+                    "DROP TABLE IF EXISTS temp.{name}; CREATE VIRTUAL TABLE temp.{name} USING tonbo({})",
+                    entry.definition
+                );
+                let outcome = self.handle.execute(&sql);
+                self.purpose.replace(Purpose::Statement);
+                outcome?;
+            }
+        }
+        self.declared.replace(entries);
+        self.seen_catalogue.set(version);
+        Ok(())
+    }
+}
+
+fn bind(statement: &mut Statement, parameters: &Parameters, used: &mut usize) -> StoreResult<()> {
+    let count = statement.parameter_count();
+    match parameters {
+        Parameters::Positional(values) => {
+            let own = values.get(*used..*used + count).ok_or_else(|| {
+                let message = format!(
+                    "the SQL text uses {} parameters, but {} were given",
+                    *used + count,
+                    values.len()
+                );
+                StoreError::new(StoreErrorCode::Misuse, message)
+            })?;
+            *used += count;
+            statement.bind_all(own)
+        }
+        Parameters::Named(values) => (1..=count).try_for_each(|index| {
+            let name = statement
+                .parameter_name(index)
+                .unwrap_or_else(|| format!("?{index}"));
+            let value = values
+                .get(&name)
+                .or_else(|| values.get(name.trim_start_matches([':', '@', '$', '?'])));
+            let value = value.ok_or_else(|| {
+                StoreError::new(
+                    StoreErrorCode::Misuse,
+                    format!("no value was given for the parameter {name}"),
+                )
+            })?;
+            statement.bind(index, value)
+        }),
+    }
+}
+
+/// The progress handler: anything but 0 interrupts the statement.
+unsafe extern "C" fn look_up(shared: *mut c_void) -> c_int {
+    // SAFETY: `Session::open` passed a `Shared` that lives as long as the connection.
+    let shared = unsafe { &*shared.cast::<Shared>() };
+    shared.is_interrupted().into()
+}

@@ -1,0 +1,352 @@
+//! An open database: what all its connections share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::catalogue;
+use crate::commit::log::{self, LogFile};
+use crate::commit::mover::{self, Mover};
+use crate::commit::sequencer::{Published, Sequencer};
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::io::SharedIo;
+use crate::schema::TableSchema;
+use crate::sqlite::{self, Vfs};
+use crate::statement::Handle;
+use crate::table::base::Base;
+use crate::table::cache::ColumnCache;
+use crate::table::version::{Delta, Sequence, TableVersion};
+use crate::table::{TABLES, Table, TableId};
+use crate::tonbo::TonboHost;
+
+/// The ordinary tables, the catalogue, and the log of mixed commits.
+pub const MAIN_FILE: &str = "main.db";
+
+/// The log of commits to Tonbo tables alone.
+pub const LOG_FILE: &str = "log.db";
+
+/// Rows in Tonbo's log from which on a close writes them to a file, so that the next open need not replay them.
+const CLOSE_FLUSH_ROWS: usize = 4096;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The budget of decoded columns, in bytes.
+    pub cache_size: usize,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        StoreOptions {
+            cache_size: 256 << 20,
+        }
+    }
+}
+
+/// What all connections of a database share.
+pub struct Store {
+    /// What the Tonbo tables stand on.
+    host: TonboHost,
+    /// The order of commits.
+    pub sequencer: Arc<Sequencer>,
+    /// The log of commits to Tonbo tables alone.
+    pub log: LogFile,
+    /// Decoded columns.
+    pub cache: Arc<ColumnCache>,
+    /// The background thread's mailbox.
+    pub mover: Mover,
+    /// Moves when the catalogue changes: connections look again. SeqCst.
+    pub catalogue_version: AtomicU64,
+    next_table: AtomicU64,
+    tables: Mutex<BTreeMap<TableId, StoreResult<Arc<Table>>>>,
+    /// Mixed commits whose rows stand in `main`'s log.
+    main_logged: Mutex<BTreeSet<Sequence>>,
+    maintenance: Mutex<Maintenance>,
+    background: Mutex<Option<heddle_thread::JoinHandle<()>>>,
+    // Last: the connections above are closed before their VFS goes.
+    vfs: Vfs,
+}
+
+/// A connection of the store's own to `main`.
+pub struct Maintenance(Handle);
+
+// SAFETY: the handle is only used under `Store::maintenance`'s lock, by one thread at a time.
+unsafe impl Send for Maintenance {}
+
+impl Maintenance {
+    /// Its handle, to be used only while the guard lives.
+    pub fn handle(&self) -> Handle {
+        self.0
+    }
+}
+
+impl Drop for Maintenance {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Store {
+    /// Opens a database, or creates it, and brings back every commit that was acknowledged.
+    pub fn open(io: SharedIo, options: &StoreOptions) -> StoreResult<Arc<Store>> {
+        let failed = |error: sqlite::SqliteError| {
+            StoreError::new(StoreErrorCode::EngineFailed, error.to_string())
+        };
+        static STORES: AtomicU64 = AtomicU64::new(0);
+        let vfs_name = format!("heddle-{}", STORES.fetch_add(1, Ordering::Relaxed));
+        let vfs = sqlite::register_vfs(&vfs_name, io.clone()).map_err(failed)?;
+        let maintenance = Maintenance(Handle::open(MAIN_FILE, vfs.name())?);
+        let main = maintenance.0;
+        configure(main)?;
+        log::transaction(main, || {
+            catalogue::create_main_tables(main)?;
+            log::create_main_tables(main)
+        })?;
+        let log = LogFile::open(LOG_FILE, vfs.name())?;
+        let cache = Arc::new(ColumnCache::new(options.cache_size));
+        let host = TonboHost::open(io)?;
+        let recovered = recover(&host, main, &log, &cache)?;
+        let store = Arc::new(Store {
+            host,
+            sequencer: Sequencer::new(recovered.published),
+            log,
+            cache,
+            mover: Mover::default(),
+            catalogue_version: AtomicU64::new(1),
+            next_table: AtomicU64::new(recovered.next_table),
+            tables: Mutex::new(recovered.tables),
+            main_logged: Mutex::new(recovered.main_logged),
+            maintenance: Mutex::new(maintenance),
+            background: Mutex::new(None),
+            vfs,
+        });
+        let shared = store.clone();
+        let background = heddle_thread::Builder::new()
+            .name("heddle store mover".into())
+            .spawn(move || mover::run(&shared))
+            .map_err(|error| {
+                StoreError::new(
+                    StoreErrorCode::EngineFailed,
+                    format!("no thread for the background: {error}"),
+                )
+            })?;
+        *store
+            .background
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(background);
+        store.mover.call();
+        Ok(store)
+    }
+
+    /// Ends the background thread and Tonbo's tasks. What is acknowledged is durable without it.
+    pub fn close(&self) -> StoreResult<()> {
+        self.mover.close();
+        let background = self
+            .background
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(background) = background {
+            background.join().map_err(|_| {
+                StoreError::new(
+                    StoreErrorCode::EngineFailed,
+                    "the background thread panicked",
+                )
+            })?;
+        }
+        let moved = mover::round(self);
+        let tables: Vec<_> = self.tables().values().flatten().cloned().collect();
+        for table in tables {
+            mover::flush(&table, CLOSE_FLUSH_ROWS)?;
+            table.source.close()?;
+        }
+        moved
+    }
+
+    /// A connection's handle, configured.
+    pub fn connect(&self) -> StoreResult<Handle> {
+        let handle = Handle::open(MAIN_FILE, self.vfs.name())?;
+        configure(handle).inspect_err(|_| handle.close())?;
+        Ok(handle)
+    }
+
+    /// A number for a new table.
+    pub fn new_table_id(&self) -> TableId {
+        self.next_table.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The table of that number, or why it can't be used.
+    pub fn table(&self, id: TableId) -> StoreResult<Arc<Table>> {
+        self.tables().get(&id).cloned().unwrap_or_else(|| {
+            Err(StoreError::new(
+                StoreErrorCode::NotFound,
+                "this table has been dropped",
+            ))
+        })
+    }
+
+    /// Makes a new, empty table's files and lets snapshots see it. The catalogue is the caller's.
+    pub fn create_table(
+        &self,
+        id: TableId,
+        name: &str,
+        schema: TableSchema,
+    ) -> StoreResult<Arc<Table>> {
+        let table = Arc::new(Table::open(&self.host, id, name, schema)?);
+        let version = Arc::new(first_version(&table, &self.cache)?);
+        self.tables().insert(id, Ok(table.clone()));
+        self.sequencer.replace(|published| {
+            published.tables.insert(id, version);
+        });
+        Ok(table)
+    }
+
+    /// Forgets a table that was dropped, or whose creation was rolled back. Its files go with its last reader.
+    pub fn forget_table(&self, id: TableId) {
+        if let Some(Ok(table)) = self.tables().remove(&id) {
+            table.dropped.store(true, Ordering::SeqCst);
+        }
+        self.sequencer.replace(|published| {
+            published.tables.remove(&id);
+        });
+    }
+
+    /// The connection for the store's own work on `main`.
+    pub fn maintenance(&self) -> MutexGuard<'_, Maintenance> {
+        self.maintenance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Mixed commits whose rows stand in `main`'s log.
+    pub fn main_logged(&self) -> MutexGuard<'_, BTreeSet<Sequence>> {
+        self.main_logged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Figures for display: bytes, rows and counts.
+    pub fn figures(&self) -> BTreeMap<&'static str, f64> {
+        let (hits, misses) = self.cache.hits_and_misses();
+        let published = self.sequencer.published();
+        let delta_rows: usize = published
+            .tables
+            .values()
+            .map(|version| version.delta.len())
+            .sum();
+        BTreeMap::from([
+            ("cacheBytes", self.cache.used() as f64),
+            ("cacheBytesMax", self.cache.budget() as f64),
+            ("cacheHits", hits as f64),
+            ("cacheMisses", misses as f64),
+            ("deltaRows", delta_rows as f64),
+            ("sequence", published.sequence as f64),
+            ("tables", published.tables.len() as f64),
+        ])
+    }
+
+    fn tables(&self) -> MutexGuard<'_, BTreeMap<TableId, StoreResult<Arc<Table>>>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Recovered {
+    published: Published,
+    tables: BTreeMap<TableId, StoreResult<Arc<Table>>>,
+    main_logged: BTreeSet<Sequence>,
+    next_table: TableId,
+}
+
+/// Opens the catalogue's tables and replays both logs over them, in the order of the commits.
+fn recover(
+    host: &TonboHost,
+    main: Handle,
+    log: &LogFile,
+    cache: &Arc<ColumnCache>,
+) -> StoreResult<Recovered> {
+    let entries = catalogue::read(main)?;
+    let mut next_table = 1 + entries
+        .iter()
+        .map(|entry| entry.id)
+        .max()
+        .unwrap_or_default();
+    let on_disk: BTreeSet<TableId> = host
+        .fs
+        .paths(TABLES)?
+        .iter()
+        .filter_map(|path| Table::id_of(path))
+        .collect();
+    for id in on_disk {
+        next_table = next_table.max(id + 1);
+        if !entries.iter().any(|entry| entry.id == id) {
+            host.fs.remove_all(&Table::directory(id))?;
+        }
+    }
+    let mut tables = BTreeMap::new();
+    let mut published = Published::default();
+    for entry in entries {
+        let opened = open_table(host, &entry);
+        if let Ok(table) = &opened {
+            published
+                .tables
+                .insert(entry.id, Arc::new(first_version(table, cache)?));
+        }
+        tables.insert(entry.id, opened);
+    }
+    let floor = log.floor()?;
+    let own = log.read(floor)?;
+    let mixed = log::read(main, log::MAIN_LOG, 0)?;
+    let main_logged: BTreeSet<Sequence> = mixed.iter().map(|(sequence, _)| *sequence).collect();
+    let mut commits: Vec<_> = own
+        .into_iter()
+        .chain(mixed.into_iter().filter(|(sequence, _)| *sequence >= floor))
+        .collect();
+    commits.sort_by_key(|(sequence, _)| *sequence);
+    published.mixed = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
+    published.sequence = published.mixed.max(floor.saturating_sub(1));
+    for (sequence, changes) in &commits {
+        published.sequence = published.sequence.max(*sequence);
+        for (id, buffer) in &changes.tables {
+            next_table = next_table.max(id + 1);
+            if let Some(version) = published.tables.get(id) {
+                let next = Arc::new(version.with_changes(*sequence, buffer));
+                published.tables.insert(*id, next);
+            }
+        }
+    }
+    Ok(Recovered {
+        published,
+        tables,
+        main_logged,
+        next_table,
+    })
+}
+
+fn open_table(host: &TonboHost, entry: &catalogue::Entry) -> StoreResult<Arc<Table>> {
+    let schema = TableSchema::parse(&crate::routing::split_arguments(&entry.definition))?;
+    // Tonbo would make a new, empty database where its files are gone.
+    if !host.fs.has_objects(&Table::directory(entry.id)) {
+        return Err(StoreError::corrupt(format!(
+            "the files of table {} are missing",
+            entry.name
+        )));
+    }
+    Ok(Arc::new(Table::open(host, entry.id, &entry.name, schema)?))
+}
+
+fn first_version(table: &Arc<Table>, cache: &Arc<ColumnCache>) -> StoreResult<TableVersion> {
+    let slots = table.schema.arrow.fields().len();
+    let base = Base::new(table.source.snapshot()?, slots, cache.clone());
+    Ok(TableVersion {
+        table: table.clone(),
+        base: Arc::new(base),
+        delta: Delta::new(),
+    })
+}
+
+fn configure(handle: Handle) -> StoreResult<()> {
+    handle.execute(
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;",
+    )
+}

@@ -1,0 +1,287 @@
+//! What Tonbo holds of a table at one moment: a pinned snapshot, and a directory that cuts its keys into chunks.
+//!
+//! The chunks' ranges follow one another from no lower bound to no upper bound, so that every key belongs to just one. A range whose rows
+//! nobody has read yet is *unknown*; reading it cuts a chunk of [`CHUNK_ROWS`] rows off its front and leaves the rest unknown. So a point or
+//! a `LIMIT` on a cold table reads little, and nothing has to be read when a table is opened.
+//!
+//! Invariants: the directory is never empty; neighbours' bounds are equal; a known chunk holds just the snapshot's rows of its range.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
+
+use super::cache::ColumnCache;
+use super::chunk::Chunk;
+use super::range::KeyRange;
+use super::source::SourceSnapshot;
+use crate::error::StoreResult;
+use crate::key::Key;
+
+/// How many rows a chunk gets when it is cut: enough to make a scan's start negligible, few enough to share the work.
+pub const CHUNK_ROWS: usize = 32 * 1024;
+
+/// The key's position among the slots.
+pub const KEY_SLOT: usize = 0;
+
+/// An entry of the directory.
+#[derive(Clone)]
+pub struct Entry {
+    /// The keys that belong here.
+    pub range: KeyRange,
+    /// Their rows; `None` while unknown.
+    pub chunk: Option<Arc<Chunk>>,
+}
+
+/// A known range with the columns that were asked for.
+pub struct Loaded {
+    /// The keys that belong here.
+    pub range: KeyRange,
+    /// How many rows.
+    pub rows: usize,
+    /// A column for each slot that was asked for.
+    pub columns: Vec<ArrayRef>,
+    /// Where they come from; `None` where they were read past the chunks.
+    pub chunk: Option<Arc<Chunk>>,
+}
+
+/// See the module's documentation.
+pub struct Base {
+    snapshot: Arc<SourceSnapshot>,
+    slots: usize,
+    cache: Arc<ColumnCache>,
+    directory: Mutex<Arc<Vec<Entry>>>,
+    /// Held while an unknown range is read. Never taken while `directory` is held.
+    reading: Mutex<()>,
+}
+
+impl Base {
+    /// All that a snapshot holds, unread. `slots` counts the columns of the Arrow schema.
+    pub fn new(snapshot: SourceSnapshot, slots: usize, cache: Arc<ColumnCache>) -> Base {
+        let directory = vec![Entry {
+            range: KeyRange::all(),
+            chunk: None,
+        }];
+        Base::with_directory(Arc::new(snapshot), slots, cache, directory)
+    }
+
+    fn with_directory(
+        snapshot: Arc<SourceSnapshot>,
+        slots: usize,
+        cache: Arc<ColumnCache>,
+        directory: Vec<Entry>,
+    ) -> Base {
+        Base {
+            snapshot,
+            slots,
+            cache,
+            directory: Mutex::new(Arc::new(directory)),
+            reading: Mutex::new(()),
+        }
+    }
+
+    /// The base after the rows of `changed` (sorted, without repeats) were written and `snapshot` was taken: chunks without a changed key
+    /// are shared.
+    pub fn after(&self, snapshot: SourceSnapshot, changed: &[Key]) -> Base {
+        let mut directory: Vec<Entry> = Vec::new();
+        let mut rest = changed;
+        for entry in self.directory().iter() {
+            let inside = match &entry.range.upper {
+                Some(upper) => rest.partition_point(|key| key < upper),
+                None => rest.len(),
+            };
+            let (own, after) = rest.split_at(inside);
+            rest = after;
+            match own.first() {
+                None => directory.push(entry.clone()),
+                Some(first) => directory.extend(split_for_append(entry, first)),
+            }
+        }
+        Base::with_directory(
+            Arc::new(snapshot),
+            self.slots,
+            self.cache.clone(),
+            directory,
+        )
+    }
+
+    /// The entry that `key` belongs to; the first one for `None`.
+    pub fn entry(&self, key: Option<&Key>) -> Entry {
+        let directory = self.directory();
+        directory[entry_index(&directory, key)].clone()
+    }
+
+    /// The entry that holds the greatest keys below `key`; the last one for `None`.
+    pub fn entry_below(&self, key: Option<&Key>) -> Entry {
+        let directory = self.directory();
+        let index = match key {
+            None => directory.len() - 1,
+            Some(key) => {
+                directory
+                    .partition_point(|entry| {
+                        entry.range.lower.as_ref().is_none_or(|lower| lower < key)
+                    })
+                    .max(1)
+                    - 1
+            }
+        };
+        directory[index].clone()
+    }
+
+    /// How many rows are known, and whether that is all of them.
+    pub fn known_rows(&self) -> (usize, bool) {
+        let directory = self.directory();
+        let rows = directory
+            .iter()
+            .filter_map(|entry| entry.chunk.as_ref())
+            .map(|chunk| chunk.rows)
+            .sum();
+        (rows, directory.iter().all(|entry| entry.chunk.is_some()))
+    }
+
+    /// Makes an entry's columns available: those of the whole entry where it is known, else those of the chunk that is cut off its front.
+    pub fn load(&self, entry: &Entry, slots: &[usize]) -> StoreResult<Loaded> {
+        if let Some(chunk) = &entry.chunk {
+            let columns = chunk.load(&self.snapshot, &entry.range, slots)?;
+            return Ok(Loaded {
+                range: entry.range.clone(),
+                rows: chunk.rows,
+                columns,
+                chunk: Some(chunk.clone()),
+            });
+        }
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.entry(entry.range.lower.as_ref());
+        if current.chunk.is_some() {
+            drop(reading);
+            return self.load(&current, slots);
+        }
+        self.cut(&current, slots)
+    }
+
+    /// Reads rows straight from Tonbo, past the chunks: for a few rows of a range that nobody has decoded.
+    pub fn read_directly(
+        &self,
+        range: &KeyRange,
+        slots: &[usize],
+        limit: Option<usize>,
+    ) -> StoreResult<Loaded> {
+        let columns = self.snapshot.scan(range, slots, limit)?;
+        Ok(Loaded {
+            range: range.clone(),
+            rows: columns.first().map_or(0, |column| column.len()),
+            columns,
+            chunk: None,
+        })
+    }
+
+    /// Reads the first rows of an unknown entry and splits the entry behind them. The caller holds `reading`.
+    fn cut(&self, entry: &Entry, slots: &[usize]) -> StoreResult<Loaded> {
+        let mut read: Vec<usize> = vec![KEY_SLOT];
+        read.extend(slots.iter().filter(|slot| **slot != KEY_SLOT));
+        self.cache.miss();
+        let mut columns = self
+            .snapshot
+            .scan(&entry.range, &read, Some(CHUNK_ROWS + 1))?;
+        let mut range = entry.range.clone();
+        if columns[0].len() > CHUNK_ROWS {
+            range.upper = Some(Key::from(columns[0].as_binary::<i32>().value(CHUNK_ROWS)));
+            for column in &mut columns {
+                *column = owned_prefix(column, CHUNK_ROWS);
+            }
+        }
+        let mut by_slot: Vec<Option<ArrayRef>> = vec![None; self.slots];
+        for (slot, column) in read.iter().zip(&columns) {
+            by_slot[*slot] = Some(column.clone());
+        }
+        if !slots.contains(&KEY_SLOT) {
+            by_slot[KEY_SLOT] = None; // read for the cut alone
+        }
+        let chunk = Chunk::new(&self.cache, by_slot.clone(), &columns[0]);
+        let mut pieces = vec![Entry {
+            range: range.clone(),
+            chunk: Some(chunk.clone()),
+        }];
+        if range.upper != entry.range.upper {
+            let rest = KeyRange {
+                lower: range.upper.clone(),
+                upper: entry.range.upper.clone(),
+            };
+            pieces.push(Entry {
+                range: rest,
+                chunk: None,
+            });
+        }
+        let mut directory = self
+            .directory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let index = entry_index(&directory, entry.range.lower.as_ref());
+        Arc::make_mut(&mut directory).splice(index..=index, pieces);
+        drop(directory);
+        let columns = slots
+            .iter()
+            .filter_map(|slot| by_slot[*slot].clone())
+            .collect();
+        Ok(Loaded {
+            range,
+            rows: chunk.rows,
+            columns,
+            chunk: Some(chunk),
+        })
+    }
+
+    fn directory(&self) -> Arc<Vec<Entry>> {
+        self.directory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+fn entry_index(directory: &[Entry], key: Option<&Key>) -> usize {
+    let starts_at_or_before = |entry: &Entry| match (&entry.range.lower, key) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(lower), Some(key)) => lower <= key,
+    };
+    directory.partition_point(starts_at_or_before).max(1) - 1
+}
+
+/// The entries that stand in for one in which rows were written, `first` being the first of them: where all of them come behind its rows,
+/// those keep their chunk.
+fn split_for_append(entry: &Entry, first: &Key) -> Vec<Entry> {
+    if let Some(chunk) = &entry.chunk
+        && chunk.rows >= CHUNK_ROWS / 2
+        && chunk.ends.as_ref().is_some_and(|(_, last)| last < first)
+    {
+        let kept = KeyRange {
+            lower: entry.range.lower.clone(),
+            upper: Some(first.clone()),
+        };
+        let rest = KeyRange {
+            lower: Some(first.clone()),
+            upper: entry.range.upper.clone(),
+        };
+        return vec![
+            Entry {
+                range: kept,
+                chunk: entry.chunk.clone(),
+            },
+            Entry {
+                range: rest,
+                chunk: None,
+            },
+        ];
+    }
+    vec![Entry {
+        range: entry.range.clone(),
+        chunk: None,
+    }]
+}
+
+/// The first rows of an array, in buffers of their own size.
+fn owned_prefix(array: &ArrayRef, rows: usize) -> ArrayRef {
+    let slice = array.slice(0, rows);
+    arrow_select::concat::concat(&[slice.as_ref()]).unwrap_or(slice)
+}

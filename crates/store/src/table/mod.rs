@@ -1,0 +1,136 @@
+//! A Tonbo table: its schema, its Tonbo, and what all threads share of it.
+
+pub mod base;
+pub mod cache;
+pub mod chunk;
+pub mod range;
+pub mod rows;
+pub mod scan;
+pub mod source;
+pub mod version;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::{ArrayRef, new_empty_array};
+
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+
+use crate::schema::TableSchema;
+use crate::tonbo::TonboHost;
+use source::Source;
+use version::Sequence;
+
+/// A table's number: never used twice in a store, and the name of its directory.
+pub type TableId = u64;
+
+/// Where the tables' files are, within Tonbo's.
+pub const TABLES: &str = "tables";
+
+/// What all threads share of a table.
+pub struct Table {
+    /// Its number.
+    pub id: TableId,
+    /// Its name when it was opened.
+    pub name: String,
+    /// Its columns and key.
+    pub schema: TableSchema,
+    /// Its Tonbo.
+    pub source: Arc<Source>,
+    host: TonboHost,
+    /// Set by the one import that may run; commits of others are refused meanwhile. SeqCst, checked under the commit lock.
+    pub importing: AtomicBool,
+    /// The last import's commit: a transaction with an older snapshot may not write. Written and read under the commit lock.
+    pub imported_at: AtomicU64,
+    /// Set when its DROP was committed.
+    pub dropped: AtomicBool,
+    /// Rows that Tonbo keeps in memory, until the next flush. Relaxed: a hint.
+    pub unflushed_rows: AtomicUsize,
+    /// For tables without a declared key: the greatest row id, once it is known.
+    last_rowid: Mutex<Option<i64>>,
+}
+
+impl Table {
+    /// The directory of a table's files, within Tonbo's.
+    pub fn directory(id: TableId) -> String {
+        format!("{TABLES}/{id}")
+    }
+
+    /// The table that a path of Tonbo's files belongs to.
+    pub fn id_of(path: &str) -> Option<TableId> {
+        path.strip_prefix(TABLES)?.split('/').nth(1)?.parse().ok()
+    }
+
+    /// Opens a table's files, or creates them.
+    pub fn open(
+        host: &TonboHost,
+        id: TableId,
+        name: &str,
+        schema: TableSchema,
+    ) -> StoreResult<Table> {
+        let source = Source::open(host, &Table::directory(id), name, schema.arrow.clone())?;
+        Ok(Table {
+            id,
+            name: name.into(),
+            schema,
+            source: Arc::new(source),
+            host: host.clone(),
+            importing: AtomicBool::new(false),
+            imported_at: AtomicU64::new(0),
+            dropped: AtomicBool::new(false),
+            unflushed_rows: AtomicUsize::new(0),
+            last_rowid: Mutex::new(None),
+        })
+    }
+
+    /// A row id that no other row has; `greatest` finds the greatest one in use where that isn't known yet.
+    pub fn next_rowid(&self, greatest: impl FnOnce() -> StoreResult<i64>) -> StoreResult<i64> {
+        let mut last = self
+            .last_rowid
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = match *last {
+            Some(last) => last,
+            None => greatest()?,
+        };
+        let next = known.checked_add(1).ok_or_else(|| {
+            StoreError::new(
+                StoreErrorCode::NoSpace,
+                format!("table {} has used up its row ids", self.name),
+            )
+        })?;
+        *last = Some(next);
+        Ok(next)
+    }
+
+    /// A row id that was given by a statement.
+    pub fn note_rowid(&self, rowid: i64) {
+        let mut last = self
+            .last_rowid
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &mut *last {
+            *known = rowid.max(*known);
+        }
+    }
+
+    /// A column without rows, by its slot in the Arrow schema.
+    pub fn empty_column(&self, slot: usize) -> ArrayRef {
+        new_empty_array(self.schema.arrow.field(slot).data_type())
+    }
+
+    /// Whether a transaction whose snapshot is `seen` may write: no import has come in between.
+    pub fn may_write_since(&self, seen: Sequence) -> bool {
+        self.imported_at.load(Ordering::SeqCst) <= seen
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // The last reader of a dropped table has gone. What can't be removed now is swept at the next open.
+        if self.dropped.load(Ordering::SeqCst) {
+            let _closed = self.source.close();
+            let _removed = self.host.fs.remove_all(&Table::directory(self.id));
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! Walking a key range of a version, in either direction, with a transaction's own changes on top.
+//!
+//! A scan goes from chunk to chunk. Within one it is a list of *runs*: stretches of the chunk's rows, and single changed rows between them.
+//! A chunk that nothing changed and that lies wholly inside the range is one run, found without looking at a key.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+
+use super::base::{Entry, KEY_SLOT, Loaded};
+use super::range::{KeyRange, just_after};
+use super::rows::{Cell, ColumnArray};
+use super::version::{Buffer, TableVersion};
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::key::{Key, decode_integer};
+use crate::schema::{KeyKind, TableSchema};
+use crate::value::Row;
+
+/// A range that asks for no more rows than this is read past the chunks where they aren't decoded.
+const DIRECT_ROWS_MAX: usize = 64;
+
+/// What to read.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Which keys.
+    pub range: KeyRange,
+    /// Which columns, by their positions in the declaration.
+    pub columns: Vec<usize>,
+    /// Whether [`Scan::key`] will be called.
+    pub with_key: bool,
+    /// From the greatest key down.
+    pub descending: bool,
+    /// How many rows the caller expects to take; it may take more.
+    pub rows_expected: Option<usize>,
+}
+
+/// A position in a version. Starts on the first row.
+pub struct Scan {
+    version: Arc<TableVersion>,
+    buffer: Buffer,
+    request: Request,
+    /// Slots to load: the request's columns, then the key's column where it is needed.
+    slots: Vec<usize>,
+    /// Where in `slots` the column that tells the key stands: the key's own or, where it is one integer, that column.
+    key_place: Option<usize>,
+    /// The part of the range that is still to be read.
+    rest: Option<KeyRange>,
+    columns: Vec<ColumnArray>,
+    /// Where `columns` come from, if from a chunk.
+    page: Option<Entry>,
+    /// Runs still to come, the next one last.
+    runs: Vec<Run>,
+    current: Current,
+}
+
+enum Run {
+    /// Rows of the chunk.
+    Stored { first: usize, count: usize },
+    /// A changed row.
+    Changed { key: Key, row: Row },
+}
+
+enum Current {
+    Stored { row: usize, remaining: usize },
+    Changed { key: Key, row: Row },
+    Done,
+}
+
+impl Scan {
+    /// Starts a scan.
+    pub fn new(version: Arc<TableVersion>, buffer: Buffer, request: Request) -> StoreResult<Scan> {
+        let schema = &version.table.schema;
+        let mut slots: Vec<usize> = request.columns.iter().map(|column| column + 1).collect();
+        let key_slot = key_slot(schema);
+        let mut key_place = slots.iter().position(|slot| *slot == key_slot);
+        if request.with_key && key_place.is_none() {
+            key_place = Some(slots.len());
+            slots.push(key_slot);
+        }
+        let rest = (!request.range.is_empty()).then(|| request.range.clone());
+        let mut scan = Scan {
+            version,
+            buffer,
+            request,
+            slots,
+            key_place,
+            rest,
+            columns: Vec::new(),
+            page: None,
+            runs: Vec::new(),
+            current: Current::Done,
+        };
+        scan.next_run()?;
+        Ok(scan)
+    }
+
+    /// Whether the last row has been passed.
+    #[inline]
+    pub fn is_done(&self) -> bool {
+        matches!(self.current, Current::Done)
+    }
+
+    /// Goes to the next row.
+    #[inline]
+    pub fn advance(&mut self) -> StoreResult<()> {
+        if let Current::Stored { row, remaining } = &mut self.current
+            && *remaining > 0
+        {
+            *remaining -= 1;
+            *row = if self.request.descending {
+                *row - 1
+            } else {
+                *row + 1
+            };
+            return Ok(());
+        }
+        self.next_run()
+    }
+
+    /// The current row's value of `request.columns[place]`.
+    #[inline]
+    pub fn cell(&self, place: usize) -> Cell<'_> {
+        match &self.current {
+            Current::Stored { row, .. } => self.columns[place].cell(*row),
+            Current::Changed { row, .. } => Cell::from(&row[self.request.columns[place]]),
+            Current::Done => Cell::Null,
+        }
+    }
+
+    /// Makes [`Scan::key`] and [`Scan::rowid`] available from the current row on, where the request was not `with_key`.
+    pub fn need_key(&mut self) -> StoreResult<()> {
+        if self.key_place.is_some() {
+            return Ok(());
+        }
+        let place = self.slots.len();
+        let slot = key_slot(&self.version.table.schema);
+        if let Some(entry) = &self.page
+            && self.columns.len() == place
+        {
+            let loaded = self.version.base.load(entry, &[slot])?;
+            self.columns.push(column_array(&loaded.columns[0])?);
+        }
+        self.slots.push(slot);
+        self.key_place = Some(place);
+        Ok(())
+    }
+
+    /// The current row's key; only after a request `with_key`.
+    pub fn key(&self) -> Option<Key> {
+        match &self.current {
+            Current::Changed { key, .. } => Some(key.clone()),
+            Current::Stored { row, .. } => match self.columns.get(self.key_place?)?.cell(*row) {
+                Cell::Integer(value) => Some(crate::key::encode_integer(value)[..].into()),
+                Cell::Blob(bytes) => Some(bytes.into()),
+                _ => None,
+            },
+            Current::Done => None,
+        }
+    }
+
+    /// The current row's key as an integer, for tables whose key is one; only after a request `with_key`.
+    pub fn rowid(&self) -> Option<i64> {
+        match &self.current {
+            Current::Changed { key, .. } => decode_integer(key),
+            Current::Stored { row, .. } => match self.columns.get(self.key_place?)?.cell(*row) {
+                Cell::Integer(value) => Some(value),
+                Cell::Blob(bytes) => decode_integer(bytes),
+                _ => None,
+            },
+            Current::Done => None,
+        }
+    }
+
+    #[cold]
+    fn next_run(&mut self) -> StoreResult<()> {
+        loop {
+            match self.runs.pop() {
+                Some(Run::Stored { count: 0, .. }) => {}
+                Some(Run::Stored { first, count }) => {
+                    let row = if self.request.descending {
+                        first + count - 1
+                    } else {
+                        first
+                    };
+                    self.current = Current::Stored {
+                        row,
+                        remaining: count - 1,
+                    };
+                    return Ok(());
+                }
+                Some(Run::Changed { key, row }) => {
+                    self.current = Current::Changed { key, row };
+                    return Ok(());
+                }
+                None => {
+                    self.current = Current::Done;
+                    let Some(rest) = self.rest.take() else {
+                        return Ok(());
+                    };
+                    self.read_chunk(rest)?;
+                }
+            }
+        }
+    }
+
+    /// Reads the next chunk of `rest`, and leaves what is behind it in `self.rest`.
+    fn read_chunk(&mut self, rest: KeyRange) -> StoreResult<()> {
+        if self.is_point() {
+            let changes = self.changes(&rest);
+            if !changes.is_empty() {
+                self.columns.clear();
+                self.page = None;
+                self.runs = changes
+                    .into_iter()
+                    .filter_map(|(key, row)| row.map(|row| Run::Changed { key, row }))
+                    .collect();
+                return Ok(());
+            }
+        }
+        let base = self.version.base.clone();
+        let entry = if self.request.descending {
+            base.entry_below(rest.upper.as_ref())
+        } else {
+            base.entry(rest.lower.as_ref())
+        };
+        let inside = rest.intersect(&entry.range);
+        let changes = self.changes(&inside);
+        let mut slots = self.slots.clone();
+        let needs_key = !changes.is_empty() || !inside.covers(&entry.range);
+        let mut key_place = self.key_place;
+        if needs_key && key_place.is_none() {
+            key_place = Some(slots.len());
+            slots.push(key_slot(&self.version.table.schema));
+        }
+        let loaded =
+            match self.load_directly(&entry, &inside, &slots, key_place, changes.is_empty())? {
+                Some(loaded) => loaded,
+                None => base.load(&entry, &slots)?,
+            };
+        if self.request.descending
+            && loaded.range.upper != entry.range.upper
+            && entry.chunk.is_none()
+        {
+            // An unknown range was cut from its front; its greatest keys are still to be found.
+            self.rest = Some(rest);
+            return Ok(());
+        }
+        let inside = rest.intersect(&loaded.range);
+        self.columns = loaded
+            .columns
+            .iter()
+            .map(column_array)
+            .collect::<StoreResult<_>>()?;
+        self.page = loaded.chunk.clone().map(|chunk| Entry {
+            range: loaded.range.clone(),
+            chunk: Some(chunk),
+        });
+        let keys = key_place.map(|place| &self.columns[place]);
+        self.runs = runs(&loaded, &inside, keys, self.changes(&inside));
+        if !self.request.descending {
+            self.runs.reverse();
+        }
+        self.rest = self.behind(&rest, &loaded.range);
+        Ok(())
+    }
+
+    /// What a range leaves once `done` has been read from it.
+    fn behind(&self, rest: &KeyRange, done: &KeyRange) -> Option<KeyRange> {
+        let behind = if self.request.descending {
+            KeyRange {
+                lower: rest.lower.clone(),
+                upper: Some(done.lower.clone()?),
+            }
+        } else {
+            KeyRange {
+                lower: Some(done.upper.clone()?),
+                upper: rest.upper.clone(),
+            }
+        };
+        (!behind.is_empty()).then_some(behind)
+    }
+
+    /// Reads few rows past the chunks, where that is cheaper than decoding one; `None` where it isn't.
+    fn load_directly(
+        &self,
+        entry: &Entry,
+        inside: &KeyRange,
+        slots: &[usize],
+        key_place: Option<usize>,
+        is_unchanged: bool,
+    ) -> StoreResult<Option<Loaded>> {
+        let expected = self
+            .request
+            .rows_expected
+            .or_else(|| self.is_point().then_some(1));
+        let Some(limit) = expected.filter(|rows| *rows <= DIRECT_ROWS_MAX && is_unchanged) else {
+            return Ok(None);
+        };
+        if let Some(chunk) = &entry.chunk {
+            let misses = self.is_point() && !chunk.may_hold(inside);
+            if misses {
+                let columns = slots
+                    .iter()
+                    .map(|slot| self.version.table.empty_column(*slot))
+                    .collect();
+                return Ok(Some(Loaded {
+                    range: inside.clone(),
+                    rows: 0,
+                    columns,
+                    chunk: None,
+                }));
+            }
+            if chunk.peek(slots).is_some() || !chunk.prefers_direct_reads() {
+                return Ok(None);
+            }
+        }
+        if self.request.descending && !self.is_point() {
+            return Ok(None);
+        }
+        let mut slots = slots.to_vec();
+        let key_place = key_place.unwrap_or_else(|| {
+            slots.push(key_slot(&self.version.table.schema));
+            slots.len() - 1
+        });
+        let mut loaded = self
+            .version
+            .base
+            .read_directly(inside, &slots, Some(limit))?;
+        if loaded.rows == limit && !self.is_point() {
+            let last = match ColumnArray::new(&loaded.columns[key_place])
+                .as_ref()
+                .map(|keys| keys.cell(limit - 1))
+            {
+                Some(Cell::Integer(value)) => just_after(&crate::key::encode_integer(value)),
+                Some(Cell::Blob(bytes)) => just_after(bytes),
+                _ => return Err(unexpected(loaded.columns[key_place].data_type())),
+            };
+            loaded.range.upper = Some(last);
+        }
+        Ok(Some(loaded))
+    }
+
+    /// Committed and own changes of a range, in order, the own ones winning.
+    fn changes(&self, range: &KeyRange) -> Vec<(Key, Option<Row>)> {
+        let committed = self
+            .version
+            .delta
+            .range(range.bounds())
+            .map(|(key, change)| (key, &change.row))
+            .peekable();
+        let own = self.buffer.range(range.bounds()).peekable();
+        let mut merged = Vec::new();
+        let (mut committed, mut own) = (committed, own);
+        loop {
+            let take_own = match (committed.peek(), own.peek()) {
+                (None, None) => return merged,
+                (Some(_), None) => false,
+                (None, Some(_)) => true,
+                (Some((a, _)), Some((b, _))) => {
+                    if a == b {
+                        committed.next();
+                        true
+                    } else {
+                        b < a
+                    }
+                }
+            };
+            let next = if take_own {
+                own.next()
+            } else {
+                committed.next()
+            };
+            merged.extend(next.map(|(key, row)| (key.clone(), row.clone())));
+        }
+    }
+
+    fn is_point(&self) -> bool {
+        match (&self.request.range.lower, &self.request.range.upper) {
+            (Some(lower), Some(upper)) => {
+                upper.len() == lower.len() + 1 && upper.starts_with(lower) && upper.ends_with(&[0])
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The runs of a loaded chunk within `inside`, in ascending order.
+fn runs(
+    loaded: &Loaded,
+    inside: &KeyRange,
+    keys: Option<&ColumnArray>,
+    changes: Vec<(Key, Option<Row>)>,
+) -> Vec<Run> {
+    let Some(keys) = keys.filter(|_| !changes.is_empty() || !inside.covers(&loaded.range)) else {
+        return vec![Run::Stored {
+            first: 0,
+            count: loaded.rows,
+        }];
+    };
+    let mut at = inside
+        .lower
+        .as_ref()
+        .map_or(0, |lower| keys.lower_bound(lower));
+    let end = inside
+        .upper
+        .as_ref()
+        .map_or(loaded.rows, |upper| keys.lower_bound(upper));
+    let mut runs = Vec::with_capacity(2 * changes.len() + 1);
+    for (key, row) in changes {
+        let before = keys.lower_bound(&key);
+        runs.push(Run::Stored {
+            first: at,
+            count: before - at,
+        });
+        at = keys.lower_bound(&just_after(&key));
+        runs.extend(row.map(|row| Run::Changed { key, row }));
+    }
+    runs.push(Run::Stored {
+        first: at,
+        count: end.max(at) - at,
+    });
+    runs
+}
+
+/// The slot that tells a row's key: the key's own, or that of the one integer column which is the key.
+fn key_slot(schema: &TableSchema) -> usize {
+    match schema.key {
+        KeyKind::Integer(column) => column + 1,
+        _ => KEY_SLOT,
+    }
+}
+
+fn column_array(array: &ArrayRef) -> StoreResult<ColumnArray> {
+    ColumnArray::new(array).ok_or_else(|| unexpected(array.data_type()))
+}
+
+fn unexpected(kind: &arrow_schema::DataType) -> StoreError {
+    StoreError::new(
+        StoreErrorCode::EngineFailed,
+        format!("a column of the unexpected type {kind}"),
+    )
+}

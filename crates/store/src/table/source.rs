@@ -1,0 +1,175 @@
+//! The one place that talks to Tonbo: a table's `DB`, its pinned snapshots and their scans.
+//!
+//! Tonbo is the source of every row. Its futures are polled on the thread that asks ([`block_on`]); file work below them goes to the
+//! store's [`Io`](crate::io::Io), so that no thread waits for another's future.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{Schema, SchemaRef};
+use fusio::path::Path;
+use tonbo::db::{
+    CompactionOptions, DB, DbBuilder, Expr, NeverSeal, ScalarValue, Snapshot, WalSyncPolicy,
+};
+
+use super::range::KeyRange;
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::schema::KEY_COLUMN;
+use crate::tonbo::TonboHost;
+use crate::tonbo::executor::{TonboExecutor, block_on};
+use crate::tonbo::fs::TonboFs;
+
+/// A log segment of Tonbo's, in bytes: small ones are pruned sooner.
+const WAL_SEGMENT_BYTES: usize = 8 << 20;
+
+/// A table's Tonbo.
+pub struct Source {
+    db: DB<TonboFs, TonboExecutor>,
+    schema: SchemaRef,
+    name: String,
+}
+
+impl Source {
+    /// Opens, or creates, the database below `root`.
+    pub fn open(
+        host: &TonboHost,
+        root: &str,
+        name: &str,
+        schema: SchemaRef,
+    ) -> StoreResult<Source> {
+        let failed = |error: &dyn std::fmt::Display| tonbo_error(name, "open", error);
+        let path = Path::from(root);
+        let builder = DbBuilder::from_schema_key_name(schema.clone(), KEY_COLUMN)
+            .map_err(|error| failed(&error))?
+            .object_store_with_fs(Arc::new(host.fs.clone()), path)
+            .map_err(|error| failed(&error))?
+            .table_name("rows")
+            .wal_flush_interval(Duration::ZERO)
+            .wal_sync_policy(WalSyncPolicy::Disabled)
+            .wal_segment_bytes(WAL_SEGMENT_BYTES)
+            .disable_minor_compaction()
+            .with_seal_policy(Arc::new(NeverSeal))
+            .with_compaction_options(CompactionOptions::new().manual().disable_l0_backpressure());
+        let db = block_on(builder.open_with_executor(Arc::new(host.executor.clone())))
+            .map_err(|error| failed(&error))?;
+        Ok(Source {
+            db,
+            schema,
+            name: name.into(),
+        })
+    }
+
+    /// Applies upserts and deletes (where `deletes` is true), all or none, durably. No key may come twice.
+    pub fn ingest(&self, batch: RecordBatch, deletes: Vec<bool>) -> StoreResult<()> {
+        let result = if deletes.contains(&true) {
+            block_on(self.db.ingest_with_tombstones(batch, deletes))
+        } else {
+            block_on(self.db.ingest(batch))
+        };
+        result.map_err(|error| tonbo_error(&self.name, "write", &error))
+    }
+
+    /// Moves what is in memory into a file, so that its log can be dropped. Returns whether there was anything.
+    pub fn flush(&self) -> StoreResult<bool> {
+        block_on(self.db.flush()).map_err(|error| tonbo_error(&self.name, "flush", &error))
+    }
+
+    /// Merges files, one step. Returns whether there may be more to do.
+    pub fn compact(&self) -> StoreResult<bool> {
+        block_on(self.db.compact()).map_err(|error| tonbo_error(&self.name, "compact", &error))
+    }
+
+    /// Ends Tonbo's own tasks. Writes fail from then on.
+    pub fn close(&self) -> StoreResult<()> {
+        block_on(self.db.close()).map_err(|error| tonbo_error(&self.name, "close", &error))
+    }
+
+    /// Pins what is stored now.
+    pub fn snapshot(self: &Arc<Self>) -> StoreResult<SourceSnapshot> {
+        let snapshot = block_on(self.db.begin_snapshot())
+            .map_err(|error| tonbo_error(&self.name, "read", &error))?;
+        Ok(SourceSnapshot {
+            source: self.clone(),
+            snapshot,
+        })
+    }
+}
+
+/// What a [`Source`] held at one moment.
+pub struct SourceSnapshot {
+    source: Arc<Source>,
+    snapshot: Snapshot,
+}
+
+impl SourceSnapshot {
+    /// The rows of a key range in the order of their keys, at most `limit`, as one array for each of `slots`: positions in the
+    /// table's Arrow schema, 0 being the key.
+    pub fn scan(
+        &self,
+        range: &KeyRange,
+        slots: &[usize],
+        limit: Option<usize>,
+    ) -> StoreResult<Vec<ArrayRef>> {
+        let source = &self.source;
+        let fields: Vec<_> = slots
+            .iter()
+            .map(|slot| source.schema.field(*slot).clone())
+            .collect();
+        let projection = Arc::new(Schema::new(fields));
+        let mut scan = self
+            .snapshot
+            .scan(&source.db)
+            .projection(projection.clone());
+        if let Some(filter) = filter(range) {
+            scan = scan.filter(filter);
+        }
+        if let Some(limit) = limit {
+            scan = scan.limit(limit);
+        }
+        let failed = |error: &dyn std::fmt::Display| tonbo_error(&source.name, "read", error);
+        let batches = block_on(scan.collect()).map_err(|error| failed(&error))?;
+        (0..slots.len())
+            .map(|position| {
+                let parts: Vec<_> = batches
+                    .iter()
+                    .map(|batch| batch.column(position).as_ref())
+                    .collect();
+                match parts[..] {
+                    [] => Ok(arrow_array::new_empty_array(
+                        projection.field(position).data_type(),
+                    )),
+                    _ => arrow_select::concat::concat(&parts).map_err(|error| failed(&error)),
+                }
+            })
+            .collect()
+    }
+}
+
+fn filter(range: &KeyRange) -> Option<Expr> {
+    let literal = |key: &[u8]| ScalarValue::Binary(Some(key.to_vec()));
+    let lower = range
+        .lower
+        .as_deref()
+        .map(|key| Expr::gt_eq(KEY_COLUMN, literal(key)));
+    let upper = range
+        .upper
+        .as_deref()
+        .map(|key| Expr::lt(KEY_COLUMN, literal(key)));
+    match (lower, upper) {
+        (Some(lower), Some(upper)) => Some(Expr::and(vec![lower, upper])),
+        (lower, upper) => lower.or(upper),
+    }
+}
+
+fn tonbo_error(table: &str, verb: &str, error: &dyn std::fmt::Display) -> StoreError {
+    let message = error.to_string();
+    let code = if message.contains("NoSpace") {
+        StoreErrorCode::NoSpace
+    } else if message.contains("PermissionDenied") {
+        StoreErrorCode::PermissionDenied
+    } else {
+        StoreErrorCode::Corrupt
+    };
+    StoreError::new(code, format!("cannot {verb} table {table}: {message}"))
+}

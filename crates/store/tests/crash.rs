@@ -1,0 +1,173 @@
+//! Power loss: whatever was acknowledged is there after it, whatever was not is there whole or not at all.
+
+mod engine;
+
+use std::sync::Arc;
+
+use arrow_array::{Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use bytes::Bytes;
+use engine::Database;
+use heddle_store::error::StoreError;
+use heddle_store::import::{self, ImportOptions};
+use heddle_store::io::{PowerLossIo, SharedIo};
+
+/// Rows of each transaction.
+const ROWS: i64 = 3;
+/// Transactions of the history; every third also writes an ordinary table.
+const TRANSACTIONS: i64 = 18;
+/// After this many of them a file is imported.
+const IMPORT_AFTER: i64 = 9;
+const BATCHES: i64 = 3;
+const BATCH_ROWS: i64 = 200;
+
+/// What a history was told to be durable before the power failed.
+#[derive(Debug, Default)]
+struct Acknowledged {
+    tables: bool,
+    transactions: i64,
+    batches: i64,
+    finished: bool,
+}
+
+fn file() -> Bytes {
+    let schema = Arc::new(Schema::new(vec![Field::new(
+        "batch",
+        DataType::Int64,
+        false,
+    )]));
+    let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &schema).unwrap();
+    for batch in 0..BATCHES {
+        let column = Int64Array::from_value(batch, BATCH_ROWS as usize);
+        writer
+            .write(&RecordBatch::try_new(schema.clone(), vec![Arc::new(column)]).unwrap())
+            .unwrap();
+    }
+    writer.finish().unwrap();
+    writer.into_inner().unwrap().into()
+}
+
+/// Runs the history until it ends or the power fails.
+fn run(io: &Arc<PowerLossIo>, acknowledged: &mut Acknowledged) -> Result<(), StoreError> {
+    let database = Database::try_on(io.clone() as SharedIo)?;
+    let connection = database.try_connect()?;
+    for sql in [
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, commit_number INTEGER)",
+        "CREATE VIRTUAL TABLE imported USING tonbo(id INTEGER PRIMARY KEY, batch INTEGER)",
+        "CREATE TABLE plain(commit_number INTEGER)",
+    ] {
+        connection.try_rows(sql)?;
+    }
+    acknowledged.tables = true;
+    for number in 0..TRANSACTIONS {
+        let mut sql = String::from("BEGIN;");
+        for row in 0..ROWS {
+            sql.push_str(&format!(
+                "INSERT INTO t VALUES ({}, {number});",
+                number * ROWS + row
+            ));
+        }
+        if number % 3 == 2 {
+            sql.push_str(&format!("INSERT INTO plain VALUES ({number});"));
+        }
+        sql.push_str("COMMIT");
+        connection.try_rows(&sql)?;
+        acknowledged.transactions = number + 1;
+        if number == IMPORT_AFTER {
+            let options = ImportOptions {
+                table: "imported".into(),
+                row_number: Some("id".into()),
+                ..ImportOptions::default()
+            };
+            import::run(&connection.0, file(), &options, &mut |progress| {
+                acknowledged.batches = progress.rows as i64 / BATCH_ROWS;
+                Ok(())
+            })?;
+        }
+        if number % 6 == 5 {
+            heddle_store::commit::mover::round(&database.store)?;
+        }
+    }
+    drop(connection);
+    database.store.close()?;
+    acknowledged.finished = true;
+    Ok(())
+}
+
+/// Looks at the database after the power came back.
+fn check(io: PowerLossIo, acknowledged: &Acknowledged, cut: u64) {
+    let database = Database::on(Arc::new(io));
+    let connection = database.connect();
+    let tables = connection.integers("SELECT count(*) FROM heddle_tables");
+    if !acknowledged.tables {
+        assert!(tables[0] <= 2);
+        return;
+    }
+    assert_eq!(tables, [2], "cut after {cut}: {acknowledged:?}");
+    let transactions =
+        connection.rows("SELECT commit_number, count(*) FROM t GROUP BY 1 ORDER BY 1");
+    let survivors = transactions.len() as i64;
+    let expected: Vec<Vec<_>> = (0..survivors).map(|number| vec![number, ROWS]).collect();
+    let found: Vec<Vec<i64>> = transactions
+        .iter()
+        .map(|row| row.iter().map(engine::integer).collect())
+        .collect();
+    assert_eq!(
+        found, expected,
+        "cut after {cut}: a transaction is there by half, or one is missing: {acknowledged:?}"
+    );
+    let last = acknowledged.transactions;
+    assert!(
+        survivors == last || survivors == last + 1,
+        "cut after {cut}: {survivors} survive {acknowledged:?}"
+    );
+    let mixed: Vec<i64> = (0..survivors).filter(|number| number % 3 == 2).collect();
+    assert_eq!(
+        connection.integers("SELECT commit_number FROM plain ORDER BY 1"),
+        mixed,
+        "cut after {cut}: {acknowledged:?}"
+    );
+    let batches =
+        connection.integers("SELECT count(*) FROM imported GROUP BY batch ORDER BY batch");
+    assert!(
+        batches.iter().all(|rows| *rows == BATCH_ROWS),
+        "cut after {cut}: {batches:?}"
+    );
+    let survivors = batches.len() as i64;
+    assert!(
+        (acknowledged.batches..=acknowledged.batches + 1).contains(&survivors),
+        "cut after {cut}: {survivors} batches survive {acknowledged:?}"
+    );
+    // It goes on.
+    connection.run("INSERT INTO t VALUES (1000, 1000)");
+    assert_eq!(
+        connection.integers("SELECT commit_number FROM t WHERE id = 1000"),
+        [1000]
+    );
+    drop(connection);
+    database.store.close().unwrap();
+}
+
+#[test]
+fn a_power_cut_loses_nothing_acknowledged_and_leaves_nothing_by_half() {
+    let whole = Arc::new(PowerLossIo::new());
+    let mut acknowledged = Acknowledged::default();
+    run(&whole, &mut acknowledged).unwrap();
+    assert!(acknowledged.finished && acknowledged.batches == BATCHES);
+    let operations = whole.operation_count();
+    check(whole.crash(0), &acknowledged, operations);
+    let cuts = std::env::var("HEDDLE_CUTS")
+        .ok()
+        .and_then(|cuts| cuts.parse().ok())
+        .unwrap_or(100);
+    for number in 0..cuts {
+        // Spread over the history; the background thread makes no two runs quite alike.
+        let cut = 1 + (number * operations) / cuts;
+        let io = Arc::new(PowerLossIo::new());
+        io.cut_after(cut);
+        let mut acknowledged = Acknowledged::default();
+        let outcome = run(&io, &mut acknowledged);
+        assert!(outcome.is_err() || acknowledged.finished);
+        check(io.crash(number), &acknowledged, cut);
+    }
+}

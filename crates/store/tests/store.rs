@@ -1,0 +1,367 @@
+//! The engine through SQL, natively: several connections, each on a thread of its own where that matters.
+
+mod engine;
+
+use std::collections::BTreeMap;
+
+use engine::{Collect, Connection, Database, Rows};
+use heddle_store::error::StoreErrorCode;
+use heddle_store::session::{Discard, Parameters};
+use heddle_store::value::Value;
+
+fn text(value: &str) -> Value {
+    Value::Text(value.into())
+}
+
+#[test]
+fn a_table_made_on_one_connection_is_seen_by_all_and_after_reopening() {
+    let database = Database::new();
+    let (a, b) = (database.connect(), database.connect());
+    a.run("CREATE VIRTUAL TABLE flights USING tonbo(id INTEGER PRIMARY KEY, origin TEXT, delay INTEGER)");
+    b.run("INSERT INTO flights VALUES (2, 'ABE', 5), (1, 'ZRH', NULL), (3, NULL, -7)");
+    let expected = [
+        vec![Value::Integer(1), text("ZRH"), Value::Null],
+        vec![Value::Integer(2), text("ABE"), Value::Integer(5)],
+        vec![Value::Integer(3), Value::Null, Value::Integer(-7)],
+    ];
+    assert_eq!(a.rows("SELECT * FROM flights"), expected);
+    drop((a, b));
+    let database = database.reopen();
+    let c = database.connect();
+    assert_eq!(c.rows("SELECT * FROM flights"), expected);
+    assert_eq!(
+        c.run("UPDATE flights SET delay = delay + 1 WHERE id >= 2"),
+        2
+    );
+    assert_eq!(c.run("DELETE FROM flights WHERE origin = 'ZRH'"), 1);
+    drop(c);
+    let database = database.reopen();
+    let d = database.connect();
+    assert_eq!(
+        d.integers("SELECT delay FROM flights ORDER BY id DESC"),
+        [-6, 6]
+    );
+    d.run("DROP TABLE flights");
+    assert_eq!(
+        database.connect().fails("SELECT * FROM flights").code,
+        StoreErrorCode::SqlError
+    );
+}
+
+#[test]
+fn every_kind_of_key_orders_bounds_and_refuses_duplicates() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run(
+        "CREATE VIRTUAL TABLE by_text USING tonbo(name TEXT PRIMARY KEY, n INTEGER);
+         CREATE VIRTUAL TABLE by_two USING tonbo(a INTEGER, b TEXT, n INTEGER, PRIMARY KEY (b, a));
+         CREATE VIRTUAL TABLE by_real USING tonbo(x REAL PRIMARY KEY, n INTEGER);
+         CREATE VIRTUAL TABLE no_key USING tonbo(n INTEGER, t TEXT);
+         INSERT INTO by_text VALUES ('b', 2), ('a', 1), ('ab', 3);
+         INSERT INTO by_two VALUES (1, 'x', 1), (2, 'x', 2), (1, 'y', 3);
+         INSERT INTO by_real VALUES (1.5, 1), (-2, 2), (0, 3);
+         INSERT INTO no_key VALUES (7, 'x'), (7, 'x');",
+    );
+    assert_eq!(
+        connection.integers("SELECT n FROM by_text ORDER BY name"),
+        [1, 3, 2]
+    );
+    assert_eq!(
+        connection.integers("SELECT n FROM by_text WHERE name >= 'ab' ORDER BY name DESC"),
+        [2, 3]
+    );
+    assert_eq!(
+        connection.integers("SELECT n FROM by_two WHERE b = 'x' AND a > 1"),
+        [2]
+    );
+    assert_eq!(
+        connection.integers("SELECT n FROM by_two ORDER BY b DESC, a DESC"),
+        [3, 2, 1]
+    );
+    assert_eq!(
+        connection.integers("SELECT n FROM by_real ORDER BY x"),
+        [2, 3, 1]
+    );
+    assert_eq!(connection.integers("SELECT rowid FROM no_key"), [1, 2]);
+    assert_eq!(connection.run("UPDATE no_key SET n = 8 WHERE rowid = 2"), 1);
+    assert_eq!(
+        connection.integers("SELECT n FROM no_key ORDER BY rowid DESC"),
+        [8, 7]
+    );
+    for sql in [
+        "INSERT INTO by_text VALUES ('a', 9)",
+        "INSERT INTO by_two VALUES (1, 'y', 9)",
+        "INSERT INTO by_real VALUES (-0.0, 9)",
+        "UPDATE by_text SET name = 'b' WHERE name = 'a'",
+    ] {
+        let error = connection.fails(sql);
+        assert_eq!(error.code, StoreErrorCode::Constraint, "{sql}: {error:?}");
+        assert!(
+            error.message.contains("UNIQUE constraint failed"),
+            "{sql}: {error:?}"
+        );
+    }
+    assert_eq!(
+        connection.run("INSERT OR REPLACE INTO by_text VALUES ('a', 9)"),
+        1
+    );
+    assert_eq!(
+        connection.run("INSERT OR IGNORE INTO by_text VALUES ('a', 10)"),
+        0
+    );
+    assert_eq!(connection.run("UPDATE by_two SET b = 'z' WHERE n = 1"), 1);
+    assert_eq!(
+        connection.integers("SELECT n FROM by_two ORDER BY b, a"),
+        [2, 3, 1]
+    );
+    assert_eq!(
+        connection.integers("SELECT n FROM by_text WHERE name = 'a'"),
+        [9]
+    );
+}
+
+#[test]
+fn values_are_strict_and_an_error_leaves_everything_as_it_was() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, i INTEGER, r REAL, x TEXT, b BLOB, f BOOLEAN);
+         INSERT INTO t VALUES (1, '12', 3, 4.5, x'00ff', 1), (9223372036854775807, -9223372036854775808, 1e300, '', x'', 0);",
+    );
+    assert_eq!(
+        connection.rows("SELECT i, r, x, b, f FROM t WHERE id = 1"),
+        [vec![
+            Value::Integer(12),
+            Value::Real(3.0),
+            text("4.5"),
+            Value::Blob(vec![0, 255].into()),
+            Value::Integer(1)
+        ]]
+    );
+    for (sql, code, part) in [
+        (
+            "INSERT INTO t(id, i) VALUES (3, 'x')",
+            StoreErrorCode::TypeMismatch,
+            "TEXT value in INTEGER column t.i",
+        ),
+        (
+            "INSERT INTO t(id, i) VALUES (3, 1.5)",
+            StoreErrorCode::TypeMismatch,
+            "t.i",
+        ),
+        (
+            "INSERT INTO t(id, b) VALUES (3, 'x')",
+            StoreErrorCode::TypeMismatch,
+            "t.b",
+        ),
+        (
+            "INSERT INTO t(id, f) VALUES (3, 2)",
+            StoreErrorCode::TypeMismatch,
+            "t.f",
+        ),
+        (
+            "INSERT INTO t(id) VALUES (NULL)",
+            StoreErrorCode::Constraint,
+            "NOT NULL constraint failed: t.id",
+        ),
+        (
+            "INSERT INTO t(id) VALUES (3), (1)",
+            StoreErrorCode::Constraint,
+            "UNIQUE constraint failed: t.id",
+        ),
+        (
+            "SELECT nope FROM t",
+            StoreErrorCode::SqlError,
+            "no such column: nope",
+        ),
+        ("SELEC 1", StoreErrorCode::SqlError, "syntax error"),
+    ] {
+        let error = connection.fails(sql);
+        assert_eq!(error.code, code, "{sql}: {error:?}");
+        assert!(error.message.contains(part), "{sql}: {error:?}");
+        assert_eq!(
+            connection.integers("SELECT count(*) FROM t"),
+            [2],
+            "after {sql}"
+        );
+    }
+    assert_eq!(connection.fails("SELECT 1; SELECT nope").offset, Some(17));
+}
+
+#[test]
+fn a_transaction_is_seen_whole_or_not_at_all() {
+    let database = Database::new();
+    let (writer, reader) = (database.connect(), database.connect());
+    writer.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER);
+         CREATE TABLE plain(n INTEGER);
+         INSERT INTO t VALUES (1, 1);",
+    );
+    writer.run("BEGIN; INSERT INTO t VALUES (2, 2); UPDATE t SET n = 10 WHERE id = 1; INSERT INTO plain VALUES (1);");
+    assert_eq!(writer.integers("SELECT n FROM t"), [10, 2]);
+    assert_eq!(reader.integers("SELECT n FROM t"), [1]);
+    reader.run("BEGIN");
+    assert_eq!(reader.integers("SELECT count(*) FROM plain"), [0]);
+    writer.run("SAVEPOINT s; DELETE FROM t; INSERT INTO t VALUES (7, 7); ROLLBACK TO s; COMMIT");
+    // The reader's snapshot of the ordinary tables is older than the commit; so must be that of the Tonbo tables.
+    assert_eq!(reader.integers("SELECT n FROM t"), [1]);
+    reader.run("COMMIT");
+    assert_eq!(reader.integers("SELECT n FROM t"), [10, 2]);
+    assert_eq!(reader.integers("SELECT count(*) FROM plain"), [1]);
+    writer.run("BEGIN; DELETE FROM t; ROLLBACK");
+    assert_eq!(reader.integers("SELECT n FROM t"), [10, 2]);
+    drop((writer, reader));
+    let database = database.reopen();
+    assert_eq!(database.connect().integers("SELECT n FROM t"), [10, 2]);
+}
+
+#[test]
+fn two_uncommitted_writers_go_on_together_and_only_overlapping_ones_conflict() {
+    let database = Database::new();
+    let (a, b) = (database.connect(), database.connect());
+    a.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (1, 0), (2, 0)");
+    a.run("BEGIN; UPDATE t SET n = 1 WHERE id = 1");
+    b.run("BEGIN; UPDATE t SET n = 1 WHERE id = 2");
+    a.run("COMMIT");
+    b.run("COMMIT");
+    assert_eq!(a.integers("SELECT n FROM t"), [1, 1]);
+    a.run("BEGIN; UPDATE t SET n = n + 1 WHERE id = 1");
+    b.run("BEGIN; UPDATE t SET n = n + 1 WHERE id = 1");
+    a.run("COMMIT");
+    let error = b.fails("COMMIT");
+    assert_eq!(error.code, StoreErrorCode::Conflict, "{error:?}");
+    b.0.reset().unwrap();
+    b.run("BEGIN; UPDATE t SET n = n + 1 WHERE id = 1; COMMIT");
+    assert_eq!(b.integers("SELECT n FROM t"), [3, 1]);
+}
+
+#[test]
+fn names_collide_with_ordinary_tables_and_the_build_has_what_it_should() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run("CREATE TABLE plain(x); CREATE VIRTUAL TABLE words USING fts5(body); INSERT INTO words VALUES ('warp and weft')");
+    let error = connection.fails("CREATE VIRTUAL TABLE plain USING tonbo(id INTEGER PRIMARY KEY)");
+    assert!(
+        error.message.contains("already an ordinary table"),
+        "{error:?}"
+    );
+    let error = connection.fails("CREATE VIRTUAL TABLE t USING tonbo(id UUID)");
+    assert!(error.message.contains("unknown type"), "{error:?}");
+    assert_eq!(
+        connection.integers("SELECT count(*) FROM words WHERE words MATCH 'weft'"),
+        [1]
+    );
+    assert_eq!(
+        connection.integers("SELECT json_extract('{\"a\":[1,2]}', '$.a[1]')"),
+        [2]
+    );
+    assert_eq!(
+        connection.rows("SELECT floor(sqrt(17))"),
+        [vec![Value::Real(4.0)]]
+    );
+}
+
+#[test]
+fn creating_and_dropping_tables_is_part_of_a_transaction() {
+    let database = Database::new();
+    let (a, b) = (database.connect(), database.connect());
+    a.run("BEGIN; CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)");
+    assert_eq!(b.fails("SELECT * FROM t").code, StoreErrorCode::SqlError);
+    a.run("ROLLBACK");
+    assert_eq!(a.fails("SELECT * FROM t").code, StoreErrorCode::SqlError);
+    a.run("BEGIN; CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (1, 2); COMMIT");
+    assert_eq!(b.integers("SELECT n FROM t"), [2]);
+    a.run("CREATE VIRTUAL TABLE IF NOT EXISTS t USING tonbo(id INTEGER PRIMARY KEY)");
+    b.run("BEGIN; DROP TABLE t; ROLLBACK");
+    assert_eq!(b.integers("SELECT n FROM t"), [2]);
+    a.run("DROP TABLE t; CREATE VIRTUAL TABLE t USING tonbo(x TEXT PRIMARY KEY)");
+    assert_eq!(b.integers("SELECT count(*) FROM t"), [0]);
+}
+
+#[test]
+fn named_and_positional_parameters_are_bound() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, x TEXT)");
+    let positional = |values: Vec<Value>| Parameters::Positional(values);
+    let sql = "INSERT INTO t VALUES (?, ?); INSERT INTO t VALUES (?, ?)";
+    let values = vec![
+        Value::Integer(1),
+        text("a"),
+        Value::Integer(i64::MAX),
+        Value::Null,
+    ];
+    connection
+        .0
+        .run(sql, &positional(values.clone()), &mut Discard)
+        .unwrap();
+    let few = connection
+        .0
+        .run(sql, &positional(values[..3].to_vec()), &mut Discard)
+        .unwrap_err();
+    assert_eq!(
+        few.code,
+        StoreErrorCode::Constraint,
+        "the first statement runs before the second misses its parameter: {few:?}"
+    );
+    let many = connection
+        .0
+        .run("SELECT ?", &positional(values), &mut Discard)
+        .unwrap_err();
+    assert_eq!(many.code, StoreErrorCode::Misuse);
+    let named = Parameters::Named(BTreeMap::from([("id".to_owned(), Value::Integer(1))]));
+    let mut rows = Collect(Vec::new());
+    connection
+        .0
+        .run("SELECT x FROM t WHERE id = :id", &named, &mut rows)
+        .unwrap();
+    assert_eq!(rows.0, [vec![text("a")]]);
+    assert_eq!(
+        connection
+            .0
+            .run("SELECT $other", &named, &mut Discard)
+            .unwrap_err()
+            .code,
+        StoreErrorCode::Misuse
+    );
+}
+
+#[test]
+fn many_threads_write_and_read_one_table() {
+    const THREADS: i64 = 4;
+    const COMMITS: i64 = 50;
+    let database = Database::new();
+    database.connect().run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, thread INTEGER); CREATE VIRTUAL TABLE sums USING tonbo(thread INTEGER PRIMARY KEY, n INTEGER)");
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let database = &database;
+            scope.spawn(move || {
+                let connection = database.connect();
+                connection.run(&format!("INSERT INTO sums VALUES ({thread}, 0)"));
+                for commit in 0..COMMITS {
+                    let id = commit * THREADS + thread;
+                    connection.run(&format!(
+                        "BEGIN; INSERT INTO t VALUES ({id}, {thread}); UPDATE sums SET n = n + 1 WHERE thread = {thread}; COMMIT"
+                    ));
+                    // Both tables are of one moment.
+                    let differing = connection.rows(
+                        "SELECT thread, n FROM sums EXCEPT SELECT s.thread, (SELECT count(*) FROM t WHERE t.thread = s.thread) FROM sums s",
+                    );
+                    assert_eq!(differing, Rows::new());
+                }
+            });
+        }
+    });
+    let check = |connection: &Connection| {
+        assert_eq!(
+            connection.integers("SELECT count(*) FROM t"),
+            [THREADS * COMMITS]
+        );
+        assert_eq!(
+            connection.integers("SELECT n FROM sums"),
+            [COMMITS; THREADS as usize]
+        );
+    };
+    check(&database.connect());
+    check(&database.reopen().connect());
+}
