@@ -236,6 +236,25 @@ fn two_uncommitted_writers_go_on_together_and_only_overlapping_ones_conflict() {
 }
 
 #[test]
+fn a_statement_that_fails_within_a_transaction_leaves_no_trace() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER)");
+    connection.run("BEGIN; INSERT INTO t VALUES (1, 1), (5, 5)");
+    let error = connection.fails("INSERT INTO t VALUES (2, 2), (3, 3), (5, 6)");
+    assert_eq!(error.code, StoreErrorCode::Constraint);
+    let error = connection.fails("UPDATE t SET id = id + 4");
+    assert_eq!(
+        error.code,
+        StoreErrorCode::Constraint,
+        "1 would become 5 while 5 is there: {error:?}"
+    );
+    assert_eq!(connection.integers("SELECT id FROM t"), [1, 5]);
+    connection.run("SAVEPOINT a; DELETE FROM t; SAVEPOINT b; INSERT INTO t VALUES (7, 7); RELEASE b; ROLLBACK TO a; RELEASE a; COMMIT");
+    assert_eq!(connection.integers("SELECT id FROM t"), [1, 5]);
+}
+
+#[test]
 fn names_collide_with_ordinary_tables_and_the_build_has_what_it_should() {
     let database = Database::new();
     let connection = database.connect();
