@@ -14,7 +14,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { patchCrates } from './patch-crates.mjs';
 import { findCToolchain, findRustToolchain } from './wasm-toolchain.mjs';
-import { findProgram, inWorkspace, isMain, query, run, runTool, say, ToolError, wasmBindgenVersion, workspaceRoot } from './workspace.mjs';
+import { findProgram, inWorkspace, isMain, run, runTool, say, ToolError, wasmBindgenVersion, workspaceRoot } from './workspace.mjs';
 
 const TARGET = 'wasm32-unknown-unknown';
 const MEMORY_SIZE_MAX = 4 * 1024 ** 3;
@@ -133,14 +133,11 @@ function compilerWrapper() {
 
 const byPath = (a, b) => (path.join(a.parentPath, a.name) < path.join(b.parentPath, b.name) ? -1 : 1);
 
-/** The wasm-bindgen of exactly the pinned version, or undefined. */
-export function findBindgen() {
-  const version = wasmBindgenVersion();
-  const candidates = [inWorkspace('target/tools', `wasm-bindgen-${version}`, 'bin/wasm-bindgen'), 'wasm-bindgen'];
-  return candidates
-    .map((candidate) => findProgram([candidate]))
-    .find((program) => program && query(program, ['--version'])?.split(' ')[1] === version);
-}
+/** Where set-up puts the wasm-bindgen of the pinned version, built from tools/bindgen. */
+export const bindgenProgram = () => inWorkspace('target/tools', `heddle-bindgen-${wasmBindgenVersion()}`);
+
+/** wasm-bindgen's command-line half, or undefined. */
+export const findBindgen = () => findProgram([bindgenProgram()]);
 
 /** Writes the JavaScript side beside a copy of the module; skipped when module and wasm-bindgen are those of the last time. */
 function bindgen(module, unit) {
@@ -157,7 +154,7 @@ function bindgen(module, unit) {
   rmSync(fresh, { recursive: true, force: true });
   const usesBindgen = WebAssembly.Module.customSections(new WebAssembly.Module(bytes), BINDGEN_SECTION).length > 0;
   if (usesBindgen) {
-    run(program, ['--target', 'web', '--keep-lld-exports', '--out-dir', fresh, module]);
+    run(program, [module, fresh]);
   } else {
     mkdirSync(fresh, { recursive: true });
     writeFileSync(path.join(fresh, `${path.basename(module, '.wasm')}_bg.wasm`), bytes);
