@@ -47,7 +47,7 @@ pub mod channel_header {
     pub const RECEIVED_SEEN: usize = 80;
     /// The position behind the last frame, and POSITION_CLOSED. Receivers wait on it.
     pub const TAIL: usize = 128;
-    /// 1 if a receiver may be waiting.
+    /// How many receivers wait, at least: one that died stays counted.
     pub const RECEIVERS_WAITING: usize = 132;
     /// Held while a frame is read.
     pub const RECEIVE_LOCK: usize = 192;
@@ -57,7 +57,7 @@ pub mod channel_header {
     pub const TAIL_SEEN: usize = 204;
     /// The position of the oldest frame, and POSITION_CLOSED. Senders wait on it.
     pub const HEAD: usize = 256;
-    /// 1 if a sender may be waiting.
+    /// How many senders wait, at least: one that died stays counted.
     pub const SENDERS_WAITING: usize = 260;
 }
 

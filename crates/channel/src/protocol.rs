@@ -12,10 +12,10 @@
 //! |---|---|---|
 //! | `send_lock` | senders | who is sending |
 //! | `tail` | the sender with the lock; a closer | the position behind the last message, + `CLOSED`; receivers sleep on it |
-//! | `receivers_waiting` | receivers set, senders clear | 1: a receiver may be sleeping |
+//! | `receivers_waiting` | receivers | how many of them sleep or are about to, at least |
 //! | `receive_lock` | receivers | who is receiving |
 //! | `head` | the receiver with the lock; a closer | the position of the oldest message, + `CLOSED`; senders sleep on it |
-//! | `senders_waiting` | senders set, receivers clear | 1: a sender may be sleeping |
+//! | `senders_waiting` | senders | how many of them sleep or are about to, at least |
 //! | `sent`, `received` | the owner of the lock | messages so far; their difference is the length |
 //! | `head_seen`, `received_seen`, `tail_seen` | the owner of the lock | what was read last from the other side, so that its cache line is read rarely |
 //!
@@ -23,11 +23,11 @@
 //! 1. Between `tail` and `head + ring` only the owner of `send_lock` writes; between `head` and `tail` only the owner of
 //!    `receive_lock` reads. A message exists exactly from the write of `tail` behind it to the write of `head` behind it:
 //!    an owner that dies between leaves the channel as it was, and the poison of its lock can be cleared.
-//! 2. Nobody sleeps with a lock. Who is going to sleep sets its waiting flag and then looks once more; who changes a
-//!    position looks at the other side's flag afterwards. Either the first sees the change or the second the flag.
-//! 3. The waker clears the flag and wakes one. Who was woken sets it again before it looks, and after its own message
-//!    wakes the next of its side if there is something left to do: so several changes behind one wake reach several
-//!    sleepers.
+//! 2. Nobody sleeps with a lock. Who is going to sleep counts itself and then looks once more; who changes a position
+//!    looks at the other side's count afterwards. Either the first sees the change or the second the count.
+//! 3. Each change of a position wakes one while anybody is counted. A sender who slept and found room wakes the next if there is
+//!    more room, since what one receiver frees may do for several messages. (A flag that the waker clears would not do: it
+//!    could clear it for somebody who has set it, but doesn't sleep yet, and whose position won't change any more.)
 //! 4. `tail` is moved by compare-and-swap: a message and a close exclude each other, so a send that succeeded is received
 //!    as long as anybody receives.
 //! 5. `received` is written before `head`, `sent` after `tail`: dying between makes the channel look emptier by one,
@@ -211,11 +211,6 @@ impl Core {
         let mut has_spun = false;
         loop {
             take(&self.send_lock, "the sending side of a channel");
-            if has_slept {
-                // Invariant 3: there may be more who sleep.
-                self.senders_waiting.store(1, Ordering::SeqCst);
-                seqcst_order();
-            }
             // Relaxed: only the owner of the lock moves it; the flag is settled by `commit`.
             let tail = self.tail.load(Ordering::Relaxed);
             let reserved = Reserved {
@@ -242,8 +237,7 @@ impl Core {
                 continue;
             }
             // Invariant 2.
-            self.senders_waiting.store(1, Ordering::SeqCst);
-            seqcst_order();
+            let waiting = Waiting::announce(&self.senders_waiting);
             if reserved.fits_now() {
                 return Ok(reserved);
             }
@@ -258,6 +252,7 @@ impl Core {
             {
                 return Err(Refusal::TimedOut);
             }
+            drop(waiting);
             has_slept = true;
         }
     }
@@ -270,11 +265,6 @@ impl Core {
         let mut has_spun = false;
         loop {
             take(&self.receive_lock, "the receiving side of a channel");
-            if has_slept {
-                // Invariant 3: there may be more who sleep.
-                self.receivers_waiting.store(1, Ordering::SeqCst);
-                seqcst_order();
-            }
             // Relaxed: only the owner of the lock moves it.
             let head = self.head.load(Ordering::Relaxed) & POSITION_MASK;
             let claimed = Claimed {
@@ -303,8 +293,7 @@ impl Core {
                 continue;
             }
             // Invariant 2.
-            self.receivers_waiting.store(1, Ordering::SeqCst);
-            seqcst_order();
+            let waiting = Waiting::announce(&self.receivers_waiting);
             let tail = claimed.look();
             if tail != head {
                 // A message, or the end: the next round finds out.
@@ -316,6 +305,7 @@ impl Core {
             {
                 return Err(Refusal::TimedOut);
             }
+            drop(waiting);
             has_slept = true;
         }
     }
@@ -376,21 +366,32 @@ fn take(lock: &RawMutex, name: &'static str) {
     }
 }
 
-/// Wakes one of those who sleep on `position`, if `waiting` says that there may be some.
+/// Wakes one of those who sleep on `position`, if `waiting` says that there are some.
 #[inline]
 fn wake_one(waiting: &AtomicU32, position: &AtomicU32) {
     seqcst_order();
     // SeqCst: invariant 2.
     if waiting.load(Ordering::SeqCst) != 0 {
-        wake_one_slowly(waiting, position);
+        futex::wake(position, 1);
     }
 }
 
-#[cold]
-fn wake_one_slowly(waiting: &AtomicU32, position: &AtomicU32) {
-    // One of several wakers is enough: who is woken carries on (invariant 3).
-    if waiting.swap(0, Ordering::SeqCst) != 0 {
-        futex::wake(position, 1);
+/// Somebody who is going to sleep, counted as long as this lives.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn announce(count: &'a AtomicU32) -> Self {
+        // SeqCst: invariant 2.
+        count.fetch_add(1, Ordering::SeqCst);
+        seqcst_order();
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        // Relaxed: too high a count only costs a wake-up for nobody.
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

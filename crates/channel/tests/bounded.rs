@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_millis(20);
 fn every_value_arrives_once_and_in_its_senders_order() {
     const SENDERS: u32 = 3;
     const RECEIVERS: usize = 3;
-    const COUNT: u32 = 30_000;
+    const COUNT: u32 = 5_000;
     for capacity in [1, 2, 3, 64] {
         let (sender, receiver) = bounded::<(u32, u32)>(capacity);
         let received: Vec<Vec<(u32, u32)>> = thread::scope(|scope| {

@@ -31,7 +31,7 @@ fn message(who: u32, n: u32, len: usize) -> Vec<u8> {
 #[test]
 fn messages_of_every_length_arrive_once_whole_and_in_order() {
     const SENDERS: u32 = 2;
-    const COUNT: u32 = 20_000;
+    const COUNT: u32 = 5_000;
     for (capacity, ring_size) in [(1, 64), (1024, 256), (8, 1 << 12), (1024, 1 << 16)] {
         let (sender, receiver) = bytes::channel(options(capacity, ring_size));
         let lengths = sender.max_message_len() - 8 + 1;

@@ -45,7 +45,7 @@ export const CHANNEL_HEADER_HEAD_SEEN_OFFSET = 76;
 export const CHANNEL_HEADER_RECEIVED_SEEN_OFFSET = 80;
 /** The position behind the last frame, and POSITION_CLOSED. Receivers wait on it. */
 export const CHANNEL_HEADER_TAIL_OFFSET = 128;
-/** 1 if a receiver may be waiting. */
+/** How many receivers wait, at least: one that died stays counted. */
 export const CHANNEL_HEADER_RECEIVERS_WAITING_OFFSET = 132;
 /** Held while a frame is read. */
 export const CHANNEL_HEADER_RECEIVE_LOCK_OFFSET = 192;
@@ -55,7 +55,7 @@ export const CHANNEL_HEADER_RECEIVED_OFFSET = 200;
 export const CHANNEL_HEADER_TAIL_SEEN_OFFSET = 204;
 /** The position of the oldest frame, and POSITION_CLOSED. Senders wait on it. */
 export const CHANNEL_HEADER_HEAD_OFFSET = 256;
-/** 1 if a sender may be waiting. */
+/** How many senders wait, at least: one that died stays counted. */
 export const CHANNEL_HEADER_SENDERS_WAITING_OFFSET = 260;
 
 /** Bytes of FrameHeader: What stands before each message in the ring. The payload follows, padded to FRAME_ALIGN. */

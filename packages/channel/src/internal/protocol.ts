@@ -13,10 +13,10 @@
  * | --- | --- | --- |
  * | `sendLock` | senders | who is sending |
  * | `tail` | the sender with the lock; a closer | the position behind the last message, + CLOSED; receivers sleep on it |
- * | `receiversWaiting` | receivers set, senders clear | 1: a receiver may be sleeping |
+ * | `receiversWaiting` | receivers | how many of them sleep or are about to, at least |
  * | `receiveLock` | receivers | who is receiving |
  * | `head` | the receiver with the lock; a closer | the position of the oldest message, + CLOSED; senders sleep on it |
- * | `sendersWaiting` | senders set, receivers clear | 1: a sender may be sleeping |
+ * | `sendersWaiting` | senders | how many of them sleep or are about to, at least |
  * | `sent`, `received` | the owner of the lock | messages so far; their difference is the length |
  * | `headSeen`, `receivedSeen`, `tailSeen` | the owner of the lock | what was read last from the other side |
  *
@@ -24,10 +24,10 @@
  * 1. Between `tail` and `head + ringSize` only the owner of `sendLock` writes; between `head` and `tail` only the owner of
  *    `receiveLock` reads. A message exists exactly from the write of `tail` behind it to the write of `head` behind it: an
  *    owner that dies between leaves the channel as it was, and the poison of its lock can be cleared.
- * 2. Nobody sleeps with a lock. Who is going to sleep sets its waiting flag and then looks once more; who changes a position
- *    looks at the other side's flag afterwards. Either the first sees the change or the second the flag.
- * 3. The waker clears the flag and wakes one. Who was woken sets it again before it looks, and after its own message wakes
- *    the next of its side if there is something left to do.
+ * 2. Nobody sleeps with a lock. Who is going to sleep counts itself and then looks once more; who changes a position looks at
+ *    the other side's count afterwards. Either the first sees the change or the second the count.
+ * 3. Each change of a position wakes one while anybody is counted. A sender who slept and found room wakes the next if there is
+ *    more room, since what one receiver frees may do for several messages.
  * 4. `tail` is moved by compare-exchange: a message and a close exclude each other.
  * 5. `received` is written before `head`, `sent` after `tail`: dying between makes the channel look emptier by one, never
  *    fuller; when a sender finds the ring empty, the counts are made equal again.
@@ -44,6 +44,7 @@
  */
 import {
   type Agent,
+  type AsyncWaitOptions,
   FAILED,
   RawMutex,
   type ResolvedLocation,
@@ -303,7 +304,7 @@ export class Ring {
       this.#lock(this.#sendLock);
       result = this.#sendLocked(message, true, hasSlept);
       if (result !== NOT_NOW) return result;
-      if (this.#block(HEAD, remainingMs(deadline)) === 'timed-out') return TIMED_OUT;
+      if (this.#block(HEAD, SENDERS_WAITING, remainingMs(deadline)) === 'timed-out') return TIMED_OUT;
     }
   }
 
@@ -319,8 +320,7 @@ export class Ring {
       const result = this.#sendLocked(message, true, hasSlept);
       if (result !== NOT_NOW) return result;
       const options = { timeoutMs: remainingMs(deadline), signal, operation: 'sending to the channel' };
-      const waited = waitAsync(this.#words, HEAD, this.#expected, options);
-      if ((typeof waited === 'string' ? waited : await waited) === 'timed-out') return TIMED_OUT;
+      if ((await this.#waitAsync(HEAD, SENDERS_WAITING, options)) === 'timed-out') return TIMED_OUT;
     }
   }
 
@@ -347,7 +347,7 @@ export class Ring {
       this.#lock(this.#receiveLock);
       result = this.#receiveLocked(true, hasSlept);
       if (result !== NOT_NOW) return result;
-      if (this.#block(TAIL, remainingMs(deadline)) === 'timed-out') return TIMED_OUT;
+      if (this.#block(TAIL, RECEIVERS_WAITING, remainingMs(deadline)) === 'timed-out') return TIMED_OUT;
     }
   }
 
@@ -363,14 +363,26 @@ export class Ring {
       const result = this.#receiveLocked(true, hasSlept);
       if (result !== NOT_NOW) return result;
       const options = { timeoutMs: remainingMs(deadline), signal, operation: 'receiving from the channel' };
-      const waited = waitAsync(this.#words, TAIL, this.#expected, options);
-      if ((typeof waited === 'string' ? waited : await waited) === 'timed-out') return TIMED_OUT;
+      if ((await this.#waitAsync(TAIL, RECEIVERS_WAITING, options)) === 'timed-out') return TIMED_OUT;
     }
   }
 
-  /** Sleeps on a position that was just found not to allow anything. */
-  #block(position: number, timeoutMs: number): WaitResult {
-    return block(this.#words, position, this.#expected, timeoutMs, this.#agent, 0, 'the channel would have to wait');
+  /** Sleeps on a position that was just found not to allow anything, and is no longer counted then. */
+  #block(position: number, waiting: number, timeoutMs: number): WaitResult {
+    try {
+      return block(this.#words, position, this.#expected, timeoutMs, this.#agent, 0, 'the channel would have to wait');
+    } finally {
+      Atomics.sub(this.#words, waiting, 1);
+    }
+  }
+
+  /** The same without blocking. */
+  async #waitAsync(position: number, waiting: number, options: AsyncWaitOptions): Promise<WaitResult> {
+    try {
+      return await waitAsync(this.#words, position, this.#expected, options);
+    } finally {
+      Atomics.sub(this.#words, waiting, 1);
+    }
   }
 
   /** Takes the lock of a side, blocking. A dead owner has left nothing half-done (invariant 1). */
@@ -407,16 +419,14 @@ export class Ring {
     const words = this.#words;
     let result: Result;
     try {
-      // Invariant 3: there may be more who sleep.
-      if (hasSlept) Atomics.store(words, SENDERS_WAITING, 1);
       result = this.#put(message, willWait);
     } finally {
       this.#sendLock.unlock(this.#agent.token);
     }
     if (result === DONE) {
-      if (Atomics.load(words, RECEIVERS_WAITING) !== 0) this.#wakeOne(RECEIVERS_WAITING, TAIL);
+      if (Atomics.load(words, RECEIVERS_WAITING) !== 0) Atomics.notify(words, TAIL, 1);
       // Invariant 3.
-      if (hasSlept && this.#hasRoom() && Atomics.load(words, SENDERS_WAITING) !== 0) this.#wakeOne(SENDERS_WAITING, HEAD);
+      if (hasSlept && this.#hasRoom() && Atomics.load(words, SENDERS_WAITING) !== 0) Atomics.notify(words, HEAD, 1);
     }
     return result;
   }
@@ -433,12 +443,15 @@ export class Ring {
     if (!this.#fits(tail, advance, words[HEAD_SEEN]!, words[RECEIVED_SEEN]!) && !this.#fitsNow(tail, advance)) {
       if (!willWait) return NOT_NOW;
       // Invariant 2.
-      Atomics.store(words, SENDERS_WAITING, 1);
+      Atomics.add(words, SENDERS_WAITING, 1);
       if (!this.#fitsNow(tail, advance)) {
         this.#expected = words[HEAD_SEEN]!;
+        if ((this.#expected & POSITION_CLOSED) === 0) return NOT_NOW;
         // Closed since the look at the tail: nobody would wake us from here.
-        return (this.#expected & POSITION_CLOSED) === 0 ? NOT_NOW : CLOSED;
+        Atomics.sub(words, SENDERS_WAITING, 1);
+        return CLOSED;
       }
+      Atomics.sub(words, SENDERS_WAITING, 1);
     }
     const frames = this.#frames;
     if (frame > rest) {
@@ -492,17 +505,15 @@ export class Ring {
     const words = this.#words;
     let result: Received;
     try {
-      // Invariant 3: there may be more who sleep.
-      if (hasSlept) Atomics.store(words, RECEIVERS_WAITING, 1);
       result = this.#get(willWait);
     } finally {
       this.#receiveLock.unlock(this.#agent.token);
     }
     if (typeof result !== 'number') {
-      if (Atomics.load(words, SENDERS_WAITING) !== 0) this.#wakeOne(SENDERS_WAITING, HEAD);
+      if (Atomics.load(words, SENDERS_WAITING) !== 0) Atomics.notify(words, HEAD, 1);
       // Invariant 3.
       if (hasSlept && this.#hasMessages() && Atomics.load(words, RECEIVERS_WAITING) !== 0) {
-        this.#wakeOne(RECEIVERS_WAITING, TAIL);
+        Atomics.notify(words, TAIL, 1);
       }
     }
     return result;
@@ -516,8 +527,9 @@ export class Ring {
       tail = this.#look();
       if (tail === head && willWait) {
         // Invariant 2.
-        Atomics.store(words, RECEIVERS_WAITING, 1);
+        Atomics.add(words, RECEIVERS_WAITING, 1);
         tail = this.#look();
+        if (tail !== head) Atomics.sub(words, RECEIVERS_WAITING, 1);
       }
       // Closed, with nothing before the end.
       if ((tail & POSITION_CLOSED) !== 0 && (tail & POSITION_MASK) === head) return CLOSED;
@@ -568,11 +580,6 @@ export class Ring {
   #hasMessages(): boolean {
     const head = Atomics.load(this.#words, HEAD) & POSITION_MASK;
     return (Atomics.load(this.#words, TAIL) & POSITION_MASK) !== head;
-  }
-
-  /** Wakes one of those who sleep on `position`. One of several wakers is enough: who is woken carries on (invariant 3). */
-  #wakeOne(waiting: number, position: number): void {
-    if (Atomics.exchange(this.#words, waiting, 0) !== 0) Atomics.notify(this.#words, position, 1);
   }
 }
 
