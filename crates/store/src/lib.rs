@@ -3,7 +3,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | the main thread's requests | [`service`], [`import`] |
-//! | a connection | [`session`], [`transaction`], [`module`], [`routing`], [`statement`] |
+//! | a connection | [`session`], [`parameters`], [`transaction`], [`module`], [`routing`], [`statement`] |
 //! | a database | [`store`], [`catalogue`], [`commit`] |
 //! | a table | [`table`], [`schema`], [`key`], [`value`] |
 //! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
@@ -19,6 +19,7 @@ pub mod key;
 #[cfg(target_arch = "wasm32")]
 mod layout;
 pub mod module;
+pub mod parameters;
 pub mod routing;
 pub mod schema;
 pub mod service;

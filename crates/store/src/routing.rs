@@ -52,6 +52,12 @@ pub fn route(sql: &str) -> Option<Routed> {
     })
 }
 
+/// Whether a text holds no statement: only space, comments and semicolons.
+pub fn is_blank(sql: &str) -> bool {
+    let mut tokens = Tokens { text: sql, at: 0 };
+    std::iter::from_fn(|| tokens.next()).all(|token| token.text == ";")
+}
+
 /// Splits a list of arguments at its outer commas.
 pub fn split_arguments(text: &str) -> Vec<String> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);

@@ -19,7 +19,8 @@ use crate::activity::Activity;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::import::{self, ImportOptions};
 use crate::io::{MemoryIo, SharedIo};
-use crate::session::{Outcome, Parameters, Session, Sink};
+use crate::parameters::Parameters;
+use crate::session::{Outcome, Session, Sink};
 use crate::statement::Statement;
 use crate::store::{Store, StoreOptions};
 use crate::value::Value;
@@ -162,7 +163,12 @@ impl Server {
         };
         let id = request.id;
         self.activity.begin(id);
-        let outcome = self.dispatch(request);
+        // The main thread may have given the request up before it was read.
+        let outcome = if self.activity.is_interrupted() {
+            Err(Unsent::Interrupted.into())
+        } else {
+            self.dispatch(request)
+        };
         self.activity.end();
         match outcome {
             Ok(mut done) => {
@@ -255,7 +261,7 @@ impl Server {
         let parameters = match request.params {
             Some(WireParameters::Named(values)) => Parameters::Named(values),
             Some(WireParameters::Positional(values)) => Parameters::Positional(values),
-            None => Parameters::Positional(Vec::new()),
+            None => Parameters::none(),
         };
         let rows_max = request.batch_rows.unwrap_or(1024.0) as usize;
         let mut rows = RowBatches {
@@ -263,11 +269,15 @@ impl Server {
             rows_max,
             body: Vec::new(),
             count: 0,
+            has_columns: false,
         };
         let Outcome {
             changes,
             last_insert_rowid,
         } = self.session()?.run(&request.sql, &parameters, &mut rows)?;
+        if !rows.has_columns {
+            rows.columns(Vec::new())?;
+        }
         rows.flush()?;
         Ok(Response {
             changes: Some(changes),
@@ -448,6 +458,7 @@ struct RowBatches<'a> {
     rows_max: usize,
     body: Vec<u8>,
     count: usize,
+    has_columns: bool,
 }
 
 impl RowBatches<'_> {
@@ -477,7 +488,10 @@ impl Sink for RowBatches<'_> {
         if self.rows_max == 0 {
             return Ok(());
         }
-        self.flush()?;
+        if std::mem::replace(&mut self.has_columns, true) {
+            let message = "more than one statement returns rows: ask them one by one";
+            return Err(StoreError::new(StoreErrorCode::Misuse, message));
+        }
         Ok(self.port.send(&Response {
             id: self.port.id,
             kind: "columns",

@@ -16,13 +16,13 @@ use crate::catalogue;
 use crate::commit::log;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::module;
+use crate::parameters::{Binder, Parameters};
 use crate::routing;
 use crate::schema::quote_identifier;
 use crate::statement::{Handle, Statement};
 use crate::store::Store;
 use crate::table::{Table, TableId};
 use crate::transaction::Transaction;
-use crate::value::Value;
 
 /// SQLite's virtual machine instructions between two looks at the interrupt word: some microseconds.
 const PROGRESS_INSTRUCTIONS: c_int = 2000;
@@ -76,15 +76,6 @@ pub struct Outcome {
     pub changes: i64,
     /// The row id of the connection's last insert.
     pub last_insert_rowid: i64,
-}
-
-/// Parameters of a call.
-#[derive(Clone, Debug)]
-pub enum Parameters {
-    /// In order.
-    Positional(Vec<Value>),
-    /// By name, with or without its `:`, `@` or `$`.
-    Named(BTreeMap<String, Value>),
 }
 
 /// Where a statement's rows go.
@@ -154,30 +145,18 @@ impl Session {
     ) -> StoreResult<Outcome> {
         let shared = &*self.shared;
         let before = shared.handle.total_changes();
-        let mut used = 0;
+        let mut binder = Binder::new(parameters);
         let mut at = 0;
-        let mut ran = 0;
         while at < sql.len() {
             shared.begin_statement()?;
-            let outcome = shared.run_first(&sql[at..], parameters, &mut used, sink);
+            let outcome = shared.run_first(&sql[at..], &mut binder, sink);
             let ended = shared.end_statement();
-            let step = outcome.map_err(|mut error| {
+            let length = outcome.map_err(|mut error| {
                 error.offset = error.offset.map(|offset| offset + at as i32);
                 error
             })?;
             ended?;
-            at += step.length;
-            ran += usize::from(step.ran);
-        }
-        if let Parameters::Positional(values) = parameters
-            && ran > 0
-            && used < values.len()
-        {
-            let message = format!(
-                "{} parameters were given, but the SQL text uses {used}",
-                values.len()
-            );
-            return Err(StoreError::new(StoreErrorCode::Misuse, message));
+            at += length;
         }
         Ok(Outcome {
             changes: shared.handle.total_changes() - before,
@@ -224,11 +203,6 @@ impl Drop for Session {
     }
 }
 
-struct Step {
-    length: usize,
-    ran: bool,
-}
-
 impl Shared {
     /// The open transaction, beginning one where there is none: `main`'s snapshot and the Tonbo tables' are taken together.
     pub fn transaction(&self) -> StoreResult<RefMut<'_, Transaction>> {
@@ -269,13 +243,13 @@ impl Shared {
         Ok(())
     }
 
+    /// Runs the first statement of a text and returns the length of its part.
     fn run_first(
         &self,
         sql: &str,
-        parameters: &Parameters,
-        used: &mut usize,
+        binder: &mut Binder<'_>,
         sink: &mut dyn Sink,
-    ) -> StoreResult<Step> {
+    ) -> StoreResult<usize> {
         let routed = routing::route(sql);
         let text = routed.as_ref().map_or(sql, |routed| routed.sql.as_str());
         let in_source = |offset: usize| match &routed {
@@ -288,26 +262,23 @@ impl Shared {
             error.offset = error.offset.map(|offset| in_source(offset as usize) as i32);
             error
         })?;
+        let length = in_source(length);
         let Some(mut statement) = statement else {
-            return Ok(Step {
-                length: in_source(length),
-                ran: false,
-            });
+            return Ok(length);
         };
-        bind(&mut statement, parameters, used)?;
+        binder.bind(&mut statement)?;
+        if routing::is_blank(&sql[length..]) {
+            binder.finish()?;
+        }
         // Relaxed: a figure for display.
         self.activity.statements.fetch_add(1, Ordering::Relaxed);
-        let has_rows = statement.column_count() > 0;
-        if has_rows {
+        if statement.column_count() > 0 {
             sink.columns(statement.column_names())?;
         }
         while statement.step()? {
             sink.row(&statement)?;
         }
-        Ok(Step {
-            length: in_source(length),
-            ran: true,
-        })
+        Ok(length)
     }
 
     /// Lets go of a transaction that has ended, and tells others of tables that it made or dropped.
@@ -370,39 +341,6 @@ impl Shared {
         self.declared.replace(entries);
         self.seen_catalogue.set(version);
         Ok(())
-    }
-}
-
-fn bind(statement: &mut Statement, parameters: &Parameters, used: &mut usize) -> StoreResult<()> {
-    let count = statement.parameter_count();
-    match parameters {
-        Parameters::Positional(values) => {
-            let own = values.get(*used..*used + count).ok_or_else(|| {
-                let message = format!(
-                    "the SQL text uses {} parameters, but {} were given",
-                    *used + count,
-                    values.len()
-                );
-                StoreError::new(StoreErrorCode::Misuse, message)
-            })?;
-            *used += count;
-            statement.bind_all(own)
-        }
-        Parameters::Named(values) => (1..=count).try_for_each(|index| {
-            let name = statement
-                .parameter_name(index)
-                .unwrap_or_else(|| format!("?{index}"));
-            let value = values
-                .get(&name)
-                .or_else(|| values.get(name.trim_start_matches([':', '@', '$', '?'])));
-            let value = value.ok_or_else(|| {
-                StoreError::new(
-                    StoreErrorCode::Misuse,
-                    format!("no value was given for the parameter {name}"),
-                )
-            })?;
-            statement.bind(index, value)
-        }),
     }
 }
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use engine::{Collect, Connection, Database, Rows};
 use heddle_store::error::StoreErrorCode;
-use heddle_store::session::{Discard, Parameters};
+use heddle_store::parameters::Parameters;
+use heddle_store::session::Discard;
 use heddle_store::value::Value;
 
 fn text(value: &str) -> Value {

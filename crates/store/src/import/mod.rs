@@ -16,7 +16,8 @@ use bytes::Bytes;
 use crate::commit::mover;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::Key;
-use crate::session::{Discard, Parameters, Session};
+use crate::parameters::Parameters;
+use crate::session::{Discard, Session};
 use crate::store::Store;
 use crate::table::Table;
 use crate::table::range::{KeyRange, just_after};
@@ -74,7 +75,7 @@ pub fn run(
                 &file.schema,
                 options.row_number.as_deref(),
             )?;
-            session.run(&sql, &Parameters::Positional(Vec::new()), &mut Discard)?;
+            session.run(&sql, &Parameters::none(), &mut Discard)?;
             session
                 .table(&options.table)?
                 .ok_or_else(|| no_table(&options.table))?

@@ -1,5 +1,5 @@
 //! The functions of C's library that SQLite needs and a bare Wasm target lacks. Rust's compiler runtime brings `memcpy`,
-//! `memset`, `memmove`, `memcmp` and the mathematical functions.
+//! `memset`, `memmove`, `memcmp` and the mathematical functions but one.
 //!
 //! # Safety
 //! Each function asks of its caller what C does: pointers to NUL-terminated strings, or to as many bytes as are named.
@@ -99,6 +99,12 @@ unsafe fn span(string: *const c_char, set: *const c_char, inside: bool) -> usize
         .iter()
         .position(|byte| set.contains(byte) != inside)
         .unwrap_or(bytes.len())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn atanh(number: f64) -> f64 {
+    // Rust computes it from `ln_1p`, not by calling this function.
+    number.atanh()
 }
 
 /// The files come from [`super::register_vfs`]; there is no default VFS to install.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use heddle_store::activity::Activity;
 use heddle_store::error::StoreError;
 use heddle_store::io::{MemoryIo, SharedIo};
-use heddle_store::session::{Discard, Parameters, Session, Sink};
+use heddle_store::parameters::Parameters;
+use heddle_store::session::{Discard, Session, Sink};
 use heddle_store::statement::Statement;
 use heddle_store::store::{Store, StoreOptions};
 use heddle_store::value::Value;
@@ -76,8 +77,7 @@ impl Sink for Collect {
 impl Connection {
     pub fn try_rows(&self, sql: &str) -> Result<Rows, StoreError> {
         let mut rows = Collect(Vec::new());
-        self.0
-            .run(sql, &Parameters::Positional(Vec::new()), &mut rows)?;
+        self.0.run(sql, &Parameters::none(), &mut rows)?;
         Ok(rows.0)
     }
 
@@ -97,7 +97,7 @@ impl Connection {
 
     pub fn run(&self, sql: &str) -> i64 {
         self.0
-            .run(sql, &Parameters::Positional(Vec::new()), &mut Discard)
+            .run(sql, &Parameters::none(), &mut Discard)
             .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
             .changes
     }
