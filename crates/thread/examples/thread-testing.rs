@@ -192,6 +192,32 @@ pub extern "C-unwind" fn join_a_trap() -> u32 {
     1
 }
 
+#[wasm_bindgen]
+extern "C" {
+    /// In a worker of Node: ends the worker, in the middle of what it does.
+    #[wasm_bindgen(js_namespace = process, js_name = exit)]
+    fn end_worker(code: i32);
+}
+
+/// 1 if the end of a thread's worker reaches join, and a mutex that the thread held is poisoned. In Node only.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn join_a_dead_worker() -> u32 {
+    let mutex = Arc::new(heddle_atomics::Mutex::new(1));
+    let held = Arc::clone(&mutex);
+    let payload = thread::spawn(move || {
+        let _guard = held.lock().unwrap();
+        end_worker(0);
+    })
+    .join()
+    .unwrap_err();
+    assert_eq!(
+        *payload.downcast::<ThreadError>().unwrap(),
+        ThreadError::Terminated
+    );
+    assert!(mutex.lock().is_err(), "the mutex is not poisoned");
+    1
+}
+
 /// 1 if a thread that runs beyond its stack is told so.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn join_an_overflow() -> u32 {

@@ -43,3 +43,10 @@ test('the main thread never waits: not to start, to spawn, to join, nor to close
     console.log('closed');`;
   expect(await inNode(lines)).toBe('THREAD_TRAPPED\nclosed');
 });
+
+test('a worker that dies under a thread: join is told, its locks are poisoned, and another worker takes its place', async () => {
+  const lines = `
+    console.log(await runtime.spawn('join_a_dead_worker').join());
+    console.log(await runtime.spawn('rendezvous', 2).join());`;
+  expect(await inNode(lines)).toBe('1\n2');
+});

@@ -46,7 +46,8 @@ export interface WorkMessage {
 }
 
 export type FromWorker =
-  | { readonly type: 'ready'; readonly control: number }
+  /** It waits for threads: the addresses of the runtime's record and of the registry of threads. */
+  | { readonly type: 'ready'; readonly control: number; readonly registry: number }
   | { readonly type: 'failed'; readonly error: PostedError }
   /** Its thread trapped: it ends, and another is to take its place. */
   | { readonly type: 'trapped' }

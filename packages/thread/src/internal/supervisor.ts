@@ -3,13 +3,20 @@
  * there are fewer than threads; that takes its event loop, so it never blocks. Because of it, spawning needs neither the main
  * thread nor the event loop of whoever spawns.
  */
+import { ThreadRegistry } from '@heddle/atomics';
 import { createMemoryFor, inspect, MemoryError } from '@heddle/memory';
 import { ownPort, readBytes } from '#platform';
 import { startWorker } from '#worker-host';
 import { ThreadError, toPosted } from '../ThreadError.ts';
 import { Control } from './Control.ts';
 import { RemoteWorkers } from './delegation.ts';
-import { OUTCOME_PENDING, OUTCOME_TERMINATED, WORKER_TASK_OFFSET } from './layout.ts';
+import {
+  OUTCOME_PENDING,
+  OUTCOME_TERMINATED,
+  WORKER_REGISTRY_GENERATION_OFFSET,
+  WORKER_REGISTRY_SLOT_OFFSET,
+  WORKER_TASK_OFFSET,
+} from './layout.ts';
 import type { WorkerHandle } from './platform/types.ts';
 import type { CloseMessage, FromSupervisor, FromWorker, StartMessage, ToSupervisor, WorkMessage } from './protocol.ts';
 import { SharedRecords } from './SharedRecords.ts';
@@ -41,6 +48,7 @@ class Pool {
   readonly #create: (name: string) => WorkerHandle;
   readonly #workers = new Map<number, PoolWorker>();
   #control: Control | undefined;
+  #registry: ThreadRegistry | undefined;
   #isClosing = false;
   /** Workers that failed to start, one after the other. */
   #failures = 0;
@@ -72,6 +80,7 @@ class Pool {
   #hear(worker: PoolWorker, message: FromWorker): void {
     if (message.type === 'ready') {
       worker.state = 'working';
+      this.#registry ??= ThreadRegistry.at({ memory: this.#work.memory, byteOffset: message.registry });
       this.#control ??= new Control(new SharedRecords(this.#work.memory), message.control);
       if ([...this.#workers.values()].every(({ state }) => state !== 'starting')) this.#allReady(this.#control);
       this.#failures = 0;
@@ -81,6 +90,7 @@ class Pool {
       this.#fail(new ThreadError(message.error.code, message.error.message));
     } else {
       worker.state = 'ended';
+      this.#reap(worker);
       this.#remove(worker);
       this.#grow();
     }
@@ -96,10 +106,21 @@ class Pool {
   #lose(worker: PoolWorker, reason: string): void {
     if (worker.state === 'ended') return;
     const wasStarting = worker.state === 'starting';
+    this.#reap(worker);
     this.#endThreadOf(worker);
     this.#remove(worker);
     if (wasStarting) this.#fail(new ThreadError('START_FAILED', `worker ${worker.slot} did not start: ${reason}`));
     else this.#grow();
+  }
+
+  /** Poisons and frees the locks that a dead worker's thread held. Nothing happens where the worker did so itself. */
+  #reap(worker: PoolWorker): void {
+    const control = this.#control;
+    if (!control || !this.#registry) return;
+    const record = control.worker(worker.slot);
+    const slot = control.records.load(record + WORKER_REGISTRY_SLOT_OFFSET);
+    const generation = control.records.load(record + WORKER_REGISTRY_GENERATION_OFFSET);
+    if (slot !== 0) this.#registry.reap({ slot, generation });
   }
 
   /** Ends the thread that a dead worker ran: its record's first word is the outcome. */

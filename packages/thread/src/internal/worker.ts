@@ -50,6 +50,7 @@ const HOME_STACK_SIZE = 65_536;
 
 /** The exports of heddle-thread, raw: wasm-bindgen's wrappers would refuse every call after one trap in any worker. */
 interface ThreadExports {
+  __heddle_registry(): number;
   heddle_thread_start(threadsMax: number, callCount: number, stackSize: number, parallelism: number): number;
   heddle_thread_enter(slot: number, originMs: number): number;
   heddle_thread_work(): number;
@@ -98,6 +99,10 @@ class PoolWorker {
 
   get control(): number {
     return this.#control.address;
+  }
+
+  get registry(): number {
+    return this.#exports.__heddle_registry() >>> 0;
   }
 
   /** Runs threads until the runtime closes or one traps; which of the two. */
@@ -250,7 +255,7 @@ async function begin(message: WorkMessage): Promise<void> {
   const glue = message.glue === undefined ? undefined : ((await import(/* @vite-ignore */ message.glue)) as WasmBindgenGlue);
   const { exports } = instantiate({ module: message.module, memory: message.memory, glue, stackSize: HOME_STACK_SIZE });
   const worker = new PoolWorker(message, exports);
-  post({ type: 'ready', control: worker.control });
+  post({ type: 'ready', control: worker.control, registry: worker.registry });
   post({ type: worker.work() });
   port?.close();
 }
