@@ -349,7 +349,7 @@ fn open_location(location: &str) -> StoreResult<SharedIo> {
         return Ok(Arc::new(MemoryIo::new()));
     }
     #[cfg(target_arch = "wasm32")]
-    let io: SharedIo = Arc::new(crate::io::HostIo::open(location)?);
+    let io: SharedIo = Arc::new(crate::io::HostIo::new());
     #[cfg(not(target_arch = "wasm32"))]
     let io: SharedIo = Arc::new(crate::io::NativeIo::open(location)?);
     Ok(io)

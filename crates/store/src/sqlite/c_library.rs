@@ -107,10 +107,10 @@ extern "C" fn atanh(number: f64) -> f64 {
     number.atanh()
 }
 
-/// The files come from [`super::register_vfs`]; there is no default VFS to install.
+/// SQLite calls this when it starts; the files come later, from [`super::register_vfs`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn sqlite3_os_init() -> c_int {
-    rusqlite::ffi::SQLITE_OK
+    super::vfs::register_default()
 }
 
 #[unsafe(no_mangle)]

@@ -71,38 +71,9 @@ pub fn register_vfs(name: &str, io: SharedIo) -> Result<Vfs, SqliteError> {
             ffi::SQLITE_MISUSE,
         ));
     }
-    let record = Box::into_raw(Box::new(Record {
-        base: ffi::sqlite3_vfs {
-            iVersion: 2,
-            szOsFile: File::RECORD_SIZE,
-            mxPathname: PATH_SIZE_MAX,
-            pNext: ptr::null_mut(),
-            zName: c_name.as_ptr(),
-            pAppData: ptr::null_mut(),
-            xOpen: Some(open),
-            xDelete: Some(delete),
-            xAccess: Some(access),
-            xFullPathname: Some(full_pathname),
-            xDlOpen: None,
-            xDlError: None,
-            xDlSym: None,
-            xDlClose: None,
-            xRandomness: Some(randomness),
-            xSleep: Some(sleep),
-            xCurrentTime: Some(current_time),
-            xGetLastError: Some(last_error),
-            xCurrentTimeInt64: Some(current_time_int64),
-            xSetSystemCall: None,
-            xGetSystemCall: None,
-            xNextSystemCall: None,
-        },
-        name: c_name,
-        files: Arc::new(Files {
-            io,
-            open: Mutex::new(HashMap::new()),
-        }),
-    }));
-    // SAFETY: the record stays in place until it is unregistered; moving the `CString` into it didn't move its bytes.
+    let record = Record::leak(c_name, io);
+    // SAFETY: the record stays in place until it is unregistered; moving the `CString` into it didn't move its
+    // bytes.
     let code = unsafe { ffi::sqlite3_vfs_register(record.cast(), 0) };
     if code != ffi::SQLITE_OK {
         // SAFETY: SQLite has not taken the record.
@@ -113,6 +84,55 @@ pub fn register_vfs(name: &str, io: SharedIo) -> Result<Vfs, SqliteError> {
         name: name.to_owned(),
         record,
     })
+}
+
+impl Record {
+    /// A record at an address that stays, for SQLite to list.
+    fn leak(name: CString, io: SharedIo) -> *mut Self {
+        Box::into_raw(Box::new(Record {
+            base: ffi::sqlite3_vfs {
+                iVersion: 2,
+                szOsFile: File::RECORD_SIZE,
+                mxPathname: PATH_SIZE_MAX,
+                pNext: ptr::null_mut(),
+                zName: name.as_ptr(),
+                pAppData: ptr::null_mut(),
+                xOpen: Some(open),
+                xDelete: Some(delete),
+                xAccess: Some(access),
+                xFullPathname: Some(full_pathname),
+                xDlOpen: None,
+                xDlError: None,
+                xDlSym: None,
+                xDlClose: None,
+                xRandomness: Some(randomness),
+                xSleep: Some(sleep),
+                xCurrentTime: Some(current_time),
+                xGetLastError: Some(last_error),
+                xCurrentTimeInt64: Some(current_time_int64),
+                xSetSystemCall: None,
+                xGetSystemCall: None,
+                xNextSystemCall: None,
+            },
+            name,
+            files: Arc::new(Files {
+                io,
+                open: Mutex::new(HashMap::new()),
+            }),
+        }))
+    }
+}
+
+/// Gives SQLite the default VFS it doesn't start without, on a target where it brings none. Only temporary files and files in
+/// memory are opened through it.
+#[cfg(target_arch = "wasm32")]
+pub(super) fn register_default() -> c_int {
+    let record = Record::leak(
+        c"heddle-memory".to_owned(),
+        Arc::new(crate::io::MemoryIo::new()),
+    );
+    // SAFETY: the record stays in place for ever.
+    unsafe { ffi::sqlite3_vfs_register(record.cast(), 1) }
 }
 
 impl Vfs {

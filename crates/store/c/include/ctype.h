@@ -1,0 +1,2 @@
+/* Included by SQLite, which has its own tables of characters. */
+#pragma once

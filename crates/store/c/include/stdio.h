@@ -1,0 +1,3 @@
+/* Included by SQLite, which prints nothing where it has no operating system. */
+#pragma once
+#include <stddef.h>

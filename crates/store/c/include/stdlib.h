@@ -1,0 +1,3 @@
+/* Included by SQLite, which allocates through sqlite3_config and uses nothing else of it. */
+#pragma once
+#include <stddef.h>

@@ -1,0 +1,2 @@
+/* Included by SQLite, which needs nothing of it here. */
+#pragma once

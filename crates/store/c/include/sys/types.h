@@ -1,0 +1,3 @@
+/* Included by SQLite, which needs no type of it here. */
+#pragma once
+#include <stddef.h>

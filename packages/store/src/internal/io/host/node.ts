@@ -1,0 +1,36 @@
+/** The I/O thread in Node: a worker thread over `node:fs`. */
+
+import { parentPort, Worker } from 'node:worker_threads';
+import type { IoReport, IoStart } from '../messages.ts';
+import { openNodeFiles } from '../NodeFiles.ts';
+import type { CreateIoWorker, OpenFiles, OpenIoPort } from './types.ts';
+
+export const createIoWorker: CreateIoWorker = () => {
+  // Node finds no TypeScript behind the name of what will be built from it.
+  const script = import.meta.url.endsWith('.ts') ? '../../io-worker.ts' : '../../io-worker.js';
+  const worker = new Worker(new URL(script, import.meta.url), { name: 'heddle store I/O' });
+  return {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
+    start: (start) => worker.postMessage(start),
+    onReport: (listener) => worker.on('message', (report: IoReport) => listener(report)),
+    onFailure: (listener) => {
+      worker.on('error', listener);
+      worker.on('exit', (code) => listener(new Error(`the I/O thread ended with code ${code}`)));
+    },
+    unref: () => worker.unref(),
+    // Settles when the thread is gone, which `onFailure` tells as well.
+    terminate: () => void worker.terminate(),
+  };
+};
+
+export const openIoPort: OpenIoPort = () => {
+  const port = parentPort;
+  if (!port) throw new Error('the I/O thread runs in a worker only');
+  return {
+    onStart: (listener) => port.once('message', (start: IoStart) => listener(start)),
+    report: (report) => port.postMessage(report),
+    close: () => port.close(),
+  };
+};
+
+export const openFiles: OpenFiles = openNodeFiles;

@@ -1,0 +1,109 @@
+/** The I/O thread between a module's threads and the host's files: the same in Node and in browsers. */
+
+import { WasmRuntime, type WasmValue } from '@heddle/thread';
+import { afterEach, describe, expect, test } from 'vitest';
+import { HostError } from '../src/internal/io/HostFiles.ts';
+import { IoThread } from '../src/internal/io/IoThread.ts';
+import { IO_ERROR_LOCKED } from '../src/internal/layout.ts';
+import { temporaryLocation } from './support/database.ts';
+import { storeTesting } from './support/storeTesting.ts';
+
+const TRANSACTIONS = 1000;
+const READERS = 3;
+
+interface Engine {
+  readonly io: IoThread;
+  readonly queue: number;
+  readonly memory: WebAssembly.Memory;
+  call(name: string, ...args: WasmValue[]): Promise<number>;
+  close(): Promise<void>;
+}
+
+const running = new Set<Engine>();
+
+async function start(directory: string): Promise<Engine> {
+  const runtime = await WasmRuntime.start({ ...storeTesting, threads: 5, maxThreads: 12, stackSize: 2 << 20 });
+  const call = async (name: string, ...args: WasmValue[]): Promise<number> => Number(await runtime.spawn(name, ...args).join());
+  try {
+    const queue = (await call('heddle_store_io_queue')) >>> 0;
+    const { memory } = runtime;
+    const io = await IoThread.start({ memory, queue, directory });
+    const engine: Engine = {
+      io,
+      queue,
+      memory,
+      call,
+      close: async () => {
+        running.delete(engine);
+        await io.close();
+        await runtime.close();
+      },
+    };
+    running.add(engine);
+    return engine;
+  } catch (error) {
+    await runtime.close();
+    throw error;
+  }
+}
+
+afterEach(async () => {
+  for (const engine of running) await engine.close();
+});
+
+const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => (error instanceof HostError ? error.code : error),
+  );
+
+describe('the I/O thread', () => {
+  test('does with the host’s files what every store does', async () => {
+    const engine = await start(await temporaryLocation());
+    let count = 0;
+    while ((await engine.call('testing_behaviour', count)) !== 0) count += 1;
+    expect(count).toBeGreaterThan(4);
+  });
+
+  test('serves SQLite in several threads: readers see no torn snapshot beside a writer', async () => {
+    const engine = await start(await temporaryLocation());
+    expect(await engine.call('testing_prepare')).toBe(0);
+    const readers = Array.from({ length: READERS }, () => engine.call('testing_read'));
+    await engine.call('testing_write', TRANSACTIONS);
+    for (const count of await Promise.all(readers)) expect(count).toBeGreaterThanOrEqual(20);
+    await engine.call('testing_check');
+  });
+
+  test('keeps what was written for the next opening', async () => {
+    const directory = await temporaryLocation();
+    const first = await start(directory);
+    await first.call('testing_prepare');
+    await first.call('testing_write', 10);
+    await first.close();
+    const second = await start(directory);
+    expect(await second.call('testing_prepare')).toBe(10);
+    await second.call('testing_check');
+  });
+
+  test('holds its directory against a second one', async () => {
+    const directory = await temporaryLocation();
+    const first = await start(directory);
+    expect(await codeOf(start(directory))).toBe(IO_ERROR_LOCKED);
+    await first.close();
+    await start(directory);
+  });
+
+  test('fails requests after it was closed instead of leaving them waiting', async () => {
+    const engine = await start(await temporaryLocation());
+    await engine.call('testing_prepare');
+    await engine.io.close();
+    await expect(engine.call('testing_measure', 0, 1)).rejects.toThrow(/Closed/);
+  });
+
+  test('fails requests after it has died', async () => {
+    const engine = await start(await temporaryLocation());
+    await engine.call('testing_prepare');
+    engine.io.terminate();
+    await expect(engine.call('testing_measure', 0, 1)).rejects.toThrow(/Closed/);
+  });
+});
