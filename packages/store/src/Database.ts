@@ -5,6 +5,7 @@
  * `Database` – usually the page's main thread – runs no SQL and never blocks.
  */
 
+import { onPageHide } from '#platform';
 import { Connection } from './Connection.ts';
 import { HeddleStoreError } from './HeddleStoreError.ts';
 import { importInto, type ImportOptions, type ImportResult, type ImportSource } from './Importer.ts';
@@ -39,6 +40,7 @@ export class Database extends Session implements AsyncDisposable {
   readonly #scheduler: Scheduler;
   readonly #lane: PoolLane;
   readonly #reserved: Map<SqlThread, ConnectionLane> = new Map();
+  readonly #stopListening: () => void;
   #closed: Promise<void> | undefined;
 
   /** Not for use outside this package. */
@@ -49,6 +51,7 @@ export class Database extends Session implements AsyncDisposable {
     this.#engine = engine;
     this.#scheduler = scheduler;
     this.#lane = lane;
+    this.#stopListening = onPageHide(() => this.#abandon());
   }
 
   /** Reserves a SQL thread, when one is free. Without it, the other calls have one thread less. */
@@ -109,7 +112,7 @@ export class Database extends Session implements AsyncDisposable {
 
   /**
    * Closes the database: calls under way are interrupted, calls that wait are refused, both with `CLOSED`; open transactions are
-   * rolled back; files are released. Again, it changes nothing.
+   * rolled back; files are released. A page that is left closes its databases by itself. Again, it changes nothing.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close(new HeddleStoreError('CLOSED', 'the database has been closed'));
@@ -117,6 +120,7 @@ export class Database extends Session implements AsyncDisposable {
   }
 
   async #close(error: HeddleStoreError): Promise<void> {
+    this.#stopListening();
     this.#lane.calls.close(error);
     await Promise.all(
       [...this.#reserved.values()].map(async (lane) => {
@@ -129,11 +133,9 @@ export class Database extends Session implements AsyncDisposable {
     await this.#engine.close();
   }
 
-  /**
-   * Lets go of the files at once, because the page goes away: whatever is under way rejects with `CLOSED`. `open()` arranges for
-   * it to be called.
-   */
-  abandon(): void {
+  /** Lets go of the files at once, because the page goes away. Whatever is under way rejects with `CLOSED`. */
+  #abandon(): void {
+    this.#stopListening();
     this.#closed ??= Promise.resolve();
     const error = new HeddleStoreError('CLOSED', 'the page was left, and the database with it: open it again');
     this.#lane.calls.refuse(error);

@@ -2,10 +2,9 @@
  * Opening a database.
  */
 
-import { checkIsolation, lockedRetryMs, onPageHide, resolveDirectory } from '#platform';
+import { checkIsolation, resolveDirectory } from '#platform';
 import { Database } from './Database.ts';
 import { HeddleStoreError } from './HeddleStoreError.ts';
-import type { Engine } from './internal/Engine.ts';
 import { startEngine } from './internal/startEngine.ts';
 
 /** How a database is opened. */
@@ -21,7 +20,6 @@ export interface OpenOptions {
 const THREADS_DEFAULT = 4;
 const THREADS_MAX = 64;
 const CACHE_BYTES_DEFAULT = 256 * 2 ** 20;
-const RETRY_PAUSE_MS = 50;
 
 /**
  * Opens a database, and creates it where there is none.
@@ -44,25 +42,6 @@ export async function open(location: string | URL, options: OpenOptions = {}): P
   if (location === '') throw new HeddleStoreError('MISUSE', 'a database needs a location: "memory:" or a directory');
   checkIsolation();
   const directory = location === 'memory:' ? undefined : resolveDirectory(location);
-  const engine = await startPatiently(() => startEngine({ directory, threads, cacheBytes, signal }), signal);
-  const database = new Database(engine);
-  const stopListening = onPageHide(() => {
-    database.abandon();
-    stopListening();
-  });
-  return database;
-}
-
-/** Starts the engine, again for a while where another page holds the directory: it may be on its way out. */
-async function startPatiently(start: () => Promise<Engine>, signal: AbortSignal | undefined): Promise<Engine> {
-  const deadline = performance.now() + lockedRetryMs;
-  for (;;) {
-    try {
-      return await start();
-    } catch (error) {
-      const locked = error instanceof HeddleStoreError && error.code === 'LOCKED';
-      if (!locked || signal?.aborted || performance.now() > deadline) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
-  }
+  const engine = await startEngine({ directory, threads, cacheBytes, signal });
+  return new Database(engine);
 }

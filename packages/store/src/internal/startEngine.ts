@@ -6,12 +6,22 @@
  */
 
 import { engineGlue, engineModule } from '#engine';
+import { lockedRetryMs } from '#platform';
 import { openReceiver, openSender } from '@heddle/channel';
 import { ThreadError, WasmRuntime, type WasmThread } from '@heddle/thread';
-import { HeddleStoreError } from '../HeddleStoreError.ts';
+import { HeddleStoreError, type StoreErrorCode } from '../HeddleStoreError.ts';
 import { ConnectionRecord } from './ConnectionRecord.ts';
 import type { Engine } from './Engine.ts';
+import { HostError, type HostErrorCode } from './io/HostFiles.ts';
+import { IoThread } from './io/IoThread.ts';
 import {
+  IO_ERROR_ALREADY_EXISTS,
+  IO_ERROR_CLOSED,
+  IO_ERROR_LOCKED,
+  IO_ERROR_NO_SPACE,
+  IO_ERROR_NOT_FOUND,
+  IO_ERROR_OTHER,
+  IO_ERROR_PERMISSION_DENIED,
   STORE_CONTROL_SIZE,
   STORE_CONTROL_THREADS_OFFSET,
   STORE_CONTROL_VERSION,
@@ -44,6 +54,9 @@ const BACKGROUND_THREADS_MAX = 28;
 
 /** SQLite parses and runs deeply nested statements on the stack. */
 const STACK_SIZE = 2 << 20;
+
+/** Between two attempts to take a directory. */
+const LOCKED_PAUSE_MS = 50;
 
 /** Starts the engine and opens the database. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
@@ -79,6 +92,7 @@ class WasmEngine implements Engine {
   readonly failed: Promise<HeddleStoreError>;
   readonly #runtime: WasmRuntime;
   readonly #fail: (error: HeddleStoreError) => void;
+  #io: IoThread | undefined;
   #runs: readonly WasmThread[] = [];
   #hasFailed = false;
   #isClosing = false;
@@ -94,15 +108,44 @@ class WasmEngine implements Engine {
     return this.#runtime.memory;
   }
 
-  /** Creates the SQL threads and opens the database on each. */
+  /** Starts the I/O thread and the SQL threads, and opens the database on each. */
   async open({ directory, threads, cacheBytes }: EngineOptions, stop: Stop): Promise<void> {
-    const control = Number(await this.#runtime.spawn('heddle_store_create', threads).join()) >>> 0;
+    if (directory !== undefined) await this.#startIo(directory, stop);
+    const control = await this.#address('heddle_store_create', threads);
     this.threads = linksAt(this.memory, control).map((link, index) => new SqlThread(index, link));
     this.#runs = this.threads.map(({ index }) => this.#runtime.spawnWith({ name: `SQL ${index + 1}` }, 'heddle_store_run', control, index));
     for (const run of this.#runs) void this.#watch(run);
     const [first, ...others] = this.threads;
     await first?.request({ op: 'open', location: directory ?? 'memory:', cacheBytes }, stop);
     await Promise.all(others.map((thread) => thread.request({ op: 'attach' }, stop)));
+  }
+
+  /** Calls an export that returns an address. */
+  async #address(exportName: string, ...args: number[]): Promise<number> {
+    return Number(await this.#runtime.spawn(exportName, ...args).join()) >>> 0;
+  }
+
+  /** Takes the directory; again for a while where another page has it, which may be on its way out. */
+  async #startIo(directory: string, stop: Stop): Promise<void> {
+    const queue = await this.#address('heddle_store_io_queue');
+    const deadline = performance.now() + lockedRetryMs;
+    for (;;) {
+      if (stop.error) throw stop.error;
+      try {
+        this.#io = await IoThread.start({ memory: this.memory, queue, directory });
+        break;
+      } catch (error) {
+        const isLocked = error instanceof HostError && error.code === IO_ERROR_LOCKED;
+        if (!isLocked || performance.now() > deadline) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOCKED_PAUSE_MS));
+    }
+    void this.#watchIo(this.#io);
+  }
+
+  async #watchIo(io: IoThread): Promise<void> {
+    const cause = await io.failed;
+    this.#onFailure(new HeddleStoreError('ENGINE_FAILED', 'the I/O thread ended', { cause }));
   }
 
   /** A SQL thread ends when its channel is closed. Ending earlier is a failure of the engine. */
@@ -134,11 +177,13 @@ class WasmEngine implements Engine {
       first?.link.requests.close();
       await this.#runs[0]?.ended;
       await this.#runtime.close();
+      await this.#io?.close();
     }
   }
 
   abandon(): void {
     this.#isClosing = true;
+    this.#io?.abandon();
     for (const { link } of this.threads) {
       link.requests.close();
       link.responses.close();
@@ -154,6 +199,7 @@ class WasmEngine implements Engine {
       link.responses.close();
     }
     await this.#runtime.close({ graceMs: this.#hasFailed ? 0 : undefined });
+    await this.#io?.close();
   }
 }
 
@@ -179,12 +225,26 @@ function linksAt(memory: WebAssembly.Memory, address: number): SqlThreadLink[] {
   });
 }
 
+const HOST_ERRORS: Readonly<Record<HostErrorCode, StoreErrorCode>> = {
+  [IO_ERROR_NOT_FOUND]: 'NOT_FOUND',
+  [IO_ERROR_ALREADY_EXISTS]: 'IO_ERROR',
+  [IO_ERROR_PERMISSION_DENIED]: 'PERMISSION_DENIED',
+  [IO_ERROR_NO_SPACE]: 'NO_SPACE',
+  [IO_ERROR_LOCKED]: 'LOCKED',
+  [IO_ERROR_CLOSED]: 'CLOSED',
+  [IO_ERROR_OTHER]: 'IO_ERROR',
+};
+
+/** What callers are told of an error of a layer below. */
 function storeError(error: unknown): HeddleStoreError {
   if (error instanceof HeddleStoreError) return error;
+  if (error instanceof HostError) return new HeddleStoreError(HOST_ERRORS[error.code], error.message, { cause: error });
   const message = error instanceof Error ? error.message : 'the engine did not start';
-  if (error instanceof ThreadError && error.code === 'ABORTED')
+  if (error instanceof ThreadError && error.code === 'ABORTED') {
     return new HeddleStoreError('ABORTED', 'opening was aborted', { cause: error.cause });
-  if (error instanceof ThreadError && error.code === 'NOT_CROSS_ORIGIN_ISOLATED')
+  }
+  if (error instanceof ThreadError && error.code === 'NOT_CROSS_ORIGIN_ISOLATED') {
     return new HeddleStoreError(error.code, message, { cause: error });
+  }
   return new HeddleStoreError('ENGINE_FAILED', message, { cause: error });
 }
