@@ -102,6 +102,7 @@ class PoolWorker {
   }
 
   get registry(): number {
+    // oxlint-disable-next-line no-underscore-dangle -- the name of heddle-atomics' export
     return this.#exports.__heddle_registry() >>> 0;
   }
 
