@@ -115,6 +115,8 @@ pub mod io_queue {
     pub const SHARES_DESCRIPTORS: usize = 16;
     /// The address of the IoRequest that came last, 0 for none. Threads put theirs in front; the I/O thread takes the whole list.
     pub const HEAD: usize = 20;
+    /// How many threads use a descriptor right now. They add themselves before they look at `sharesDescriptors`; it is cleared before files are closed, which waits for this to be 0.
+    pub const DESCRIPTOR_USERS: usize = 24;
 }
 
 /// One file operation. It lies on the stack of the thread that asks, which waits until it is answered.

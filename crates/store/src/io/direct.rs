@@ -1,4 +1,4 @@
-//! Node's `fs.readSync` and `fs.writeSync`, called by the thread that asks.
+//! Node's `fs.readSync`, `fs.writeSync` and `fs.fdatasyncSync`, called by the thread that asks.
 //!
 //! Descriptors belong to the process, and these calls take a view of shared memory: no bytes are copied on the way.
 
@@ -36,6 +36,9 @@ extern "C" {
         length: u32,
         position: f64,
     ) -> Result<u32, JsValue>;
+
+    #[wasm_bindgen(method, js_name = fdatasyncSync, catch)]
+    fn fdatasync_sync(this: &Fs, file: u32) -> Result<(), JsValue>;
 }
 
 /// What a thread needs for direct access; made with its first one.
@@ -86,6 +89,20 @@ pub(super) fn write(file: FileId, offset: u64, bytes: &[u8]) -> IoResult<()> {
         "",
         format!("the host took {written} of {} bytes", bytes.len()),
     ))
+}
+
+/// Makes the file's bytes and size durable.
+pub(super) fn sync(file: FileId) -> IoResult<()> {
+    ACCESS.with_borrow_mut(|access| {
+        let access = match access {
+            Some(access) => access,
+            absent => absent.insert(Access::new().map_err(|error| host_error("sync", &error))?),
+        };
+        access
+            .fs
+            .fdatasync_sync(file.0)
+            .map_err(|error| host_error("sync", &error))
+    })
 }
 
 /// Repeats `step` until `length` bytes are through or it makes no progress.

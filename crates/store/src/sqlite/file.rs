@@ -9,13 +9,13 @@ use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use rusqlite::ffi;
 
 use super::lock::{FileLock, LockLevel};
 use super::wal_index::{Attachment, SlotMask, WalIndex};
-use crate::io::{FileId, IoError, IoErrorCode, SharedIo};
+use crate::io::{FileId, IoError, IoErrorCode, IoResult, SharedIo};
 
 /// The unit in which a disk loses what was being written. SQLite pads its journals to it.
 const SECTOR_SIZE: c_int = 4096;
@@ -55,6 +55,72 @@ pub(super) struct SharedFile {
     pub(super) id: FileId,
     pub(super) lock: FileLock,
     pub(super) wal_index: WalIndex,
+    pub(super) size: KeptSize,
+}
+
+/// A file's size, for SQLite asks for it at the start of many transactions and asking the host takes a wake-up.
+///
+/// Every change goes through here, for all connections share the [`SharedFile`], and SQLite's own locks keep a truncation and a
+/// write apart. After a change that failed half-way the size is not kept any more: the host is asked each time.
+#[derive(Debug)]
+pub(super) struct KeptSize(AtomicU64);
+
+impl KeptSize {
+    const UNKNOWN: u64 = u64::MAX;
+
+    pub(super) fn new(size: u64) -> Self {
+        Self(AtomicU64::new(size))
+    }
+
+    // Relaxed throughout: a connection that may read what another wrote has been told so by SQLite's locks, which order this
+    // word as well.
+
+    fn get(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|size| *size != Self::UNKNOWN)
+    }
+
+    fn wrote_to(&self, end: u64) {
+        // Unknown is the largest number, so it stays.
+        self.0.fetch_max(end, Ordering::Relaxed);
+    }
+
+    fn truncated_to(&self, size: u64) {
+        if self.get().is_some() {
+            self.0.store(size, Ordering::Relaxed);
+        }
+    }
+
+    fn forget(&self) {
+        self.0.store(Self::UNKNOWN, Ordering::Relaxed);
+    }
+}
+
+impl SharedFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> IoResult<()> {
+        match self.io.write_at(self.id, offset, bytes) {
+            Ok(()) => self.size.wrote_to(offset + bytes.len() as u64),
+            Err(error) => {
+                self.size.forget();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn truncate(&self, size: u64) -> IoResult<()> {
+        match self.io.truncate(self.id, size) {
+            Ok(()) => self.size.truncated_to(size),
+            Err(error) => {
+                self.size.forget();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> IoResult<u64> {
+        self.size.get().map_or_else(|| self.io.size(self.id), Ok)
+    }
 }
 
 impl Drop for SharedFile {
@@ -202,12 +268,10 @@ unsafe extern "C" fn write(
         let bytes = unsafe { std::slice::from_raw_parts(source.cast::<u8>(), count as usize) };
         // SAFETY: an open file, see `open_file`.
         match unsafe { open_file(record) } {
-            OpenFile::Stored { file, .. } => {
-                match file.io.write_at(file.id, offset as u64, bytes) {
-                    Ok(()) => ffi::SQLITE_OK,
-                    Err(error) => result_code(error, ffi::SQLITE_IOERR_WRITE),
-                }
-            }
+            OpenFile::Stored { file, .. } => match file.write_at(offset as u64, bytes) {
+                Ok(()) => ffi::SQLITE_OK,
+                Err(error) => result_code(error, ffi::SQLITE_IOERR_WRITE),
+            },
             OpenFile::Temporary(target) => match crate::io::splice(target, offset as u64, bytes) {
                 Ok(()) => ffi::SQLITE_OK,
                 Err(_) => ffi::SQLITE_FULL,
@@ -219,7 +283,7 @@ unsafe extern "C" fn write(
 unsafe extern "C" fn truncate(record: *mut ffi::sqlite3_file, size: i64) -> c_int {
     // SAFETY: an open file, see `open_file`.
     guarded(|| match unsafe { open_file(record) } {
-        OpenFile::Stored { file, .. } => match file.io.truncate(file.id, size as u64) {
+        OpenFile::Stored { file, .. } => match file.truncate(size as u64) {
             Ok(()) => ffi::SQLITE_OK,
             Err(error) => result_code(error, ffi::SQLITE_IOERR_TRUNCATE),
         },
@@ -245,7 +309,7 @@ unsafe extern "C" fn file_size(record: *mut ffi::sqlite3_file, target: *mut i64)
     guarded(|| {
         // SAFETY: an open file, see `open_file`.
         let size = match unsafe { open_file(record) } {
-            OpenFile::Stored { file, .. } => match file.io.size(file.id) {
+            OpenFile::Stored { file, .. } => match file.size() {
                 Ok(size) => size,
                 Err(error) => return result_code(error, ffi::SQLITE_IOERR_FSTAT),
             },

@@ -1,12 +1,13 @@
 //! SQLite's mutexes, most of them recursive. On a target without an operating system SQLite would silently do without.
 //!
 //! # State
-//! A turn is `owner` – the token of the thread inside, 0 for nobody – and `depth`, how often it has entered. Both are
-//! changed under `turn`'s lock, which is held for a few instructions; who finds another owner sleeps on `left`.
+//! `owner` is the token of the thread inside, 0 for nobody; `depth` how often it has entered. Both are changed only by the
+//! thread that holds `inner`. Who reads `owner` without it finds his own token only if he wrote it himself.
 
 use std::ffi::c_int;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use heddle_atomics::RawMutex;
 use rusqlite::ffi;
 
 const STATIC_FIRST: c_int = ffi::SQLITE_MUTEX_STATIC_MAIN;
@@ -28,61 +29,65 @@ pub(super) const METHODS: ffi::sqlite3_mutex_methods = ffi::sqlite3_mutex_method
 };
 
 struct RecursiveMutex {
-    turn: Mutex<Turn>,
-    left: Condvar,
-}
-
-struct Turn {
-    owner: usize,
-    depth: u32,
+    inner: RawMutex,
+    owner: AtomicUsize,
+    depth: AtomicU32,
 }
 
 impl RecursiveMutex {
     const fn new() -> Self {
         Self {
-            turn: Mutex::new(Turn { owner: 0, depth: 0 }),
-            left: Condvar::new(),
+            inner: RawMutex::new(),
+            owner: AtomicUsize::new(0),
+            depth: AtomicU32::new(0),
         }
-    }
-
-    fn turn(&self) -> MutexGuard<'_, Turn> {
-        // Nothing panics while it is held.
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enter(&self) {
-        let me = thread_token();
-        let mut turn = self.turn();
-        while turn.owner != 0 && turn.owner != me {
-            turn = self.left.wait(turn).unwrap_or_else(PoisonError::into_inner);
+        if !self.is_mine() {
+            // A thread that died inside may have left SQLite's data half-changed. Then the whole engine ends; SQLite has no
+            // way to be told, and would wait for ever otherwise.
+            let _poisoned = self.inner.lock_named(&"a mutex of SQLite");
+            self.own();
         }
-        turn.owner = me;
-        turn.depth += 1;
+        self.deepen();
     }
 
     fn try_enter(&self) -> bool {
-        let me = thread_token();
-        let mut turn = self.turn();
-        if turn.owner != 0 && turn.owner != me {
-            return false;
+        if !self.is_mine() {
+            if self.inner.try_lock().is_none() {
+                return false;
+            }
+            self.own();
         }
-        turn.owner = me;
-        turn.depth += 1;
+        self.deepen();
         true
     }
 
+    // Relaxed, here and below: `inner` orders what it guards, and other threads only compare the owner with themselves.
+
+    fn own(&self) {
+        self.depth.store(0, Ordering::Relaxed);
+        self.owner.store(thread_token(), Ordering::Relaxed);
+    }
+
+    fn deepen(&self) {
+        self.depth
+            .store(self.depth.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
     fn leave(&self) {
-        let mut turn = self.turn();
-        turn.depth -= 1;
-        if turn.depth == 0 {
-            turn.owner = 0;
-            drop(turn);
-            self.left.notify_one();
+        let depth = self.depth.load(Ordering::Relaxed) - 1;
+        self.depth.store(depth, Ordering::Relaxed);
+        if depth == 0 {
+            self.owner.store(0, Ordering::Relaxed);
+            // SAFETY: SQLite leaves only what this thread has entered, and this was the outermost entry.
+            unsafe { self.inner.unlock() };
         }
     }
 
     fn is_mine(&self) -> bool {
-        self.turn().owner == thread_token()
+        self.owner.load(Ordering::Relaxed) == thread_token()
     }
 }
 
@@ -156,7 +161,6 @@ unsafe extern "C" fn not_held(mutex: *mut ffi::sqlite3_mutex) -> c_int {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
     fn it_is_recursive_and_exclusive() {

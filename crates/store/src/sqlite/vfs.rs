@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rusqlite::ffi;
 
-use super::file::{File, OpenFile, SharedFile, guarded, result_code};
+use super::file::{File, KeptSize, OpenFile, SharedFile, guarded, result_code};
 use super::{SqliteError, clock, initialize};
 use crate::io::{FileId, IoErrorCode, OpenMode, SharedIo};
 
@@ -180,12 +180,20 @@ impl Files {
             return Ok(file);
         }
         let id: FileId = self.io.open(path, mode)?;
+        let size = match self.io.size(id) {
+            Ok(size) => KeptSize::new(size),
+            Err(error) => {
+                self.io.close(id)?;
+                return Err(error);
+            }
+        };
         open.retain(|_, file| file.strong_count() > 0);
         let file = Arc::new(SharedFile {
             io: self.io.clone(),
             id,
             lock: Default::default(),
             wal_index: Default::default(),
+            size,
         });
         open.insert(path.to_owned(), Arc::downgrade(&file));
         Ok(file)

@@ -104,6 +104,8 @@ export const IO_QUEUE_IS_WAITING_OFFSET = 12;
 export const IO_QUEUE_SHARES_DESCRIPTORS_OFFSET = 16;
 /** The address of the IoRequest that came last, 0 for none. Threads put theirs in front; the I/O thread takes the whole list. */
 export const IO_QUEUE_HEAD_OFFSET = 20;
+/** How many threads use a descriptor right now. They add themselves before they look at `sharesDescriptors`; it is cleared before files are closed, which waits for this to be 0. */
+export const IO_QUEUE_DESCRIPTOR_USERS_OFFSET = 24;
 
 /** Bytes of IoRequest: One file operation. It lies on the stack of the thread that asks, which waits until it is answered. */
 export const IO_REQUEST_SIZE = 64;

@@ -27,6 +27,7 @@ import {
   IO_LIST,
   IO_OPEN,
   IO_QUEUE_BELL_OFFSET,
+  IO_QUEUE_DESCRIPTOR_USERS_OFFSET,
   IO_QUEUE_HEAD_OFFSET,
   IO_QUEUE_IS_WAITING_OFFSET,
   IO_QUEUE_SHARES_DESCRIPTORS_OFFSET,
@@ -63,6 +64,9 @@ export interface IoQueueLocation {
   readonly queue: number;
 }
 
+/** How long the end waits for threads that use a descriptor. One that has died in the middle never stops. */
+const DESCRIPTOR_USE_MS_MAX = 2000;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -88,7 +92,9 @@ export class IoServer {
         else await queue.wait();
       }
     } finally {
-      this.#files.dispose();
+      // A descriptor's number may belong to another file as soon as it is closed; a thread that still uses one would hit that.
+      const areUnused = queue.retireDescriptors(DESCRIPTOR_USE_MS_MAX);
+      this.#files.dispose({ keepsOpen: !areUnused });
       queue.end();
     }
   }
@@ -205,8 +211,22 @@ class IoQueue {
 
   /** Nobody answers any more: refuses what is in the list. Who asks later sees the state and refuses by himself. */
   end(): void {
+    this.#store(IO_QUEUE_SHARES_DESCRIPTORS_OFFSET, 0);
     this.#store(IO_QUEUE_STATE_OFFSET, IO_CLOSED);
     for (const request of this.take()) this.fail(request, new HostError(IO_ERROR_CLOSED, 'the files are closed'));
+  }
+
+  /** Ends the use of descriptors by other threads; false if one still uses them after that time. Only for a thread that may block. */
+  retireDescriptors(timeoutMs: number): boolean {
+    if (this.#load(IO_QUEUE_SHARES_DESCRIPTORS_OFFSET) === 0) return true;
+    this.#store(IO_QUEUE_SHARES_DESCRIPTORS_OFFSET, 0);
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const users = this.#load(IO_QUEUE_DESCRIPTOR_USERS_OFFSET);
+      const restMs = deadline - performance.now();
+      if (users === 0 || restMs <= 0) return users === 0;
+      Atomics.wait(this.#words, this.#index(IO_QUEUE_DESCRIPTOR_USERS_OFFSET), users, restMs);
+    }
   }
 
   ring(): void {

@@ -63,12 +63,14 @@ export class IoThread {
     });
     worker.start({ memory, queue, directory });
     await ready.promise;
-    worker.unref();
+    // An open database alone keeps no process alive.
+    worker.setKeepAlive(false);
     return new IoThread(worker, location, { closed: closed.promise, failed: failed.promise, end });
   }
 
   /** Closes the files, lets go of the directory and ends the thread. Requests that come later fail. */
   async close(): Promise<void> {
+    this.#worker.setKeepAlive(true);
     closeQueue(this.#location);
     await this.#closed;
   }

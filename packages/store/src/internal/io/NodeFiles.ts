@@ -174,8 +174,8 @@ class NodeFiles implements HostFiles {
     }
   }
 
-  dispose(): void {
-    for (const file of this.#open.keys()) closeSync(file);
+  dispose({ keepsOpen } = { keepsOpen: false }): void {
+    if (!keepsOpen) for (const file of this.#open.keys()) closeSync(file);
     this.#open.clear();
     this.#lock.release();
   }

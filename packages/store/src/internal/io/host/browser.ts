@@ -17,7 +17,7 @@ export const createIoWorker: CreateIoWorker = () => {
         event.preventDefault();
         listener(new Error(event.message || 'the script of the I/O thread could not be loaded'));
       }),
-    unref: () => {},
+    setKeepAlive: () => {},
     terminate: () => worker.terminate(),
   };
 };

@@ -8,7 +8,8 @@ import type { CreateIoWorker, OpenFiles, OpenIoPort } from './types.ts';
 export const createIoWorker: CreateIoWorker = () => {
   // Node finds no TypeScript behind the name of what will be built from it.
   const script = import.meta.url.endsWith('.ts') ? '../../io-worker.ts' : '../../io-worker.js';
-  const worker = new Worker(new URL(script, import.meta.url), { name: 'heddle store I/O' });
+  // Were its descriptors closed with a thread that dies, others that use them could hit another file by the same number.
+  const worker = new Worker(new URL(script, import.meta.url), { name: 'heddle store I/O', trackUnmanagedFds: false });
   return {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
     start: (start) => worker.postMessage(start),
@@ -17,7 +18,7 @@ export const createIoWorker: CreateIoWorker = () => {
       worker.on('error', listener);
       worker.on('exit', (code) => listener(new Error(`the I/O thread ended with code ${code}`)));
     },
-    unref: () => worker.unref(),
+    setKeepAlive: (isOn) => (isOn ? worker.ref() : worker.unref()),
     // Settles when the thread is gone, which `onFailure` tells as well.
     terminate: () => void worker.terminate(),
   };

@@ -9,8 +9,8 @@ export interface IoWorker {
   onReport(listener: (report: IoReport) => void): void;
   /** Its script could not be loaded, or threw. */
   onFailure(listener: (cause: unknown) => void): void;
-  /** From here on it keeps no process alive. */
-  unref(): void;
+  /** Whether it keeps the process alive, as it does at first. */
+  setKeepAlive(isOn: boolean): void;
   terminate(): void;
 }
 
