@@ -1,6 +1,7 @@
 //! A module for the tests of the I/O thread: what TypeScript calls on threads of the runtime, over the host's files.
 //!
 //! Each function panics where something is wrong, which reaches the test through `join`.
+#![cfg(target_arch = "wasm32")]
 
 #[path = "../tests/behaviour/mod.rs"]
 mod behaviour;

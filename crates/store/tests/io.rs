@@ -32,12 +32,19 @@ impl Drop for Scratch {
 
 #[test]
 fn every_store_behaves() {
+    let scratch = Scratch::new();
+    let stores: [Box<dyn Io>; 3] = [
+        Box::new(MemoryIo::new()),
+        Box::new(PowerLossIo::new()),
+        Box::new(NativeIo::open(&scratch.0).unwrap()),
+    ];
     for (name, behaviour) in behaviour::ALL {
-        println!("{name}");
-        behaviour(&MemoryIo::new());
-        behaviour(&PowerLossIo::new());
-        let scratch = Scratch::new();
-        behaviour(&NativeIo::open(&scratch.0).unwrap());
+        for io in &stores {
+            println!("{name}: {io:?}");
+            behaviour(&**io);
+            behaviour::clear(&**io);
+            assert_eq!(io.list("").unwrap(), []);
+        }
     }
 }
 

@@ -3,8 +3,11 @@
 
 use heddle_store::io::{Io, IoErrorCode, IoResult, OpenMode};
 
+/// Asserts something of a store.
+pub type Behaviour = fn(&dyn Io);
+
 /// Every behaviour by its name. Each expects a store without files and may leave some.
-pub const ALL: [(&str, fn(&dyn Io)); 5] = [
+pub const ALL: [(&str, Behaviour); 5] = [
     (
         "open_modes_say_what_must_exist",
         open_modes_say_what_must_exist,
