@@ -348,6 +348,7 @@ fn open_location(location: &str) -> StoreResult<SharedIo> {
     if location == IN_MEMORY {
         return Ok(Arc::new(MemoryIo::new()));
     }
+    // The I/O thread was told the directory when it was started.
     #[cfg(target_arch = "wasm32")]
     let io: SharedIo = Arc::new(crate::io::HostIo::new());
     #[cfg(not(target_arch = "wasm32"))]

@@ -159,7 +159,7 @@ fn a_power_cut_loses_nothing_acknowledged_and_leaves_nothing_by_half() {
     let cuts = std::env::var("HEDDLE_CUTS")
         .ok()
         .and_then(|cuts| cuts.parse().ok())
-        .unwrap_or(100);
+        .unwrap_or(200);
     for number in 0..cuts {
         // Spread over the history; the background thread makes no two runs quite alike.
         let cut = 1 + (number * operations) / cuts;

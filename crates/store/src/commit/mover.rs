@@ -5,8 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+// Not std's: its timed waits read a clock that bare Wasm lacks.
+use heddle_atomics::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::log;
 use crate::error::StoreResult;
