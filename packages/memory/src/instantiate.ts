@@ -43,6 +43,7 @@ const STACK_SIZE = 1024 * 1024;
  *   `BAD_GLUE` where the glue is no wasm-bindgen glue.
  */
 export function instantiate({ module, memory, glue, imports, stackSize = STACK_SIZE }: InstantiateOptions): ThreadInstance {
+  refreshSize(memory);
   const stackPages = Math.max(1, Math.ceil(stackSize / PAGE_SIZE));
   if (glue) {
     if (typeof glue.initSync !== 'function') {
@@ -59,6 +60,17 @@ export function instantiate({ module, memory, glue, imports, stackSize = STACK_S
   });
   giveStack(instance.exports, memory, stackPages);
   return { abi: 'bare', exports: instance.exports, memory };
+}
+
+/**
+ * Has this agent take notice of the memory's size.
+ *
+ * V8 tells agents that a memory has grown once they have received it. What other agents add while a message with the memory is
+ * being read is missed, and until the next growth bulk instructions on the new pages trap ("memory access out of bounds").
+ * Growing by nothing looks at the size again.
+ */
+function refreshSize(memory: WebAssembly.Memory): void {
+  memory.grow(0);
 }
 
 /** Gives a fresh instance pages of its own: thread-local storage at their start, the stack behind it, growing down. */
