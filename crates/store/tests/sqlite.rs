@@ -358,6 +358,56 @@ fn a_full_disk_is_told_and_the_database_stays_usable() {
 }
 
 #[test]
+fn a_full_disk_under_one_connection_stops_no_other() {
+    let io = Arc::new(PowerLossIo::new());
+    let vfs = vfs(io.clone());
+    let (one, two) = (connect(&vfs).unwrap(), connect(&vfs).unwrap());
+    one.execute_batch("CREATE TABLE filler (id INTEGER PRIMARY KEY, bytes BLOB)")
+        .unwrap();
+    two.busy_timeout(Duration::ZERO).unwrap();
+    io.set_capacity(Some(100_000));
+    let mut id = 0;
+    // In turn inside BEGIN … COMMIT, where it is the COMMIT that fails, and without.
+    for round in 0..4 {
+        let error = loop {
+            id += 1;
+            let insert = format!("INSERT INTO filler VALUES ({id}, zeroblob(9000))");
+            let sql = if round % 2 == 0 {
+                format!("BEGIN IMMEDIATE; {insert}; COMMIT")
+            } else {
+                insert
+            };
+            if let Err(error) = one.execute_batch(&sql) {
+                break error;
+            }
+        };
+        assert_eq!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DiskFull),
+            "{error}"
+        );
+        if !one.is_autocommit() {
+            one.execute_batch("ROLLBACK").unwrap();
+        }
+        let error = two
+            .execute_batch("INSERT INTO filler (bytes) VALUES (zeroblob(90000))")
+            .unwrap_err();
+        assert_eq!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DiskFull),
+            "not locked: {error}"
+        );
+        io.set_capacity(Some(300_000 * (round + 1)));
+        two.execute(
+            "INSERT INTO filler (id, bytes) VALUES (?, zeroblob(10))",
+            [-id],
+        )
+        .unwrap();
+    }
+    assert_eq!(integrity(&two), "ok");
+}
+
+#[test]
 fn attached_paths_stay_inside_the_store() {
     let vfs = vfs(Arc::new(MemoryIo::new()));
     let connection = connect(&vfs).unwrap();

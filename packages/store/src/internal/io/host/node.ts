@@ -8,8 +8,13 @@ import type { CreateIoWorker, OpenFiles, OpenIoPort } from './types.ts';
 export const createIoWorker: CreateIoWorker = () => {
   // Node finds no TypeScript behind the name of what will be built from it.
   const script = import.meta.url.endsWith('.ts') ? '../../io-worker.ts' : '../../io-worker.js';
-  // Were its descriptors closed with a thread that dies, others that use them could hit another file by the same number.
-  const worker = new Worker(new URL(script, import.meta.url), { name: 'heddle store I/O', trackUnmanagedFds: false });
+  const worker = new Worker(new URL(script, import.meta.url), {
+    name: 'heddle store I/O',
+    // What kind of program is read from the command line says nothing of this script, and Node refuses it.
+    execArgv: process.execArgv.filter((option) => !option.startsWith('--input-type')),
+    // Were its descriptors closed with a thread that dies, others that use them could hit another file by the same number.
+    trackUnmanagedFds: false,
+  });
   return {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
     start: (start) => worker.postMessage(start),
