@@ -1,6 +1,5 @@
 /** Whether this thread may block, and the rounds it may spin before it does. */
 
-const probe = new Int32Array(new SharedArrayBuffer(4));
 let isAllowed: boolean | undefined;
 
 /**
@@ -9,8 +8,9 @@ let isAllowed: boolean | undefined;
 export function mayBlock(): boolean {
   if (isAllowed === undefined) {
     try {
-      // The word is not 1, so this doesn't wait; where waiting is forbidden it throws all the same.
-      Atomics.wait(probe, 0, 1, 0);
+      // Not made at import: a page that isn't cross-origin isolated has no SharedArrayBuffer, and must still be able to import this
+      // package to be told so. The word is not 1, so this doesn't wait; where waiting is forbidden it throws all the same.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1, 0);
       isAllowed = true;
     } catch {
       isAllowed = false;
