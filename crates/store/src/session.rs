@@ -150,6 +150,7 @@ impl Session {
         while at < sql.len() {
             shared.begin_statement()?;
             let outcome = shared.run_first(&sql[at..], &mut binder, sink);
+            let outcome = outcome.map_err(|error| shared.retryable(error));
             let ended = shared.end_statement();
             let length = outcome.map_err(|mut error| {
                 error.offset = error.offset.map(|offset| offset + at as i32);
@@ -241,6 +242,19 @@ impl Shared {
             self.refresh()?;
         }
         Ok(())
+    }
+
+    /// A transaction that has read cannot wait for the writer of the ordinary tables, as SQLite has it: it may never become one itself. What
+    /// helps is to begin again.
+    fn retryable(&self, mut error: StoreError) -> StoreError {
+        if error.code == StoreErrorCode::Busy && !self.handle.is_autocommit() {
+            error.code = StoreErrorCode::Conflict;
+            error.message = format!(
+                "{}: another connection writes the ordinary tables; roll back and try again",
+                error.message
+            );
+        }
+        error
     }
 
     /// Runs the first statement of a text and returns the length of its part.

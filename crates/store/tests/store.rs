@@ -236,6 +236,24 @@ fn two_uncommitted_writers_go_on_together_and_only_overlapping_ones_conflict() {
     assert_eq!(b.integers("SELECT n FROM t"), [3, 1]);
 }
 
+/// A transaction that had read a Tonbo table, and so `main`, met another writer of the ordinary tables: SQLite answers BUSY at once, since
+/// waiting cannot help, and the user was told "database is locked" with nothing to do about it.
+#[test]
+fn a_reader_that_cannot_become_the_writer_is_told_to_try_again() {
+    let database = Database::new();
+    let (a, b) = (database.connect(), database.connect());
+    a.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); CREATE TABLE plain(n)");
+    a.run("BEGIN IMMEDIATE; INSERT INTO plain VALUES (1)");
+    b.run("BEGIN; INSERT INTO t VALUES (1)");
+    assert_eq!(
+        b.fails("INSERT INTO plain VALUES (2)").code,
+        StoreErrorCode::Conflict
+    );
+    a.run("COMMIT");
+    b.run("ROLLBACK; BEGIN; INSERT INTO t VALUES (1); INSERT INTO plain VALUES (2); COMMIT");
+    assert_eq!(a.integers("SELECT n FROM plain ORDER BY n"), [1, 2]);
+}
+
 #[test]
 fn a_statement_that_fails_within_a_transaction_leaves_no_trace() {
     let database = Database::new();

@@ -89,7 +89,7 @@ unsafe fn column_value(
         (ColumnType::Integer, value) => match numeric(value) {
             Value::Integer(integer) => Ok(Value::Integer(integer)),
             // As SQLite: a float becomes an integer where nothing is lost.
-            Value::Real(real) if real.fract() == 0.0 && real >= -TWO_TO_63 && real < TWO_TO_63 => {
+            Value::Real(real) if real.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&real) => {
                 Ok(Value::Integer(real as i64))
             }
             other => Err(mismatch(&other)),
