@@ -9,28 +9,30 @@ import { spawn } from 'node:child_process';
 import { noCounts, resultFile, withFailure } from './suites/suite.mjs';
 import { inWorkspace, isMain, query, runTool, say, ToolError, workspaceRoot } from './workspace.mjs';
 
-/** Tasks that leave counts. A package has those that its package.json has scripts for. */
-const SUITES = [
-  'check:format',
-  'check:lint',
-  'check:types',
-  'check:boundaries',
-  'check:layers',
-  'check:layout',
-  'check:rustfmt',
-  'check:clippy',
-  'check:package',
-  'test:tools',
-  'test:cargo',
-  'test:loom',
-  'test:node',
-  'test:chromium',
-  'test:firefox',
-  'test:e2e',
+/**
+ * Tasks that leave counts, in the groups in which they run. A package has those that its package.json has scripts for. Compilers use all cores
+ * anyway; hosts get the machine one after the other, so that what they time is theirs and browsers keep their deadlines.
+ */
+const GROUPS = [
+  {
+    concurrency: 2,
+    tasks: [
+      'check:format',
+      'check:lint',
+      'check:types',
+      'check:boundaries',
+      'check:layers',
+      'check:layout',
+      'check:rustfmt',
+      'check:clippy',
+      'check:package',
+      'test:tools',
+      'test:cargo',
+      'test:loom',
+    ],
+  },
+  { concurrency: 1, tasks: ['test:node', 'test:chromium', 'test:firefox', 'test:e2e'] },
 ];
-
-/** Two at a time: compilers use all cores anyway, and browsers that share two cores with them must still keep their deadlines. */
-const CONCURRENCY = 2;
 
 /** Where the last line is left for tools that print it once more. */
 export const SUMMARY_FILE = 'target/test-summary.txt';
@@ -92,15 +94,20 @@ function runTurbo(turbo, args) {
 
 /**
  * Runs tasks that leave counts, in every package that has them; prints what failed, what was skipped, and the last line.
- * @param {readonly string[]} tasks
+ * @param {readonly {concurrency: number, tasks: readonly string[]}[]} groups
  * @param {readonly string[]} [turboArgs]
  */
-export async function runSuites(tasks, turboArgs = []) {
+export async function runSuites(groups, turboArgs = []) {
   const turbo = inWorkspace('node_modules/.bin/turbo');
+  const tasks = groups.flatMap((group) => group.tasks);
   const suites = expectedSuites(turbo, tasks, turboArgs);
   for (const { file } of suites) rmSync(file, { force: true });
-  const options = ['--continue=dependencies-successful', `--concurrency=${CONCURRENCY}`, '--output-logs=errors-only', '--ui=stream'];
-  const exitCode = await runTurbo(turbo, ['run', ...tasks, ...options, ...turboArgs]);
+  const options = ['--continue=dependencies-successful', '--output-logs=errors-only', '--ui=stream'];
+  let exitCode = 0;
+  for (const { concurrency, tasks: group } of groups) {
+    const code = await runTurbo(turbo, ['run', ...group, `--concurrency=${concurrency}`, ...options, ...turboArgs]);
+    exitCode ||= code;
+  }
 
   const total = addUp(suites, exitCode);
   for (const note of total.notes) say(`skipped: ${note}`);
@@ -112,4 +119,4 @@ export async function runSuites(tasks, turboArgs = []) {
   process.exitCode = total.failed > 0 ? 1 : 0;
 }
 
-if (isMain(import.meta.url)) await runTool((argv) => runSuites(SUITES, argv));
+if (isMain(import.meta.url)) await runTool((argv) => runSuites(GROUPS, argv));
