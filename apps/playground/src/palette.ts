@@ -17,9 +17,12 @@ for (const query of QUERIES) {
   for (const { sql } of [...statements, ...(query.undo?.(ROWS_ANY) ?? [])]) byStatement.set(sql, query);
 }
 
+/** What surrounds the statements of a transaction. */
+const TRANSACTION = /^\s*(begin|commit|rollback|savepoint|release)\b/i;
+
 /** The colour of a running statement; undefined is an import. */
 export function colourOf(sql: string | undefined): string {
-  if (sql === undefined) return IMPORT_COLOUR;
+  if (sql === undefined || TRANSACTION.test(sql)) return IMPORT_COLOUR;
   const query = byStatement.get(sql);
   return query === undefined ? OWN_COLOUR : colourOfQuery(query);
 }
@@ -27,5 +30,6 @@ export function colourOf(sql: string | undefined): string {
 /** What a running statement is called. */
 export function nameOf(sql: string | undefined): string {
   if (sql === undefined) return 'Import';
+  if (TRANSACTION.test(sql)) return 'Transaction';
   return byStatement.get(sql)?.title ?? 'Your SQL';
 }
