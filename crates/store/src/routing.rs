@@ -52,6 +52,44 @@ pub fn route(sql: &str) -> Option<Routed> {
     })
 }
 
+/// A statement that would make an ordinary table or view.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Creation {
+    /// The name of what it makes.
+    pub name: String,
+    /// Whether it does nothing where the name is taken.
+    pub if_not_exists: bool,
+}
+
+/// What `sql` starts to make in `main`: `CREATE TABLE …` or `CREATE VIEW …`, but for those that name another schema or are temporary.
+pub fn creation(sql: &str) -> Option<Creation> {
+    let mut tokens = Tokens { text: sql, at: 0 };
+    tokens.expect("CREATE")?;
+    let kind = tokens.next()?;
+    if kind.is("VIRTUAL") {
+        tokens.expect("TABLE")?;
+    } else if !kind.is("TABLE") && !kind.is("VIEW") {
+        return None;
+    }
+    let mut name = tokens.next()?;
+    let if_not_exists = name.is("IF");
+    if if_not_exists {
+        tokens.expect("NOT")?;
+        tokens.expect("EXISTS")?;
+        name = tokens.next()?;
+    }
+    if tokens.next().is_some_and(|token| token.text == ".") {
+        if !name.unquoted().eq_ignore_ascii_case("main") {
+            return None;
+        }
+        name = tokens.next()?;
+    }
+    Some(Creation {
+        name: name.unquoted(),
+        if_not_exists,
+    })
+}
+
 /// Whether a text holds no statement: only space, comments and semicolons.
 pub fn is_blank(sql: &str) -> bool {
     let mut tokens = Tokens { text: sql, at: 0 };
@@ -230,6 +268,29 @@ mod tests {
             "--",
         ] {
             assert_eq!(route(sql), None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_would_stand_in_main_is_named() {
+        let made =
+            |sql: &str| creation(sql).map(|creation| (creation.name, creation.if_not_exists));
+        assert_eq!(made("CREATE TABLE t(a)"), Some(("t".into(), false)));
+        assert_eq!(
+            made("create view if not exists main.\"a b\" as select 1"),
+            Some(("a b".into(), true))
+        );
+        assert_eq!(
+            made("CREATE VIRTUAL TABLE w USING fts5(x)"),
+            Some(("w".into(), false))
+        );
+        for sql in [
+            "CREATE TEMP TABLE t(a)",
+            "CREATE TABLE temp.t(a)",
+            "CREATE INDEX t ON u(a)",
+            "SELECT 1",
+        ] {
+            assert_eq!(made(sql), None, "{sql}");
         }
     }
 

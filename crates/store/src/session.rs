@@ -280,6 +280,17 @@ impl Shared {
         let Some(mut statement) = statement else {
             return Ok(length);
         };
+        if routed.is_none()
+            && let Some(creation) = routing::creation(sql)
+            && self.is_tonbo_table(&creation.name)
+        {
+            // The Tonbo table stands before it in `temp`, so that nobody would ever see what this makes.
+            if creation.if_not_exists {
+                return Ok(length);
+            }
+            let message = format!("table {} already exists", creation.name);
+            return Err(StoreError::new(StoreErrorCode::SqlError, message));
+        }
         binder.bind(&mut statement)?;
         if routing::is_blank(&sql[length..]) {
             binder.finish()?;
@@ -293,6 +304,15 @@ impl Shared {
             sink.row(&statement)?;
         }
         Ok(length)
+    }
+
+    fn is_tonbo_table(&self, name: &str) -> bool {
+        // A table that was made on this connection is in the catalogue before it is among the declared ones.
+        catalogue::read(self.handle).is_ok_and(|entries| {
+            entries
+                .iter()
+                .any(|entry| entry.name.eq_ignore_ascii_case(name))
+        })
     }
 
     /// Lets go of a transaction that has ended, and tells others of tables that it made or dropped.

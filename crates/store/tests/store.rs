@@ -283,6 +283,20 @@ fn names_collide_with_ordinary_tables_and_the_build_has_what_it_should() {
         error.message.contains("already an ordinary table"),
         "{error:?}"
     );
+    connection.run("CREATE VIRTUAL TABLE columnar USING tonbo(id INTEGER PRIMARY KEY)");
+    for sql in [
+        "CREATE TABLE columnar(x)",
+        "CREATE VIEW main.columnar AS SELECT 1",
+        "CREATE VIRTUAL TABLE columnar USING tonbo(id INTEGER)",
+    ] {
+        let error = connection.fails(sql);
+        assert!(
+            error.message.contains("columnar already exists"),
+            "{sql}: {error:?}"
+        );
+    }
+    connection.run("CREATE TABLE IF NOT EXISTS columnar(x)");
+    assert_eq!(connection.integers("SELECT id FROM columnar"), [0; 0]);
     let error = connection.fails("CREATE VIRTUAL TABLE t USING tonbo(id UUID)");
     assert!(error.message.contains("unknown type"), "{error:?}");
     assert_eq!(

@@ -23,7 +23,10 @@ import { Session } from './Session.ts';
 export interface TransactionOptions extends StopOptions {
   /** How often the function may be called again after a `CONFLICT`; 3 by default. */
   readonly retries?: number | undefined;
-  /** Takes the lock of the ordinary tables at once, so that writing to them can't fail later; `deferred` by default. */
+  /**
+   * `immediate` takes the lock of the ordinary tables at once, so that writing to them can't fail later. If not given, the first
+   * attempt is `deferred` and those after a `CONFLICT` are `immediate`: they wait for each other instead of meeting again.
+   */
   readonly mode?: 'deferred' | 'immediate' | undefined;
 }
 
@@ -67,13 +70,13 @@ export async function runTransaction<T>(
   work: (transaction: Transaction) => Promise<T>,
   options: TransactionOptions,
 ): Promise<T> {
-  const { retries = RETRIES_DEFAULT, mode = 'deferred' } = options;
+  const { retries = RETRIES_DEFAULT } = options;
   const stop = lane.begin(options);
   try {
     for (let attempt = 0; ; attempt++) {
       if (stop.error) throw stop.error;
       try {
-        return await attemptOnce(lane, work, mode, stop);
+        return await attemptOnce(lane, work, options.mode ?? (attempt === 0 ? 'deferred' : 'immediate'), stop);
       } catch (error) {
         const again = error instanceof HeddleStoreError && error.code === 'CONFLICT' && attempt < retries;
         if (!again) throw error;

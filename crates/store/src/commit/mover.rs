@@ -102,10 +102,10 @@ pub fn run(store: &Store) {
 pub fn round(store: &Store) -> StoreResult<()> {
     let _writing = store.mover.writing();
     let ids: Vec<TableId> = store.sequencer.published().tables.keys().copied().collect();
-    for id in ids {
-        move_table(store, id)?;
-    }
-    trim(store)
+    // One table's failure does not hold up the others; the logs keep what was not moved.
+    let outcomes: Vec<StoreResult<()>> = ids.into_iter().map(|id| move_table(store, id)).collect();
+    trim(store)?;
+    outcomes.into_iter().collect()
 }
 
 /// Moves a table's delta. The caller holds [`Mover::writing`].
