@@ -15,7 +15,7 @@ use crate::sqlite::{self, Vfs};
 use crate::statement::Handle;
 use crate::table::base::Base;
 use crate::table::cache::ColumnCache;
-use crate::table::version::{Delta, Sequence, TableVersion};
+use crate::table::version::{Delta, TableVersion};
 use crate::table::{TABLES, Table, TableId};
 use crate::tonbo::TonboHost;
 
@@ -59,26 +59,15 @@ pub struct Store {
     pub catalogue_version: AtomicU64,
     next_table: AtomicU64,
     tables: Mutex<BTreeMap<TableId, StoreResult<Arc<Table>>>>,
-    /// Mixed commits whose rows stand in `main`'s log.
-    main_logged: Mutex<BTreeSet<Sequence>>,
-    maintenance: Mutex<Maintenance>,
+    /// Commits below this number are in Tonbo, durably. Relaxed: an older value only keeps rows of the logs for longer.
+    pub floor: AtomicU64,
     background: Mutex<Option<heddle_thread::JoinHandle<()>>>,
     // Last: the connections above are closed before their VFS goes.
     vfs: Vfs,
 }
 
-/// A connection of the store's own to `main`.
-pub struct Maintenance(Handle);
-
-// SAFETY: the handle is only used under `Store::maintenance`'s lock, by one thread at a time.
-unsafe impl Send for Maintenance {}
-
-impl Maintenance {
-    /// Its handle, to be used only while the guard lives.
-    pub fn handle(&self) -> Handle {
-        self.0
-    }
-}
+/// The connection that recovery works on, closed whatever comes of it.
+struct Maintenance(Handle);
 
 impl Drop for Maintenance {
     fn drop(&mut self) {
@@ -115,8 +104,7 @@ impl Store {
             catalogue_version: AtomicU64::new(1),
             next_table: AtomicU64::new(recovered.next_table),
             tables: Mutex::new(recovered.tables),
-            main_logged: Mutex::new(recovered.main_logged),
-            maintenance: Mutex::new(maintenance),
+            floor: AtomicU64::new(0),
             background: Mutex::new(None),
             vfs,
         });
@@ -213,20 +201,6 @@ impl Store {
         });
     }
 
-    /// The connection for the store's own work on `main`.
-    pub fn maintenance(&self) -> MutexGuard<'_, Maintenance> {
-        self.maintenance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Mixed commits whose rows stand in `main`'s log.
-    pub fn main_logged(&self) -> MutexGuard<'_, BTreeSet<Sequence>> {
-        self.main_logged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Figures for display: bytes, rows and counts.
     pub fn figures(&self) -> BTreeMap<&'static str, f64> {
         let (hits, misses) = self.cache.hits_and_misses();
@@ -255,7 +229,6 @@ impl Store {
 struct Recovered {
     published: Published,
     tables: BTreeMap<TableId, StoreResult<Arc<Table>>>,
-    main_logged: BTreeSet<Sequence>,
     next_table: TableId,
 }
 
@@ -298,7 +271,6 @@ fn recover(
     let floor = log.floor()?;
     let own = log.read(floor)?;
     let mixed = log::read(main, log::MAIN_LOG, 0)?;
-    let main_logged: BTreeSet<Sequence> = mixed.iter().map(|(sequence, _)| *sequence).collect();
     let mut commits: Vec<_> = own
         .into_iter()
         .chain(mixed.into_iter().filter(|(sequence, _)| *sequence >= floor))
@@ -319,7 +291,6 @@ fn recover(
     Ok(Recovered {
         published,
         tables,
-        main_logged,
         next_table,
     })
 }

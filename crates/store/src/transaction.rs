@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::commit::changes::Changes;
 use crate::commit::log::{self, Record};
@@ -144,7 +145,7 @@ impl Transaction {
         let reservation = store.sequencer.reserve(&self.snapshot, &changes)?;
         let record = Record::new(reservation.sequence(), &changes)?;
         if is_mixed {
-            log::write_to_main(main, &record)?;
+            log::write_to_main(main, &record, store.floor.load(Ordering::Relaxed))?;
         } else {
             store.log.append(record)?;
         }
@@ -167,9 +168,6 @@ impl Transaction {
             return;
         };
         let sequence = reservation.sequence();
-        if is_mixed {
-            store.main_logged().insert(sequence);
-        }
         reservation.publish(is_mixed, |published| {
             for (id, buffer) in &changes.tables {
                 if let Some(version) = published.tables.get(id) {

@@ -67,8 +67,9 @@ pub fn create_main_tables(main: Handle) -> StoreResult<()> {
     ))
 }
 
-/// Writes a mixed commit's row within the transaction that is open on `main`.
-pub fn write_to_main(main: Handle, record: &Record) -> StoreResult<()> {
+/// Writes a mixed commit's row within the transaction that is open on `main`, and drops those below `floor`, which are in Tonbo.
+pub fn write_to_main(main: Handle, record: &Record, floor: Sequence) -> StoreResult<()> {
+    trim(main, MAIN_LOG, floor)?;
     main.statement(&format!("INSERT INTO {MAIN_LOG} VALUES (?1, ?2, ?3, ?4)"))?
         .run(&record.values())?;
     main.statement("UPDATE main.heddle_state SET value = ?1 WHERE name = 'mixed'")?
@@ -125,7 +126,7 @@ pub fn read(handle: Handle, table: &str, floor: Sequence) -> StoreResult<Vec<(Se
 }
 
 /// Deletes a log's rows below `floor`.
-pub fn trim(handle: Handle, table: &str, floor: Sequence) -> StoreResult<()> {
+fn trim(handle: Handle, table: &str, floor: Sequence) -> StoreResult<()> {
     handle
         .statement(&format!("DELETE FROM {table} WHERE sequence < ?1"))?
         .run(&[Value::Integer(floor as i64)])

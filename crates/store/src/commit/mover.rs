@@ -3,14 +3,12 @@
 //! For each table: ingest the delta (one atomic, durable batch), take a snapshot, publish a version whose base shows the batch and whose delta
 //! no longer holds it. A crash in between replays rows that Tonbo has already: upserts are idempotent, and the logs are trimmed last.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 // Not std's: its timed waits read a clock that bare Wasm lacks.
 use heddle_atomics::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::log;
 use crate::error::StoreResult;
 use crate::key::Key;
 use crate::store::Store;
@@ -163,21 +161,8 @@ fn trim(store: &Store) -> StoreResult<()> {
         .min()
         .unwrap_or(published.sequence + 1);
     store.log.trim(floor)?;
-    let logged: BTreeSet<Sequence> = store
-        .main_logged()
-        .iter()
-        .copied()
-        .filter(|sequence| *sequence < floor)
-        .collect();
-    if !logged.is_empty() {
-        let main = store.maintenance();
-        log::transaction(main.handle(), || {
-            log::trim(main.handle(), log::MAIN_LOG, floor)
-        })?;
-        drop(main);
-        store
-            .main_logged()
-            .retain(|sequence| !logged.contains(sequence));
-    }
+    // `main`'s own log is trimmed by the next mixed commit: a write of ours to `main` would make every transaction that has read it and is
+    // about to write it begin again.
+    store.floor.store(floor, Relaxed);
     Ok(())
 }

@@ -19,6 +19,9 @@ use crate::value::Row;
 /// A range that asks for no more rows than this is read past the chunks where they aren't decoded.
 const DIRECT_ROWS_MAX: usize = 64;
 
+/// A range of integer keys that is no wider than this is read past the chunks where they aren't decoded.
+const NARROW_WIDTH_MAX: i64 = 1024;
+
 /// What to read.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -240,6 +243,7 @@ impl Scan {
         if self.request.descending
             && loaded.range.upper != entry.range.upper
             && entry.chunk.is_none()
+            && loaded.chunk.is_some()
         {
             // An unknown range was cut from its front; its greatest keys are still to be found.
             self.rest = Some(rest);
@@ -289,13 +293,15 @@ impl Scan {
         key_place: Option<usize>,
         is_unchanged: bool,
     ) -> StoreResult<Option<Loaded>> {
-        let expected = self
+        let is_narrow = self.is_narrow(inside);
+        let limit = self
             .request
             .rows_expected
-            .or_else(|| self.is_point().then_some(1));
-        let Some(limit) = expected.filter(|rows| *rows <= DIRECT_ROWS_MAX && is_unchanged) else {
+            .filter(|rows| *rows <= DIRECT_ROWS_MAX && is_unchanged);
+        if !is_narrow && limit.is_none() {
             return Ok(None);
-        };
+        }
+        let limit = limit.filter(|_| !is_narrow);
         if let Some(chunk) = &entry.chunk {
             let misses = self.is_point() && !chunk.may_hold(inside);
             if misses {
@@ -314,7 +320,7 @@ impl Scan {
                 return Ok(None);
             }
         }
-        if self.request.descending && !self.is_point() {
+        if self.request.descending && !is_narrow {
             return Ok(None);
         }
         let mut slots = slots.to_vec();
@@ -322,11 +328,8 @@ impl Scan {
             slots.push(key_slot(&self.version.table.schema));
             slots.len() - 1
         });
-        let mut loaded = self
-            .version
-            .base
-            .read_directly(inside, &slots, Some(limit))?;
-        if loaded.rows == limit && !self.is_point() {
+        let mut loaded = self.version.base.read_directly(inside, &slots, limit)?;
+        if let Some(limit) = limit.filter(|limit| loaded.rows == *limit) {
             let last = match ColumnArray::new(&loaded.columns[key_place])
                 .as_ref()
                 .map(|keys| keys.cell(limit - 1))
@@ -372,6 +375,16 @@ impl Scan {
             };
             merged.extend(next.map(|(key, row)| (key.clone(), row.clone())));
         }
+    }
+
+    /// Whether a range holds few rows at most, as its bounds alone tell.
+    fn is_narrow(&self, range: &KeyRange) -> bool {
+        let integer = |bound: &Option<Key>| decode_integer(bound.as_deref()?.get(..8)?);
+        let has_integers = self.version.table.schema.has_rowid();
+        self.is_point()
+            || has_integers
+                && matches!((integer(&range.lower), integer(&range.upper)), (Some(lower), Some(upper))
+                    if upper.saturating_sub(lower) <= NARROW_WIDTH_MAX)
     }
 
     fn is_point(&self) -> bool {
