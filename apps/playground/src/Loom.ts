@@ -19,6 +19,9 @@ const FRAME_MS_GOOD = 1000 / 60;
 /** A pause that a visitor could notice is marked. */
 const PAUSE_MS_MARKED = 50;
 const LABELS_EVERY_MS = 250;
+/** Painting costs as much as half a SQL thread where no graphics card helps: smooth enough, and no oftener. */
+const DRAW_EVERY_MS = 80;
+const DRAW_EVERY_CALM_MS = 1000;
 const IDLE: Stitch = { kind: 'idle', colour: '' };
 const RESERVED: Stitch = { kind: 'reserved', colour: '' };
 
@@ -86,8 +89,7 @@ export class Loom {
     this.#samples.push(this.#sample(frame, threads));
     const oldest = frame.timeMs - SPAN_MS - 1000;
     if ((this.#samples[0]?.timeMs ?? 0) < oldest - 5000) this.#samples = this.#samples.filter(({ timeMs }) => timeMs >= oldest);
-    // Every other frame is smooth enough for a picture that moves a pixel at a time, and half the work.
-    if (frame.timeMs - this.#lastDrawMs > (this.#calm.matches ? 1000 : 30)) {
+    if (frame.timeMs - this.#lastDrawMs > (this.#calm.matches ? DRAW_EVERY_CALM_MS : DRAW_EVERY_MS)) {
       this.#lastDrawMs = frame.timeMs;
       this.#draw(frame.timeMs);
     }
