@@ -1,8 +1,9 @@
 /** A table to test with. */
 import type { Session } from '../../src/index.ts';
 
-/** Creates the Tonbo table `items(id, name, price)` and inserts rows with the keys 1 … count. */
+/** Creates the Tonbo table `items(id, name, price)` afresh and inserts rows with the keys 1 … count. */
 export async function createItems(db: Session, count: number): Promise<void> {
+  await db.exec('DROP TABLE IF EXISTS items');
   await db.exec('CREATE VIRTUAL TABLE items USING tonbo(id INTEGER PRIMARY KEY, name TEXT, price REAL)');
   await insertItems(db, 1, count);
 }
