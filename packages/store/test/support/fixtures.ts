@@ -1,7 +1,9 @@
 /** Real files to import: those of the npm package `vega-datasets`. */
 import { isNode, nodeModule } from './host.ts';
 
-const data = new URL('../../node_modules/vega-datasets/data/', import.meta.url);
+// Not written as one literal: Vite would take it for an asset and lose the last slash.
+const folder = '../../node_modules/vega-datasets/data/';
+const data = new URL(folder, import.meta.url);
 
 /** Three million flights of 2001: date, delay, distance, origin, destination. */
 export const FLIGHTS_3M_PARQUET: URL = new URL('flights-3m.parquet', data);
