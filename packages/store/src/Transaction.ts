@@ -32,8 +32,9 @@ export interface TransactionOptions extends StopOptions {
 
 const RETRIES_DEFAULT = 3;
 
-/** The longest pause before the first repetition; each further one may be twice as long. */
-const PAUSE_MS_MAX = 4;
+/** The longest pause before the first repetition; it doubles with each further one, so many times. */
+const PAUSE_MS = 4;
+const PAUSE_DOUBLINGS_MAX = 5;
 
 /** A transaction under way. It ends with the function that it was given to. */
 export class Transaction extends Session {}
@@ -80,7 +81,7 @@ export async function runTransaction<T>(
       } catch (error) {
         const again = error instanceof HeddleStoreError && error.code === 'CONFLICT' && attempt < retries;
         if (!again) throw error;
-        await pause(Math.random() * PAUSE_MS_MAX * 2 ** attempt);
+        await pause(Math.random() * PAUSE_MS * 2 ** Math.min(attempt, PAUSE_DOUBLINGS_MAX));
       }
     }
   } finally {

@@ -70,7 +70,7 @@ describe.each(BROWSERS)(
 
     test('what was written is there after each reload, though nothing was closed', async () => {
       const tab = await (await launch()).newPage();
-      for (let visit = 1; visit <= 5; visit++) {
+      for (let visit = 1; visit <= 3; visit++) {
         await goto(tab);
         expect(await tab.evaluate(() => page.visit())).toEqual(Array.from({ length: visit }, (_, index) => index + 1));
       }
@@ -79,7 +79,7 @@ describe.each(BROWSERS)(
     test('a page that is left while it writes loses nothing that it was told is safe', async () => {
       const tab = await (await launch()).newPage();
       let first = 1;
-      for (let round = 0; round < 5; round++) {
+      for (let round = 0; round < 3; round++) {
         await goto(tab);
         await tab.evaluate((from) => void page.write(from), first);
         await tab.waitForFunction((from) => Number(localStorage.getItem('acknowledged')) > from, first + 3 * round);
