@@ -66,6 +66,21 @@ pub extern "C-unwind" fn spawn_join(count: u32) -> f64 {
         .sum()
 }
 
+/// How many primes are below `limit`, counted by four threads. The README of `@heddle/thread` shows it.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn count_primes(limit: u32) -> u32 {
+    let is_prime = |n: &u32| *n > 1 && (2..=n.isqrt()).all(|divisor| n % divisor != 0);
+    let chunk = limit.div_ceil(4);
+    let threads: Vec<_> = (0..4)
+        .map(|part| (part * chunk)..limit.min((part + 1) * chunk))
+        .map(|numbers| heddle_thread::spawn(move || numbers.filter(is_prime).count() as u32))
+        .collect();
+    threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .sum()
+}
+
 /// As `spawn_join`; returns nanoseconds per thread.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn spawn_join_ns(count: u32) -> f64 {

@@ -1,5 +1,7 @@
 /** What went wrong, for programs. */
 export type MemoryErrorCode =
+  /** Nothing could be read where the module should be. */
+  | 'MODULE_UNREADABLE'
   /** The bytes are no WebAssembly module, or a broken one. */
   | 'MALFORMED_MODULE'
   /** The module was not linked for threads; the message says what is missing and how to add it. */

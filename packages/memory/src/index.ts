@@ -7,3 +7,4 @@ export { createMemory, createMemoryFor, PAGE_SIZE, type CreateMemoryOptions } fr
 export { inspect, type Abi, type ImportedMemory, type MemoryLimits, type ModuleReport, type Problem } from './inspect.ts';
 export { instantiate, type InstantiateOptions, type ThreadInstance, type WasmBindgenGlue } from './instantiate.ts';
 export { MemoryError, type MemoryErrorCode } from './MemoryError.ts';
+export { readModule } from './readModule.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { inspect, MemoryError } from '../src/index.ts';
-import { bareModule, moduleOf, modules, readModule } from './modules.ts';
+import { inspect, MemoryError, readModule } from '../src/index.ts';
+import { bareModule, moduleOf, modules } from './modules.ts';
 
 test('a module that wasm-bindgen prepared for threads has no problems', async () => {
   const report = inspect(await readModule(modules.threadTesting.module));

@@ -6,10 +6,11 @@ import {
   instantiate,
   MemoryError,
   PAGE_SIZE,
+  readModule,
   type ThreadInstance,
   type WasmBindgenGlue,
 } from '../src/index.ts';
-import { bareModule, moduleOf, modules, readModule } from './modules.ts';
+import { bareModule, moduleOf, modules } from './modules.ts';
 
 test('a memory is shared, and as big as asked', () => {
   const memory = createMemory({ initialPages: 2, maximumPages: 4 });
@@ -53,6 +54,20 @@ test('each instance of a bare module has thread-local storage and a stack of its
   const stackOf = ({ exports }: ThreadInstance): number => Number((exports['__stack_pointer'] as WebAssembly.Global).value);
   // A page of stack and one of thread-local storage each, behind the page that the module began with.
   expect([stackOf(first), stackOf(second)]).toEqual([3 * PAGE_SIZE, 5 * PAGE_SIZE]);
+});
+
+test('instances of a bare module that Rust made share what is in its data segments', async () => {
+  const bytes = await readModule(modules.memoryTesting);
+  const { abi, problems, segments, memory: limits } = inspect(bytes);
+  if (!limits) throw new Error('the module imports a memory');
+  expect([abi, problems, segments.active]).toEqual(['bare', [], 0]);
+  expect(segments.passive).toBeGreaterThan(0);
+  const module = await WebAssembly.compile(bytes);
+  const memory = createMemoryFor(limits, 64 * 1024 * 1024);
+  const countUp = (): (() => number) => instantiate({ module, memory }).exports['count_up'] as () => number;
+  const [first, second] = [countUp(), countUp()];
+  // The second instance finds the segments copied, and leaves the counter alone.
+  expect([first(), second(), first()]).toEqual([41, 42, 43]);
 });
 
 test('a module without what a thread needs is refused', () => {

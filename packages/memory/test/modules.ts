@@ -1,19 +1,13 @@
 /** Modules that the tests read: one built from Rust, and small ones written by hand. */
 
-export const modules: { readonly threadTesting: { readonly module: URL; readonly glue: URL } } = {
+export const modules: { readonly memoryTesting: URL; readonly threadTesting: { readonly module: URL; readonly glue: URL } } = {
+  /** Bare, as LLVM's linker wrote it. */
+  memoryTesting: new URL('../../../target/wasm/bindgen/memory-testing/memory_testing_bg.wasm', import.meta.url),
   threadTesting: {
     module: new URL('../../../target/wasm/bindgen/thread-testing/thread_testing_bg.wasm', import.meta.url),
     glue: new URL('../../../target/wasm/bindgen/thread-testing/thread_testing.js', import.meta.url),
   },
 };
-
-/** A module's bytes, in Node and in browsers. */
-export async function readModule(url: URL): Promise<Uint8Array<ArrayBuffer>> {
-  if (url.protocol !== 'file:') return new Uint8Array(await (await fetch(url)).arrayBuffer());
-  const name = 'node:fs/promises';
-  const { readFile } = (await import(/* @vite-ignore */ name)) as typeof import('node:fs/promises');
-  return new Uint8Array(await readFile(url));
-}
 
 /** A module of sections: their ids and their contents. */
 export function moduleOf(sections: readonly (readonly [id: number, contents: readonly number[]])[]): Uint8Array<ArrayBuffer> {

@@ -4,8 +4,8 @@
  * thread nor the event loop of whoever spawns.
  */
 import { ThreadRegistry } from '@heddle/atomics';
-import { createMemoryFor, inspect, MemoryError } from '@heddle/memory';
-import { ownPort, readBytes } from '#platform';
+import { createMemoryFor, inspect, MemoryError, readModule } from '@heddle/memory';
+import { ownPort } from '#platform';
 import { startWorker } from '#worker-host';
 import { ThreadError, toPosted } from '../ThreadError.ts';
 import { Control } from './Control.ts';
@@ -229,7 +229,7 @@ async function load(message: StartMessage): Promise<{ module: WebAssembly.Module
       'a compiled module does not tell how big its memory must be: pass its bytes or its URL, or the memory too',
     );
   }
-  const bytes = typeof message.module === 'string' ? await readBytes(message.module) : message.module;
+  const bytes = typeof message.module === 'string' ? await readModule(message.module) : message.module;
   const report = inspect(bytes);
   if (report.problems.length > 0 || !report.memory) {
     throw new ThreadError('MODULE_UNFIT', report.problems.map((problem) => problem.message).join('; '));
@@ -257,7 +257,8 @@ port.onMessage((message) => {
   }
   const done = request.type === 'start' ? start(request) : close(request);
   done.catch((error: unknown) => {
-    const code = error instanceof MemoryError ? 'MODULE_UNFIT' : 'START_FAILED';
+    const isUnfit = error instanceof MemoryError && error.code !== 'MODULE_UNREADABLE';
+    const code = isUnfit ? 'MODULE_UNFIT' : 'START_FAILED';
     post({ type: 'failed', error: toPosted(error, code) });
   });
 });

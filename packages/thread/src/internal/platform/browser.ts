@@ -16,13 +16,6 @@ export function parallelism(): number {
   return globalThis.navigator?.hardwareConcurrency ?? 1;
 }
 
-/** The response to fetch a module from. */
-export async function readBytes(url: string): Promise<Uint8Array> {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} answered ${response.status} ${response.statusText}`);
-  return new Uint8Array(await response.arrayBuffer());
-}
-
 /** Whether this agent may wait. */
 export function mayBlock(): boolean {
   return typeof globalThis.document === 'undefined';

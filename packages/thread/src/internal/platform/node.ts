@@ -1,5 +1,4 @@
 /** Node. */
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { parentPort, type Transferable as NodeTransferable, type Worker, type WorkerOptions } from 'node:worker_threads';
 import type { OwnPort, WorkerHandle } from './types.ts';
@@ -12,14 +11,6 @@ export function isolationProblem(): string | undefined {
 /** Threads that the machine can run at once. */
 export function parallelism(): number {
   return availableParallelism();
-}
-
-/** A module's bytes, from a file or the network. */
-export async function readBytes(url: string): Promise<Uint8Array> {
-  if (url.startsWith('file:')) return readFile(new URL(url));
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} answered ${response.status} ${response.statusText}`);
-  return new Uint8Array(await response.arrayBuffer());
 }
 
 /** Whether this agent may wait. Node allows it everywhere. */
