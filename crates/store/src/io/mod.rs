@@ -34,7 +34,7 @@ use std::sync::Arc;
 #[cfg(target_arch = "wasm32")]
 pub use host::{HostIo, IoQueue, heddle_store_io_queue};
 pub use memory::MemoryIo;
-pub(crate) use memory::{copy_at, splice};
+pub(crate) use memory::copy_at;
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::NativeIo;
 pub(crate) use path::is_below;

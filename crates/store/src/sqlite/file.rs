@@ -1,6 +1,6 @@
 //! `sqlite3_file` over [`Io`]: what SQLite does with an open file.
 //!
-//! Main databases, WALs and journals are files of the store; everything temporary is a vector. SQLite allocates the
+//! Main databases, WALs and journals are files of the store; everything temporary lives in memory. SQLite allocates the
 //! record of [`File::RECORD_SIZE`] bytes, `xOpen` in [`super::vfs`] fills it, `xClose` takes its contents out again.
 //!
 //! All connections to one path share a [`SharedFile`]: one handle of the host, one set of locks, one WAL index.
@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use rusqlite::ffi;
 
 use super::lock::{FileLock, LockLevel};
+use super::temporary::{OutOfMemory, TemporaryFile};
 use super::wal_index::{Attachment, SlotMask, WalIndex};
 use crate::io::{FileId, IoError, IoErrorCode, IoResult, SharedIo};
 
@@ -141,7 +142,7 @@ pub(super) enum OpenFile {
         index: Option<Attachment>,
         keeps_wal: bool,
     },
-    Temporary(Vec<u8>),
+    Temporary(TemporaryFile),
 }
 
 impl OpenFile {
@@ -247,7 +248,7 @@ unsafe extern "C" fn read(
         // SAFETY: an open file, see `open_file`.
         let outcome = match unsafe { open_file(record) } {
             OpenFile::Stored { file, .. } => file.io.read_at(file.id, offset as u64, buffer),
-            OpenFile::Temporary(bytes) => Ok(crate::io::copy_at(bytes, offset as u64, buffer)),
+            OpenFile::Temporary(file) => Ok(file.read_at(offset as u64, buffer)),
         };
         match outcome {
             Ok(filled) if filled == buffer.len() => ffi::SQLITE_OK,
@@ -272,9 +273,9 @@ unsafe extern "C" fn write(
                 Ok(()) => ffi::SQLITE_OK,
                 Err(error) => result_code(error, ffi::SQLITE_IOERR_WRITE),
             },
-            OpenFile::Temporary(target) => match crate::io::splice(target, offset as u64, bytes) {
+            OpenFile::Temporary(file) => match file.write_at(offset as u64, bytes) {
                 Ok(()) => ffi::SQLITE_OK,
-                Err(_) => ffi::SQLITE_FULL,
+                Err(OutOfMemory) => ffi::SQLITE_IOERR_NOMEM,
             },
         }
     })
@@ -287,8 +288,8 @@ unsafe extern "C" fn truncate(record: *mut ffi::sqlite3_file, size: i64) -> c_in
             Ok(()) => ffi::SQLITE_OK,
             Err(error) => result_code(error, ffi::SQLITE_IOERR_TRUNCATE),
         },
-        OpenFile::Temporary(bytes) => {
-            bytes.truncate(size as usize);
+        OpenFile::Temporary(file) => {
+            file.truncate(size as u64);
             ffi::SQLITE_OK
         }
     })
@@ -313,7 +314,7 @@ unsafe extern "C" fn file_size(record: *mut ffi::sqlite3_file, target: *mut i64)
                 Ok(size) => size,
                 Err(error) => return result_code(error, ffi::SQLITE_IOERR_FSTAT),
             },
-            OpenFile::Temporary(bytes) => bytes.len() as u64,
+            OpenFile::Temporary(file) => file.size(),
         };
         // SAFETY: SQLite passes a place for the answer.
         unsafe { target.write(size as i64) };

@@ -23,6 +23,7 @@ mod file;
 mod lock;
 mod malloc;
 mod mutex;
+mod temporary;
 mod vfs;
 mod wal_index;
 

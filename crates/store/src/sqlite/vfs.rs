@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use rusqlite::ffi;
 
 use super::file::{File, KeptSize, OpenFile, SharedFile, guarded, result_code};
+use super::temporary::TemporaryFile;
 use super::{SqliteError, clock, initialize};
 use crate::io::{FileId, IoErrorCode, OpenMode, SharedIo};
 
@@ -240,7 +241,7 @@ unsafe extern "C" fn open(
         // SAFETY: SQLite passes a record of `szOsFile` bytes; without methods it isn't closed when opening fails.
         unsafe { (*record).pMethods = ptr::null() };
         let opened = if path.is_null() || flags & TEMPORARY != 0 {
-            OpenFile::Temporary(Vec::new())
+            OpenFile::Temporary(TemporaryFile::default())
         } else {
             // SAFETY: SQLite's path, see `path_str`.
             let Some(path) = (unsafe { path_str(path) }) else {
