@@ -9,6 +9,16 @@ import { expectError } from './support/errors.ts';
 import { TestProcess } from './support/process.ts';
 import { column, countRows, createItems, insertItems } from './support/rows.ts';
 
+/** Mounts a file system in memory until the test has finished; skips the test where that isn't allowed. */
+function mountForTest(directory: string, options: string, skip: (note: string) => never): void {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', directory], { stdio: 'ignore' });
+  } catch {
+    skip('a small file system can’t be mounted here: that needs root on Linux');
+  }
+  onTestFinished(() => void execFileSync('umount', ['-l', directory]));
+}
+
 test('the directory is created with its parents, and may be given as a URL', async () => {
   const location = join(await temporaryLocation(), 'a', 'b');
   const db = await open(pathToFileURL(location), { threads: 1 });
@@ -41,9 +51,15 @@ test('a file in the place of the directory is an error, and stays as it is', asy
   expect(statSync(location).size).toBe(4);
 });
 
-// Even root may not make directories in Linux's /sys.
-test.skipIf(process.platform !== 'linux')('a directory that may not be written: PERMISSION_DENIED', async () => {
-  await expectError(open('/sys/heddle-test'), 'PERMISSION_DENIED', /\/sys\/heddle-test/);
+test('a directory that may not be written: PERMISSION_DENIED', async ({ skip }) => {
+  const directory = await temporaryLocation();
+  mkdirSync(directory, { mode: 0o555 });
+  // Permissions don't bind root, a mount that is read-only does.
+  if (process.getuid?.() === 0) {
+    mountForTest(directory, 'ro', skip);
+    await expectError(open(directory), 'PERMISSION_DENIED', /read-only/);
+  } else await expectError(open(directory), 'PERMISSION_DENIED');
+  await expectError(open(join(directory, 'db')), 'PERMISSION_DENIED');
 });
 
 test('foreign files in the directory stay as they are', async () => {
@@ -69,12 +85,7 @@ test('another process has the directory: LOCKED; when it is killed, the lock cou
 test('a full disk: NO_SPACE, nothing acknowledged is lost, and with room again it goes on', async ({ skip }) => {
   const mount = await temporaryLocation();
   mkdirSync(mount);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', mount], { stdio: 'ignore' });
-  } catch {
-    skip('a small file system can’t be mounted here: that needs root on Linux');
-  }
-  onTestFinished(() => void execFileSync('umount', ['-l', mount]));
+  mountForTest(mount, 'size=24m', skip);
   const filler = join(mount, 'filler');
   writeFileSync(filler, new Uint8Array(8 << 20));
 

@@ -58,7 +58,7 @@ const ERROR_CODES: Readonly<Record<string, HostErrorCode>> = {
 
 /** Opens a directory, creating it where it is absent, and holds it for this process. */
 export async function openNodeFiles(root: string): Promise<HostFiles> {
-  hosted(() => mkdirSync(root, { recursive: true }));
+  hosted(() => makeDirectories(root));
   // A file that is created and removed tells more than permission bits do.
   const probe = join(root, `heddle-${process.pid}-${Date.now()}.probe`);
   hosted(() => {
@@ -66,6 +66,18 @@ export async function openNodeFiles(root: string): Promise<HostFiles> {
     unlinkSync(probe);
   });
   return new NodeFiles(root, await lockDirectory(root));
+}
+
+/** Makes the directory and those above it; returns the topmost that was made. */
+function makeDirectories(path: string): string | undefined {
+  try {
+    return mkdirSync(path, { recursive: true });
+  } catch (error) {
+    // Node reports ENOENT for what the system refused to make; asked for that directory alone, it tells the system's reason.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    mkdirSync(path);
+    return path;
+  }
 }
 
 class NodeFiles implements HostFiles {
@@ -95,7 +107,7 @@ class NodeFiles implements HostFiles {
 
   #create(host: string, mode: number): number {
     const parent = dirname(host);
-    const made = mkdirSync(parent, { recursive: true });
+    const made = makeDirectories(parent);
     if (made !== undefined) for (const directory of upwards(parent, dirname(made))) this.#synced.delete(directory);
     const file = openSync(host, O_RDWR | O_CREAT | (mode === OPEN_CREATE_NEW ? O_EXCL : 0));
     this.#synced.delete(parent);
