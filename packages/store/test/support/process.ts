@@ -15,7 +15,8 @@ export class TestProcess {
 
   constructor(module: string, args: readonly string[]) {
     const path = fileURLToPath(new URL(`../processes/${module}`, import.meta.url));
-    const options = ['--conditions=@heddle/source', '--disable-warning=ExperimentalWarning'];
+    // With one of V8's own options, which Node lets no worker name.
+    const options = ['--conditions=@heddle/source', '--disable-warning=ExperimentalWarning', '--max-old-space-size=2000'];
     const child = spawn(process.execPath, [...options, path, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     this.#ended = once(child, 'close').then(() => this.#onLine());

@@ -18,9 +18,13 @@ export function mayBlock(): boolean {
   return true;
 }
 
-/** Node's options for a worker: this process's, without the one that says what a script on the command line is. */
+/**
+ * Node's options for a worker. It inherits this process's – unless they say what a script on the command line is, which a worker
+ * refuses. Only then are they given one by one: V8's own, such as `--max-old-space-size`, are refused in such a list.
+ */
 export function workerOptions(name: string): WorkerOptions {
-  return { name, execArgv: process.execArgv.filter((option) => !option.startsWith('--input-type')) };
+  const inherited = process.execArgv.filter((option) => !option.startsWith('--input-type'));
+  return inherited.length === process.execArgv.length ? { name } : { name, execArgv: inherited };
 }
 
 /** Whether a worker may create workers. */

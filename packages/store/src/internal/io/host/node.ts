@@ -10,8 +10,7 @@ export const createIoWorker: CreateIoWorker = () => {
   const script = import.meta.url.endsWith('.ts') ? '../../io-worker.ts' : '../../io-worker.js';
   const worker = new Worker(new URL(script, import.meta.url), {
     name: 'heddle store I/O',
-    // What kind of program is read from the command line says nothing of this script, and Node refuses it.
-    execArgv: process.execArgv.filter((option) => !option.startsWith('--input-type')),
+    ...inheritedOptions(),
     // Were its descriptors closed with a thread that dies, others that use them could hit another file by the same number.
     trackUnmanagedFds: false,
   });
@@ -28,6 +27,13 @@ export const createIoWorker: CreateIoWorker = () => {
     terminate: () => void worker.terminate(),
   };
 };
+
+/** This process's options without the one that says what a script on the command line is: a worker refuses it. */
+function inheritedOptions(): { execArgv?: string[] } {
+  const inherited = process.execArgv.filter((option) => !option.startsWith('--input-type'));
+  // Inherited without being named, because V8's own, such as `--max-old-space-size`, are refused where they are.
+  return inherited.length === process.execArgv.length ? {} : { execArgv: inherited };
+}
 
 export const openIoPort: OpenIoPort = () => {
   const port = parentPort;
