@@ -198,6 +198,7 @@ impl Server {
                 let options = match request.cache_bytes {
                     Some(size) => StoreOptions {
                         cache_size: size as usize,
+                        ..StoreOptions::default()
                     },
                     None => StoreOptions::default(),
                 };

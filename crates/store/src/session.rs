@@ -21,6 +21,7 @@ use crate::routing;
 use crate::schema::quote_identifier;
 use crate::statement::{Handle, Statement};
 use crate::store::Store;
+use crate::table::version::Sequence;
 use crate::table::{Table, TableId};
 use crate::transaction::Transaction;
 
@@ -52,8 +53,10 @@ pub struct Shared {
     pub made: RefCell<Vec<TableId>>,
     /// See `made`.
     pub dropped: RefCell<Vec<TableId>>,
-    /// Whether the sequencer knows of a transaction here.
-    is_inside: Cell<bool>,
+    /// What the sequencer knows this transaction by, while one is open.
+    entered: Cell<Option<Sequence>>,
+    /// Rows that SQLite has counted as changed though no user's statement did.
+    uncounted: Cell<i64>,
     last_mixed: RefCell<Option<Statement>>,
 }
 
@@ -112,7 +115,8 @@ impl Session {
             purpose: RefCell::new(Purpose::Statement),
             made: RefCell::new(Vec::new()),
             dropped: RefCell::new(Vec::new()),
-            is_inside: Cell::new(false),
+            entered: Cell::new(None),
+            uncounted: Cell::new(0),
             last_mixed: RefCell::new(None),
         });
         let session = Session { shared };
@@ -144,7 +148,7 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> StoreResult<Outcome> {
         let shared = &*self.shared;
-        let before = shared.handle.total_changes();
+        let before = shared.changes();
         let mut binder = Binder::new(parameters);
         let mut at = 0;
         while at < sql.len() {
@@ -160,7 +164,7 @@ impl Session {
             at += length;
         }
         Ok(Outcome {
-            changes: shared.handle.total_changes() - before,
+            changes: shared.changes() - before,
             last_insert_rowid: shared.handle.last_insert_rowid(),
         })
     }
@@ -232,9 +236,24 @@ impl Shared {
         self.activity.is_interrupted()
     }
 
+    /// Runs statements of our own inside a user's: what they change is neither counted nor the last row inserted.
+    pub fn unnoticed<R>(&self, run: impl FnOnce() -> R) -> R {
+        let (before, rowid) = (self.handle.total_changes(), self.handle.last_insert_rowid());
+        let result = run();
+        let own = self.handle.total_changes() - before;
+        self.uncounted.set(self.uncounted.get() + own);
+        self.handle.set_last_insert_rowid(rowid);
+        result
+    }
+
+    /// Rows that users' statements have inserted, updated and deleted.
+    fn changes(&self) -> i64 {
+        self.handle.total_changes() - self.uncounted.get()
+    }
+
     fn begin_statement(&self) -> StoreResult<()> {
-        if !self.is_inside.replace(true) {
-            self.store.sequencer.enter();
+        if self.entered.get().is_none() {
+            self.entered.set(Some(self.store.sequencer.enter()));
         }
         if self.handle.is_autocommit()
             && self.seen_catalogue.get() != self.store.catalogue_version.load(Ordering::SeqCst)
@@ -321,8 +340,8 @@ impl Shared {
             return Ok(());
         }
         self.transaction.replace(None);
-        if self.is_inside.replace(false) {
-            self.store.sequencer.leave();
+        if let Some(mixed) = self.entered.take() {
+            self.store.sequencer.leave(mixed);
         }
         let (made, dropped) = (self.made.take(), self.dropped.take());
         if made.is_empty() && dropped.is_empty() {

@@ -152,6 +152,12 @@ impl Handle {
         unsafe { ffi::sqlite3_last_insert_rowid(self.raw()) }
     }
 
+    /// Sets what [`Handle::last_insert_rowid`] and SQL's `last_insert_rowid()` return.
+    pub fn set_last_insert_rowid(self, rowid: i64) {
+        // SAFETY: the connection is open.
+        unsafe { ffi::sqlite3_set_last_insert_rowid(self.raw(), rowid) }
+    }
+
     /// The error that a call just reported with `code`.
     pub fn error(self, code: c_int) -> StoreError {
         // SAFETY: the connection is open; SQLite's message ends in NUL and is copied at once.

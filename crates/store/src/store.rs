@@ -33,12 +33,16 @@ const CLOSE_FLUSH_ROWS: usize = 4096;
 pub struct StoreOptions {
     /// The budget of decoded columns, in bytes.
     pub cache_size: usize,
+    /// Whether a thread of the store's moves commits into Tonbo. Without one, [`mover::round`] has to be called: tests that replay a
+    /// history do that.
+    pub moves_in_background: bool,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
         StoreOptions {
             cache_size: 256 << 20,
+            moves_in_background: true,
         }
     }
 }
@@ -108,7 +112,14 @@ impl Store {
             background: Mutex::new(None),
             vfs,
         });
-        let shared = store.clone();
+        if options.moves_in_background {
+            store.start_mover()?;
+        }
+        Ok(store)
+    }
+
+    fn start_mover(self: &Arc<Self>) -> StoreResult<()> {
+        let shared = self.clone();
         let background = heddle_thread::Builder::new()
             .name("heddle store mover".into())
             .spawn(move || mover::run(&shared))
@@ -118,12 +129,12 @@ impl Store {
                     format!("no thread for the background: {error}"),
                 )
             })?;
-        *store
+        *self
             .background
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(background);
-        store.mover.call();
-        Ok(store)
+        self.mover.call();
+        Ok(())
     }
 
     /// Ends the background thread and Tonbo's tasks. What is acknowledged is durable without it.
@@ -278,10 +289,18 @@ fn recover(
     commits.sort_by_key(|(sequence, _)| *sequence);
     published.mixed = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
     published.sequence = published.mixed.max(floor.saturating_sub(1));
+    let table_floors = log.table_floors()?;
+    for table_floor in table_floors.values() {
+        // A later commit must not get a number that would count as moved.
+        published.sequence = published.sequence.max(*table_floor);
+    }
     for (sequence, changes) in &commits {
         published.sequence = published.sequence.max(*sequence);
         for (id, buffer) in &changes.tables {
             next_table = next_table.max(id + 1);
+            if table_floors.get(id).is_some_and(|moved| sequence <= moved) {
+                continue;
+            }
             if let Some(version) = published.tables.get(id) {
                 let next = Arc::new(version.with_changes(*sequence, buffer));
                 published.tables.insert(*id, next);

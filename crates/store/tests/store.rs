@@ -417,3 +417,54 @@ fn many_threads_write_and_read_one_table() {
     check(&database.connect());
     check(&database.reopen().connect());
 }
+
+/// A transaction over both kinds of table writes a row of its own to the database file, and so does a table's declaration. SQLite
+/// counts those like any others: `COMMIT` changed two rows, and the last row id was the log's.
+#[test]
+fn what_the_store_writes_for_itself_is_not_counted() {
+    let database = Database::new();
+    let connection = database.connect();
+    let run = |sql: &str| {
+        connection
+            .0
+            .run(sql, &Parameters::none(), &mut Discard)
+            .unwrap()
+    };
+    assert_eq!(
+        run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY)").changes,
+        0
+    );
+    run("CREATE TABLE plain(id INTEGER PRIMARY KEY)");
+    for first in [10, 20] {
+        let sql = format!(
+            "BEGIN; INSERT INTO t VALUES ({first}); INSERT INTO plain VALUES ({first}), ({}); COMMIT",
+            first + 5
+        );
+        let outcome = run(&sql);
+        assert_eq!((outcome.changes, outcome.last_insert_rowid), (3, first + 5));
+    }
+    assert_eq!(connection.integers("SELECT last_insert_rowid()"), [25]);
+    assert_eq!(run("DROP TABLE t").changes, 0);
+}
+
+/// A transaction that has read only ordinary tables reads the Tonbo tables as they were then, which is no snapshot in use until it
+/// does. Meanwhile the record of who wrote which row last was cleared, and the transaction overwrote a newer commit.
+#[test]
+fn a_transaction_that_reads_its_first_tonbo_table_late_overwrites_nobody() {
+    let database = Database::new();
+    let (late, other) = (database.connect(), database.connect());
+    other.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER);
+         CREATE TABLE plain(id INTEGER PRIMARY KEY);
+         INSERT INTO t VALUES (1, 0), (2, 0);",
+    );
+    late.run("BEGIN");
+    assert_eq!(late.integers("SELECT count(*) FROM plain"), [0]);
+    other.run("BEGIN; INSERT INTO plain VALUES (1); UPDATE t SET n = 7 WHERE id = 1; COMMIT");
+    // Its own snapshot ends as well, and leaves no other in use.
+    assert_eq!(other.integers("SELECT n FROM t"), [7, 0]);
+    assert_eq!(late.integers("SELECT n FROM t"), [0, 0]);
+    late.run("UPDATE t SET n = n + 1");
+    assert_eq!(late.fails("COMMIT").code, StoreErrorCode::Conflict);
+    assert_eq!(other.integers("SELECT n FROM t"), [7, 0]);
+}

@@ -17,12 +17,17 @@
 //! # Trimming
 //! What has reached Tonbo is deleted, and `floor` in the log file says up to where: a row of either log below it is never replayed, so that
 //! the two logs need not be trimmed at once.
+//!
+//! A bulk import goes past the logs, straight into Tonbo. So before its first batch `table_floors` says of its table up to where Tonbo has
+//! everything: older rows of the logs, replayed on top, would undo what was imported.
 
+use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::changes::Changes;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::statement::{Handle, Statement};
+use crate::table::TableId;
 use crate::table::version::Sequence;
 use crate::value::Value;
 
@@ -125,7 +130,7 @@ pub fn read(handle: Handle, table: &str, floor: Sequence) -> StoreResult<Vec<(Se
     Ok(rows)
 }
 
-/// Deletes a log's rows below `floor`.
+/// Deletes a table's rows of commits below `floor`.
 fn trim(handle: Handle, table: &str, floor: Sequence) -> StoreResult<()> {
     handle
         .statement(&format!("DELETE FROM {table} WHERE sequence < ?1"))?
@@ -161,7 +166,8 @@ impl LogFile {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000;
              CREATE TABLE IF NOT EXISTS log{COLUMNS};
              CREATE TABLE IF NOT EXISTS state(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-             INSERT OR IGNORE INTO state VALUES ('floor', 0);"
+             INSERT OR IGNORE INTO state VALUES ('floor', 0);
+             CREATE TABLE IF NOT EXISTS table_floors(id INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);"
         ));
         if let Err(error) = prepared {
             handle.close();
@@ -186,6 +192,34 @@ impl LogFile {
             Some([Value::Integer(floor)]) => Ok(*floor as Sequence),
             _ => Err(StoreError::corrupt("the log file has lost its floor")),
         }
+    }
+
+    /// Tables of which Tonbo has every commit up to a number, that number included, whatever `floor` says.
+    pub fn table_floors(&self) -> StoreResult<BTreeMap<TableId, Sequence>> {
+        let connection = self.connection();
+        let mut statement = connection
+            .0
+            .statement("SELECT id, sequence FROM table_floors")?;
+        let mut floors = BTreeMap::new();
+        while statement.step()? {
+            if let (Value::Integer(id), Value::Integer(sequence)) =
+                (statement.value(0), statement.value(1))
+            {
+                floors.insert(id as TableId, sequence as Sequence);
+            }
+        }
+        Ok(floors)
+    }
+
+    /// Notes, durably, that Tonbo has every commit to a table up to `sequence`.
+    pub fn set_table_floor(&self, table: TableId, sequence: Sequence) -> StoreResult<()> {
+        self.connection()
+            .0
+            .statement("INSERT OR REPLACE INTO table_floors VALUES (?1, ?2)")?
+            .run(&[
+                Value::Integer(table as i64),
+                Value::Integer(sequence as i64),
+            ])
     }
 
     /// The commits from `floor` on.
@@ -240,6 +274,7 @@ impl LogFile {
         let connection = self.connection();
         transaction(connection.0, || {
             trim(connection.0, "log", floor)?;
+            trim(connection.0, "table_floors", floor)?;
             connection
                 .0
                 .statement("UPDATE state SET value = ?1 WHERE name = 'floor'")?

@@ -9,13 +9,13 @@
 //! | `past` | what snapshots of `main` from before the last commits to `main` must see |
 //! | `last_write` | the last reserved or published commit of each recently written row |
 //! | `active` | the snapshots in use, by their sequence |
-//! | `busy` | connections inside a transaction: while there is none, nobody needs `past` |
+//! | `entered` | connections inside a transaction, by the last mixed commit when it began: none of them needs an older `past` |
 //!
 //! # Invariants
 //! 1. Commits are published in the order of their numbers: a number is published once no smaller one is reserved.
 //! 2. First committer wins: a number is reserved only if no row of the transaction was reserved or committed after its snapshot.
 //!    A reservation counts as a commit until it is voided.
-//! 3. `last_write` holds every row written after the oldest active snapshot.
+//! 3. `last_write` holds every row written after the oldest snapshot that is active or that `past` may still give out.
 //! 4. A commit that also wrote `main` (*mixed*) is visible to a snapshot exactly if its row in `main` is: the reader names the last mixed
 //!    commit that its snapshot of `main` shows, and gets the tables as they were from that commit until the next mixed one.
 //!
@@ -70,7 +70,7 @@ struct State {
     past: VecDeque<Arc<Published>>,
     last_write: HashMap<(TableId, Key), Sequence>,
     active: BTreeMap<Sequence, usize>,
-    busy: usize,
+    entered: BTreeMap<Sequence, usize>,
     sweep_at: usize,
 }
 
@@ -101,25 +101,27 @@ impl Sequencer {
                 past: VecDeque::new(),
                 last_write: HashMap::new(),
                 active: BTreeMap::new(),
-                busy: 0,
+                entered: BTreeMap::new(),
                 sweep_at: LAST_WRITE_SWEEP,
             }),
             moved: Condvar::new(),
         })
     }
 
-    /// A connection begins a transaction, which may read `main` long before it reads a Tonbo table.
-    pub fn enter(&self) {
-        self.lock().busy += 1;
+    /// A connection begins a transaction, which may read `main` long before it reads a Tonbo table. Returns what [`Sequencer::leave`] asks
+    /// for.
+    pub fn enter(&self) -> Sequence {
+        let mut state = self.lock();
+        let mixed = state.published.mixed;
+        *state.entered.entry(mixed).or_default() += 1;
+        mixed
     }
 
-    /// The transaction has ended.
-    pub fn leave(&self) {
+    /// The transaction that [`Sequencer::enter`] returned `mixed` for has ended.
+    pub fn leave(&self, mixed: Sequence) {
         let mut state = self.lock();
-        state.busy -= 1;
-        if state.busy == 0 {
-            state.past.clear();
-        }
+        subtract_one(&mut state.entered, mixed);
+        state.forget();
     }
 
     /// What is visible now, for those who only look.
@@ -265,21 +267,51 @@ impl Sequencer {
 impl Drop for Snapshot {
     fn drop(&mut self) {
         let mut state = self.sequencer.lock();
-        let sequence = self.published.sequence;
-        if let Some(count) = state.active.get_mut(&sequence) {
-            *count -= 1;
-            if *count == 0 {
-                state.active.remove(&sequence);
+        subtract_one(&mut state.active, self.published.sequence);
+        state.forget();
+    }
+}
+
+impl State {
+    /// Drops what no transaction can ask for any more.
+    fn forget(&mut self) {
+        match self.entered.keys().next() {
+            None => self.past.clear(),
+            Some(oldest) => {
+                while self.past.front().is_some_and(|past| past.mixed < *oldest) {
+                    self.past.pop_front();
+                }
             }
         }
-        if state.active.is_empty() {
-            if state.reserved.is_empty() {
-                state.last_write.clear();
+        let past = self.past.front().map(|past| past.sequence);
+        let oldest = self
+            .active
+            .keys()
+            .next()
+            .copied()
+            .into_iter()
+            .chain(past)
+            .min();
+        match oldest {
+            None => {
+                if self.reserved.is_empty() {
+                    self.last_write.clear();
+                }
             }
-        } else if state.last_write.len() > state.sweep_at {
-            let oldest = state.active.keys().next().copied().unwrap_or_default();
-            state.last_write.retain(|_, last| *last > oldest);
-            state.sweep_at = (2 * state.last_write.len()).max(LAST_WRITE_SWEEP);
+            Some(oldest) if self.last_write.len() > self.sweep_at => {
+                self.last_write.retain(|_, last| *last > oldest);
+                self.sweep_at = (2 * self.last_write.len()).max(LAST_WRITE_SWEEP);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn subtract_one(counts: &mut BTreeMap<Sequence, usize>, key: Sequence) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
         }
     }
 }

@@ -136,6 +136,9 @@ impl<'a> Gate<'a> {
         store.sequencer.settle();
         let _writing = store.mover.writing();
         mover::move_table(store, table.id)?;
+        // The logs may hold the table's commits for longer; they must not be replayed over what is imported.
+        let moved = store.sequencer.published().sequence;
+        store.log.set_table_floor(table.id, moved)?;
         Ok(gate)
     }
 }

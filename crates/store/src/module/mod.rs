@@ -261,7 +261,7 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
         name: name.to_owned(),
         definition: schema.definition(),
     };
-    catalogue::insert(shared.handle, &entry)?;
+    shared.unnoticed(|| catalogue::insert(shared.handle, &entry))?;
     shared.made.borrow_mut().push(id);
     let table = store.create_table(id, name, schema.clone())?;
     Ok(TableHandle::new(shared, id, name, schema, Ok(table)))
@@ -342,7 +342,7 @@ unsafe extern "C" fn x_destroy(table: *mut ffi::sqlite3_vtab) -> c_int {
     let code = unsafe {
         on_table(table, |handle, shared| {
             if matches!(*shared.purpose.borrow(), Purpose::Statement) {
-                catalogue::remove(shared.handle, handle.id)?;
+                shared.unnoticed(|| catalogue::remove(shared.handle, handle.id))?;
                 shared.dropped.borrow_mut().push(handle.id);
             }
             Ok(())
@@ -690,7 +690,9 @@ unsafe extern "C" fn x_sync(table: *mut ffi::sqlite3_vtab) -> c_int {
     unsafe {
         on_table(table, |_, shared| {
             match shared.open_transaction().as_mut() {
-                Some(transaction) => transaction.sync(&shared.store, shared.handle),
+                Some(transaction) => {
+                    shared.unnoticed(|| transaction.sync(&shared.store, shared.handle))
+                }
                 None => Ok(()),
             }
         })

@@ -31,7 +31,11 @@ impl Database {
     }
 
     pub fn try_on(io: SharedIo) -> Result<Database, StoreError> {
-        let store = Store::open(io.clone(), &StoreOptions::default())?;
+        Database::open(io, &StoreOptions::default())
+    }
+
+    pub fn open(io: SharedIo, options: &StoreOptions) -> Result<Database, StoreError> {
+        let store = Store::open(io.clone(), options)?;
         Ok(Database { io, store })
     }
 

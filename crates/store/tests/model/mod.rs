@@ -1,0 +1,5 @@
+//! The parts of the model test.
+
+pub mod history;
+pub mod random;
+pub mod state;
