@@ -58,6 +58,8 @@ struct Commit {
 
 #[derive(Default)]
 struct Transaction {
+    /// Whether it began with `SAVEPOINT` and ends with its `RELEASE`.
+    is_savepoint: bool,
     /// What it sees, its own writes included.
     view: State,
     /// The commits whose state it reads, by their positions.
@@ -293,7 +295,13 @@ impl History {
         let mut transaction = Transaction::default();
         let is_immediate = self.random.chance(25);
         if !is_immediate {
-            self.expect_done(who, "BEGIN", 0);
+            transaction.is_savepoint = self.random.chance(20);
+            let sql = if transaction.is_savepoint {
+                "SAVEPOINT outermost"
+            } else {
+                "BEGIN"
+            };
+            self.expect_done(who, sql, 0);
         } else if self.lock.is_some() {
             self.expect_error(who, "BEGIN IMMEDIATE", &[StoreErrorCode::Busy]);
             return;
@@ -310,16 +318,25 @@ impl History {
         let Some(transaction) = self.links[who].transaction.take() else {
             return;
         };
+        let commit_sql = if transaction.is_savepoint {
+            "RELEASE outermost"
+        } else {
+            "COMMIT"
+        };
         if !commits {
             self.expect_done(who, "ROLLBACK", 0);
             self.unlock(who);
         } else if self.is_overtaken(&transaction) {
-            self.expect_error(who, "COMMIT", &[StoreErrorCode::Conflict]);
+            self.expect_error(who, commit_sql, &[StoreErrorCode::Conflict]);
+            if transaction.is_savepoint {
+                // SQLite undoes everything, and yet leaves an outermost savepoint open whose release failed.
+                self.expect_done(who, "ROLLBACK", 0);
+            }
             self.unlock(who);
         } else {
             let is_lost =
                 self.canary == Some(Canary::LostCommit) && !transaction.written.is_empty();
-            let sql = if is_lost { "ROLLBACK" } else { "COMMIT" };
+            let sql = if is_lost { "ROLLBACK" } else { commit_sql };
             if is_lost {
                 self.canary = None;
             }
