@@ -81,7 +81,7 @@ async function runInWorker<Result>(message: RunMessage, name: string, { signal, 
     postRun(worker, message, transfer);
     return unwrap(await result.promise, name) as Result;
   } catch (error) {
-    worker.terminate();
+    void worker.terminate();
     throw error;
   } finally {
     signal?.removeEventListener('abort', abort);

@@ -75,6 +75,11 @@ export class WasmRuntime implements AsyncDisposable {
   readonly module: WebAssembly.Module;
   /** The memory that all threads share. */
   readonly memory: WebAssembly.Memory;
+  /**
+   * Resolves when the first thread traps or loses its worker, with what happened; stays pending while all is well. Known only to
+   * the agent that started the runtime. Whoever can't go on with what a trap left half changed closes the runtime and starts another.
+   */
+  readonly crashed: Promise<ThreadError>;
   readonly #control: Control;
   readonly #owner: Owner | undefined;
   readonly #exports: ReadonlyMap<string, number>;
@@ -88,6 +93,11 @@ export class WasmRuntime implements AsyncDisposable {
     this.memory = handle.memory;
     this.#control = new Control(new SharedRecords(handle.memory), handle.control);
     this.#owner = owner;
+    this.crashed = new Promise((resolve) => {
+      owner?.hear((message) => {
+        if (message.type === 'crashed') resolve(new ThreadError(message.error.code, message.error.message));
+      });
+    });
     this.#exports = new Map(
       WebAssembly.Module.exports(handle.module).flatMap(({ name, kind }, index) => (kind === 'function' ? [[name, index] as const] : [])),
     );
@@ -191,7 +201,7 @@ export class WasmRuntime implements AsyncDisposable {
 
   /**
    * Ends the pool: threads that run or are queued may end within the grace, no more are spawned, workers that wait end by
-   * themselves. Resolves when all are gone. Only the agent that started the runtime can close it.
+   * themselves. Resolves when all are gone – in a browser, when they have been told to go: it doesn't tell more. Only the agent that started the runtime can close it.
    */
   close(options: CloseOptions = {}): Promise<void> {
     this.#closed ??= this.#close(options.graceMs ?? GRACE_MS);

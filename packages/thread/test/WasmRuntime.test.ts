@@ -165,6 +165,21 @@ describe('threads that fail', () => {
     expect(error.message).toContain('no way out');
   });
 
+  test('trap where nobody joins them: the agent that started the runtime is told', async () => {
+    await using own = await WasmRuntime.start({ ...modules.threadTesting, threads: 2 });
+    let crashes = 0;
+    void own.crashed.then(() => crashes++);
+    await own
+      .spawn('panic_now')
+      .join()
+      .catch(() => undefined);
+    expect(crashes).toBe(0);
+    await own.spawn('join_a_trap').join();
+    const error = await own.crashed;
+    expect(error.code).toBe('THREAD_TRAPPED');
+    expect(error.message).toContain('unreachable');
+  });
+
   test('run beyond their stack: a named error', async () => {
     expect(await call('join_an_overflow')).toBe(1);
   });

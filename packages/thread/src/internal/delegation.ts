@@ -30,7 +30,7 @@ export class WorkerBroker {
     if (request.type === 'create') this.#start(request.worker, request.name);
     else if (request.type === 'post') this.#workers.get(request.worker)?.post(request.message);
     else {
-      this.#workers.get(request.worker)?.terminate();
+      void this.#workers.get(request.worker)?.terminate();
       this.#workers.delete(request.worker);
     }
   }
@@ -69,7 +69,7 @@ export class RemoteWorkers {
       },
       onExit: () => {},
       setKeepAlive: () => {},
-      terminate: () => this.#request({ type: 'terminate', worker }),
+      terminate: async () => this.#request({ type: 'terminate', worker }),
     };
   }
 

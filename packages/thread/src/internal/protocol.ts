@@ -29,6 +29,8 @@ export type ToSupervisor = StartMessage | CloseMessage | { readonly type: 'repor
 export type FromSupervisor =
   | { readonly type: 'started'; readonly module: WebAssembly.Module; readonly memory: WebAssembly.Memory; readonly control: number }
   | { readonly type: 'failed'; readonly error: PostedError }
+  /** A thread has trapped, or a worker is gone that was to stay. */
+  | { readonly type: 'crashed'; readonly error: PostedError }
   | { readonly type: 'request'; readonly request: DelegationRequest }
   | { readonly type: 'closed' };
 
@@ -50,6 +52,6 @@ export type FromWorker =
   | { readonly type: 'ready'; readonly control: number; readonly registry: number }
   | { readonly type: 'failed'; readonly error: PostedError }
   /** Its thread trapped: it ends, and another is to take its place. */
-  | { readonly type: 'trapped' }
+  | { readonly type: 'trapped'; readonly message: string }
   /** The runtime is closing, and it ends. */
   | { readonly type: 'ended' };

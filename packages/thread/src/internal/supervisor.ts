@@ -89,6 +89,7 @@ class Pool {
       this.#remove(worker);
       this.#fail(new ThreadError(message.error.code, message.error.message));
     } else {
+      if (message.type === 'trapped') this.#reportCrash(new ThreadError('THREAD_TRAPPED', `a thread trapped: ${message.message}`));
       worker.state = 'ended';
       this.#reap(worker);
       this.#remove(worker);
@@ -109,8 +110,17 @@ class Pool {
     this.#reap(worker);
     this.#endThreadOf(worker);
     this.#remove(worker);
-    if (wasStarting) this.#fail(new ThreadError('START_FAILED', `worker ${worker.slot} did not start: ${reason}`));
-    else this.#grow();
+    if (wasStarting) {
+      this.#fail(new ThreadError('START_FAILED', `worker ${worker.slot} did not start: ${reason}`));
+      return;
+    }
+    this.#reportCrash(new ThreadError('THREAD_TERMINATED', `worker ${worker.slot} is gone: ${reason}`));
+    this.#grow();
+  }
+
+  /** Tells the agent that started the runtime: nobody may be joining that thread. */
+  #reportCrash(error: ThreadError): void {
+    if (!this.#isClosing) post({ type: 'crashed', error: toPosted(error, error.code) });
   }
 
   /** Poisons and frees the locks that a dead worker's thread held. Nothing happens where the worker did so itself. */
@@ -192,10 +202,12 @@ class Pool {
     const timeout = setTimeout(timer.resolve, this.#control ? graceMs : 0);
     await Promise.race([empty, timer.promise]);
     clearTimeout(timeout);
-    for (const worker of this.#workers.values()) {
-      this.#endThreadOf(worker);
-      worker.handle.terminate();
-    }
+    await Promise.all(
+      [...this.#workers.values()].map((worker) => {
+        this.#endThreadOf(worker);
+        return worker.handle.terminate();
+      }),
+    );
   }
 }
 

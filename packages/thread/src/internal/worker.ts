@@ -76,7 +76,7 @@ interface Ending {
   readonly message?: string;
 }
 
-/** A trap has happened: this worker runs no further thread. */
+/** A trap has happened: this worker runs no further thread. The message is the trap's. */
 class Trapped extends Error {}
 
 class PoolWorker {
@@ -107,17 +107,17 @@ class PoolWorker {
   }
 
   /** Runs threads until the runtime closes or one traps; which of the two. */
-  work(): 'ended' | 'trapped' {
+  work(): FromWorker {
     try {
       for (;;) {
         const call = this.#exports.heddle_thread_work() >>> 0;
-        if (call === 0) return 'ended';
+        if (call === 0) return { type: 'ended' };
         this.#runCall(call);
       }
     } catch (error) {
       // Anything that comes out of the loop itself is a trap of a thread that Rust code spawned: its panics stay inside.
       if (!(error instanceof Trapped)) this.#endTask(describe(error));
-      return 'trapped';
+      return { type: 'trapped', message: describe(error) };
     }
   }
 
@@ -137,7 +137,7 @@ class PoolWorker {
       this.#control.dismiss();
       this.#endCall(call, { outcome, message: this.#withPanic(describe(error)) });
       this.#afterTrap();
-      throw new Trapped();
+      throw new Trapped(describe(error));
     }
     this.#goHome();
     this.#exports.heddle_thread_call_end();
@@ -257,7 +257,7 @@ async function begin(message: WorkMessage): Promise<void> {
   const { exports } = instantiate({ module: message.module, memory: message.memory, glue, stackSize: HOME_STACK_SIZE });
   const worker = new PoolWorker(message, exports);
   post({ type: 'ready', control: worker.control, registry: worker.registry });
-  post({ type: worker.work() });
+  post(worker.work());
   port?.close();
 }
 

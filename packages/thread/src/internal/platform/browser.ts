@@ -49,7 +49,7 @@ export function wrapWorker(worker: Worker): WorkerHandle {
     },
     onExit: () => {},
     setKeepAlive: () => {},
-    terminate: () => worker.terminate(),
+    terminate: async () => worker.terminate(),
   };
 }
 

@@ -57,10 +57,7 @@ export function wrapWorker(worker: Worker): WorkerHandle {
     },
     onExit: (listener) => worker.on('exit', listener),
     setKeepAlive: (isOn) => (isOn ? worker.ref() : worker.unref()),
-    terminate: () => {
-      // Settles when the thread is gone, which `onExit` tells as well.
-      void worker.terminate();
-    },
+    terminate: async () => void (await worker.terminate()),
   };
 }
 

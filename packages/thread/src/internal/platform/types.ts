@@ -10,7 +10,8 @@ export interface WorkerHandle {
   onExit(listener: () => void): void;
   /** Whether the worker keeps its creator's process alive. Browsers have no such thing. */
   setKeepAlive(keepAlive: boolean): void;
-  terminate(): void;
+  /** Ends the worker in the middle of whatever it does. Resolves when it is gone; in browsers, which never tell, at once. */
+  terminate(): Promise<void>;
 }
 
 /** This worker's way to its creator. */
