@@ -13,12 +13,15 @@
  *
  * Calls run one after another, in the order they were made. While a `for await` over a query's batches is unfinished, other calls
  * on the connection are `MISUSE`: they would wait for the loop, and the loop may be waiting for them.
+ *
+ * A connection ends with its engine. When that stops, every call rejects with `ENGINE_RESTARTED` from then on: release the connection and
+ * reserve another, whose temporary tables and pragmas are to be made again.
  */
 
 import { HeddleStoreError } from './HeddleStoreError.ts';
 import type { ConnectionLane } from './internal/Lane.ts';
 import { Session } from './Session.ts';
-import { runTransaction, type Transaction, type TransactionOptions } from './Transaction.ts';
+import { runOnConnection, type Transaction, type TransactionOptions } from './Transaction.ts';
 
 /** A SQL thread of one's own. Give it back with {@link release}, or by `await using`. */
 export class Connection extends Session implements AsyncDisposable {
@@ -33,9 +36,9 @@ export class Connection extends Session implements AsyncDisposable {
     this.#giveBack = giveBack;
   }
 
-  /** Runs a transaction on this connection; see `db.transaction`. */
+  /** Runs a transaction on this connection; see `db.transaction`. When the engine stops, it is not repeated: the connection is gone. */
   transaction<T>(work: (transaction: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    return runTransaction(this.#lane, work, options);
+    return runOnConnection(this.#lane, work, options);
   }
 
   /**

@@ -3,6 +3,9 @@
  *
  * Calls run on SQL threads, as many at a time as there are threads; further calls wait their turn. The thread that holds the
  * `Database` – usually the page's main thread – runs no SQL and never blocks.
+ *
+ * When the engine stops by itself, another takes its place: calls under way reject with `ENGINE_RESTARTED`, calls made meanwhile
+ * wait.
  */
 
 import { onPageHide } from '#platform';
@@ -11,12 +14,12 @@ import { HeddleStoreError } from './HeddleStoreError.ts';
 import { importInto, type ImportOptions, type ImportResult, type ImportSource } from './Importer.ts';
 import { call } from './internal/call.ts';
 import type { Engine } from './internal/Engine.ts';
+import { EngineKeeper, type EngineRestart } from './internal/EngineKeeper.ts';
 import { ConnectionLane, PoolLane } from './internal/Lane.ts';
-import { Scheduler } from './internal/Scheduler.ts';
 import type { SqlThread } from './internal/SqlThread.ts';
-import { Stop, type StopOptions } from './internal/Stop.ts';
+import type { Stop, StopOptions } from './internal/Stop.ts';
 import { Session } from './Session.ts';
-import { runTransaction, type Transaction, type TransactionOptions } from './Transaction.ts';
+import { Attempts, runTransaction, type Transaction, type TransactionOptions } from './Transaction.ts';
 
 /** What one SQL thread does at the moment. */
 export interface ThreadActivity {
@@ -24,55 +27,71 @@ export interface ThreadActivity {
   readonly index: number;
   /** A name to show. */
   readonly name: string;
-  /** `running` a call, `reserved` by a connection or transaction between its calls, or `idle`. */
-  readonly state: 'idle' | 'reserved' | 'running';
+  /**
+   * `running` a call, `reserved` by a connection or transaction between its calls, or `idle`; `restarting` while there is no engine.
+   */
+  readonly state: 'idle' | 'reserved' | 'restarting' | 'running';
   /** The SQL text that runs. */
   readonly sql?: string | undefined;
   /** For how many milliseconds the call has been running. */
   readonly sinceMs?: number | undefined;
-  /** How many statements it has run since the database was opened. */
+  /** How many statements it has run since the engine was started. */
   readonly statements: number;
 }
 
 /** An open database. Made by `open()`. */
 export class Database extends Session implements AsyncDisposable {
-  readonly #engine: Engine;
-  readonly #scheduler: Scheduler;
+  readonly #keeper: EngineKeeper;
   readonly #lane: PoolLane;
   readonly #reserved: Map<SqlThread, ConnectionLane> = new Map();
   readonly #stopListening: () => void;
   #closed: Promise<void> | undefined;
 
   /** Not for use outside this package. */
-  constructor(engine: Engine) {
-    const scheduler = new Scheduler(engine.threads);
-    const lane = new PoolLane(scheduler);
+  constructor(engine: Engine, onRestart?: (restart: EngineRestart) => void) {
+    const onStop = (error: HeddleStoreError, isForGood: boolean): void => this.#onStop(error, isForGood);
+    const keeper = new EngineKeeper(engine, { onStop, onRestart });
+    const lane = new PoolLane(keeper.scheduler);
     super(lane);
-    this.#engine = engine;
-    this.#scheduler = scheduler;
+    this.#keeper = keeper;
     this.#lane = lane;
     this.#stopListening = onPageHide(() => this.#abandon());
   }
 
   /** Reserves a SQL thread, when one is free. Without it, the other calls have one thread less. */
   async connection(options: StopOptions = {}): Promise<Connection> {
-    const lane = await this.#reserve(options);
-    return new Connection(lane, () => this.#giveBack(lane));
+    const stop = this.#lane.begin(options);
+    try {
+      const lane = await this.#reserve(stop);
+      return new Connection(lane, () => this.#giveBack(lane));
+    } finally {
+      this.#lane.end(stop);
+    }
   }
 
   /**
    * Runs a transaction on a thread of its own: commits when the function's promise is fulfilled, rolls back when it rejects, and
-   * runs the function again when another transaction was first. See {@link Transaction}.
+   * runs the function again when another transaction was first, or the engine stopped before the commit. See {@link Transaction}.
    *
    * The function uses `tx`, not the database: a call on the database would be outside the transaction.
    */
   async transaction<T>(work: (transaction: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    const lane = await this.#reserve({ signal: options.signal, timeoutMs: options.timeoutMs });
+    const stop = this.#lane.begin(options);
+    const attempts = new Attempts(options);
     try {
-      return await runTransaction(lane, work, options);
+      for (;;) {
+        const lane = await this.#reserve(stop);
+        try {
+          return await runTransaction(lane, work, attempts, stop);
+        } catch (error) {
+          if (!attempts.mayRepeatAfterRestart(error, lane.thread)) throw error;
+        } finally {
+          await lane.close(new HeddleStoreError('CLOSED', 'the transaction has ended'));
+          this.#giveBack(lane);
+        }
+      }
     } finally {
-      await lane.close(new HeddleStoreError('CLOSED', 'the transaction has ended'));
-      this.#giveBack(lane);
+      this.#lane.end(stop);
     }
   }
 
@@ -85,15 +104,16 @@ export class Database extends Session implements AsyncDisposable {
    * @throws {HeddleStoreError} `BAD_IMPORT` where the file is truncated, of another format or doesn't fit the table
    */
   async import(source: ImportSource, options: ImportOptions): Promise<ImportResult> {
-    return importInto({ lane: this.#lane, memory: this.#engine.memory }, source, options);
+    return importInto(this.#lane, source, options);
   }
 
   /** What each SQL thread does at the moment. */
   threads(): ThreadActivity[] {
-    return this.#engine.threads.map((thread) => {
+    return this.#keeper.threads.map((thread) => {
       const { index, activity } = thread;
-      const { statements } = thread.link.record;
       const name = `SQL ${index + 1}`;
+      if (this.#keeper.isRestarting) return { index, name, state: 'restarting', statements: 0 };
+      const { statements } = thread.link.record;
       if (!activity) return { index, name, state: this.#reserved.has(thread) ? 'reserved' : 'idle', statements };
       return { index, name, state: 'running', sql: activity.sql, sinceMs: performance.now() - activity.startMs, statements };
     });
@@ -128,9 +148,13 @@ export class Database extends Session implements AsyncDisposable {
         this.#giveBack(lane);
       }),
     );
-    for (const _ of this.#engine.threads) await this.#scheduler.acquire(new Stop());
-    this.#scheduler.close(error);
-    await this.#engine.close();
+    await this.#keeper.close(error);
+  }
+
+  /** The engine has stopped: what was reserved of it is gone. */
+  #onStop(error: HeddleStoreError, isForGood: boolean): void {
+    if (isForGood) this.#lane.calls.close(error);
+    for (const lane of this.#reserved.values()) lane.calls.close(error);
   }
 
   /** Lets go of the files at once, because the page goes away. Whatever is under way rejects with `CLOSED`. */
@@ -140,9 +164,7 @@ export class Database extends Session implements AsyncDisposable {
     const error = new HeddleStoreError('CLOSED', 'the page was left, and the database with it: open it again');
     this.#lane.calls.refuse(error);
     for (const lane of this.#reserved.values()) lane.calls.refuse(error);
-    for (const thread of this.#engine.threads) thread.fail(error);
-    this.#scheduler.close(error);
-    this.#engine.abandon();
+    this.#keeper.abandon(error);
   }
 
   /** {@link close} */
@@ -150,23 +172,18 @@ export class Database extends Session implements AsyncDisposable {
     return this.close();
   }
 
-  async #reserve(options: StopOptions): Promise<ConnectionLane> {
-    const stop = this.#lane.begin(options);
-    try {
-      const thread = await this.#scheduler.acquire(stop);
-      if (stop.error) {
-        this.#scheduler.release(thread);
-        throw stop.error;
-      }
-      const lane = new ConnectionLane(thread);
-      this.#reserved.set(thread, lane);
-      return lane;
-    } finally {
-      this.#lane.end(stop);
+  async #reserve(stop: Stop): Promise<ConnectionLane> {
+    const thread = await this.#keeper.scheduler.acquire(stop);
+    if (stop.error) {
+      this.#keeper.scheduler.release(thread);
+      throw stop.error;
     }
+    const lane = new ConnectionLane(thread);
+    this.#reserved.set(thread, lane);
+    return lane;
   }
 
   #giveBack(lane: ConnectionLane): void {
-    if (this.#reserved.delete(lane.thread)) this.#scheduler.release(lane.thread);
+    if (this.#reserved.delete(lane.thread)) this.#keeper.scheduler.release(lane.thread);
   }
 }

@@ -26,7 +26,8 @@
  * | `NOT_FOUND` | a file, directory or table that must exist doesn't | |
  * | `MISUSE` | the call itself is wrong: the message says how | mend the program |
  * | `NOT_CROSS_ORIGIN_ISOLATED` | the page may not share memory between threads | serve two headers, see the message |
- * | `ENGINE_FAILED` | the engine stopped; what was acknowledged is on disk | open again |
+ * | `ENGINE_RESTARTED` | the engine stopped under the call, and is started again; a commit under way is there whole or not at all | read what is there, then repeat |
+ * | `ENGINE_FAILED` | the engine stopped for good; what was acknowledged is on disk | open again |
  */
 export type StoreErrorCode =
   | 'SQL_ERROR'
@@ -48,6 +49,7 @@ export type StoreErrorCode =
   | 'NOT_FOUND'
   | 'MISUSE'
   | 'NOT_CROSS_ORIGIN_ISOLATED'
+  | 'ENGINE_RESTARTED'
   | 'ENGINE_FAILED';
 
 /** What is known about a failure beside its code and message. */

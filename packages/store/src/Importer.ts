@@ -5,8 +5,9 @@
  */
 
 import { HeddleStoreError } from './HeddleStoreError.ts';
-import { call } from './internal/call.ts';
+import { ask, call } from './internal/call.ts';
 import type { Lane } from './internal/Lane.ts';
+import type { SqlThread } from './internal/SqlThread.ts';
 import { abortable, type ImportSource, openSource, type Source } from './internal/Source.ts';
 import { Stop, type StopOptions } from './internal/Stop.ts';
 import type { ImportRequest, Response } from './internal/wire.ts';
@@ -51,20 +52,14 @@ export interface ImportResult {
   readonly rows: number;
 }
 
-/** Where an import runs. */
-export interface ImportTarget {
-  readonly lane: Lane;
-  readonly memory: { readonly buffer: ArrayBufferLike };
-}
-
 /** Reads a file into a table. */
-export async function importInto(target: ImportTarget, source: ImportSource, options: ImportOptions): Promise<ImportResult> {
+export async function importInto(lane: Lane, source: ImportSource, options: ImportOptions): Promise<ImportResult> {
   checkOptions(options);
-  const stop = target.lane.begin(options);
+  const stop = lane.begin(options);
   try {
-    return await new Importer(target, options, stop).run(source);
+    return await new Importer(lane, options, stop).run(source);
   } finally {
-    target.lane.end(stop);
+    lane.end(stop);
   }
 }
 
@@ -72,17 +67,19 @@ export async function importInto(target: ImportTarget, source: ImportSource, opt
 interface Region {
   readonly address: number;
   readonly size: number;
+  /** A thread of the engine whose memory it is: gone with that. */
+  readonly home: SqlThread;
 }
 
 class Importer {
-  readonly #target: ImportTarget;
+  readonly #lane: Lane;
   readonly #options: ImportOptions;
   readonly #stop: Stop;
   readonly #aborter = new AbortController();
   #progress: ImportProgress = { phase: 'reading', bytes: 0, bytesTotal: undefined, rows: 0, rowsTotal: undefined };
 
-  constructor(target: ImportTarget, options: ImportOptions, stop: Stop) {
-    this.#target = target;
+  constructor(lane: Lane, options: ImportOptions, stop: Stop) {
+    this.#lane = lane;
     this.#options = options;
     this.#stop = stop;
   }
@@ -91,7 +88,8 @@ class Importer {
     this.#listen();
     const region = await this.#load(source);
     try {
-      const { rows } = await call(this.#target.lane, this.#request(region), this.#stop, (response) => this.#onResponse(response));
+      const progress = (response: Response): void => this.#onResponse(response);
+      const { rows } = await call(this.#lane, this.#request(region), this.#stop, { progress, beside: region.home });
       return { rows };
     } finally {
       await this.#free(region);
@@ -113,11 +111,15 @@ class Importer {
   /** Copies a source of known size straight to its place. */
   async #fill(source: Source, size: number): Promise<Region> {
     const region = await this.#alloc(size);
+    const { failed } = region.home;
+    const giveUp = (): void => this.#aborter.abort(failed.reason);
+    failed.addEventListener('abort', giveUp);
     try {
       let at = 0;
       for await (const piece of abortable(source.pieces, this.#aborter.signal)) {
         if (at + piece.length > size) throw new HeddleStoreError('BAD_IMPORT', 'the file grew while it was read');
-        this.#copy(piece, region.address + at);
+        failed.throwIfAborted();
+        this.#copy(piece, region, at);
         at += piece.length;
       }
       if (at < size) throw new HeddleStoreError('BAD_IMPORT', `the file ended after ${at} of ${size} bytes`);
@@ -125,6 +127,8 @@ class Importer {
     } catch (error) {
       await this.#free(region);
       throw error;
+    } finally {
+      failed.removeEventListener('abort', giveUp);
     }
   }
 
@@ -142,9 +146,9 @@ class Importer {
   }
 
   async #alloc(size: number): Promise<Region> {
-    const { address } = await call(this.#target.lane, { op: 'alloc', size }, this.#stop);
+    const { done, thread } = await ask(this.#lane, { op: 'alloc', size }, this.#stop);
     this.#listen();
-    return { address, size };
+    return { address: done.address, size, home: thread };
   }
 
   /** Has reading stop when there is reason to. A call to the engine takes the listener away for as long as it needs its own. */
@@ -153,12 +157,13 @@ class Importer {
   }
 
   /** Gives the bytes back. Where that fails, the engine has stopped, and its memory goes with it. */
-  async #free(region: Region): Promise<void> {
-    await call(this.#target.lane, { op: 'free', ...region }, new Stop()).catch(() => undefined);
+  async #free({ address, size, home }: Region): Promise<void> {
+    if (home.failed.aborted) return;
+    await call(this.#lane, { op: 'free', address, size }, new Stop(), { beside: home }).catch(() => undefined);
   }
 
-  #copy(piece: Uint8Array, address: number): void {
-    new Uint8Array(this.#target.memory.buffer, address, piece.length).set(piece);
+  #copy(piece: Uint8Array, { address, home }: Region, offset: number): void {
+    new Uint8Array(home.link.memory.buffer, address + offset, piece.length).set(piece);
     this.#report({ bytes: this.#progress.bytes + piece.length });
   }
 

@@ -8,6 +8,7 @@ export { Connection } from './Connection.ts';
 export { Database, type ThreadActivity } from './Database.ts';
 export { HeddleStoreError, type StoreErrorCode, type StoreErrorDetails } from './HeddleStoreError.ts';
 export type { ImportOptions, ImportProgress, ImportResult, ImportSource } from './Importer.ts';
+export type { EngineRestart } from './internal/EngineKeeper.ts';
 export type { StopOptions } from './internal/Stop.ts';
 export { open, type OpenOptions } from './open.ts';
 export { Query, type QueryOptions } from './Query.ts';

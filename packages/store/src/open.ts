@@ -5,6 +5,7 @@
 import { checkIsolation, resolveDirectory } from '#platform';
 import { Database } from './Database.ts';
 import { HeddleStoreError } from './HeddleStoreError.ts';
+import type { EngineRestart } from './internal/EngineKeeper.ts';
 import { startEngine } from './internal/startEngine.ts';
 
 /** How a database is opened. */
@@ -13,6 +14,11 @@ export interface OpenOptions {
   readonly threads?: number | undefined;
   /** How many bytes of decoded columns are kept in memory at most; 256 MiB by default. */
   readonly cacheBytes?: number | undefined;
+  /**
+   * Called when the engine stopped by itself and another has taken its place. Not for databases in memory, which end with their
+   * engine.
+   */
+  readonly onRestart?: ((restart: EngineRestart) => void) | undefined;
   /** Gives opening up. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -43,5 +49,5 @@ export async function open(location: string | URL, options: OpenOptions = {}): P
   checkIsolation();
   const directory = location === 'memory:' ? undefined : resolveDirectory(location);
   const engine = await startEngine({ directory, threads, cacheBytes, signal });
-  return new Database(engine);
+  return new Database(engine, options.onRestart);
 }

@@ -7,6 +7,7 @@
 import './support/noBlocking.ts';
 import { describe, expect, test } from 'vitest';
 import { peerDatabase } from './peer/startPeer.ts';
+import { HeddleStoreError } from '../src/index.ts';
 import { expectError } from './support/errors.ts';
 import { column } from './support/rows.ts';
 
@@ -153,6 +154,155 @@ test('an engine that dies rejects what is under way and whatever comes', async (
   await db.close();
 });
 
+describe('an engine that dies and is restarted', () => {
+  test('rejects what is under way, and serves what waits or comes', async () => {
+    const db = await peerDatabase(2, { onRestart: () => {} });
+    await db.exec('CREATE TABLE t(a)');
+    const paused = db.query(ENDLESS)[Symbol.asyncIterator]();
+    await paused.next();
+    const culprit = db.exec('PEER EXIT');
+    const waiting = db.exec('INSERT INTO t VALUES (1)');
+    await expectError(culprit, 'ENGINE_RESTARTED', /this call stopped the engine/);
+    expect(db.threads().map(({ state }) => state)).toEqual(['restarting', 'restarting']);
+    const later = db.exec('INSERT INTO t VALUES (2)');
+    await expectError(paused.next(), 'ENGINE_RESTARTED', /^the engine stopped/);
+    await Promise.all([waiting, later]);
+    expect(await column(db, 'SELECT a FROM t ORDER BY a')).toEqual([1, 2]);
+    expect(db.threads().map(({ state }) => state)).toEqual(['idle', 'idle']);
+  });
+
+  test('a transaction beside it runs again', async () => {
+    const db = await peerDatabase(2, { onRestart: () => {} });
+    await db.exec('CREATE TABLE t(a)');
+    let runs = 0;
+    const result = await db.transaction(async (tx) => {
+      await tx.exec('INSERT INTO t VALUES (?)', [++runs]);
+      if (runs === 1) await expectError(db.exec('PEER EXIT'), 'ENGINE_RESTARTED');
+      return runs;
+    });
+    expect([result, runs]).toEqual([2, 2]);
+    expect(await column(db, 'SELECT a FROM t')).toEqual([2]);
+  });
+
+  test('a transaction beside it that waits for something else runs again at once', async () => {
+    const db = await peerDatabase(2, { onRestart: () => {} });
+    let runs = 0;
+    await db.transaction(async () => {
+      if (++runs > 1) return;
+      void db.exec('PEER EXIT').catch(() => undefined);
+      await new Promise(() => {});
+    });
+    expect(runs).toBe(2);
+  });
+
+  test.each<[string, string, object]>([
+    ['whose own statement stopped it', 'PEER EXIT', {}],
+    ['whose commit was under way', 'PEER EXIT AT COMMIT', {}],
+    ['that committed by itself', 'COMMIT; SELECT 1', {}],
+    ['without retries', 'SELECT 1', { retries: 0 }],
+  ])('a transaction %s does not run again', async (_, statement, options) => {
+    const db = await peerDatabase(2, { onRestart: () => {} });
+    let runs = 0;
+    const work = db.transaction(async (tx) => {
+      runs++;
+      await tx.exec(statement);
+      if (!statement.startsWith('PEER')) await db.exec('PEER EXIT').catch(() => undefined);
+    }, options);
+    await expectError(work, 'ENGINE_RESTARTED', /whole or not at all/);
+    expect(runs).toBe(1);
+    expect(await column(db, 'SELECT 1')).toEqual([1]);
+  });
+
+  test('a connection is gone with it, and can be released', async () => {
+    const db = await peerDatabase(2, { onRestart: () => {} });
+    const connection = await db.connection();
+    await connection.exec('CREATE TEMP TABLE mine(a)');
+    await expectError(db.exec('PEER EXIT'), 'ENGINE_RESTARTED');
+    expect(await column(db, 'SELECT 1')).toEqual([1]);
+    await expectError(connection.exec('SELECT 1'), 'ENGINE_RESTARTED', /temporary tables are gone/);
+    await expectError(
+      connection.transaction(async () => 1),
+      'ENGINE_RESTARTED',
+    );
+    await connection.release();
+    // Both threads are there.
+    await Promise.all([db.connection(), db.connection()].map(async (other) => (await other).release()));
+  });
+
+  test('is given up when engines keep dying without an answer', async () => {
+    let restarts = 0;
+    const db = await peerDatabase(1, { onRestart: () => restarts++ });
+    await db.exec('SELECT 1');
+    for (let time = 0; time < 3; time++) await expectError(db.exec('PEER EXIT'), 'ENGINE_RESTARTED');
+    await expectError(db.exec('PEER EXIT'), 'ENGINE_FAILED', /a SQL thread ended/);
+    expect(restarts).toBe(3);
+    await expectError(db.exec('SELECT 1'), 'ENGINE_FAILED');
+    await expectError(db.connection(), 'ENGINE_FAILED');
+    await db.close();
+  });
+
+  test('goes on for as long as there are answers in between', async () => {
+    const db = await peerDatabase(1, { onRestart: () => {} });
+    for (let time = 0; time < 6; time++) {
+      await db.exec('SELECT 1');
+      await expectError(db.exec('PEER EXIT'), 'ENGINE_RESTARTED');
+    }
+    expect(await column(db, 'SELECT 1')).toEqual([1]);
+  });
+
+  test('a start that fails is tried again', async () => {
+    let starts = 0;
+    const onRestart = () => {
+      if (++starts === 1) throw new HeddleStoreError('IO_ERROR', 'not now');
+    };
+    const db = await peerDatabase(1, { onRestart });
+    await db.exec('SELECT 1');
+    await expectError(db.exec('PEER EXIT'), 'ENGINE_RESTARTED');
+    expect(await column(db, 'SELECT 1')).toEqual([1]);
+    expect(starts).toBe(2);
+  });
+
+  test('a start that fails again and again ends it, with the cause', async () => {
+    const cause = new HeddleStoreError('NO_SPACE', 'the disk is full');
+    const onRestart = () => {
+      throw cause;
+    };
+    const db = await peerDatabase(1, { onRestart });
+    await db.exec('SELECT 1');
+    const culprit = db.exec('PEER EXIT');
+    const waiting = db.exec('SELECT 1');
+    await expectError(culprit, 'ENGINE_RESTARTED');
+    await expect(waiting).rejects.toMatchObject({ code: 'ENGINE_FAILED', message: expect.stringContaining('the disk is full'), cause });
+    await expectError(db.exec('SELECT 1'), 'ENGINE_FAILED', /disk is full/);
+    await db.close();
+  });
+
+  test('calls that wait for it can be aborted, and time out', async () => {
+    const db = await peerDatabase(1, { onRestart: () => {} });
+    const culprit = db.exec('PEER EXIT');
+    const aborter = new AbortController();
+    await expectError(culprit, 'ENGINE_RESTARTED');
+    const aborted = db.exec('SELECT 1', [], { signal: aborter.signal });
+    const late = db.transaction(async () => 1, { timeoutMs: 0 });
+    const reserved = db.connection({ signal: aborter.signal });
+    aborter.abort();
+    await expectError(aborted, 'ABORTED');
+    await expectError(reserved, 'ABORTED');
+    await expectError(late, 'TIMEOUT');
+    expect(await column(db, 'SELECT 1')).toEqual([1]);
+  });
+
+  test('can be closed meanwhile', async () => {
+    const db = await peerDatabase(1, { onRestart: () => {} });
+    await expectError(db.exec('PEER EXIT'), 'ENGINE_RESTARTED');
+    const waiting = db.exec('SELECT 1');
+    const refused = expectError(waiting, 'CLOSED');
+    await db.close();
+    await refused;
+    await expectError(db.exec('SELECT 1'), 'CLOSED');
+  });
+});
+
 describe('an import', () => {
   const digits = (text: string) => new TextEncoder().encode(text);
 
@@ -172,6 +322,27 @@ describe('an import', () => {
       'importing 10/10 10/10',
     ]);
     expect(await column(db, 'SELECT digit FROM d')).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 0]);
+  });
+
+  test('whose engine dies while its source is read', async () => {
+    const db = await peerDatabase(2, { onRestart: () => {} });
+    let canceled = false;
+    const source = new Blob(['1'.repeat(8)]);
+    const stalled = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(digits('1')),
+      cancel: () => {
+        canceled = true;
+      },
+    });
+    source.stream = () => stalled as ReturnType<Blob['stream']>;
+    const reading = Promise.withResolvers<void>();
+    const work = db.import(source, { table: 'd', onProgress: ({ bytes }) => bytes === 1 && reading.resolve() });
+    const outcome = expectError(work, 'ENGINE_RESTARTED');
+    await reading.promise;
+    await expectError(db.exec('PEER EXIT'), 'ENGINE_RESTARTED');
+    await outcome;
+    expect(canceled).toBe(true);
+    expect(await db.import(digits('123'), { table: 'd' })).toEqual({ rows: 3 });
   });
 
   test('from a Blob, a stream of unknown length, a file', async () => {

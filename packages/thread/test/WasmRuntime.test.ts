@@ -166,7 +166,8 @@ describe('threads that fail', () => {
   });
 
   test('trap where nobody joins them: the agent that started the runtime is told', async () => {
-    await using own = await WasmRuntime.start({ ...modules.threadTesting, threads: 2 });
+    const own = await WasmRuntime.start({ ...modules.threadTesting, threads: 2 });
+    onTestFinished(() => own.close());
     let crashes = 0;
     void own.crashed.then(() => crashes++);
     await own

@@ -1,19 +1,32 @@
 /**
- * What the rest of the package knows of the engine: SQL threads, the memory they share, and an end.
+ * What the rest of the package knows of the engine: SQL threads over one memory, and an end.
  */
 
 import type { HeddleStoreError } from '../HeddleStoreError.ts';
 import type { SqlThread } from './SqlThread.ts';
 
+/** Why an engine stopped by itself. */
+export interface EngineFailure {
+  /** What happened; its code is `ENGINE_FAILED`. */
+  readonly error: HeddleStoreError;
+  /** The SQL thread that stopped the engine, where it was one of those. */
+  readonly culprit: SqlThread | undefined;
+}
+
 /** A running engine with an open database. */
 export interface Engine {
   /** Its SQL threads, at least one. */
   readonly threads: readonly SqlThread[];
-  /** The memory that they share. Its buffer is another one after it has grown. */
-  readonly memory: { readonly buffer: ArrayBufferLike };
-  /** Settles with the reason, if the engine stops by itself. Its threads fail with the same error. */
-  readonly failed: Promise<HeddleStoreError>;
-  /** Closes the database and ends all threads. Called once, when every SQL thread is quiet. */
+  /** Whether it has stopped by itself, and why. Its files are out of its reach then. */
+  readonly failure: EngineFailure | undefined;
+  /** Called once, at the moment the engine stops by itself. Who is called fails the threads. */
+  onFailure: ((failure: EngineFailure) => void) | undefined;
+  /**
+   * Ends what is left of an engine that has failed – no thread of it runs any more when the next one touches the files – and starts
+   * another over what is durable. May be called again where it rejected. Absent where nothing is durable.
+   */
+  readonly restart: ((signal: AbortSignal) => Promise<Engine>) | undefined;
+  /** Closes the database and ends all threads, or what is left of an engine that has failed. Called when every SQL thread is quiet. */
   close(): Promise<void>;
   /** Lets go of files at once and without waiting, because the page goes away. What was acknowledged is safe. */
   abandon(): void;

@@ -4,6 +4,8 @@
  * A free thread goes to the call that asks; when all are taken, calls wait in order. A call that is given up leaves the queue at
  * once and harms nobody behind it.
  *
+ * When the engine stops, its threads are withdrawn: calls go on waiting, for those of the next.
+ *
  * # Fairness
  * First come, first served. A thread that was used last is handed out first, for its caches are warm. A call that never gives
  * its thread back – a query that is not read to its end – starves the others, who may set a timeout.
@@ -20,12 +22,15 @@ interface Waiter {
 
 /** The free threads of a database and the calls that wait for one. */
 export class Scheduler {
-  readonly #free: SqlThread[];
+  /** Those that it hands out. */
+  readonly #threads: Set<SqlThread>;
+  #free: SqlThread[];
   readonly #waiting: Set<Waiter> = new Set();
   #closed: HeddleStoreError | undefined;
 
   /** @param threads the threads to hand out; the first is handed out first */
   constructor(threads: readonly SqlThread[]) {
+    this.#threads = new Set(threads);
     this.#free = threads.toReversed();
   }
 
@@ -54,8 +59,23 @@ export class Scheduler {
     });
   }
 
-  /** Gives a thread back: the oldest waiting call gets it. */
+  /** Hands out no thread any more, until there are others. Those that are out need not come back. */
+  withdraw(): void {
+    this.#threads.clear();
+    this.#free = [];
+  }
+
+  /** Hands out these threads as well. */
+  add(threads: readonly SqlThread[]): void {
+    for (const thread of threads) {
+      this.#threads.add(thread);
+      this.release(thread);
+    }
+  }
+
+  /** Gives a thread back: the oldest waiting call gets it. One that was withdrawn is forgotten. */
   release(thread: SqlThread): void {
+    if (!this.#threads.has(thread)) return;
     const [next] = this.#waiting;
     if (next) {
       this.#waiting.delete(next);

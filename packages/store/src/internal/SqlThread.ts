@@ -21,6 +21,10 @@ export interface SqlThreadLink {
   readonly requests: Sender;
   readonly responses: Receiver;
   readonly record: ConnectionRecord;
+  /** The memory of its engine. The buffer is another one after it has grown. */
+  readonly memory: { readonly buffer: ArrayBufferLike };
+  /** Fails this thread where its engine has stopped and nobody has said so yet; `broken` is what made its channels useless. */
+  readonly check: (broken?: unknown) => void;
 }
 
 /** The request under way on a SQL thread. */
@@ -36,6 +40,8 @@ export class SqlThread {
   readonly index: number;
   readonly link: SqlThreadLink;
   readonly #failure = new AbortController();
+  #isCulprit = false;
+  #answers = 0;
   #lastId = 0;
   #activity: SqlThreadActivity | undefined;
 
@@ -49,8 +55,24 @@ export class SqlThread {
     return this.#activity;
   }
 
+  /** Fires when the engine has stopped; the reason is the error that calls reject with. */
+  get failed(): AbortSignal {
+    return this.#failure.signal;
+  }
+
+  /** Whether what ran on it stopped the engine. */
+  get isCulprit(): boolean {
+    return this.#isCulprit;
+  }
+
+  /** How many requests it has done. */
+  get answers(): number {
+    return this.#answers;
+  }
+
   /** Rejects what is under way and whatever comes, with one error. Called when the engine has stopped. */
-  fail(error: HeddleStoreError): void {
+  fail(error: HeddleStoreError, { isCulprit }: { readonly isCulprit: boolean } = { isCulprit: false }): void {
+    this.#isCulprit ||= isCulprit;
     this.#failure.abort(error);
   }
 
@@ -60,9 +82,12 @@ export class SqlThread {
     const id = this.#lastId;
     this.#activity = { sql: request.op === 'query' ? request.sql : undefined, startMs: performance.now() };
     const signal = this.#failure.signal;
-    const exchange = new Exchange(id, this.link, signal, () => (this.#activity = undefined));
+    const exchange = new Exchange(id, this.link, signal, (last) => {
+      this.#activity = undefined;
+      if (last.type === 'done') this.#answers += 1;
+    });
     const { requests } = this.link;
-    await orFailure(signal, async () => {
+    await orFailure(this.link, signal, async () => {
       for (const piece of pieces(encodeRequest(id, request), requests.messageByteLengthMax)) {
         if (!requests.trySend(piece)) await requests.sendAsync(piece, { signal });
       }
@@ -99,13 +124,13 @@ export class Exchange {
   readonly #id: number;
   readonly #link: SqlThreadLink;
   readonly #failed: AbortSignal;
-  readonly #onEnd: () => void;
+  readonly #onEnd: (last: Done | Failure) => void;
   readonly #assembler = new Assembler();
   #names: readonly string[] = [];
   #ended = false;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(id: number, link: SqlThreadLink, failed: AbortSignal, onEnd: () => void) {
+  constructor(id: number, link: SqlThreadLink, failed: AbortSignal, onEnd: (last: Done | Failure) => void) {
     this.#id = id;
     this.#link = link;
     this.#failed = failed;
@@ -141,7 +166,7 @@ export class Exchange {
 
   async #receive(): Promise<Response> {
     const { responses } = this.#link;
-    return orFailure(this.#failed, async () => {
+    return orFailure(this.#link, this.#failed, async () => {
       for (;;) {
         const bytes = responses.tryRecv() ?? (await responses.recvAsync({ signal: this.#failed }));
         const message = this.#assembler.add(bytes);
@@ -151,7 +176,12 @@ export class Exchange {
         if (response.type === 'columns') this.#names = response.names;
         if (response.type === 'done' || response.type === 'error') {
           this.#ended = true;
-          this.#onEnd();
+          this.#onEnd(response);
+        }
+        if (response.type === 'error') {
+          // After a trap, other threads find what it left behind, and fail for reasons that are none of their callers' concern.
+          this.#link.check();
+          this.#failed.throwIfAborted();
         }
         return response;
       }
@@ -160,11 +190,12 @@ export class Exchange {
 }
 
 /** Runs a step of the protocol. Whatever it throws, callers are told why the engine stopped. */
-async function orFailure<T>(failed: AbortSignal, step: () => Promise<T>): Promise<T> {
+async function orFailure<T>(link: SqlThreadLink, failed: AbortSignal, step: () => Promise<T>): Promise<T> {
   try {
     failed.throwIfAborted();
     return await step();
   } catch (cause) {
+    if (!failed.aborted) link.check(cause);
     if (failed.aborted) throw failed.reason;
     throw new HeddleStoreError('ENGINE_FAILED', 'the engine no longer answers', { cause });
   }

@@ -11,9 +11,10 @@ import { openReceiver, openSender } from '@heddle/channel';
 import { ThreadError, WasmRuntime, type WasmThread } from '@heddle/thread';
 import { HeddleStoreError, type StoreErrorCode } from '../HeddleStoreError.ts';
 import { ConnectionRecord } from './ConnectionRecord.ts';
-import type { Engine } from './Engine.ts';
+import type { Engine, EngineFailure } from './Engine.ts';
 import { HostError, type HostErrorCode } from './io/HostFiles.ts';
 import { IoThread } from './io/IoThread.ts';
+import type { IoStart } from './io/messages.ts';
 import {
   IO_ERROR_ALREADY_EXISTS,
   IO_ERROR_CLOSED,
@@ -58,17 +59,21 @@ const STACK_SIZE = 2 << 20;
 /** Between two attempts to take a directory. */
 const LOCKED_PAUSE_MS = 50;
 
-/** Starts the engine and opens the database. */
-export async function startEngine(options: EngineOptions): Promise<Engine> {
+/**
+ * Starts the engine and opens the database.
+ *
+ * @param io an I/O thread that has the directory already, from an engine that has failed
+ */
+export async function startEngine(options: EngineOptions, io?: IoThread): Promise<Engine> {
   const stop = new Stop({ signal: options.signal });
   let engine: WasmEngine | undefined;
   try {
     if (stop.error) throw stop.error;
-    engine = new WasmEngine(await startRuntime(options));
-    await engine.open(options, stop);
+    engine = new WasmEngine(await startRuntime(options), options, io);
+    await engine.open(stop);
     return engine;
   } catch (error) {
-    await engine?.terminate();
+    await (engine ? engine.terminate() : io?.close());
     throw storeError(error);
   } finally {
     stop.dispose();
@@ -89,35 +94,39 @@ function startRuntime({ threads, signal }: EngineOptions): Promise<WasmRuntime> 
 
 class WasmEngine implements Engine {
   threads: readonly SqlThread[] = [];
-  readonly failed: Promise<HeddleStoreError>;
+  failure: EngineFailure | undefined;
+  onFailure: ((failure: EngineFailure) => void) | undefined;
+  readonly restart: ((signal: AbortSignal) => Promise<Engine>) | undefined;
   readonly #runtime: WasmRuntime;
-  readonly #fail: (error: HeddleStoreError) => void;
+  readonly #options: EngineOptions;
+  readonly #hasFailed = Promise.withResolvers<void>();
   #io: IoThread | undefined;
   #runs: readonly WasmThread[] = [];
-  #hasFailed = false;
   #isClosing = false;
+  #threadsEnded: Promise<void> | undefined;
 
-  constructor(runtime: WasmRuntime) {
-    const { promise, resolve } = Promise.withResolvers<HeddleStoreError>();
-    this.failed = promise;
-    this.#fail = resolve;
+  constructor(runtime: WasmRuntime, options: EngineOptions, io: IoThread | undefined) {
     this.#runtime = runtime;
-  }
-
-  get memory(): WebAssembly.Memory {
-    return this.#runtime.memory;
+    this.#options = options;
+    this.#io = io;
+    if (options.directory !== undefined) this.restart = (signal) => this.#restart(signal);
   }
 
   /** Starts the I/O thread and the SQL threads, and opens the database on each. */
-  async open({ directory, threads, cacheBytes }: EngineOptions, stop: Stop): Promise<void> {
-    if (directory !== undefined) await this.#startIo(directory, stop);
+  async open(stop: Stop): Promise<void> {
+    const { directory, threads, cacheBytes } = this.#options;
+    void this.#watchRuntime();
+    if (directory !== undefined) await this.#openFiles(directory, stop);
     const control = await this.#address('heddle_store_create', threads);
-    this.threads = linksAt(this.memory, control).map((link, index) => new SqlThread(index, link));
+    const check = (broken?: unknown): void => this.#check(broken);
+    this.threads = linksAt(this.#runtime.memory, control, check).map((link, index) => new SqlThread(index, link));
     this.#runs = this.threads.map(({ index }) => this.#runtime.spawnWith({ name: `SQL ${index + 1}` }, 'heddle_store_run', control, index));
     for (const run of this.#runs) void this.#watch(run);
     const [first, ...others] = this.threads;
     await first?.request({ op: 'open', location: directory ?? 'memory:', cacheBytes }, stop);
     await Promise.all(others.map((thread) => thread.request({ op: 'attach' }, stop)));
+    // A trap of a background thread may have come in between.
+    if (this.failure) throw this.failure.error;
   }
 
   /** Calls an export that returns an address. */
@@ -125,27 +134,13 @@ class WasmEngine implements Engine {
     return Number(await this.#runtime.spawn(exportName, ...args).join()) >>> 0;
   }
 
-  /** Takes the directory; again for a while where another page has it, which may be on its way out. */
-  async #startIo(directory: string, stop: Stop): Promise<void> {
+  /** Has an I/O thread serve this engine: the one that is there, or a new one. */
+  async #openFiles(directory: string, stop: Stop): Promise<void> {
+    const { memory } = this.#runtime;
     const queue = await this.#address('heddle_store_io_queue');
-    const deadline = performance.now() + lockedRetryMs;
-    for (;;) {
-      if (stop.error) throw stop.error;
-      try {
-        this.#io = await IoThread.start({ memory: this.memory, queue, directory });
-        break;
-      } catch (error) {
-        const isLocked = error instanceof HostError && error.code === IO_ERROR_LOCKED;
-        if (!isLocked || performance.now() > deadline) throw error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, LOCKED_PAUSE_MS));
-    }
-    void this.#watchIo(this.#io);
-  }
-
-  async #watchIo(io: IoThread): Promise<void> {
-    const cause = await io.failed;
-    this.#onFailure(new HeddleStoreError('ENGINE_FAILED', 'the I/O thread ended', { cause }));
+    if (this.#io) await this.#io.serve({ memory, queue });
+    else this.#io = await startIo({ memory, queue, directory }, stop);
+    this.#io.onFailure = (cause) => this.#onFailure(new HeddleStoreError('ENGINE_FAILED', 'the I/O thread ended', { cause }));
   }
 
   /** A SQL thread ends when its channel is closed. Ending earlier is a failure of the engine. */
@@ -158,16 +153,53 @@ class WasmEngine implements Engine {
     }
   }
 
+  /** Threads that the engine itself has spawned are joined by nobody here. Of a SQL thread, its own end tells more. */
+  async #watchRuntime(): Promise<void> {
+    const cause = await this.#runtime.crashed;
+    if (!this.#runs.some((run) => run.isFinished)) this.#onFailure(storeError(cause));
+  }
+
+  /** What a trap leaves behind may be met before the trap is reported. */
+  #check(broken: unknown): void {
+    if (this.#isClosing) return;
+    if (this.#runtime.trappedCount > 0) this.#onFailure(new HeddleStoreError('ENGINE_FAILED', 'a thread trapped', { cause: broken }));
+    else if (broken !== undefined) {
+      this.#onFailure(new HeddleStoreError('ENGINE_FAILED', 'the engine no longer answers', { cause: broken }));
+    }
+  }
+
   #onFailure(error: HeddleStoreError): void {
-    if (this.#hasFailed) return;
-    this.#hasFailed = true;
-    for (const thread of this.threads) thread.fail(error);
-    this.#fail(error);
+    // Threads that are told to end have not failed.
+    if (this.failure || this.#threadsEnded) return;
+    // First of all, whatever its threads still do: they find no files any more.
+    this.#io?.fence();
+    const culprit = this.#isClosing ? -1 : this.#runs.findIndex((run) => run.isFinished);
+    this.failure = { error, culprit: this.threads[culprit] };
+    this.#hasFailed.resolve();
+    if (this.onFailure) this.onFailure(this.failure);
+    // Nobody else knows of it yet.
+    else for (const thread of this.threads) thread.fail(error);
+  }
+
+  async #restart(signal: AbortSignal): Promise<Engine> {
+    await this.#endThreads();
+    // It keeps the directory and its lock; where it has ended too, the next engine starts another.
+    return startEngine({ ...this.#options, signal }, this.#io?.isAlive ? this.#io : undefined);
   }
 
   async close(): Promise<void> {
-    if (this.#hasFailed) return this.terminate();
     this.#isClosing = true;
+    const errors: unknown[] = [];
+    if (!this.failure) {
+      const quiet = this.#closeDatabase().catch((error: unknown) => errors.push(error));
+      await Promise.race([quiet, this.#hasFailed.promise]);
+    }
+    await this.terminate();
+    // What was acknowledged is durable: an engine that stops while it is closed is closed.
+    if (errors.length > 0 && !this.failure) throw errors[0];
+  }
+
+  async #closeDatabase(): Promise<void> {
     const [first, ...others] = this.threads;
     for (const { link } of others) link.requests.close();
     await Promise.allSettled(this.#runs.slice(1).map((run) => run.join()));
@@ -176,35 +208,61 @@ class WasmEngine implements Engine {
     } finally {
       first?.link.requests.close();
       await this.#runs[0]?.ended;
-      await this.#runtime.close();
-      await this.#io?.close();
     }
   }
 
   abandon(): void {
     this.#isClosing = true;
     this.#io?.abandon();
-    for (const { link } of this.threads) {
-      link.requests.close();
-      link.responses.close();
-    }
-    void this.#runtime.close({ graceMs: 0 });
+    this.#closeChannels();
+    this.#threadsEnded ??= this.#runtime.close({ graceMs: 0 });
   }
 
   /** Ends everything, whatever state it is in. */
   async terminate(): Promise<void> {
     this.#isClosing = true;
+    await this.#endThreads();
+    await this.#io?.close();
+  }
+
+  /** Resolves when no thread runs any more. Those of an engine that has failed are not asked. */
+  #endThreads(): Promise<void> {
+    this.#threadsEnded ??= this.#endThreadsOnce();
+    return this.#threadsEnded;
+  }
+
+  async #endThreadsOnce(): Promise<void> {
+    if (!this.failure) this.#closeChannels();
+    await this.#runtime.close({ graceMs: this.failure ? 0 : undefined });
+    // Lets go of whoever waits on this thread's side, and so of the memory.
+    this.#closeChannels();
+  }
+
+  #closeChannels(): void {
     for (const { link } of this.threads) {
       link.requests.close();
       link.responses.close();
     }
-    await this.#runtime.close({ graceMs: this.#hasFailed ? 0 : undefined });
-    await this.#io?.close();
+  }
+}
+
+/** Starts an I/O thread, which takes the directory; again for a while where another page has it, which may be on its way out. */
+async function startIo(start: IoStart, stop: Stop): Promise<IoThread> {
+  const deadline = performance.now() + lockedRetryMs;
+  for (;;) {
+    if (stop.error) throw stop.error;
+    try {
+      return await IoThread.start(start);
+    } catch (error) {
+      const isLocked = error instanceof HostError && error.code === IO_ERROR_LOCKED;
+      if (!isLocked || performance.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOCKED_PAUSE_MS));
   }
 }
 
 /** The ends of the SQL threads' channels. */
-function linksAt(memory: WebAssembly.Memory, address: number): SqlThreadLink[] {
+function linksAt(memory: WebAssembly.Memory, address: number, check: SqlThreadLink['check']): SqlThreadLink[] {
   const view = new DataView(memory.buffer);
   const version = view.getUint32(address + STORE_CONTROL_VERSION_OFFSET, true);
   if (version !== STORE_CONTROL_VERSION) {
@@ -221,6 +279,8 @@ function linksAt(memory: WebAssembly.Memory, address: number): SqlThreadLink[] {
       requests: openSender({ location: at(STORE_THREAD_REQUESTS_OFFSET) }),
       responses: openReceiver({ location: at(STORE_THREAD_RESPONSES_OFFSET) }),
       record: new ConnectionRecord(memory.buffer, at(STORE_THREAD_CONNECTION_OFFSET).byteOffset),
+      memory,
+      check,
     };
   });
 }

@@ -23,31 +23,16 @@ export interface PeerData {
 
 const MEMORY_SIZE = 1 << 20;
 
+/** How the stand-ins fail. */
+export interface PeerOptions {
+  /** What is called to restart them; given up where it throws. Without it they aren't restarted. */
+  readonly onRestart?: (() => void) | undefined;
+}
+
 /** A database whose SQL threads are stand-ins. Its file is gone when the test has finished. */
-export async function peerDatabase(threadCount: number): Promise<Database> {
+export async function peerDatabase(threadCount: number, options: PeerOptions = {}): Promise<Database> {
   const path = join(tmpdir(), `heddle-peer-${crypto.randomUUID()}.sqlite`);
-  const memory = new SharedArrayBuffer(MEMORY_SIZE);
-  new Int32Array(memory)[0] = 8;
-  const failed = Promise.withResolvers<HeddleStoreError>();
-  const peers = Array.from({ length: threadCount }, (_, index) => startThread(index, memory, path));
-  const threads = peers.map(({ thread }) => thread);
-  for (const { worker } of peers) {
-    worker.on('exit', (code) => {
-      if (code === 0) return;
-      const error = new HeddleStoreError('ENGINE_FAILED', 'a SQL thread ended');
-      for (const thread of threads) thread.fail(error);
-      failed.resolve(error);
-    });
-  }
-  const stop = async (): Promise<void> => {
-    for (const { link } of threads) {
-      link.requests.close();
-      link.responses.close();
-    }
-    await Promise.all(peers.map(({ ended }) => ended));
-  };
-  const engine: Engine = { threads, memory: { buffer: memory }, failed: failed.promise, close: stop, abandon: () => void stop() };
-  const db = new Database(engine);
+  const db = new Database(startEngine(threadCount, path, options));
   onTestFinished(async () => {
     await db.close();
     for (const suffix of ['', '-wal', '-shm', '-journal']) await rm(path + suffix, { force: true });
@@ -55,12 +40,61 @@ export async function peerDatabase(threadCount: number): Promise<Database> {
   return db;
 }
 
-function startThread(index: number, memory: SharedArrayBuffer, path: string) {
+function startEngine(threadCount: number, path: string, { onRestart }: PeerOptions): Engine {
+  const memory = { buffer: new SharedArrayBuffer(MEMORY_SIZE) };
+  new Int32Array(memory.buffer)[0] = 8;
+  const peers = Array.from({ length: threadCount }, (_, index) => startThread(index, memory, path));
+  const threads = peers.map(({ thread }) => thread);
+  const stop = async (): Promise<void> => {
+    if (engine.failure) await Promise.all(peers.map(({ worker }) => worker.terminate()));
+    for (const { link } of threads) {
+      link.requests.close();
+      link.responses.close();
+    }
+    await Promise.all(peers.map(({ ended }) => ended));
+  };
+  const restart = async (): Promise<Engine> => {
+    await stop();
+    onRestart?.();
+    return startEngine(threadCount, path, { onRestart });
+  };
+  const engine: { -readonly [K in keyof Engine]: Engine[K] } = {
+    threads,
+    failure: undefined,
+    onFailure: undefined,
+    restart: onRestart && restart,
+    close: stop,
+    abandon: () => void stop(),
+  };
+  for (const { worker, thread } of peers) {
+    worker.on('exit', (code) => {
+      if (code === 0 || engine.failure) return;
+      const error = new HeddleStoreError('ENGINE_FAILED', 'a SQL thread ended');
+      engine.failure = { error, culprit: thread };
+      engine.onFailure?.(engine.failure);
+    });
+  }
+  return engine;
+}
+
+function startThread(index: number, memory: { readonly buffer: SharedArrayBuffer }, path: string) {
   const requests = channel({ ringByteLength: 4096 });
   const responses = channel({ ringByteLength: 4096 });
   const record = new SharedArrayBuffer(CONNECTION_SIZE);
-  const workerData: PeerData = { requests: requests.receiver.handle(), responses: responses.sender.handle(), record, memory, path };
+  const workerData: PeerData = {
+    requests: requests.receiver.handle(),
+    responses: responses.sender.handle(),
+    record,
+    memory: memory.buffer,
+    path,
+  };
   const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData });
-  const link = { requests: requests.sender, responses: responses.receiver, record: new ConnectionRecord(record, 0) };
+  const link = {
+    requests: requests.sender,
+    responses: responses.receiver,
+    record: new ConnectionRecord(record, 0),
+    memory,
+    check: () => {},
+  };
   return { thread: new SqlThread(index, link), worker, ended: once(worker, 'exit') };
 }

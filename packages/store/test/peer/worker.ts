@@ -2,8 +2,8 @@
  * A stand-in for the engine's side of the wire, for tests of this package's own side: scheduling, back-pressure, interruption,
  * errors. It answers from `node:sqlite`; the store's own behaviour is tested against the real engine.
  *
- * Beside SQL it understands: `PEER EXIT`, which ends the worker at once; `PEER ROWS n`, which answers n rows by itself; and
- * an import of digits, of which each becomes a row.
+ * Beside SQL it understands: `PEER EXIT`, which ends the worker at once; `PEER EXIT AT COMMIT`, which ends it in the place of the next
+ * commit; `PEER ROWS n`, which answers n rows by itself; and an import of digits, of which each becomes a row.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { workerData } from 'node:worker_threads';
@@ -30,6 +30,8 @@ const CANCEL = CONNECTION_CANCEL_OFFSET / 4;
 const STATE = CONNECTION_STATE_OFFSET / 4;
 const STATEMENTS = CONNECTION_STATEMENTS_OFFSET / 4;
 const BATCH_OF_IMPORT = 4;
+
+let exitsAtCommit = false;
 
 type Fields = { readonly [name: string]: Packed };
 
@@ -74,7 +76,11 @@ function serve(request: Fields): Fields {
 
 function query(id: number, sql: string, params: SQLInputValue[], batchRows: number): Fields {
   Atomics.add(words, STATEMENTS, 1);
-  if (sql === 'PEER EXIT') process.exit(1);
+  if (sql === 'PEER EXIT' || (sql === 'COMMIT' && exitsAtCommit)) process.exit(1);
+  if (sql === 'PEER EXIT AT COMMIT') {
+    exitsAtCommit = true;
+    return { changes: 0, lastInsertRowid: 0 };
+  }
   const own = /^PEER ROWS (\d+)$/.exec(sql);
   if (own) return sendRows(id, ['i'], numbers(Number(own[1])), batchRows);
   if (batchRows === 0 && params.length === 0 && !/\bRECURSIVE\b/.test(sql)) {

@@ -68,6 +68,8 @@ export interface HostFiles {
   exists(path: string): Soon<boolean>;
   /** The files below a directory, at any depth; `''` is the root. */
   list(directory: string): Soon<FileEntry[]>;
+  /** Closes all files and keeps the directory, for who comes next. Nobody uses a file or its number any more. */
+  closeAll(): Soon<void>;
   /** Closes all files and lets go of the directory, at once; `keepsOpen`: lets go of the directory only. */
   dispose(options?: { readonly keepsOpen: boolean }): void;
 }

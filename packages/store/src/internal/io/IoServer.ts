@@ -67,10 +67,16 @@ export interface IoQueueLocation {
 /** How long the end waits for threads that use a descriptor. One that has died in the middle never stops. */
 const DESCRIPTOR_USE_MS_MAX = 2000;
 
+/** Between two looks at what a fenced engine had asked for, such as the opening of a file. */
+const FENCED_PAUSE_MS = 2;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Serves one queue from one host's files, until the queue is closed. */
+/** How serving one queue ended: it was closed, files and all; or its engine was fenced off, and the files wait for the next. */
+export type IoEnd = 'closed' | 'fenced';
+
+/** Serves one queue from one host's files, until the queue is closed or fenced off. */
 export class IoServer {
   readonly #queue: IoQueue;
   readonly #files: HostFiles;
@@ -81,8 +87,11 @@ export class IoServer {
     this.#files = files;
   }
 
-  /** Answers requests until the queue is closed; then closes the files and refuses what is left. */
-  async run(): Promise<void> {
+  /**
+   * Answers requests until the queue is closed: then closes the files and refuses what is left. Where the queue was fenced off, it
+   * leaves the files as they are, as soon as nothing is under way.
+   */
+  async run(): Promise<IoEnd> {
     const queue = this.#queue;
     queue.start(this.#files.sharesDescriptors);
     try {
@@ -91,12 +100,24 @@ export class IoServer {
         if (this.#underWay === 0) queue.waitBlocking();
         else await queue.wait();
       }
-    } finally {
-      // A descriptor's number may belong to another file as soon as it is closed; a thread that still uses one would hit that.
-      const areUnused = queue.retireDescriptors(DESCRIPTOR_USE_MS_MAX);
-      this.#files.dispose({ keepsOpen: !areUnused });
-      queue.end();
+      // Set by somebody else: closing passes through `IO_CLOSING`.
+      if (queue.state === IO_CLOSED) {
+        while (this.#underWay > 0) await new Promise((resolve) => setTimeout(resolve, FENCED_PAUSE_MS));
+        return 'fenced';
+      }
+      this.#close();
+      return 'closed';
+    } catch (error) {
+      this.#close();
+      throw error;
     }
+  }
+
+  #close(): void {
+    // A descriptor's number may belong to another file as soon as it is closed; a thread that still uses one would hit that.
+    const areUnused = this.#queue.retireDescriptors(DESCRIPTOR_USE_MS_MAX);
+    this.#files.dispose({ keepsOpen: !areUnused });
+    this.#queue.end();
   }
 
   #serve(request: IoRequest): void {
@@ -165,6 +186,14 @@ export function abandonQueue(location: IoQueueLocation): void {
   new IoQueue(location).end();
 }
 
+/**
+ * Cuts an engine off its files: requests that come later are refused; what is being read or written at this moment still is. What
+ * waits is not answered, for the engine's threads are to be terminated. For any thread, also one that may not block.
+ */
+export function fenceQueue(location: IoQueueLocation): void {
+  new IoQueue(location).fence();
+}
+
 /** The fields of a request that the asking thread has set. */
 interface IoRequest {
   readonly at: number;
@@ -214,6 +243,13 @@ class IoQueue {
     this.#store(IO_QUEUE_SHARES_DESCRIPTORS_OFFSET, 0);
     this.#store(IO_QUEUE_STATE_OFFSET, IO_CLOSED);
     for (const request of this.take()) this.fail(request, new HostError(IO_ERROR_CLOSED, 'the files are closed'));
+  }
+
+  /** The same, touching nothing but this record: the rest of the memory may be in any state. */
+  fence(): void {
+    this.#store(IO_QUEUE_SHARES_DESCRIPTORS_OFFSET, 0);
+    this.#store(IO_QUEUE_STATE_OFFSET, IO_CLOSED);
+    this.ring();
   }
 
   /** Ends the use of descriptors by other threads; false if one still uses them after that time. Only for a thread that may block. */

@@ -1,35 +1,38 @@
 /**
  * The I/O thread, as the thread that opens a database sees it.
  *
- * It owns the files of one directory and answers the engine's requests straight from and to the shared memory; nothing of that
- * passes through here. Nothing here blocks.
+ * It owns the files of one directory and answers an engine's requests straight from and to the shared memory; nothing of that
+ * passes through here. Nothing here blocks. It outlives an engine that has failed: cut off from that, it serves the next, and the
+ * directory is held all the while.
+ *
+ * # State
+ * *serving* → `fence` → *detached*, when nothing of the old engine is under way → `serve` → *serving* with no file open. From each
+ * of the two, `close` and `abandon` end it.
  */
 
 import { createIoWorker } from '#io-host';
+import { IO_ERROR_CLOSED } from '../layout.ts';
 import { HostError } from './HostFiles.ts';
-import { abandonQueue, closeQueue, type IoQueueLocation } from './IoServer.ts';
+import { abandonQueue, closeQueue, fenceQueue, type IoQueueLocation } from './IoServer.ts';
 import type { IoWorker } from './host/types.ts';
-import type { IoStart } from './messages.ts';
+import type { IoReport, IoStart } from './messages.ts';
 
 /** A running I/O thread. */
 export class IoThread {
-  /** Settles with the cause if the thread ends by itself. Every request fails from then on. */
-  readonly failed: Promise<unknown>;
-  readonly #worker: IoWorker;
-  readonly #location: IoQueueLocation;
-  readonly #closed: Promise<void>;
-  readonly #end: () => void;
+  /** Called with the cause if the thread ends by itself. Every request fails from then on. */
+  onFailure: ((cause: unknown) => void) | undefined;
+  readonly #worker: IoWorker = createIoWorker();
+  readonly #closed = Promise.withResolvers<void>();
+  #ready = Promise.withResolvers<void>();
+  #detached = Promise.withResolvers<void>();
+  #location: IoQueueLocation;
+  #isFenced = false;
+  #hasClosed = false;
 
-  private constructor(
-    worker: IoWorker,
-    location: IoQueueLocation,
-    { closed, failed, end }: { closed: Promise<void>; failed: Promise<unknown>; end: () => void },
-  ) {
-    this.#worker = worker;
+  private constructor(location: IoQueueLocation) {
     this.#location = location;
-    this.#closed = closed;
-    this.#end = end;
-    this.failed = failed;
+    this.#worker.onReport((report) => this.#hear(report));
+    this.#worker.onFailure((cause) => this.#fail(cause));
   }
 
   /**
@@ -38,46 +41,84 @@ export class IoThread {
    * @throws {HostError} `IO_ERROR_LOCKED` where another process or page has the directory, `IO_ERROR_PERMISSION_DENIED` and others
    */
   static async start({ memory, queue, directory }: IoStart): Promise<IoThread> {
-    const worker = createIoWorker();
-    const location = { memory, queue };
-    const ready = Promise.withResolvers<void>();
-    const closed = Promise.withResolvers<void>();
-    const failed = Promise.withResolvers<unknown>();
-    let hasClosed = false;
-    const end = (): void => {
-      hasClosed = true;
-      closed.resolve();
-    };
-    worker.onReport((report) => {
-      if (report.type === 'failed') ready.reject(new HostError(report.code, report.message));
-      if (report.type === 'ready') ready.resolve();
-      else end();
-    });
-    worker.onFailure((cause) => {
-      if (hasClosed) return;
-      // Whoever waits for a file would wait for ever.
-      abandonQueue(location);
-      end();
-      ready.reject(cause);
-      failed.resolve(cause);
-    });
-    worker.start({ memory, queue, directory });
-    await ready.promise;
+    const thread = new IoThread({ memory, queue });
+    thread.#worker.start({ memory, queue, directory });
+    await thread.#ready.promise;
     // An open database alone keeps no process alive.
-    worker.setKeepAlive(false);
-    return new IoThread(worker, location, { closed: closed.promise, failed: failed.promise, end });
+    thread.#worker.setKeepAlive(false);
+    return thread;
+  }
+
+  /** Whether it has not ended. */
+  get isAlive(): boolean {
+    return !this.#hasClosed;
+  }
+
+  #hear(report: IoReport): void {
+    if (report.type === 'failed') this.#fail(new HostError(report.code, report.message));
+    else if (report.type === 'ready') this.#ready.resolve();
+    else if (report.type === 'detached') this.#detached.resolve();
+    else this.#end();
+  }
+
+  #end(): void {
+    this.#hasClosed = true;
+    this.#closed.resolve();
+    // Nobody waits in vain for what no longer happens.
+    const error = new HostError(IO_ERROR_CLOSED, 'the files are closed');
+    for (const { promise, reject } of [this.#ready, this.#detached]) {
+      promise.catch(() => undefined);
+      reject(error);
+    }
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#hasClosed) return;
+    this.#ready.reject(cause);
+    // Whoever waits for a file would wait for ever.
+    if (!this.#isFenced) abandonQueue(this.#location);
+    this.#end();
+    this.onFailure?.(cause);
+  }
+
+  /** Cuts the engine off its files, at once. What it is reading or writing at this moment is done. */
+  fence(): void {
+    if (this.#isFenced || this.#hasClosed) return;
+    this.#isFenced = true;
+    fenceQueue(this.#location);
+  }
+
+  /**
+   * Serves another engine after {@link fence}; the files of the one before are closed. Called when all its threads are gone: its
+   * descriptors' numbers are given to other files.
+   */
+  async serve(location: IoQueueLocation): Promise<void> {
+    this.#worker.setKeepAlive(true);
+    try {
+      await this.#detached.promise;
+      this.#detached = Promise.withResolvers();
+      this.#ready = Promise.withResolvers();
+      this.#isFenced = false;
+      this.#location = location;
+      this.#worker.order({ type: 'serve', ...location });
+      await this.#ready.promise;
+    } finally {
+      this.#worker.setKeepAlive(false);
+    }
   }
 
   /** Closes the files, lets go of the directory and ends the thread. Requests that come later fail. */
   async close(): Promise<void> {
     this.#worker.setKeepAlive(true);
-    closeQueue(this.#location);
-    await this.#closed;
+    this.abandon();
+    await this.#closed.promise;
   }
 
   /** The same without waiting, for a page that goes away: the thread closes its files by itself. */
   abandon(): void {
-    closeQueue(this.#location);
+    // For a thread that is detached; one that serves looks at its queue only.
+    this.#worker.order({ type: 'end' });
+    if (!this.#isFenced) closeQueue(this.#location);
   }
 
   /** Ends the thread at once, whatever it does. */

@@ -186,6 +186,14 @@ class NodeFiles implements HostFiles {
     }
   }
 
+  closeAll(): void {
+    const files = [...this.#open.keys()];
+    this.#open.clear();
+    hosted(() => {
+      for (const file of files) closeSync(file);
+    });
+  }
+
   dispose({ keepsOpen } = { keepsOpen: false }): void {
     if (!keepsOpen) for (const file of this.#open.keys()) closeSync(file);
     this.#open.clear();

@@ -219,6 +219,12 @@ class OpfsFiles implements HostFiles {
     }
   }
 
+  async closeAll(): Promise<void> {
+    for (const [number, file] of this.#byNumber.entries()) if (file) this.close(number);
+    // Files that had been removed go now; the next user would miss their names.
+    await Promise.allSettled(this.#turns.values());
+  }
+
   dispose(): void {
     this.#isDisposed = true;
     const inLimbo = this.#byNumber.filter((file) => file !== undefined);

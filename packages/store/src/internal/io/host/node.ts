@@ -1,8 +1,9 @@
 /** The I/O thread in Node: a worker thread over `node:fs`. */
 
 import { parentPort, Worker } from 'node:worker_threads';
-import type { IoReport, IoStart } from '../messages.ts';
+import type { IoOrder, IoReport, IoStart } from '../messages.ts';
 import { openNodeFiles } from '../NodeFiles.ts';
+import { Mailbox } from '../Mailbox.ts';
 import type { CreateIoWorker, OpenFiles, OpenIoPort } from './types.ts';
 
 export const createIoWorker: CreateIoWorker = () => {
@@ -17,6 +18,8 @@ export const createIoWorker: CreateIoWorker = () => {
   return {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
     start: (start) => worker.postMessage(start),
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
+    order: (order) => worker.postMessage(order),
     onReport: (listener) => worker.on('message', (report: IoReport) => listener(report)),
     onFailure: (listener) => {
       worker.on('error', listener);
@@ -38,8 +41,14 @@ function inheritedOptions(): { execArgv?: string[] } {
 export const openIoPort: OpenIoPort = () => {
   const port = parentPort;
   if (!port) throw new Error('the I/O thread runs in a worker only');
+  const mailbox = new Mailbox<IoOrder>();
   return {
-    onStart: (listener) => port.once('message', (start: IoStart) => listener(start)),
+    onStart: (listener) =>
+      port.once('message', (start: IoStart) => {
+        port.on('message', (order: IoOrder) => mailbox.put(order));
+        listener(start);
+      }),
+    nextOrder: () => mailbox.take(),
     report: (report) => port.postMessage(report),
     close: () => port.close(),
   };

@@ -1,0 +1,205 @@
+/**
+ * Keeps an engine running: when one stops by itself – a trap, the end of its stack, a worker that died – the next takes its place
+ * over what is durable, as PostgreSQL does when a backend crashes.
+ *
+ * # State
+ * *running* → the engine stops → *restarting* → *running* …, or → *failed*, for good: where nothing is durable, or engines keep
+ * stopping without having answered anything. `close` ends each of them.
+ *
+ * # Invariants
+ * 1. Calls that had a thread of the engine that stopped reject at once. Calls that waited for one wait on, for the next engine's.
+ * 2. The next engine starts when no thread of the one before runs any more.
+ * 3. Once closing, nothing is started.
+ */
+
+import { HeddleStoreError } from '../HeddleStoreError.ts';
+import type { Engine, EngineFailure } from './Engine.ts';
+import { Scheduler } from './Scheduler.ts';
+import type { SqlThread } from './SqlThread.ts';
+import { Stop } from './Stop.ts';
+
+/** The engine stopped, and another has taken its place. */
+export interface EngineRestart {
+  /** Why the engine before stopped. */
+  readonly error: HeddleStoreError;
+  /** How long calls had to wait, in milliseconds. */
+  readonly durationMs: number;
+}
+
+/** Who is told. */
+export interface EngineKeeperListeners {
+  /** The engine has stopped: for good, or to be restarted. Its threads fail with this error. */
+  readonly onStop: (error: HeddleStoreError, isForGood: boolean) => void;
+  /** Another engine has taken its place. */
+  readonly onRestart: ((restart: EngineRestart) => void) | undefined;
+}
+
+/** So many engines one after the other may stop, or not start, before one answers anything. */
+const FRUITLESS_MAX = 3;
+
+/** The pause before a start is tried again; it doubles. */
+const PAUSE_MS = 100;
+
+/** Keeps an engine running, and hands out its threads. */
+export class EngineKeeper {
+  /** The threads of the engine that runs. */
+  readonly scheduler: Scheduler = new Scheduler([]);
+  readonly #listeners: EngineKeeperListeners;
+  /** The engine that runs, or ran last. */
+  #engine: Engine;
+  /** What its threads had answered when it was new. */
+  #answersAtStart = 0;
+  /** Engines in a row that answered nothing. */
+  #fruitless = 0;
+  #restarting: Promise<void> | undefined;
+  readonly #giveUp = new AbortController();
+
+  constructor(engine: Engine, listeners: EngineKeeperListeners) {
+    this.#engine = engine;
+    this.#listeners = listeners;
+    this.#adopt(engine);
+  }
+
+  /** The threads of the engine that runs, or ran last. */
+  get threads(): readonly SqlThread[] {
+    return this.#engine.threads;
+  }
+
+  /** Whether calls wait for an engine. */
+  get isRestarting(): boolean {
+    return this.#restarting !== undefined;
+  }
+
+  get #isClosing(): boolean {
+    return this.#giveUp.signal.aborted;
+  }
+
+  #adopt(engine: Engine): void {
+    this.#engine = engine;
+    this.#answersAtStart = answersOf(engine);
+    engine.onFailure = (failure) => this.#onFailure(failure);
+    this.scheduler.add(engine.threads);
+    const { failure } = engine;
+    if (failure) queueMicrotask(() => this.#onFailure(failure));
+  }
+
+  #onFailure(failure: EngineFailure): void {
+    const { threads, restart } = this.#engine;
+    this.#fruitless = answersOf(this.#engine) > this.#answersAtStart ? 0 : this.#fruitless + 1;
+    const isForGood = this.#isClosing || restart === undefined || this.#fruitless >= FRUITLESS_MAX;
+    const errorFor = (isCulprit: boolean): HeddleStoreError =>
+      isForGood ? failedError(failure.error, restart !== undefined) : restartedError(failure.error, isCulprit);
+    const error = errorFor(false);
+    this.scheduler.withdraw();
+    for (const thread of threads) {
+      const isCulprit = thread === failure.culprit;
+      thread.fail(isCulprit ? errorFor(true) : error, { isCulprit });
+    }
+    if (isForGood) this.#fail(error);
+    else {
+      this.#listeners.onStop(error, false);
+      this.#restarting = this.#restart(this.#engine, failure.error);
+    }
+  }
+
+  /** Never rejects. */
+  async #restart(stopped: Engine, error: HeddleStoreError): Promise<void> {
+    const startMs = performance.now();
+    const next = await this.#startNext(stopped);
+    this.#restarting = undefined;
+    if (next === undefined) return;
+    this.#adopt(next);
+    if (this.#isClosing) return;
+    try {
+      this.#listeners.onRestart?.({ error, durationMs: performance.now() - startMs });
+    } catch (thrown) {
+      // The listener's own mistake is told where uncaught errors are, and harms nobody here.
+      queueMicrotask(() => {
+        throw thrown;
+      });
+    }
+  }
+
+  /** The engine that takes the place of one that has stopped; undefined where there is none, for good. */
+  async #startNext({ restart }: Engine): Promise<Engine | undefined> {
+    for (;;) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one attempt after the other
+        return await restart?.(this.#giveUp.signal);
+      } catch (cause) {
+        if (this.#isClosing) return undefined;
+        this.#fruitless += 1;
+        if (this.#fruitless >= FRUITLESS_MAX) {
+          this.#fail(failedError(cause as HeddleStoreError, true));
+          return undefined;
+        }
+      }
+      // oxlint-disable-next-line no-await-in-loop
+      await this.#pause();
+    }
+  }
+
+  #pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, PAUSE_MS * 2 ** this.#fruitless);
+    this.#giveUp.signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    return promise;
+  }
+
+  /** No engine any more. */
+  #fail(error: HeddleStoreError): void {
+    this.scheduler.close(error);
+    this.#listeners.onStop(error, true);
+    // Threads, memory and files are of no use any more; who closes the database waits for the same.
+    if (!this.#isClosing) this.#engine.close().catch(() => undefined);
+  }
+
+  /** Closes the database, when the calls under way have given their threads back. Calls that wait are refused with the error. */
+  async close(error: HeddleStoreError): Promise<void> {
+    this.#giveUp.abort(error);
+    await this.#restarting;
+    await this.#quiet();
+    this.scheduler.close(error);
+    await this.#engine.close();
+  }
+
+  /** Resolves when every thread is free, or there is no engine. */
+  async #quiet(): Promise<void> {
+    if (this.#engine.failure) return;
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- each is taken for good
+      for (const _ of this.#engine.threads) await this.scheduler.acquire(new Stop());
+    } catch {
+      // The engine stopped meanwhile.
+    }
+  }
+
+  /** Lets go of the files at once, because the page goes away. Whatever is under way rejects with the error. */
+  abandon(error: HeddleStoreError): void {
+    this.#giveUp.abort(error);
+    for (const thread of this.#engine.threads) thread.fail(error);
+    this.scheduler.close(error);
+    this.#engine.abandon();
+  }
+}
+
+function answersOf({ threads }: Engine): number {
+  return threads.reduce((sum, { answers }) => sum + answers, 0);
+}
+
+const FATE =
+  'What was acknowledged is safe; a commit that was under way is there whole or not at all, so look before you repeat it. ' +
+  'Connections and temporary tables are gone';
+
+function restartedError(cause: HeddleStoreError, isCulprit: boolean): HeddleStoreError {
+  const subject = isCulprit ? 'this call stopped the engine' : 'the engine stopped';
+  return new HeddleStoreError('ENGINE_RESTARTED', `${subject} (${cause.message}), and it is started again. ${FATE}`, { cause });
+}
+
+function failedError(cause: HeddleStoreError, isDurable: boolean): HeddleStoreError {
+  const fate = isDurable ? `${FATE}. Close the database and open it again` : 'The database was in memory, and is gone';
+  return new HeddleStoreError('ENGINE_FAILED', `the engine stopped (${cause.message}). ${fate}`, { cause });
+}

@@ -1,0 +1,41 @@
+/** The engines behind the databases of a test file, and ways to stop them. Imported before they are started. */
+import { WasmRuntime } from '@heddle/thread';
+import { IoThread } from '../../src/internal/io/IoThread.ts';
+
+/** An address beyond the end of any memory that a test needs. */
+export const NOWHERE = 0xffff_fff0;
+
+const runtimes: WasmRuntime[] = [];
+const ioThreads: IoThread[] = [];
+
+const startRuntime = WasmRuntime.start.bind(WasmRuntime);
+WasmRuntime.start = async (options) => {
+  const runtime = await startRuntime(options);
+  runtimes.push(runtime);
+  return runtime;
+};
+
+const startIoThread = IoThread.start.bind(IoThread);
+IoThread.start = async (start) => {
+  const thread = await startIoThread(start);
+  ioThreads.push(thread);
+  return thread;
+};
+
+/** Has a thread of the engine that was started last trap: it reads what isn't there. */
+export function trap(): void {
+  const thread = runtimes.at(-1)?.spawnWith({ name: 'trap' }, 'strlen', NOWHERE);
+  thread?.join().catch(() => undefined);
+}
+
+/** How many I/O threads have not ended. */
+export function liveIoThreads(): number {
+  return ioThreads.filter(({ isAlive }) => isAlive).length;
+}
+
+/** Ends the I/O thread that was started last, and tells its creator, as a browser does where a worker crashes. */
+export function killIoThread(): void {
+  const thread = ioThreads.at(-1);
+  thread?.terminate();
+  thread?.onFailure?.(new Error('the worker crashed'));
+}
