@@ -17,27 +17,31 @@ interface Engine {
   readonly io: IoThread;
   readonly queue: number;
   readonly memory: WebAssembly.Memory;
+  isFenced: boolean;
   call(name: string, ...args: WasmValue[]): Promise<number>;
   close(): Promise<void>;
 }
 
 const running = new Set<Engine>();
 
-async function start(directory: string): Promise<Engine> {
+/** @param from an I/O thread that has the directory, cut off from its engine */
+async function start(directory: string, from?: IoThread): Promise<Engine> {
   const runtime = await WasmRuntime.start({ ...storeTesting, threads: 5, maxThreads: 12, stackSize: 2 << 20 });
   const call = async (name: string, ...args: WasmValue[]): Promise<number> => Number(await runtime.spawn(name, ...args).join());
   try {
     const queue = (await call('heddle_store_io_queue')) >>> 0;
     const { memory } = runtime;
-    const io = await IoThread.start({ memory, queue, directory });
+    const io = from ?? (await IoThread.start({ memory, queue, directory }));
+    await from?.serve({ memory, queue });
     const engine: Engine = {
       io,
       queue,
       memory,
+      isFenced: false,
       call,
       close: async () => {
         running.delete(engine);
-        await io.close();
+        if (!engine.isFenced) await io.close();
         await runtime.close();
       },
     };
@@ -93,6 +97,34 @@ describe('the I/O thread', () => {
     expect(await codeOf(start(directory))).toBe(IO_ERROR_LOCKED);
     await first.close();
     await start(directory);
+  });
+
+  test('serves one engine after another, and holds the directory all the while', async () => {
+    const directory = await temporaryLocation();
+    let engine = await start(directory);
+    await engine.call('testing_prepare');
+    for (const rows of [10, 20, 30]) {
+      await engine.call('testing_write', 10);
+      const { io } = engine;
+      io.fence();
+      engine.isFenced = true;
+      // Of the old engine, nothing reaches a file any more.
+      await expect(engine.call('testing_measure', 0, 1)).rejects.toThrow(/Closed/);
+      await engine.close();
+      expect(await codeOf(start(directory))).toBe(IO_ERROR_LOCKED);
+      engine = await start(directory, io);
+      expect(await engine.call('testing_prepare')).toBe(rows);
+      await engine.call('testing_check');
+    }
+  }, 120_000);
+
+  test('can be closed between two engines', async () => {
+    const directory = await temporaryLocation();
+    const first = await start(directory);
+    first.io.fence();
+    await first.close();
+    const second = await start(directory);
+    expect(await second.call('testing_prepare')).toBe(0);
   });
 
   test('fails requests after it was closed instead of leaving them waiting', async () => {

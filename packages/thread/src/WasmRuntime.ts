@@ -5,20 +5,24 @@
  * never blocks: to spawn it writes a record into the memory and notifies.
  */
 import { canNestWorkers, isolationProblem, keepAlive, mayBlock, parallelism } from '#platform';
+import { createMemoryFor, type MemoryLimits } from '@heddle/memory';
 import { startSupervisor } from '#supervisor-host';
 import { startWorker } from '#worker-host';
 import { Control, type ThreadStatus } from './internal/Control.ts';
 import { WorkerBroker } from './internal/delegation.ts';
 import type { WorkerHandle } from './internal/platform/types.ts';
-import type { FromSupervisor, ToSupervisor } from './internal/protocol.ts';
+import type { FromSupervisor, StartMessage, ToSupervisor } from './internal/protocol.ts';
 import { SharedRecords } from './internal/SharedRecords.ts';
 import { ThreadError } from './ThreadError.ts';
 import { WasmThread, type WasmValue } from './WasmThread.ts';
 
 /** What to start. */
 export interface WasmRuntimeOptions {
-  /** The module: where it is, its bytes, or the compiled module (then `memory` is needed too). */
-  readonly module: URL | string | Uint8Array | ArrayBuffer | WebAssembly.Module;
+  /**
+   * The module: where it is, its bytes, or the compiled module (then `memory` is needed too). A runtime, closed or not, stands for its
+   * module with a fresh memory: nothing is loaded or compiled again.
+   */
+  readonly module: URL | string | Uint8Array | ArrayBuffer | WebAssembly.Module | WasmRuntime;
   /** Where the JavaScript is that wasm-bindgen wrote for `--target web`. */
   readonly glue: URL | string;
   /** A memory to use, big enough for the module and not yet used by an instance of it. A fresh one where absent. */
@@ -68,6 +72,15 @@ const GRACE_MS = 2000;
 interface Owner {
   readonly supervisor: WorkerHandle;
   readonly hear: (listener: (message: FromSupervisor) => void) => void;
+  /** What the memory was made by; undefined where it was given. */
+  readonly limits: MemoryLimits | undefined;
+}
+
+/** What a start needs beside its message. */
+interface Beginning {
+  readonly signal: AbortSignal | undefined;
+  /** What the memory was made by, where it is made already. */
+  readonly limits: MemoryLimits | undefined;
 }
 
 export class WasmRuntime implements AsyncDisposable {
@@ -111,36 +124,46 @@ export class WasmRuntime implements AsyncDisposable {
   static async start(options: WasmRuntimeOptions): Promise<WasmRuntime> {
     const problem = isolationProblem();
     if (problem) throw new ThreadError('NOT_CROSS_ORIGIN_ISOLATED', problem);
-    if (options.signal?.aborted) throw aborted(options.signal);
-    const name = options.name ?? 'wasm thread';
-    const supervisor = startSupervisor(`${name} supervisor`);
-    const outcome = Promise.withResolvers<WasmRuntimeHandle>();
+    const { signal } = options;
+    if (signal?.aborted) throw aborted(signal);
+    return WasmRuntime.#begin(startMessage(options), { signal, limits: limitsOf(options.module) });
+  }
+
+  // By itself: a closure that saw the options would keep the runtime in them, and its memory, for as long as this one lives.
+  static async #begin(message: StartMessage, { signal, limits: given }: Beginning): Promise<WasmRuntime> {
+    const supervisor = startSupervisor(`${message.name} supervisor`);
+    const outcome = Promise.withResolvers<Extract<FromSupervisor, { type: 'started' }>>();
     const listeners = new Set<(message: FromSupervisor) => void>();
-    supervisor.onMessage((message) => {
-      for (const listener of listeners) listener(message as FromSupervisor);
+    supervisor.onMessage((heard) => {
+      for (const listener of listeners) listener(heard as FromSupervisor);
     });
     supervisor.onError((message) => outcome.reject(new ThreadError('START_FAILED', `the supervisor did not start: ${message}`)));
     const broker = new WorkerBroker(startWorker, (report) => supervisor.post({ type: 'report', report } satisfies ToSupervisor));
-    listeners.add((message) => {
-      if (message.type === 'request') broker.serve(message.request);
-      else if (message.type === 'started') outcome.resolve({ kind: 'heddle-wasm-runtime', ...message });
-      else if (message.type === 'failed') outcome.reject(new ThreadError(message.error.code, message.error.message));
+    listeners.add((heard) => {
+      if (heard.type === 'request') broker.serve(heard.request);
+      else if (heard.type === 'started') outcome.resolve(heard);
+      else if (heard.type === 'failed') outcome.reject(new ThreadError(heard.error.code, heard.error.message));
     });
-    const abort = (): void => outcome.reject(aborted(options.signal));
-    options.signal?.addEventListener('abort', abort);
+    const abort = (): void => outcome.reject(aborted(signal));
+    signal?.addEventListener('abort', abort);
     try {
-      supervisor.post(startMessage(options, name));
-      const { module, memory, control } = await outcome.promise;
+      supervisor.post(message);
+      const { module, memory, limits, control } = await outcome.promise;
       supervisor.setKeepAlive(false);
-      const owner: Owner = { supervisor, hear: (listener) => listeners.add(listener) };
+      const owner: Owner = { supervisor, hear: (listener) => listeners.add(listener), limits: limits ?? given };
       return new WasmRuntime({ kind: 'heddle-wasm-runtime', module, memory, control }, owner);
     } catch (error) {
       supervisor.post({ type: 'close', graceMs: 0 } satisfies ToSupervisor);
       supervisor.setKeepAlive(false);
       throw error;
     } finally {
-      options.signal?.removeEventListener('abort', abort);
+      signal?.removeEventListener('abort', abort);
     }
+  }
+
+  /** @internal What a runtime's memory was made by, as far as this agent knows. */
+  static limitsOf(runtime: WasmRuntime): MemoryLimits | undefined {
+    return runtime.#owner?.limits;
   }
 
   /** Opens a runtime that another agent started, to spawn and to join from here. */
@@ -228,21 +251,32 @@ export class WasmRuntime implements AsyncDisposable {
   }
 }
 
-function startMessage(options: WasmRuntimeOptions, name: string): ToSupervisor {
-  const { module } = options;
+/** What the memory of a runtime was made by. */
+function limitsOf(module: WasmRuntimeOptions['module']): MemoryLimits | undefined {
+  return module instanceof WasmRuntime ? WasmRuntime.limitsOf(module) : undefined;
+}
+
+/** A memory like that of the runtime whose module is used again; the supervisor makes it in other cases. */
+function freshMemory({ module, memoryBytesMax }: WasmRuntimeOptions): WebAssembly.Memory | undefined {
+  const limits = limitsOf(module);
+  return limits && createMemoryFor(limits, memoryBytesMax);
+}
+
+function startMessage(options: WasmRuntimeOptions): StartMessage {
+  const module = options.module instanceof WasmRuntime ? options.module.module : options.module;
   const cpus = parallelism();
   const threads = Math.max(1, options.threads ?? cpus);
   return {
     type: 'start',
     module: module instanceof URL ? module.href : module instanceof ArrayBuffer ? new Uint8Array(module) : module,
     glue: options.glue instanceof URL ? options.glue.href : options.glue,
-    memory: options.memory,
+    memory: options.memory ?? freshMemory(options),
     memoryBytesMax: options.memoryBytesMax,
     threads,
     threadsMax: Math.max(threads, options.maxThreads ?? Math.max(THREADS_MAX, 4 * cpus)),
     stackSize: options.stackSize ?? STACK_SIZE,
     parallelism: cpus,
-    name,
+    name: options.name ?? 'wasm thread',
     isDelegating: !canNestWorkers(),
   };
 }

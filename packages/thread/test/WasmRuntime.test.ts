@@ -187,6 +187,17 @@ describe('threads that fail', () => {
 });
 
 describe('runtimes', () => {
+  test('of one module, one after the other: compiled once, each with a memory of its own', async () => {
+    const first = await WasmRuntime.start({ ...modules.threadTesting, threads: 1 });
+    await first.close();
+    const second = await WasmRuntime.start({ module: first, glue: modules.threadTesting.glue, threads: 1 });
+    await second.close();
+    const third = await WasmRuntime.start({ module: second, glue: modules.threadTesting.glue, threads: 1 });
+    onTestFinished(() => third.close());
+    expect(new Set([first.memory, second.memory, third.memory]).size).toBe(3);
+    expect(await third.spawn('spawn_join', 10).join()).toBe(55);
+  });
+
   test('of a module that was not linked for threads are refused with the reason', async () => {
     // (module (memory 1))
     const module = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 3, 1, 0, 1]);

@@ -59,30 +59,34 @@ const STACK_SIZE = 2 << 20;
 /** Between two attempts to take a directory. */
 const LOCKED_PAUSE_MS = 50;
 
-/**
- * Starts the engine and opens the database.
- *
- * @param io an I/O thread that has the directory already, from an engine that has failed
- */
-export async function startEngine(options: EngineOptions, io?: IoThread): Promise<Engine> {
+/** What an engine that has failed leaves to the next. */
+interface Remains {
+  /** Its I/O thread, where that lives: it has the directory. */
+  readonly io: IoThread | undefined;
+  /** Its runtime, closed: the module need not be loaded and compiled again. */
+  readonly runtime: WasmRuntime;
+}
+
+/** Starts the engine and opens the database. */
+export async function startEngine(options: EngineOptions, remains?: Remains): Promise<Engine> {
   const stop = new Stop({ signal: options.signal });
   let engine: WasmEngine | undefined;
   try {
     if (stop.error) throw stop.error;
-    engine = new WasmEngine(await startRuntime(options), options, io);
+    engine = new WasmEngine(await startRuntime(options, remains?.runtime), options, remains?.io);
     await engine.open(stop);
     return engine;
   } catch (error) {
-    await (engine ? engine.terminate() : io?.close());
+    await (engine ? engine.terminate() : remains?.io?.close());
     throw storeError(error);
   } finally {
     stop.dispose();
   }
 }
 
-function startRuntime({ threads, signal }: EngineOptions): Promise<WasmRuntime> {
+function startRuntime({ threads, signal }: EngineOptions, before: WasmRuntime | undefined): Promise<WasmRuntime> {
   return WasmRuntime.start({
-    module: engineModule,
+    module: before ?? engineModule,
     glue: engineGlue,
     name: 'heddle store',
     threads: threads + BACKGROUND_THREADS,
@@ -184,7 +188,8 @@ class WasmEngine implements Engine {
   async #restart(signal: AbortSignal): Promise<Engine> {
     await this.#endThreads();
     // It keeps the directory and its lock; where it has ended too, the next engine starts another.
-    return startEngine({ ...this.#options, signal }, this.#io?.isAlive ? this.#io : undefined);
+    const io = this.#io?.isAlive ? this.#io : undefined;
+    return startEngine({ ...this.#options, signal }, { io, runtime: this.#runtime });
   }
 
   async close(): Promise<void> {

@@ -5,14 +5,15 @@ import { IoThread } from '../../src/internal/io/IoThread.ts';
 /** An address beyond the end of any memory that a test needs. */
 export const NOWHERE = 0xffff_fff0;
 
-const runtimes: WasmRuntime[] = [];
+let latest: WasmRuntime | undefined;
+const memories: WeakRef<WebAssembly.Memory>[] = [];
 const ioThreads: IoThread[] = [];
 
 const startRuntime = WasmRuntime.start.bind(WasmRuntime);
 WasmRuntime.start = async (options) => {
-  const runtime = await startRuntime(options);
-  runtimes.push(runtime);
-  return runtime;
+  latest = await startRuntime(options);
+  memories.push(new WeakRef(latest.memory));
+  return latest;
 };
 
 const startIoThread = IoThread.start.bind(IoThread);
@@ -24,8 +25,13 @@ IoThread.start = async (start) => {
 
 /** Has a thread of the engine that was started last trap: it reads what isn't there. */
 export function trap(): void {
-  const thread = runtimes.at(-1)?.spawnWith({ name: 'trap' }, 'strlen', NOWHERE);
+  const thread = latest?.spawnWith({ name: 'trap' }, 'strlen', NOWHERE);
   thread?.join().catch(() => undefined);
+}
+
+/** How many engines' memories are not given back. */
+export function memoriesHeld(): number {
+  return memories.filter((memory) => memory.deref()).length;
 }
 
 /** How many I/O threads have not ended. */

@@ -1,4 +1,5 @@
 /** Messages between the main thread, the supervisor and the workers: only for beginnings and ends. */
+import type { MemoryLimits } from '@heddle/memory';
 import type { PostedError } from '../ThreadError.ts';
 import type { DelegationReport, DelegationRequest } from './delegation.ts';
 
@@ -27,7 +28,14 @@ export interface CloseMessage {
 export type ToSupervisor = StartMessage | CloseMessage | { readonly type: 'report'; readonly report: DelegationReport };
 
 export type FromSupervisor =
-  | { readonly type: 'started'; readonly module: WebAssembly.Module; readonly memory: WebAssembly.Memory; readonly control: number }
+  | {
+      readonly type: 'started';
+      readonly module: WebAssembly.Module;
+      readonly memory: WebAssembly.Memory;
+      /** What the memory was made by; undefined where it was given. */
+      readonly limits: MemoryLimits | undefined;
+      readonly control: number;
+    }
   | { readonly type: 'failed'; readonly error: PostedError }
   /** A thread has trapped, or a worker is gone that was to stay. */
   | { readonly type: 'crashed'; readonly error: PostedError }

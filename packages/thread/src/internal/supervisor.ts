@@ -4,7 +4,7 @@
  * thread nor the event loop of whoever spawns.
  */
 import { ThreadRegistry } from '@heddle/atomics';
-import { createMemoryFor, inspect, MemoryError, readModule } from '@heddle/memory';
+import { createMemoryFor, inspect, MemoryError, type MemoryLimits, readModule } from '@heddle/memory';
 import { ownPort } from '#platform';
 import { startWorker } from '#worker-host';
 import { ThreadError, toPosted } from '../ThreadError.ts';
@@ -214,7 +214,7 @@ class Pool {
 let pool: Pool | undefined;
 
 async function start(message: StartMessage): Promise<void> {
-  const { module, memory } = await load(message);
+  const { module, memory, limits } = await load(message);
   pool = new Pool(
     {
       type: 'work',
@@ -229,13 +229,20 @@ async function start(message: StartMessage): Promise<void> {
     message,
   );
   const control = await pool.start();
-  post({ type: 'started', module, memory, control: control.address });
+  post({ type: 'started', module, memory, limits, control: control.address });
   await pool.supervise(control);
 }
 
-async function load(message: StartMessage): Promise<{ module: WebAssembly.Module; memory: WebAssembly.Memory }> {
+/** What threads are to share, and what the memory was made by, if here. */
+interface Loaded {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly limits: MemoryLimits | undefined;
+}
+
+async function load(message: StartMessage): Promise<Loaded> {
   if (message.module instanceof WebAssembly.Module) {
-    if (message.memory) return { module: message.module, memory: message.memory };
+    if (message.memory) return { module: message.module, memory: message.memory, limits: undefined };
     throw new ThreadError(
       'MODULE_UNFIT',
       'a compiled module does not tell how big its memory must be: pass its bytes or its URL, or the memory too',
@@ -252,7 +259,7 @@ async function load(message: StartMessage): Promise<{ module: WebAssembly.Module
   const memory = message.memory ?? createMemoryFor(report.memory, message.memoryBytesMax);
   // A copy where the bytes are shared: engines compile from memory that nobody else can change.
   const source = bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : bytes.slice();
-  return { module: await WebAssembly.compile(source), memory };
+  return { module: await WebAssembly.compile(source), memory, limits: message.memory ? undefined : report.memory };
 }
 
 async function close({ graceMs }: CloseMessage): Promise<void> {
