@@ -31,9 +31,9 @@ export class Flights {
   }
 
   /** Opens the database with so many SQL threads, after closing it if it was open. */
-  async open(threads: number): Promise<void> {
+  async open(threads: number, onRestart: () => void): Promise<void> {
     await this.close();
-    this.#db = await open(LOCATION, { threads });
+    this.#db = await open(LOCATION, { threads, onRestart });
     this.threads = threads;
     await this.count();
   }

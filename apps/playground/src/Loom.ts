@@ -132,8 +132,8 @@ export class Loom {
     for (const [index, { state, sql, sinceMs, statements }] of threads.entries()) {
       const lane = this.#lanes[index + 1];
       if (lane === undefined) continue;
-      const text =
-        state === 'running' ? this.#options.nameOf(sql) : `${count(statements)} ${statements === 1 ? 'statement' : 'statements'}`;
+      const ran = `${count(statements)} ${statements === 1 ? 'statement' : 'statements'}`;
+      const text = state === 'running' ? this.#options.nameOf(sql) : state === 'restarting' ? 'is started again' : ran;
       if (lane.detail.textContent !== text) lane.detail.textContent = text;
       lane.detail.title = sinceMs === undefined ? '' : `for ${duration(sinceMs)}`;
     }

@@ -48,7 +48,7 @@ async function openFlights(threads: number): Promise<void> {
   setState('starting');
   showProblem(undefined);
   try {
-    await flights.open(threads);
+    await flights.open(threads, () => announce('The engine stopped, and was started again'));
     localStorage.setItem(THREADS_KEY, String(threads));
     queries.forgetTimes();
     setState(flights.rowsTotal > 0 ? 'ready' : 'empty');

@@ -20,6 +20,8 @@ const TITLES: Partial<Record<StoreErrorCode, string>> = {
   TIMEOUT: 'It took too long',
   LOCKED: 'The database is open elsewhere',
   NO_SPACE: 'There is no room left',
+  ENGINE_RESTARTED: 'The engine stopped, and was started again',
+  ENGINE_FAILED: 'The engine stopped',
   CORRUPT: 'The stored files are damaged',
   BAD_IMPORT: 'The file could not be read',
   NOT_CROSS_ORIGIN_ISOLATED: 'This page may not share memory between threads',
@@ -28,6 +30,7 @@ const TITLES: Partial<Record<StoreErrorCode, string>> = {
 const ADVICE: Partial<Record<StoreErrorCode, string>> = {
   CONFLICT: 'Run it again.',
   TABLE_BUSY: 'Wait for the import to end, then run it again.',
+  ENGINE_RESTARTED: 'The page goes on: run it again.',
   LOCKED: 'Another tab has this playground open. Close it there, then try again.',
   NO_SPACE: 'Give the browser more room, or import fewer flights.',
 };
