@@ -28,6 +28,7 @@
  * | `NOT_CROSS_ORIGIN_ISOLATED` | the page may not share memory between threads | serve two headers, see the message |
  * | `ENGINE_RESTARTED` | the engine stopped under the call, and is started again; a commit under way is there whole or not at all | read what is there, then repeat |
  * | `ENGINE_FAILED` | the engine stopped for good; what was acknowledged is on disk | open again |
+ * | | or, as one statement's error: a fault within it, which harmed nothing else | |
  */
 export type StoreErrorCode =
   | 'SQL_ERROR'

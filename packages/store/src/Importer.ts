@@ -52,6 +52,9 @@ export interface ImportResult {
   readonly rows: number;
 }
 
+/** Bytes that the engine can hold in one piece: more would stop it. */
+const FILE_SIZE_MAX = 2 ** 31 - 1;
+
 /** Reads a file into a table. */
 export async function importInto(lane: Lane, source: ImportSource, options: ImportOptions): Promise<ImportResult> {
   checkOptions(options);
@@ -146,6 +149,9 @@ class Importer {
   }
 
   async #alloc(size: number): Promise<Region> {
+    if (size > FILE_SIZE_MAX) {
+      throw new HeddleStoreError('BAD_IMPORT', `the file has ${size} bytes; one of more than ${FILE_SIZE_MAX} doesn't fit into the memory`);
+    }
     const { done, thread } = await ask(this.#lane, { op: 'alloc', size }, this.#stop);
     this.#listen();
     return { address: done.address, size, home: thread };

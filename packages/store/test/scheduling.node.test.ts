@@ -324,6 +324,13 @@ describe('an import', () => {
     expect(await column(db, 'SELECT digit FROM d')).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 0]);
   });
 
+  test('of a file that no memory can hold is refused before it could stop the engine', async () => {
+    const db = await peerDatabase(1);
+    const huge = Object.defineProperty(new Blob(['1']), 'size', { value: 2 ** 31 });
+    await expectError(db.import(huge, { table: 'd' }), 'BAD_IMPORT', /2147483648 bytes/);
+    expect(await column(db, 'SELECT 1')).toEqual([1]);
+  });
+
   test('whose engine dies while its source is read', async () => {
     const db = await peerDatabase(2, { onRestart: () => {} });
     let canceled = false;
