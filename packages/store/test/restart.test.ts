@@ -173,6 +173,7 @@ describe('when the engine traps', () => {
       await check(db);
       await db.close();
       await check(await openForTest(location));
+      console.log(`${RESTARTS} restarts, ${acknowledged.length} acknowledged transactions, ${unknown.length} whose fate was unknown`);
     },
     TIMEOUT_MS,
   );

@@ -74,6 +74,10 @@ interface Owner {
   readonly hear: (listener: (message: FromSupervisor) => void) => void;
   /** What the memory was made by; undefined where it was given. */
   readonly limits: MemoryLimits | undefined;
+  /** Resolves when the supervisor has ended or failed, with the reason. */
+  readonly gone: Promise<string>;
+  /** Ends supervisor and workers without asking. */
+  readonly end: () => Promise<void>;
 }
 
 /** What a start needs beside its message. */
@@ -110,6 +114,9 @@ export class WasmRuntime implements AsyncDisposable {
       owner?.hear((message) => {
         if (message.type === 'crashed') resolve(new ThreadError(message.error.code, message.error.message));
       });
+      void owner?.gone.then((reason) => {
+        if (!this.#closed) resolve(new ThreadError('THREAD_TERMINATED', `the supervisor is gone: ${reason}`));
+      });
     });
     this.#exports = new Map(
       WebAssembly.Module.exports(handle.module).flatMap(({ name, kind }, index) => (kind === 'function' ? [[name, index] as const] : [])),
@@ -137,20 +144,27 @@ export class WasmRuntime implements AsyncDisposable {
     supervisor.onMessage((heard) => {
       for (const listener of listeners) listener(heard as FromSupervisor);
     });
-    supervisor.onError((message) => outcome.reject(new ThreadError('START_FAILED', `the supervisor did not start: ${message}`)));
+    const gone = Promise.withResolvers<string>();
+    supervisor.onError((reason) => gone.resolve(reason));
+    supervisor.onExit(() => gone.resolve('it ended'));
+    void gone.promise.then((reason) => outcome.reject(new ThreadError('START_FAILED', `the supervisor did not start: ${reason}`)));
     const broker = new WorkerBroker(startWorker, (report) => supervisor.post({ type: 'report', report } satisfies ToSupervisor));
     listeners.add((heard) => {
       if (heard.type === 'request') broker.serve(heard.request);
       else if (heard.type === 'started') outcome.resolve(heard);
       else if (heard.type === 'failed') outcome.reject(new ThreadError(heard.error.code, heard.error.message));
     });
+    const end = (): Promise<void> => {
+      broker.terminate();
+      return supervisor.terminate();
+    };
     const abort = (): void => outcome.reject(aborted(signal));
     signal?.addEventListener('abort', abort);
     try {
       supervisor.post(message);
       const { module, memory, limits, control } = await outcome.promise;
       supervisor.setKeepAlive(false);
-      const owner: Owner = { supervisor, hear: (listener) => listeners.add(listener), limits: limits ?? given };
+      const owner: Owner = { supervisor, hear: (listener) => listeners.add(listener), limits: limits ?? given, gone: gone.promise, end };
       return new WasmRuntime({ kind: 'heddle-wasm-runtime', module, memory, control }, owner);
     } catch (error) {
       supervisor.post({ type: 'close', graceMs: 0 } satisfies ToSupervisor);
@@ -234,15 +248,20 @@ export class WasmRuntime implements AsyncDisposable {
   async #close(graceMs: number): Promise<void> {
     const owner = this.#owner;
     if (!owner) throw new ThreadError('CLOSED', 'only the agent that started a runtime can close it');
+    let hasClosed = false;
     const closed = new Promise<void>((resolve) => {
       owner.hear((message) => {
-        if (message.type === 'closed') resolve();
+        if (message.type !== 'closed') return;
+        hasClosed = true;
+        resolve();
       });
     });
     this.#control.close();
     owner.supervisor.setKeepAlive(true);
     owner.supervisor.post({ type: 'close', graceMs } satisfies ToSupervisor);
-    await closed;
+    await Promise.race([closed, owner.gone]);
+    // A supervisor that has failed ends nobody any more.
+    if (!hasClosed) await owner.end();
     owner.supervisor.setKeepAlive(false);
   }
 

@@ -50,3 +50,22 @@ test('a worker that dies under a thread: join is told, its locks are poisoned, a
     console.log(await runtime.spawn('rendezvous', 2).join());`;
   expect(await inNode(lines)).toBe('1\n2');
 });
+
+test('a supervisor that dies takes the workers along: who started the runtime is told, and can close it', async () => {
+  const lines = `
+    const { Worker } = await import('node:worker_threads');
+    const { postMessage } = Worker.prototype;
+    let supervisor;
+    Worker.prototype.postMessage = function (message, ...rest) {
+      if (message.type === 'start') supervisor = this;
+      return postMessage.call(this, message, ...rest);
+    };
+    const other = await WasmRuntime.start({ module: runtime, glue: ${JSON.stringify(modules.threadTesting.glue.href)}, threads: 2 });
+    other.spawn('spin_ms', 600000);
+    await supervisor.terminate();
+    console.log((await other.crashed).code);
+    await other.close();
+    console.log('closed');
+    process.exit();`;
+  expect(await inNode(lines)).toBe('THREAD_TERMINATED\nclosed');
+});

@@ -35,6 +35,12 @@ export class WorkerBroker {
     }
   }
 
+  /** Ends all workers: nobody is left to ask for it. */
+  terminate(): void {
+    for (const worker of this.#workers.values()) void worker.terminate();
+    this.#workers.clear();
+  }
+
   #start(worker: number, name: string): void {
     const handle = this.#create(name);
     handle.onMessage((message) => this.#report({ type: 'heard', worker, message }));

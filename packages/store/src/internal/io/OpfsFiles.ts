@@ -221,8 +221,9 @@ class OpfsFiles implements HostFiles {
 
   async closeAll(): Promise<void> {
     for (const [number, file] of this.#byNumber.entries()) if (file) this.close(number);
-    // Files that had been removed go now; the next user would miss their names.
+    // Files that had been removed go now. One that doesn't is found again by whoever comes next.
     await Promise.allSettled(this.#turns.values());
+    this.#limbo.clear();
   }
 
   dispose(): void {
