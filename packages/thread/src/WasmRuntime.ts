@@ -133,7 +133,10 @@ export class WasmRuntime implements AsyncDisposable {
     if (problem) throw new ThreadError('NOT_CROSS_ORIGIN_ISOLATED', problem);
     const { signal } = options;
     if (signal?.aborted) throw aborted(signal);
-    return WasmRuntime.#begin(startMessage(options), { signal, limits: limitsOf(options.module) });
+    // A memory like that of the runtime whose module is used again; in other cases the supervisor makes it.
+    const limits = options.module instanceof WasmRuntime ? options.module.#owner?.limits : undefined;
+    const memory = options.memory ?? (limits && createMemoryFor(limits, options.memoryBytesMax));
+    return WasmRuntime.#begin(startMessage(options, memory), { signal, limits });
   }
 
   // By itself: a closure that saw the options would keep the runtime in them, and its memory, for as long as this one lives.
@@ -173,11 +176,6 @@ export class WasmRuntime implements AsyncDisposable {
     } finally {
       signal?.removeEventListener('abort', abort);
     }
-  }
-
-  /** @internal What a runtime's memory was made by, as far as this agent knows. */
-  static limitsOf(runtime: WasmRuntime): MemoryLimits | undefined {
-    return runtime.#owner?.limits;
   }
 
   /** Opens a runtime that another agent started, to spawn and to join from here. */
@@ -270,18 +268,7 @@ export class WasmRuntime implements AsyncDisposable {
   }
 }
 
-/** What the memory of a runtime was made by. */
-function limitsOf(module: WasmRuntimeOptions['module']): MemoryLimits | undefined {
-  return module instanceof WasmRuntime ? WasmRuntime.limitsOf(module) : undefined;
-}
-
-/** A memory like that of the runtime whose module is used again; the supervisor makes it in other cases. */
-function freshMemory({ module, memoryBytesMax }: WasmRuntimeOptions): WebAssembly.Memory | undefined {
-  const limits = limitsOf(module);
-  return limits && createMemoryFor(limits, memoryBytesMax);
-}
-
-function startMessage(options: WasmRuntimeOptions): StartMessage {
+function startMessage(options: WasmRuntimeOptions, memory: WebAssembly.Memory | undefined): StartMessage {
   const module = options.module instanceof WasmRuntime ? options.module.module : options.module;
   const cpus = parallelism();
   const threads = Math.max(1, options.threads ?? cpus);
@@ -289,7 +276,7 @@ function startMessage(options: WasmRuntimeOptions): StartMessage {
     type: 'start',
     module: module instanceof URL ? module.href : module instanceof ArrayBuffer ? new Uint8Array(module) : module,
     glue: options.glue instanceof URL ? options.glue.href : options.glue,
-    memory: options.memory ?? freshMemory(options),
+    memory,
     memoryBytesMax: options.memoryBytesMax,
     threads,
     threadsMax: Math.max(threads, options.maxThreads ?? Math.max(THREADS_MAX, 4 * cpus)),

@@ -52,6 +52,7 @@ export class EngineKeeper {
   /** Engines in a row that answered nothing. */
   #fruitless = 0;
   #restarting: Promise<void> | undefined;
+  #isAbandoned = false;
   readonly #giveUp = new AbortController();
 
   constructor(engine: Engine, listeners: EngineKeeperListeners) {
@@ -109,6 +110,7 @@ export class EngineKeeper {
     this.#restarting = undefined;
     if (next === undefined) return;
     this.#adopt(next);
+    if (this.#isAbandoned) next.abandon();
     if (this.#isClosing) return;
     try {
       this.#listeners.onRestart?.({ error, durationMs: performance.now() - startMs });
@@ -142,11 +144,13 @@ export class EngineKeeper {
   #pause(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, PAUSE_MS * 2 ** this.#fruitless);
-    this.#giveUp.signal.addEventListener('abort', () => {
+    const { signal } = this.#giveUp;
+    const end = (): void => {
       clearTimeout(timer);
       resolve();
-    });
-    return promise;
+    };
+    signal.addEventListener('abort', end);
+    return promise.finally(() => signal.removeEventListener('abort', end));
   }
 
   /** No engine any more. */
@@ -179,6 +183,7 @@ export class EngineKeeper {
 
   /** Lets go of the files at once, because the page goes away. Whatever is under way rejects with the error. */
   abandon(error: HeddleStoreError): void {
+    this.#isAbandoned = true;
     this.#giveUp.abort(error);
     for (const thread of this.#engine.threads) thread.fail(error);
     this.scheduler.close(error);
