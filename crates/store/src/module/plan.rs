@@ -10,7 +10,7 @@ use rusqlite::ffi;
 
 use crate::key;
 use crate::schema::{ColumnType, KeyKind, TableSchema};
-use crate::table::range::{KeyRange, just_after};
+use crate::table::range::KeyRange;
 use crate::value::Value;
 
 /// `idxNum`'s bit for a scan from the greatest key down.
@@ -356,22 +356,16 @@ fn bound(kind: ColumnType, letter: char, value: &Value, prefix: &[u8]) -> KeyRan
     let mut bytes = prefix.to_vec();
     key::encode(&value, &mut bytes);
     let at = key::Key::from(&bytes[..]);
-    // Every key that begins with the bound's bytes has the bound's value in that column.
-    let after =
-        || key::successor_of_prefix(&bytes).map_or_else(|| just_after(&bytes), key::Key::from);
-    let range = match letter {
-        'g' => KeyRange {
+    // Every key that begins with the bound's bytes has the bound's value in that column; behind the last of them there may be no key at all.
+    let after = key::successor_of_prefix(&bytes).map(key::Key::from);
+    let range = match (letter, after) {
+        ('g', _) => KeyRange {
             lower: Some(at),
             upper: None,
         },
-        'G' => KeyRange {
-            lower: Some(after()),
-            upper: None,
-        },
-        'l' => KeyRange {
-            lower: None,
-            upper: Some(after()),
-        },
+        ('G', None) => nothing(),
+        ('G', lower) => KeyRange { lower, upper: None },
+        ('l', upper) => KeyRange { lower: None, upper },
         _ => KeyRange {
             lower: None,
             upper: Some(at),
@@ -465,6 +459,22 @@ mod tests {
         assert!(!both.contains(&key_of("x", 4)) && !both.contains(&key_of("y", 2)));
         let text = bounds(&schema, "l", &some(&[Value::Text("x".into())])).range;
         assert!(text.contains(&key_of("x", 9)) && !text.contains(&key_of("xa", 0)));
+    }
+
+    /// The greatest integer has no successor among the prefixes: the bound was taken for a whole key then, and what stood behind it in a
+    /// composite key was outside.
+    #[test]
+    fn the_greatest_integer_bounds_a_composite_key() {
+        let schema = TableSchema::parse(&["a INTEGER", "b TEXT", "PRIMARY KEY (a, b)"]).unwrap();
+        let mut key = integer_key(i64::MAX);
+        key::encode(&Value::Text("x".into()), &mut key);
+        let holds = |letters: &str| {
+            bounds(&schema, letters, &some(&[Value::Integer(i64::MAX)]))
+                .range
+                .contains(&key)
+        };
+        assert!(holds("l") && holds("g") && holds("e"));
+        assert!(!holds("G") && !holds("L"));
     }
 
     #[test]
