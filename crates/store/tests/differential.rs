@@ -77,9 +77,12 @@ impl Engine {
     }
 
     fn open(&mut self, io: heddle_store::io::SharedIo) {
-        let database = Database::with(io, &self.options).unwrap();
-        // The mover's thread ends: its rounds are steps here.
-        database.store.mover.close();
+        // The mover's rounds are steps here.
+        let options = StoreOptions {
+            moves_in_background: false,
+            ..self.options.clone()
+        };
+        let database = Database::open(io, &options).unwrap();
         self.connection = Some(database.connect());
         self.database = Some(database);
     }
@@ -349,6 +352,7 @@ fn run_seed(seed: u64, stop: &AtomicBool) -> Result<u64, String> {
     let options = StoreOptions {
         chunk_rows: *random.pick(&[1, 2, 3, 5, 8, 16, CHUNK_ROWS]),
         cache_size: *random.pick(&[0, 4000, 256 << 20]),
+        ..StoreOptions::default()
     };
     // Without a cache each row of a join would be read from Tonbo by itself.
     let options = StoreOptions {
@@ -364,6 +368,7 @@ fn run_seed(seed: u64, stop: &AtomicBool) -> Result<u64, String> {
         StoreOptions {
             chunk_rows: CHUNK_ROWS,
             cache_size: *random.pick(&[600_000, 256 << 20]),
+            ..options
         }
     } else {
         options

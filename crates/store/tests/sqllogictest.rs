@@ -68,9 +68,7 @@ impl Runner {
     }
 
     fn open(&mut self, io: heddle_store::io::SharedIo) {
-        let database = Database::with(io, &self.options).unwrap();
-        // What moves is told by the files.
-        database.store.mover.close();
+        let database = Database::open(io, &self.options).unwrap();
         self.connection = Some(database.connect());
         self.database = Some(database);
     }
@@ -193,6 +191,8 @@ fn run_file(path: &Path, kind: Kind, moves_always: bool) -> usize {
         } else {
             StoreOptions::default().chunk_rows
         },
+        // What moves is told by the files.
+        moves_in_background: false,
         ..StoreOptions::default()
     };
     let mut runner = Runner {

@@ -38,8 +38,8 @@ pub fn select(random: &mut Random, tables: &[Table]) -> Statement {
 
 /// A query over a large table and small ones, none of which multiplies it.
 pub fn select_large(random: &mut Random, tables: &[Table], large: &Table) -> Statement {
-    let alone = std::slice::from_ref(large);
-    let mut maker = Maker::new(random, alone);
+    // What a condition asks other tables, row by row, it asks the ordinary one.
+    let mut maker = Maker::new(random, &tables[tables.len() - 1..]);
     let from = one(&mut maker, large);
     let condition = range(&mut maker, &from);
     let key = from.order.join(", ");
