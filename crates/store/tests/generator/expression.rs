@@ -133,7 +133,7 @@ impl<'a> Maker<'a> {
             }
             15 => {
                 let (inner, from) = self.source();
-                let wanted = self.column_like(&inner, kind);
+                let wanted = self.wanted(&inner, &column);
                 let condition = self.condition(&inner, 0);
                 let not = if self.random.chance(25) { "NOT " } else { "" };
                 format!("{name} {not}IN (SELECT {wanted} FROM {from} WHERE {condition})")
@@ -156,10 +156,7 @@ impl<'a> Maker<'a> {
             18 => {
                 let (inner, from) = self.source();
                 let second = self.column(scope);
-                let (a, b) = (
-                    self.column_like(&inner, kind),
-                    self.column_like(&inner, second.kind),
-                );
+                let (a, b) = (self.wanted(&inner, &column), self.wanted(&inner, &second));
                 format!("({name}, {}) IN (SELECT {a}, {b} FROM {from})", second.sql)
             }
             19..21 => {
@@ -268,6 +265,19 @@ impl<'a> Maker<'a> {
             return self.column(scope).sql;
         }
         self.random.pick(&fitting).sql.clone()
+    }
+
+    /// What a subquery gives for `column IN (…)`. For a TEXT key it is text: SQLite compares what it looks up in a virtual table's key as text
+    /// again, even where numbers were asked for.
+    fn wanted(&mut self, inner: &[Column], column: &Column) -> String {
+        let wanted = self.column_like(inner, column.kind);
+        let is_text = inner
+            .iter()
+            .any(|other| other.sql == wanted && other.kind == Kind::Text);
+        if column.is_key && column.kind == Kind::Text && !is_text {
+            return format!("CAST({wanted} AS TEXT)");
+        }
+        wanted
     }
 
     /// A value made of columns in scope.
