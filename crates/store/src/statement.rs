@@ -474,6 +474,18 @@ pub unsafe fn text_of(raw: *mut ffi::sqlite3_value) -> Value {
     }
 }
 
+/// Whether a text is UTF-8, which SQLite does not ask for: a CAST makes text of any bytes.
+///
+/// # Safety
+/// `raw` must be a valid value of SQLite's, a text.
+pub unsafe fn is_utf8(raw: *mut ffi::sqlite3_value) -> bool {
+    // SAFETY: the caller's promise; the text is asked for before its length, and looked at before anything else is.
+    unsafe {
+        let start = ffi::sqlite3_value_text(raw);
+        std::str::from_utf8(bytes(start, ffi::sqlite3_value_bytes(raw))).is_ok()
+    }
+}
+
 /// A string for SQLite.
 pub fn c_string(text: &str) -> StoreResult<CString> {
     CString::new(text)

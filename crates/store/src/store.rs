@@ -13,7 +13,7 @@ use crate::io::SharedIo;
 use crate::schema::TableSchema;
 use crate::sqlite::{self, Vfs};
 use crate::statement::Handle;
-use crate::table::base::Base;
+use crate::table::base::{Base, CHUNK_ROWS};
 use crate::table::cache::ColumnCache;
 use crate::table::version::{Delta, TableVersion};
 use crate::table::{TABLES, Table, TableId};
@@ -36,6 +36,8 @@ pub struct StoreOptions {
     /// Whether a thread of the store's moves commits into Tonbo. Without one, [`mover::round`] has to be called: tests that replay a
     /// history do that.
     pub moves_in_background: bool,
+    /// How many rows a chunk gets when it is cut. Tests ask for small ones, so that small tables have many.
+    pub chunk_rows: usize,
 }
 
 impl Default for StoreOptions {
@@ -43,6 +45,7 @@ impl Default for StoreOptions {
         StoreOptions {
             cache_size: 256 << 20,
             moves_in_background: true,
+            chunk_rows: CHUNK_ROWS,
         }
     }
 }
@@ -96,7 +99,7 @@ impl Store {
             log::create_main_tables(main)
         })?;
         let log = LogFile::open(LOG_FILE, vfs.name())?;
-        let cache = Arc::new(ColumnCache::new(options.cache_size));
+        let cache = Arc::new(ColumnCache::new(options.cache_size, options.chunk_rows));
         let host = TonboHost::open(io)?;
         let recovered = recover(&host, main, &log, &cache)?;
         let store = Arc::new(Store {

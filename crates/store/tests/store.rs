@@ -161,9 +161,9 @@ fn values_are_strict_and_an_error_leaves_everything_as_it_was() {
             "t.f",
         ),
         (
-            "INSERT INTO t(id) VALUES (NULL)",
-            StoreErrorCode::Constraint,
-            "NOT NULL constraint failed: t.id",
+            "UPDATE t SET id = NULL WHERE id = 1",
+            StoreErrorCode::TypeMismatch,
+            "INTEGER PRIMARY KEY is an integer",
         ),
         (
             "INSERT INTO t(id) VALUES (3), (1)",

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::commit::mover;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
-use crate::key::Key;
+use crate::key::{Key, decode_integer};
 use crate::parameters::Parameters;
 use crate::session::{Discard, Session};
 use crate::store::Store;
@@ -192,6 +192,11 @@ fn write(
         }
         table.imported_at.store(sequence, Ordering::SeqCst);
     });
+    if table.schema.has_rowid()
+        && let Some(last) = keys.last().and_then(|key| decode_integer(key))
+    {
+        table.note_rowid(last);
+    }
     mover::wrote_rows(table, keys.len())
 }
 

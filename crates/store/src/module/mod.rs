@@ -19,7 +19,7 @@ use crate::key::{self, Key};
 use crate::routing;
 use crate::schema::{KEY_COLUMN, KeyKind, TableSchema};
 use crate::session::{Purpose, Shared};
-use crate::statement::{c_string, code_of, value_of};
+use crate::statement::{c_string, code_of, is_utf8, value_of};
 use crate::table::rows::Cell;
 use crate::table::scan::{Request, Scan};
 use crate::table::{Table, TableId};
@@ -417,8 +417,8 @@ unsafe extern "C" fn x_filter(
             } else {
                 CStr::from_ptr(plan).to_str().unwrap_or_default()
             };
-            let values: Vec<Value> = (0..count.max(0) as usize)
-                .map(|place| value_of(*arguments.add(place)))
+            let values: Vec<Option<Value>> = (0..count.max(0) as usize)
+                .map(|place| plan_value(*arguments.add(place)))
                 .collect();
             filter(cursor, handle, shared, index, plan, &values)
         })
@@ -431,7 +431,7 @@ fn filter(
     shared: &Shared,
     index: c_int,
     plan: &str,
-    values: &[Value],
+    values: &[Option<Value>],
 ) -> StoreResult<()> {
     let table = handle.table.as_ref().map_err(Clone::clone)?;
     let (letters, mask) = plan::parse(plan);
@@ -456,6 +456,18 @@ fn filter(
     drop(transaction);
     cursor.scan = Some(Scan::new(version, buffer, request)?);
     Ok(())
+}
+
+/// A constraint's value; `None` for text that is not UTF-8, which has no place among the keys: SQLite compares it.
+///
+/// # Safety
+/// `raw` must be a valid value of SQLite's.
+unsafe fn plan_value(raw: *mut ffi::sqlite3_value) -> Option<Value> {
+    // SAFETY: the caller's promise; only a text is asked whether it is UTF-8.
+    unsafe {
+        let is_text = ffi::sqlite3_value_type(raw) == ffi::SQLITE_TEXT;
+        (!is_text || is_utf8(raw)).then(|| value_of(raw))
+    }
 }
 
 /// Whether a statement asks for the hidden key column, or may ask for the row id: SQLite sets no bit for that one. Where the row id is a column
@@ -606,23 +618,43 @@ unsafe fn update(
             ));
         }
     };
-    let [_, new_rowid, columns @ ..] = values else {
+    let [old_rowid, new_rowid, columns @ ..] = values else {
         if let Some(old) = old {
             transaction.write(table.id, old, None);
         }
         return Ok(None);
     };
     // SAFETY: the caller's promise: behind the row id stands a value for each declared column.
-    let (row, new_rowid) = unsafe {
-        (
-            values::row(&handle.schema, &handle.name, columns)?,
-            value_of(*new_rowid),
-        )
+    let (mut row, given) = unsafe {
+        let given = if handle.schema.has_rowid() {
+            values::rowid(*new_rowid)?
+        } else {
+            None
+        };
+        (values::row(&handle.schema, &handle.name, columns)?, given)
     };
-    let key = values::key_of(&handle.schema, &row, || match new_rowid {
-        Value::Integer(rowid) => Ok(rowid),
-        _ => next_rowid(shared, &transaction, table),
-    })?;
+    // SAFETY: the caller's promise.
+    let was = unsafe { value_of(*old_rowid) };
+    if handle.schema.has_rowid() && was != Value::Null && given.is_none() {
+        return Err(values::no_rowid());
+    }
+    let number = || match given {
+        Some(rowid) => Ok(rowid),
+        None => next_rowid(shared, &transaction, table),
+    };
+    if let KeyKind::Integer(position) = handle.schema.key {
+        let own = &mut row[position];
+        match (&*own, given) {
+            (Value::Null, _) if was == Value::Null => *own = Value::Integer(number()?),
+            (Value::Null, _) => return Err(values::no_rowid()),
+            // An UPDATE of the row id by that name, which is the column's too.
+            (own_value, Some(rowid)) if *own_value == was && was != Value::Integer(rowid) => {
+                *own = Value::Integer(rowid);
+            }
+            _ => {}
+        }
+    }
+    let key = values::key_of(&handle.schema, &row, number)?;
     if old.as_ref() != Some(&key) && transaction.has_row(&shared.store, table, &key)? {
         // SAFETY: within xUpdate.
         let on_conflict = unsafe { ffi::sqlite3_vtab_on_conflict(shared.handle.raw()) };
@@ -632,13 +664,15 @@ unsafe fn update(
             _ => return Err(duplicate(handle)),
         }
     }
-    if handle.schema.key == KeyKind::RowId {
-        table.note_rowid(key::decode_integer(&key).unwrap_or_default());
+    if handle.schema.has_rowid()
+        && let Some(rowid) = key::decode_integer(&key)
+    {
+        table.note_rowid(rowid);
     }
     if let Some(old) = old.filter(|old| *old != key) {
         transaction.write(table.id, old, None);
     }
-    transaction.write(table.id, key.clone(), Some(row));
+    transaction.write(table.id, key.clone(), Some(row.into()));
     Ok(if handle.schema.has_rowid() {
         key::decode_integer(&key)
     } else {
@@ -666,17 +700,28 @@ fn duplicate(handle: &TableHandle) -> StoreError {
     error
 }
 
-/// A row id above every other, for a table without a declared key.
+/// A row id above every other, for a row that is given none.
 fn next_rowid(shared: &Shared, transaction: &Transaction, table: &Arc<Table>) -> StoreResult<i64> {
     table.next_rowid(|| {
-        let version = transaction.version(&shared.store, table)?;
+        // Not as the transaction sees it: a row that was committed since has its number too.
+        let published = shared
+            .store
+            .sequencer
+            .published()
+            .tables
+            .get(&table.id)
+            .cloned();
+        let version = match published {
+            Some(version) => version,
+            None => transaction.version(&shared.store, table)?,
+        };
         let request = Request {
             with_key: true,
             descending: true,
             ..Request::default()
         };
         let last = Scan::new(version, transaction.buffer(table.id), request)?;
-        Ok(last.rowid().unwrap_or(0))
+        Ok(last.rowid())
     })
 }
 

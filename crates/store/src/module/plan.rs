@@ -1,8 +1,8 @@
 //! What the query planner and a cursor tell each other: which constraints go into the scan.
 //!
-//! The plan travels as SQLite's `idxStr`: one letter for each argument of xFilter, then the mask of used columns in hexadecimal. Letters `e`
-//! fix the key's columns from the first on; `g`, `G`, `l`, `L` bound the next one; `n` and `o` are the LIMIT and the OFFSET, as a hint of how
-//! much will be read. SQLite checks every constraint again (`omit` is never set), so a scan may return more than was asked for, never less.
+//! The plan travels as SQLite's `idxStr`: words for people, which EXPLAIN QUERY PLAN shows (`id>=? AND id<? ORDER BY key`), a bar, one letter for
+//! each argument of xFilter, then the mask of used columns in hexadecimal. Letters `e` fix the key's columns from the first on; `g`, `G`, `l`,
+//! `L` bound the next one; `n` and `o` are the LIMIT and the OFFSET, as a hint of how much will be read. SQLite checks every constraint again (`omit` is never set), so a scan may return more than was asked for, never less.
 
 use std::ffi::{CStr, c_char, c_int};
 
@@ -10,7 +10,7 @@ use rusqlite::ffi;
 
 use crate::key;
 use crate::schema::{ColumnType, KeyKind, TableSchema};
-use crate::table::range::{KeyRange, just_after};
+use crate::table::range::KeyRange;
 use crate::value::Value;
 
 /// `idxNum`'s bit for a scan from the greatest key down.
@@ -123,6 +123,7 @@ pub unsafe fn best_index(schema: &TableSchema, rows: f64, info: *mut ffi::sqlite
             }
         }
     }
+    let mut words = in_words(schema, &plan);
     let rest_of_key = &key_columns[fixed.min(key_columns.len())..];
     if let Some(is_descending) = order_of_key(
         order,
@@ -131,8 +132,10 @@ pub unsafe fn best_index(schema: &TableSchema, rows: f64, info: *mut ffi::sqlite
         schema.has_rowid(),
     ) {
         record.orderByConsumed = 1;
+        words.push_str(" ORDER BY key");
         if is_descending {
             record.idxNum |= DESCENDING;
+            words.push_str(" DESC");
         }
     }
     let share = match (is_unique, fixed, has_lower, has_upper) {
@@ -147,7 +150,7 @@ pub unsafe fn best_index(schema: &TableSchema, rows: f64, info: *mut ffi::sqlite
     if is_unique {
         record.idxFlags |= ffi::SQLITE_INDEX_SCAN_UNIQUE;
     }
-    plan.push_str(&format!(";{:x}\0", record.colUsed));
+    let plan = format!("{}|{plan};{:x}\0", words.trim_start(), record.colUsed);
     // SAFETY: the string is copied, with its NUL, into SQLite's memory, which SQLite frees.
     unsafe {
         let copy = ffi::sqlite3_malloc64(plan.len() as u64).cast::<c_char>();
@@ -157,6 +160,35 @@ pub unsafe fn best_index(schema: &TableSchema, rows: f64, info: *mut ffi::sqlite
             record.needToFreeIdxStr = 1;
         }
     }
+}
+
+/// What is pushed down, for EXPLAIN QUERY PLAN.
+fn in_words(schema: &TableSchema, letters: &str) -> String {
+    let name = |place: usize| match schema.key {
+        KeyKind::RowId => "rowid",
+        _ => &schema.columns[schema.key_columns()[place]].name,
+    };
+    let (mut conditions, mut hints, mut fixed) = (Vec::new(), String::new(), 0);
+    for letter in letters.chars() {
+        let operator = match letter {
+            'e' => "=",
+            'g' => ">=",
+            'G' => ">",
+            'l' => "<=",
+            'L' => "<",
+            _ => {
+                hints.push_str(if letter == 'n' {
+                    " LIMIT ?"
+                } else {
+                    " OFFSET ?"
+                });
+                continue;
+            }
+        };
+        conditions.push(format!("{}{operator}?", name(fixed)));
+        fixed += usize::from(letter == 'e');
+    }
+    conditions.join(" AND ") + &hints
 }
 
 fn is_limit(operator: u8) -> bool {
@@ -196,12 +228,13 @@ fn order_of_key(
 
 /// The columns of a plan, and its letters.
 pub fn parse(plan: &str) -> (&str, u64) {
+    let (_, plan) = plan.rsplit_once('|').unwrap_or(("", plan));
     let (letters, mask) = plan.split_once(';').unwrap_or((plan, ""));
     (letters, u64::from_str_radix(mask, 16).unwrap_or(u64::MAX))
 }
 
-/// The bounds that a plan's letters and their values mean.
-pub fn bounds(schema: &TableSchema, letters: &str, values: &[Value]) -> Bounds {
+/// The bounds that a plan's letters and their values mean. What is `None` cannot be compared here.
+pub fn bounds(schema: &TableSchema, letters: &str, values: &[Option<Value>]) -> Bounds {
     let mut prefix = Vec::new();
     let mut range: Option<KeyRange> = None;
     let mut is_exact = true;
@@ -212,6 +245,10 @@ pub fn bounds(schema: &TableSchema, letters: &str, values: &[Value]) -> Bounds {
     };
     let mut fixed = 0;
     for (letter, value) in letters.chars().zip(values) {
+        let Some(value) = value else {
+            is_exact = false;
+            continue;
+        };
         let count = || {
             if let Value::Integer(count) = value {
                 usize::try_from(*count).ok()
@@ -319,22 +356,16 @@ fn bound(kind: ColumnType, letter: char, value: &Value, prefix: &[u8]) -> KeyRan
     let mut bytes = prefix.to_vec();
     key::encode(&value, &mut bytes);
     let at = key::Key::from(&bytes[..]);
-    // Every key that begins with the bound's bytes has the bound's value in that column.
-    let after =
-        || key::successor_of_prefix(&bytes).map_or_else(|| just_after(&bytes), key::Key::from);
-    let range = match letter {
-        'g' => KeyRange {
+    // Every key that begins with the bound's bytes has the bound's value in that column; behind the last of them there may be no key at all.
+    let after = key::successor_of_prefix(&bytes).map(key::Key::from);
+    let range = match (letter, after) {
+        ('g', _) => KeyRange {
             lower: Some(at),
             upper: None,
         },
-        'G' => KeyRange {
-            lower: Some(after()),
-            upper: None,
-        },
-        'l' => KeyRange {
-            lower: None,
-            upper: Some(after()),
-        },
+        ('G', None) => nothing(),
+        ('G', lower) => KeyRange { lower, upper: None },
+        ('l', upper) => KeyRange { lower: None, upper },
         _ => KeyRange {
             lower: None,
             upper: Some(at),
@@ -363,11 +394,24 @@ mod tests {
         key::encode_integer(value).to_vec()
     }
 
+    fn some(values: &[Value]) -> Vec<Option<Value>> {
+        values.iter().cloned().map(Some).collect()
+    }
+
+    #[test]
+    fn a_plan_is_told_in_words_and_read_back() {
+        let schema =
+            TableSchema::parse(&["a TEXT", "\"b|c\" INTEGER", "PRIMARY KEY (a, \"b|c\")"]).unwrap();
+        let words = in_words(&schema, "egLno");
+        assert_eq!(words, "a=? AND b|c>=? AND b|c<? LIMIT ? OFFSET ?");
+        assert_eq!(parse(&format!("{words}|egLno;1f")), ("egLno", 0x1F));
+    }
+
     #[test]
     fn bounds_hold_what_matches_and_little_else() {
         let schema = TableSchema::parse(&["id INTEGER PRIMARY KEY", "x TEXT"]).unwrap();
         let holds = |letters: &str, values: &[Value], id: i64| {
-            bounds(&schema, letters, values)
+            bounds(&schema, letters, &some(values))
                 .range
                 .contains(&integer_key(id))
         };
@@ -394,17 +438,17 @@ mod tests {
             key::encode(&Value::Integer(b), &mut bytes);
             bytes
         };
-        let first = bounds(&schema, "e", &[Value::Text("x".into())]).range;
+        let first = bounds(&schema, "e", &some(&[Value::Text("x".into())])).range;
         assert!(first.contains(&key_of("x", i64::MIN)) && first.contains(&key_of("x", i64::MAX)));
         assert!(!first.contains(&key_of("xa", 0)) && !first.contains(&key_of("w", 0)));
         let both = bounds(
             &schema,
             "eGl",
-            &[
+            &some(&[
                 Value::Text("x".into()),
                 Value::Integer(1),
                 Value::Integer(3),
-            ],
+            ]),
         )
         .range;
         assert!(
@@ -413,8 +457,24 @@ mod tests {
                 && both.contains(&key_of("x", 3))
         );
         assert!(!both.contains(&key_of("x", 4)) && !both.contains(&key_of("y", 2)));
-        let text = bounds(&schema, "l", &[Value::Text("x".into())]).range;
+        let text = bounds(&schema, "l", &some(&[Value::Text("x".into())])).range;
         assert!(text.contains(&key_of("x", 9)) && !text.contains(&key_of("xa", 0)));
+    }
+
+    /// The greatest integer has no successor among the prefixes: the bound was taken for a whole key then, and what stood behind it in a
+    /// composite key was outside.
+    #[test]
+    fn the_greatest_integer_bounds_a_composite_key() {
+        let schema = TableSchema::parse(&["a INTEGER", "b TEXT", "PRIMARY KEY (a, b)"]).unwrap();
+        let mut key = integer_key(i64::MAX);
+        key::encode(&Value::Text("x".into()), &mut key);
+        let holds = |letters: &str| {
+            bounds(&schema, letters, &some(&[Value::Integer(i64::MAX)]))
+                .range
+                .contains(&key)
+        };
+        assert!(holds("l") && holds("g") && holds("e"));
+        assert!(!holds("G") && !holds("L"));
     }
 
     #[test]
@@ -423,7 +483,7 @@ mod tests {
         let bounds = bounds(
             &schema,
             "gno",
-            &[Value::Integer(1), Value::Integer(10), Value::Integer(5)],
+            &some(&[Value::Integer(1), Value::Integer(10), Value::Integer(5)]),
         );
         assert_eq!(bounds.rows_expected, Some(15));
     }

@@ -1,14 +1,17 @@
 //! Values on their way from SQLite into a table's columns: strict, as in SQLite's STRICT tables.
+//!
+//! What such a table would refuse is refused with the same kind of error, NOT NULL before types. Of a refused type the code is SQLITE_MISMATCH,
+//! so that OR IGNORE does not pass over the row and OR FAIL does not keep the rows before it: a STRICT table has it so.
 
 use rusqlite::ffi;
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{self, Key};
 use crate::schema::{Column, ColumnType, KeyKind, TableSchema};
-use crate::statement::{text_of, value_of};
-use crate::value::{Row, Value};
+use crate::statement::{is_utf8, text_of, value_of};
+use crate::value::Value;
 
-/// The row that an INSERT or UPDATE gives.
+/// The row that an INSERT or UPDATE gives. An INTEGER PRIMARY KEY may be `NULL` in it: the caller gives it a number.
 ///
 /// # Safety
 /// `values` must be valid values of SQLite's, at least one for each column.
@@ -16,20 +19,38 @@ pub unsafe fn row(
     schema: &TableSchema,
     table: &str,
     values: &[*mut ffi::sqlite3_value],
-) -> StoreResult<Row> {
-    // SAFETY: the caller's promise.
+) -> StoreResult<Vec<Value>> {
+    for (position, (column, raw)) in schema.columns.iter().zip(values).enumerate() {
+        // SAFETY: the caller's promise.
+        let is_null = unsafe { ffi::sqlite3_value_type(*raw) } == ffi::SQLITE_NULL;
+        if is_null && column.not_null && schema.key != KeyKind::Integer(position) {
+            let mut error = StoreError::new(
+                StoreErrorCode::Constraint,
+                format!("NOT NULL constraint failed: {table}.{}", column.name),
+            );
+            error.sqlite_code = Some(ffi::SQLITE_CONSTRAINT_NOTNULL);
+            return Err(error);
+        }
+    }
     schema
         .columns
         .iter()
         .zip(values)
-        .map(|(column, raw)| unsafe { column_value(column, table, *raw) })
+        .enumerate()
+        // SAFETY: the caller's promise.
+        .map(|(position, (column, raw))| unsafe {
+            if schema.key == KeyKind::Integer(position) {
+                return Ok(rowid(*raw)?.map_or(Value::Null, Value::Integer));
+            }
+            column_value(column, table, *raw)
+        })
         .collect()
 }
 
 /// The key of a row; for a table without a declared key, `rowid` gives it.
 pub fn key_of(
     schema: &TableSchema,
-    row: &Row,
+    row: &[Value],
     rowid: impl FnOnce() -> StoreResult<i64>,
 ) -> StoreResult<Key> {
     if schema.key == KeyKind::RowId {
@@ -64,7 +85,7 @@ unsafe fn column_value(
             column.kind.sql_name(),
             column.name
         );
-        StoreError::new(StoreErrorCode::TypeMismatch, message)
+        mismatched(message)
     };
     let numeric = |value: Value| match value {
         Value::Text(_) => {
@@ -77,19 +98,11 @@ unsafe fn column_value(
         other => other,
     };
     match (column.kind, value) {
-        (_, Value::Null) if column.not_null => {
-            let mut error = StoreError::new(
-                StoreErrorCode::Constraint,
-                format!("NOT NULL constraint failed: {table}.{}", column.name),
-            );
-            error.sqlite_code = Some(ffi::SQLITE_CONSTRAINT_NOTNULL);
-            Err(error)
-        }
         (_, Value::Null) => Ok(Value::Null),
         (ColumnType::Integer, value) => match numeric(value) {
             Value::Integer(integer) => Ok(Value::Integer(integer)),
-            // As SQLite: a float becomes an integer where nothing is lost.
-            Value::Real(real) if real.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&real) => {
+            // As SQLite: a float becomes an integer where nothing is lost, but for the two that end the range.
+            Value::Real(real) if real.fract() == 0.0 && real.abs() < TWO_TO_63 => {
                 Ok(Value::Integer(real as i64))
             }
             other => Err(mismatch(&other)),
@@ -100,14 +113,52 @@ unsafe fn column_value(
         },
         (ColumnType::Real, value) => match numeric(value) {
             Value::Integer(integer) => Ok(Value::Real(integer as f64)),
-            Value::Real(real) => Ok(Value::Real(real)),
+            // As SQLite, which stores floats without a fraction as integers: the sign of a zero is lost.
+            Value::Real(real) => Ok(Value::Real(real + 0.0)),
             other => Err(mismatch(&other)),
         },
+        // SAFETY: the caller's promise.
+        (ColumnType::Text, Value::Text(_)) if !unsafe { is_utf8(raw) } => Err(mismatched(format!(
+            "cannot store text that is not UTF-8 in TEXT column {table}.{}",
+            column.name
+        ))),
         (ColumnType::Text, value @ Value::Text(_)) => Ok(value),
         // SAFETY: the caller's promise.
         (ColumnType::Text, Value::Integer(_) | Value::Real(_)) => Ok(unsafe { text_of(raw) }),
         (ColumnType::Blob, value @ Value::Blob(_)) => Ok(value),
         (_, other) => Err(mismatch(&other)),
+    }
+}
+
+/// A row is to be named by what is no integer.
+pub fn no_rowid() -> StoreError {
+    mismatched("datatype mismatch: a row id or INTEGER PRIMARY KEY is an integer".into())
+}
+
+fn mismatched(message: String) -> StoreError {
+    let mut error = StoreError::new(StoreErrorCode::TypeMismatch, message);
+    error.sqlite_code = Some(ffi::SQLITE_MISMATCH);
+    error
+}
+
+/// The row id, or value of an INTEGER PRIMARY KEY, that a statement gives; `None` where it gives none.
+///
+/// # Safety
+/// `raw` must be a valid value of SQLite's.
+pub unsafe fn rowid(raw: *mut ffi::sqlite3_value) -> StoreResult<Option<i64>> {
+    // SAFETY: the caller's promise; the conversion changes the value's type only if the text is a number.
+    let value = unsafe {
+        ffi::sqlite3_value_numeric_type(raw);
+        value_of(raw)
+    };
+    match value {
+        Value::Null => Ok(None),
+        Value::Integer(rowid) => Ok(Some(rowid)),
+        // Unlike other columns' -2^63, a row id's is an integer to SQLite.
+        Value::Real(real) if real.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&real) => {
+            Ok(Some(real as i64))
+        }
+        _ => Err(no_rowid()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What Tonbo holds of a table at one moment: a pinned snapshot, and a directory that cuts its keys into chunks.
 //!
 //! The chunks' ranges follow one another from no lower bound to no upper bound, so that every key belongs to just one. A range whose rows
-//! nobody has read yet is *unknown*; reading it cuts a chunk of [`CHUNK_ROWS`] rows off its front and leaves the rest unknown. So a point or
+//! nobody has read yet is *unknown*; reading it cuts a chunk of a fixed number of rows ([`CHUNK_ROWS`]) off its front and leaves the rest unknown. So a point or
 //! a `LIMIT` on a cold table reads little, and nothing has to be read when a table is opened.
 //!
 //! Invariants: the directory is never empty; neighbours' bounds are equal; a known chunk holds just the snapshot's rows of its range.
@@ -94,7 +94,9 @@ impl Base {
             rest = after;
             match own.first() {
                 None => directory.push(entry.clone()),
-                Some(first) => directory.extend(split_for_append(entry, first)),
+                Some(first) => {
+                    directory.extend(split_for_append(entry, first, self.cache.chunk_rows()))
+                }
             }
         }
         Base::with_directory(
@@ -180,14 +182,15 @@ impl Base {
         let mut read: Vec<usize> = vec![KEY_SLOT];
         read.extend(slots.iter().filter(|slot| **slot != KEY_SLOT));
         self.cache.miss();
+        let rows_max = self.cache.chunk_rows();
         let mut columns = self
             .snapshot
-            .scan(&entry.range, &read, Some(CHUNK_ROWS + 1))?;
+            .scan(&entry.range, &read, Some(rows_max + 1))?;
         let mut range = entry.range.clone();
-        if columns[0].len() > CHUNK_ROWS {
-            range.upper = Some(Key::from(columns[0].as_binary::<i32>().value(CHUNK_ROWS)));
+        if columns[0].len() > rows_max {
+            range.upper = Some(Key::from(columns[0].as_binary::<i32>().value(rows_max)));
             for column in &mut columns {
-                *column = owned_prefix(column, CHUNK_ROWS);
+                *column = owned_prefix(column, rows_max);
             }
         }
         let mut by_slot: Vec<Option<ArrayRef>> = vec![None; self.slots];
@@ -250,9 +253,9 @@ fn entry_index(directory: &[Entry], key: Option<&Key>) -> usize {
 
 /// The entries that stand in for one in which rows were written, `first` being the first of them: where all of them come behind its rows,
 /// those keep their chunk.
-fn split_for_append(entry: &Entry, first: &Key) -> Vec<Entry> {
+fn split_for_append(entry: &Entry, first: &Key, chunk_rows: usize) -> Vec<Entry> {
     if let Some(chunk) = &entry.chunk
-        && chunk.rows >= CHUNK_ROWS / 2
+        && chunk.rows >= chunk_rows / 2
         && chunk.ends.as_ref().is_some_and(|(_, last)| last < first)
     {
         let kept = KeyRange {

@@ -12,6 +12,7 @@ use super::chunk::Chunk;
 #[derive(Debug)]
 pub struct ColumnCache {
     budget: usize,
+    chunk_rows: usize,
     // Relaxed throughout: figures of their own, publishing nothing.
     used: AtomicUsize,
     hits: AtomicU64,
@@ -26,14 +27,15 @@ struct Holders {
 }
 
 impl ColumnCache {
-    /// A cache of at most `budget` bytes. What running statements hold comes on top: a chunk a thread.
-    pub fn new(budget: usize) -> ColumnCache {
+    /// A cache of at most `budget` bytes, for chunks of `chunk_rows` rows. What running statements hold comes on top: a chunk a thread.
+    pub fn new(budget: usize, chunk_rows: usize) -> ColumnCache {
         let holders = Holders {
             chunks: Vec::new(),
             random: 0x9E37_79B9_7F4A_7C15,
         };
         ColumnCache {
             budget,
+            chunk_rows: chunk_rows.max(1),
             used: AtomicUsize::new(0),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
@@ -44,6 +46,11 @@ impl ColumnCache {
     /// The budget in bytes.
     pub fn budget(&self) -> usize {
         self.budget
+    }
+
+    /// How many rows a chunk gets when it is cut.
+    pub fn chunk_rows(&self) -> usize {
+        self.chunk_rows
     }
 
     /// The bytes held now.

@@ -151,6 +151,8 @@ impl Chunk {
 
     /// Forgets every decoded column; who has taken one keeps it.
     pub(super) fn evict(&self) {
+        // Small reads go past the chunk again, so that a table larger than the budget is not decoded for each of them. Relaxed: a count.
+        self.direct_reads.store(0, Ordering::Relaxed);
         let mut decoded = self.decoded();
         decoded.columns.fill(None);
         self.cache.subtract(std::mem::take(&mut decoded.size));

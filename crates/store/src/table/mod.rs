@@ -27,6 +27,15 @@ pub type TableId = u64;
 /// Where the tables' files are, within Tonbo's.
 pub const TABLES: &str = "tables";
 
+/// Which row ids have been used, by open transactions too: numbers are given out once, so that two writers never get the same.
+#[derive(Default)]
+struct RowIds {
+    /// The greatest one that was seen.
+    greatest: Option<i64>,
+    /// Whether the stored rows have been looked at.
+    is_known: bool,
+}
+
 /// What all threads share of a table.
 pub struct Table {
     /// Its number.
@@ -46,8 +55,7 @@ pub struct Table {
     pub dropped: AtomicBool,
     /// Rows that Tonbo keeps in memory, until the next flush. Relaxed: a hint.
     pub unflushed_rows: AtomicUsize,
-    /// For tables without a declared key: the greatest row id, once it is known.
-    last_rowid: Mutex<Option<i64>>,
+    rowids: Mutex<RowIds>,
 }
 
 impl Table {
@@ -79,39 +87,34 @@ impl Table {
             imported_at: AtomicU64::new(0),
             dropped: AtomicBool::new(false),
             unflushed_rows: AtomicUsize::new(0),
-            last_rowid: Mutex::new(None),
+            rowids: Mutex::default(),
         })
     }
 
     /// A row id that no other row has; `greatest` finds the greatest one in use where that isn't known yet.
-    pub fn next_rowid(&self, greatest: impl FnOnce() -> StoreResult<i64>) -> StoreResult<i64> {
-        let mut last = self
-            .last_rowid
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let known = match *last {
-            Some(last) => last,
-            None => greatest()?,
-        };
-        let next = known.checked_add(1).ok_or_else(|| {
+    pub fn next_rowid(
+        &self,
+        greatest: impl FnOnce() -> StoreResult<Option<i64>>,
+    ) -> StoreResult<i64> {
+        let mut rowids = self.rowids.lock().unwrap_or_else(PoisonError::into_inner);
+        if !rowids.is_known {
+            rowids.greatest = rowids.greatest.max(greatest()?);
+            rowids.is_known = true;
+        }
+        let next = rowids.greatest.unwrap_or(0).checked_add(1).ok_or_else(|| {
             StoreError::new(
                 StoreErrorCode::NoSpace,
                 format!("table {} has used up its row ids", self.name),
             )
         })?;
-        *last = Some(next);
+        rowids.greatest = Some(next);
         Ok(next)
     }
 
     /// A row id that was given by a statement.
     pub fn note_rowid(&self, rowid: i64) {
-        let mut last = self
-            .last_rowid
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = &mut *last {
-            *known = rowid.max(*known);
-        }
+        let mut rowids = self.rowids.lock().unwrap_or_else(PoisonError::into_inner);
+        rowids.greatest = rowids.greatest.max(Some(rowid));
     }
 
     /// A column without rows, by its slot in the Arrow schema.

@@ -250,6 +250,11 @@ impl Scan {
             return Ok(());
         }
         let inside = rest.intersect(&loaded.range);
+        if inside.is_empty() && !self.request.descending && loaded.chunk.is_some() {
+            // The unknown range was cut from its front, and all of the cut lies before the rows that are asked for.
+            self.rest = Some(rest);
+            return Ok(());
+        }
         self.columns = loaded
             .columns
             .iter()

@@ -232,6 +232,7 @@ impl History {
         let options = StoreOptions {
             cache_size: self.cache_size,
             moves_in_background: false,
+            ..StoreOptions::default()
         };
         let io: SharedIo = self.io.clone();
         let database = Database::open(io, &options).unwrap();

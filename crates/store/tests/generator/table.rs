@@ -1,0 +1,219 @@
+//! Tables, declared once for Tonbo and once for SQLite.
+
+use super::random::Random;
+use super::value::Kind;
+
+/// A column.
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: String,
+    pub kind: Kind,
+    pub not_null: bool,
+}
+
+/// How rows are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// One INTEGER column.
+    Integer(usize),
+    /// Any other columns.
+    Columns(Vec<usize>),
+    /// Nothing but the row id, which statements give.
+    RowId,
+}
+
+/// A table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub name: String,
+    pub columns: Vec<Column>,
+    pub key: Key,
+    /// Whether it is a Tonbo table where there is Tonbo.
+    pub is_tonbo: bool,
+}
+
+impl Kind {
+    fn tonbo(self) -> &'static str {
+        match self {
+            Kind::Integer => "INTEGER",
+            Kind::Real => "REAL",
+            Kind::Text => "TEXT",
+            Kind::Blob => "BLOB",
+            Kind::Boolean => "BOOLEAN",
+        }
+    }
+}
+
+impl Table {
+    /// A Tonbo table of any shape.
+    pub fn random(random: &mut Random, name: &str) -> Table {
+        let kind_of_any = |random: &mut Random| {
+            *random.pick(&[
+                Kind::Integer,
+                Kind::Integer,
+                Kind::Real,
+                Kind::Text,
+                Kind::Text,
+                Kind::Blob,
+                Kind::Boolean,
+            ])
+        };
+        let count = 3 + random.below(3);
+        let mut columns: Vec<Column> = (0..count)
+            .map(|position| Column {
+                name: format!("c{position}"),
+                kind: kind_of_any(random),
+                not_null: random.chance(20),
+            })
+            .collect();
+        let key = match random.below(10) {
+            0..3 => {
+                let position = random.below(2);
+                columns[position].kind = Kind::Integer;
+                Key::Integer(position)
+            }
+            3..6 => {
+                columns[0].kind = *random.pick(&[Kind::Text, Kind::Real, Kind::Blob, Kind::Text]);
+                Key::Columns(vec![0])
+            }
+            6..9 => {
+                let first = random.below(count);
+                let second = (first + 1 + random.below(count - 1)) % count;
+                let mut positions = vec![first, second];
+                if random.chance(25) {
+                    positions.extend((0..count).find(|other| !positions.contains(other)));
+                }
+                Key::Columns(positions)
+            }
+            _ => Key::RowId,
+        };
+        for position in Table::positions(&key) {
+            columns[*position].not_null = true;
+        }
+        Table {
+            name: name.into(),
+            columns,
+            key,
+            is_tonbo: true,
+        }
+    }
+
+    /// An ordinary table everywhere, without types for some columns.
+    pub fn ordinary(name: &str) -> Table {
+        let column = |name: &str, kind| Column {
+            name: name.into(),
+            kind,
+            not_null: false,
+        };
+        Table {
+            name: name.into(),
+            columns: vec![
+                column("c0", Kind::Integer),
+                column("c1", Kind::Text),
+                column("c2", Kind::Real),
+                column("c3", Kind::Blob),
+            ],
+            key: Key::Integer(0),
+            is_tonbo: false,
+        }
+    }
+
+    fn positions(key: &Key) -> &[usize] {
+        match key {
+            Key::Integer(position) => std::slice::from_ref(position),
+            Key::Columns(positions) => positions,
+            Key::RowId => &[],
+        }
+    }
+
+    /// The key's columns, as positions.
+    pub fn key_positions(&self) -> &[usize] {
+        Table::positions(&self.key)
+    }
+
+    /// The names of what orders rows wholly.
+    pub fn key_names(&self) -> Vec<String> {
+        match &self.key {
+            Key::RowId => vec!["rowid".into()],
+            _ => self
+                .key_positions()
+                .iter()
+                .map(|position| self.columns[*position].name.clone())
+                .collect(),
+        }
+    }
+
+    /// All columns, and the row id where it is the key.
+    pub fn all_names(&self) -> Vec<String> {
+        let rowid = (self.key == Key::RowId).then(|| "rowid".to_owned());
+        rowid
+            .into_iter()
+            .chain(self.columns.iter().map(|column| column.name.clone()))
+            .collect()
+    }
+
+    /// The statement that makes it in Tonbo.
+    pub fn tonbo_ddl(&self) -> String {
+        let mut parts: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| {
+                let not_null = if column.not_null { " NOT NULL" } else { "" };
+                format!("{} {}{not_null}", column.name, column.kind.tonbo())
+            })
+            .collect();
+        if self.key != Key::RowId {
+            parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
+        }
+        format!(
+            "CREATE VIRTUAL TABLE {} USING tonbo({})",
+            self.name,
+            parts.join(", ")
+        )
+    }
+
+    /// The statement that makes its twin in SQLite: STRICT types; WITHOUT ROWID where Tonbo has no row id either.
+    pub fn ordinary_ddl(&self) -> String {
+        if !self.is_tonbo {
+            return format!(
+                "CREATE TABLE {}(c0 INTEGER PRIMARY KEY, c1 TEXT, c2, c3 BLOB)",
+                self.name
+            );
+        }
+        let mut parts: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| {
+                let not_null = if column.not_null { " NOT NULL" } else { "" };
+                let name = &column.name;
+                match column.kind {
+                    Kind::Boolean => format!("{name} INTEGER{not_null} CHECK ({name} IN (0, 1))"),
+                    kind => format!("{name} {}{not_null}", kind.tonbo()),
+                }
+            })
+            .collect();
+        if self.key != Key::RowId {
+            parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
+        }
+        let without = if matches!(self.key, Key::Columns(_)) {
+            ", WITHOUT ROWID"
+        } else {
+            ""
+        };
+        format!(
+            "CREATE TABLE {}({}) STRICT{without}",
+            self.name,
+            parts.join(", ")
+        )
+    }
+
+    /// The query for all that it holds, in order.
+    pub fn content(&self) -> String {
+        format!(
+            "SELECT {} FROM {} ORDER BY {}",
+            self.all_names().join(", "),
+            self.name,
+            self.key_names().join(", ")
+        )
+    }
+}
