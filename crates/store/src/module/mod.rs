@@ -417,8 +417,13 @@ unsafe extern "C" fn x_filter(
             } else {
                 CStr::from_ptr(plan).to_str().unwrap_or_default()
             };
+            let (letters, _) = plan::parse(plan);
+            let are_numeric = plan::are_numeric(&handle.schema, letters);
             let values: Vec<Option<Value>> = (0..count.max(0) as usize)
-                .map(|place| plan_value(*arguments.add(place)))
+                .map(|place| {
+                    let is_numeric = are_numeric.get(place) == Some(&true);
+                    plan_value(*arguments.add(place), is_numeric)
+                })
                 .collect();
             filter(cursor, handle, shared, index, plan, &values)
         })
@@ -462,9 +467,12 @@ fn filter(
 ///
 /// # Safety
 /// `raw` must be a valid value of SQLite's.
-unsafe fn plan_value(raw: *mut ffi::sqlite3_value) -> Option<Value> {
-    // SAFETY: the caller's promise; only a text is asked whether it is UTF-8.
+unsafe fn plan_value(raw: *mut ffi::sqlite3_value, is_numeric: bool) -> Option<Value> {
+    // SAFETY: the caller's promise; only a text is asked whether it is UTF-8. A number in a text takes its place, as SQLite allows here.
     unsafe {
+        if is_numeric {
+            ffi::sqlite3_value_numeric_type(raw);
+        }
         let is_text = ffi::sqlite3_value_type(raw) == ffi::SQLITE_TEXT;
         (!is_text || is_utf8(raw)).then(|| value_of(raw))
     }

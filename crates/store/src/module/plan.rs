@@ -147,7 +147,11 @@ pub unsafe fn best_index(schema: &TableSchema, rows: f64, info: *mut ffi::sqlite
     };
     record.estimatedRows = (rows * share).max(1.0) as i64;
     record.estimatedCost = if is_unique { 5.0 } else { 10.0 + rows * share };
-    if is_unique {
+    // A DELETE or UPDATE of a unique scan looks at one row. A number can equal several texts, and is left to SQLite.
+    let is_text = |column: &c_int| {
+        usize::try_from(*column).is_ok_and(|column| schema.columns[column].kind == ColumnType::Text)
+    };
+    if is_unique && !key_columns.iter().any(is_text) {
         record.idxFlags |= ffi::SQLITE_INDEX_SCAN_UNIQUE;
     }
     let plan = format!("{}|{plan};{:x}\0", words.trim_start(), record.colUsed);
@@ -233,19 +237,39 @@ pub fn parse(plan: &str) -> (&str, u64) {
     (letters, u64::from_str_radix(mask, 16).unwrap_or(u64::MAX))
 }
 
+/// For each letter of a plan, whether SQLite compares its value as a number if it looks like one: so with a numeric column of the key.
+pub fn are_numeric(schema: &TableSchema, letters: &str) -> Vec<bool> {
+    let mut fixed = 0;
+    let is_numeric = |letter: char| {
+        let kind = kind_of(schema, fixed);
+        fixed += usize::from(letter == 'e');
+        !matches!(letter, 'n' | 'o') && !matches!(kind, ColumnType::Text | ColumnType::Blob)
+    };
+    letters.chars().map(is_numeric).collect()
+}
+
+/// The type of a column of the key; an integer where there is none, as the row id is one.
+fn kind_of(schema: &TableSchema, place: usize) -> ColumnType {
+    schema
+        .key_columns()
+        .get(place)
+        .map_or(ColumnType::Integer, |column| schema.columns[*column].kind)
+}
+
 /// The bounds that a plan's letters and their values mean. What is `None` cannot be compared here.
 pub fn bounds(schema: &TableSchema, letters: &str, values: &[Option<Value>]) -> Bounds {
     let mut prefix = Vec::new();
     let mut range: Option<KeyRange> = None;
     let mut is_exact = true;
     let (mut limit, mut offset) = (None, 0);
-    let kind_of = |place: usize| match schema.key {
-        KeyKind::RowId => ColumnType::Integer,
-        _ => schema.columns[schema.key_columns()[place]].kind,
-    };
+    let kind_of = |place: usize| kind_of(schema, place);
     let mut fixed = 0;
     for (letter, value) in letters.chars().zip(values) {
         let Some(value) = value else {
+            // It equals nothing but a text.
+            if letter == 'e' && kind_of(fixed) != ColumnType::Text {
+                range = Some(nothing());
+            }
             is_exact = false;
             continue;
         };
@@ -306,29 +330,35 @@ enum Converted {
     Unknown,
 }
 
+/// Texts that look like numbers are numbers already where the column is numeric (see [`are_numeric`]).
 fn convert(kind: ColumnType, value: &Value) -> Converted {
     match (kind, value) {
         (ColumnType::Integer | ColumnType::Boolean, Value::Integer(_))
         | (ColumnType::Real, Value::Real(_))
         | (ColumnType::Text, Value::Text(_))
         | (ColumnType::Blob, Value::Blob(_)) => Converted::Exactly(value.clone()),
-        (ColumnType::Integer, Value::Real(real)) => {
-            if real.fract() != 0.0 {
-                Converted::Never
-            } else if real.abs() < EXACT_INTEGERS {
+        // SQLite compares integers and floats without rounding.
+        (ColumnType::Integer | ColumnType::Boolean, Value::Real(real)) => {
+            if real.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(real) {
                 Converted::Exactly(Value::Integer(*real as i64))
             } else {
-                Converted::Unknown
+                Converted::Never
             }
         }
-        (ColumnType::Real, Value::Integer(integer))
-            if integer.unsigned_abs() < EXACT_INTEGERS as u64 =>
-        {
-            Converted::Exactly(Value::Real(*integer as f64))
+        (ColumnType::Real, Value::Integer(integer)) => {
+            let real = *integer as f64;
+            if real < TWO_TO_63 && real as i64 == *integer {
+                Converted::Exactly(Value::Real(real))
+            } else {
+                Converted::Never
+            }
         }
-        _ => Converted::Unknown,
+        (ColumnType::Text, Value::Integer(_) | Value::Real(_)) => Converted::Unknown,
+        _ => Converted::Never,
     }
 }
+
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
 /// Below 2^53 every integer is a float.
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
@@ -423,10 +453,12 @@ mod tests {
         assert!(holds("l", &[Value::Integer(i64::MAX)], i64::MAX));
         assert!(!holds("G", &[Value::Integer(i64::MAX)], i64::MAX));
         assert!(!holds("e", &[Value::Null], 0) && !holds("g", &[Value::Null], 0));
-        // What cannot be compared here is left to SQLite.
-        assert!(
-            holds("g", &[Value::Text("x".into())], 1) && holds("e", &[Value::Text("1".into())], 1)
-        );
+        // What is no number equals none; its order among them is left to SQLite.
+        assert!(holds("g", &[Value::Text("x".into())], 1));
+        assert!(!holds("e", &[Value::Text("x".into())], 1));
+        let greatest = 9_223_372_036_854_774_784.0;
+        assert!(holds("e", &[Value::Real(greatest)], greatest as i64));
+        assert!(!holds("e", &[Value::Real(TWO_TO_63)], i64::MAX));
     }
 
     #[test]
