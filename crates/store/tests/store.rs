@@ -236,6 +236,30 @@ fn two_uncommitted_writers_go_on_together_and_only_overlapping_ones_conflict() {
     assert_eq!(b.integers("SELECT n FROM t"), [3, 1]);
 }
 
+/// The greatest row id was looked for in the transaction's own snapshot, once: rows that others had committed since, under numbers of their
+/// own, were met by later numbers, and an INSERT without a number failed with a UNIQUE constraint.
+#[test]
+fn numbers_that_tables_give_are_above_all_that_others_have_taken() {
+    let database = Database::new();
+    let (a, b) = (database.connect(), database.connect());
+    a.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, x TEXT); CREATE VIRTUAL TABLE u USING tonbo(x TEXT)");
+    for (table, id) in [("t", "id"), ("u", "rowid")] {
+        a.run(&format!(
+            "INSERT INTO {table}(x) VALUES ('first'); BEGIN; SELECT * FROM {table}"
+        ));
+        b.run(&format!("INSERT INTO {table}({id}, x) VALUES (3, 'committed'); BEGIN; INSERT INTO {table}({id}, x) VALUES (7, 'open')"));
+        a.run(&format!(
+            "INSERT INTO {table}(x) VALUES ('second'), ('third'); COMMIT"
+        ));
+        b.run("COMMIT");
+        assert_eq!(
+            a.integers(&format!("SELECT {id} FROM {table} ORDER BY {id}")),
+            [1, 3, 7, 8, 9],
+            "{table}"
+        );
+    }
+}
+
 /// A transaction that had read a Tonbo table, and so `main`, met another writer of the ordinary tables: SQLite answers BUSY at once, since
 /// waiting cannot help, and the user was told "database is locked" with nothing to do about it.
 #[test]
