@@ -635,7 +635,7 @@ unsafe fn update(
     // SAFETY: the caller's promise: behind the row id stands a value for each declared column.
     let (mut row, given) = unsafe {
         let given = if handle.schema.has_rowid() {
-            values::rowid(*new_rowid)?
+            values::rowid(&handle.schema, &handle.name, *new_rowid)?
         } else {
             None
         };
@@ -644,7 +644,7 @@ unsafe fn update(
     // SAFETY: the caller's promise.
     let was = unsafe { value_of(*old_rowid) };
     if handle.schema.has_rowid() && was != Value::Null && given.is_none() {
-        return Err(values::no_rowid());
+        return Err(values::no_rowid(&handle.schema, &handle.name));
     }
     let number = || match given {
         Some(rowid) => Ok(rowid),
@@ -654,7 +654,7 @@ unsafe fn update(
         let own = &mut row[position];
         match (&*own, given) {
             (Value::Null, _) if was == Value::Null => *own = Value::Integer(number()?),
-            (Value::Null, _) => return Err(values::no_rowid()),
+            (Value::Null, _) => return Err(values::no_rowid(&handle.schema, &handle.name)),
             // An UPDATE of the row id by that name, which is the column's too.
             (own_value, Some(rowid)) if *own_value == was && was != Value::Integer(rowid) => {
                 *own = Value::Integer(rowid);

@@ -40,7 +40,7 @@ pub unsafe fn row(
         // SAFETY: the caller's promise.
         .map(|(position, (column, raw))| unsafe {
             if schema.key == KeyKind::Integer(position) {
-                return Ok(rowid(*raw)?.map_or(Value::Null, Value::Integer));
+                return Ok(rowid(schema, table, *raw)?.map_or(Value::Null, Value::Integer));
             }
             column_value(column, table, *raw)
         })
@@ -131,8 +131,14 @@ unsafe fn column_value(
 }
 
 /// A row is to be named by what is no integer.
-pub fn no_rowid() -> StoreError {
-    mismatched("datatype mismatch: a row id or INTEGER PRIMARY KEY is an integer".into())
+pub fn no_rowid(schema: &TableSchema, table: &str) -> StoreError {
+    let column = match schema.key {
+        KeyKind::Integer(position) => &schema.columns[position].name,
+        _ => "rowid",
+    };
+    mismatched(format!(
+        "datatype mismatch: {table}.{column} names the row and is an integer"
+    ))
 }
 
 fn mismatched(message: String) -> StoreError {
@@ -145,7 +151,11 @@ fn mismatched(message: String) -> StoreError {
 ///
 /// # Safety
 /// `raw` must be a valid value of SQLite's.
-pub unsafe fn rowid(raw: *mut ffi::sqlite3_value) -> StoreResult<Option<i64>> {
+pub unsafe fn rowid(
+    schema: &TableSchema,
+    table: &str,
+    raw: *mut ffi::sqlite3_value,
+) -> StoreResult<Option<i64>> {
     // SAFETY: the caller's promise; the conversion changes the value's type only if the text is a number.
     let value = unsafe {
         ffi::sqlite3_value_numeric_type(raw);
@@ -158,7 +168,7 @@ pub unsafe fn rowid(raw: *mut ffi::sqlite3_value) -> StoreResult<Option<i64>> {
         Value::Real(real) if real.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&real) => {
             Ok(Some(real as i64))
         }
-        _ => Err(no_rowid()),
+        _ => Err(no_rowid(schema, table)),
     }
 }
 
