@@ -445,6 +445,7 @@ fn fusio_error(error: IoError) -> Error {
         IoErrorCode::NoSpace => ErrorKind::StorageFull,
         IoErrorCode::Locked => ErrorKind::ResourceBusy,
         IoErrorCode::Closed => ErrorKind::NotConnected,
+        IoErrorCode::Damaged => ErrorKind::InvalidData,
         IoErrorCode::Other => ErrorKind::Other,
     };
     Error::Io(StdError::new(kind, error))
