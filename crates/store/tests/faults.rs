@@ -631,8 +631,9 @@ fn a_table_that_could_not_be_opened_keeps_its_commits_and_is_opened_later() {
     io.lift();
     // In this session …
     assert_eq!(connection.integers("SELECT n FROM t"), [1, 2, 3]);
-    connection.run("UPDATE t SET n = n + 1");
     // … and if it is never opened in one.
+    io.inject(lasting(Some(Kind::Write), "tonbo/", IoErrorCode::NoSpace));
+    connection.run("UPDATE t SET n = n + 1");
     drop(connection);
     database.store.close().unwrap();
     drop(database);

@@ -322,14 +322,15 @@ fn a_failed_put_changes_nothing_and_the_next_succeeds() {
 /// had been removed, because nothing was known to name them.
 #[test]
 fn a_refused_put_does_not_come_back_once_a_file_was_removed() {
+    // A log segment has no checksums in the object log, so that its removal writes nothing there.
     let io = Arc::new(PowerLossIo::new());
     let fs = open(&io);
-    write(&fs, "t/rows", create(), b"rows");
+    write(&fs, "t/0.tonwal", create(), b"rows");
     // A put is a write and a sync.
     io.fail_at(io.operation_count() + 2, IoErrorCode::Other);
     put(&fs, "t/HEAD", b"names rows", CasCondition::IfNotExists).unwrap_err();
     assert!(get(&fs, "t/HEAD").is_none());
-    block_on(fs.remove(&path("t/rows"))).unwrap();
+    block_on(fs.remove(&path("t/0.tonwal"))).unwrap();
     drop(fs);
     for seed in 0..8 {
         assert!(get(&open(&Arc::new(io.crash(seed))), "t/HEAD").is_none());
@@ -341,38 +342,40 @@ fn a_refused_put_does_not_come_back_once_a_file_was_removed() {
 /// what had been acknowledged since – a removal, for one – was undone.
 #[test]
 fn a_failed_rewrite_undoes_nothing() {
-    let history = |io: &Arc<PowerLossIo>| {
+    // The removal is the last call: a put would rewrite the log again.
+    let history = |io: &Arc<PowerLossIo>, steps: u8| {
         let fs = TonboFs::open(io.clone(), "tonbo")
             .or_else(|_| TonboFs::open(io.clone(), "tonbo"))
             .unwrap();
-        for step in 0..10u8 {
-            let condition = || match get(&fs, "head") {
+        let set = |name: &str, payload: &[u8]| {
+            let condition = || match get(&fs, name) {
                 Some((_, tag)) => CasCondition::IfMatch(tag),
                 None => CasCondition::IfNotExists,
             };
-            let payload = vec![step; 200 << 10];
-            if put(&fs, "head", &payload, condition()).is_err() {
-                put(&fs, "head", &payload, condition()).unwrap();
+            if put(&fs, name, payload, condition()).is_err() {
+                put(&fs, name, payload, condition()).unwrap();
             }
-            let name = format!("t/{step}");
-            if put(&fs, &name, b"", CasCondition::IfNotExists).is_err() {
-                put(&fs, &name, b"", CasCondition::IfNotExists).unwrap();
-            }
-            if block_on(fs.remove(&path(&name))).is_err() {
-                block_on(fs.remove(&path(&name))).unwrap();
-            }
+        };
+        set("t/old", b"");
+        for step in 0..steps {
+            set("head", &vec![step; 200 << 10]);
+        }
+        if block_on(fs.remove(&path("t/old"))).is_err() {
+            block_on(fs.remove(&path("t/old"))).unwrap();
         }
     };
-    let whole = Arc::new(PowerLossIo::new());
-    history(&whole);
-    for number in 1..=whole.operation_count() {
-        let io = Arc::new(PowerLossIo::new());
-        io.fail_at(number, IoErrorCode::NoSpace);
-        history(&io);
-        for io in [Arc::new(io.crash(number)), io] {
-            let fs = open(&io);
-            assert_eq!(get(&fs, "head").unwrap().0[0], 9, "call {number}");
-            assert_eq!(list(&fs, "t"), [], "call {number}");
+    for steps in 5..9 {
+        let whole = Arc::new(PowerLossIo::new());
+        history(&whole, steps);
+        for number in 1..=whole.operation_count() {
+            let io = Arc::new(PowerLossIo::new());
+            io.fail_at(number, IoErrorCode::NoSpace);
+            history(&io, steps);
+            for io in [Arc::new(io.crash(number)), io] {
+                let fs = open(&io);
+                assert_eq!(get(&fs, "head").unwrap().0[0], steps - 1, "call {number}");
+                assert_eq!(list(&fs, "t"), [], "{steps} steps, call {number}");
+            }
         }
     }
 }
