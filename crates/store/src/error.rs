@@ -93,16 +93,22 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-impl From<IoError> for StoreError {
-    fn from(error: IoError) -> Self {
-        let code = match error.code {
+impl From<IoErrorCode> for StoreErrorCode {
+    fn from(code: IoErrorCode) -> Self {
+        match code {
             IoErrorCode::PermissionDenied => StoreErrorCode::PermissionDenied,
             IoErrorCode::NoSpace => StoreErrorCode::NoSpace,
             IoErrorCode::Locked => StoreErrorCode::Locked,
             IoErrorCode::Closed => StoreErrorCode::Closed,
             IoErrorCode::NotFound => StoreErrorCode::NotFound,
+            IoErrorCode::Damaged => StoreErrorCode::Corrupt,
             IoErrorCode::AlreadyExists | IoErrorCode::Other => StoreErrorCode::IoError,
-        };
-        StoreError::new(code, error.to_string())
+        }
+    }
+}
+
+impl From<IoError> for StoreError {
+    fn from(error: IoError) -> Self {
+        StoreError::new(error.code.into(), error.to_string())
     }
 }

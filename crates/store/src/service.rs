@@ -93,6 +93,9 @@ struct Response<'a> {
     rolled_back: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stats: Option<BTreeMap<&'static str, f64>>,
+    /// Why the mover's last round failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mover_failure: Option<StoreError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<StoreErrorCode>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -237,9 +240,10 @@ impl Server {
                 })
             }
             "stats" => {
-                let stats = self.session()?.store().figures();
+                let store = self.session()?.store();
                 Ok(Response {
-                    stats: Some(stats),
+                    stats: Some(store.figures()),
+                    mover_failure: store.mover.failure(),
                     ..Response::default()
                 })
             }

@@ -152,15 +152,17 @@ impl Session {
         let mut binder = Binder::new(parameters);
         let mut at = 0;
         while at < sql.len() {
-            shared.begin_statement()?;
+            if let Err(error) = shared.begin_statement() {
+                shared.end_statement();
+                return Err(error);
+            }
             let outcome = shared.run_first(&sql[at..], &mut binder, sink);
             let outcome = outcome.map_err(|error| shared.retryable(error));
-            let ended = shared.end_statement();
+            shared.end_statement();
             let length = outcome.map_err(|mut error| {
                 error.offset = error.offset.map(|offset| offset + at as i32);
                 error
             })?;
-            ended?;
             at += length;
         }
         Ok(Outcome {
@@ -195,7 +197,8 @@ impl Session {
         if !self.shared.handle.is_autocommit() {
             self.shared.handle.execute("ROLLBACK")?;
         }
-        self.shared.end_statement()
+        self.shared.end_statement();
+        Ok(())
     }
 }
 
@@ -334,10 +337,11 @@ impl Shared {
         })
     }
 
-    /// Lets go of a transaction that has ended, and tells others of tables that it made or dropped.
-    fn end_statement(&self) -> StoreResult<()> {
+    /// Lets go of a transaction that has ended, and tells others of tables that it made or dropped. The transaction's outcome stands: nothing
+    /// in here may turn it into an error.
+    fn end_statement(&self) {
         if !self.handle.is_autocommit() {
-            return Ok(());
+            return;
         }
         self.transaction.replace(None);
         if let Some(mixed) = self.entered.take() {
@@ -345,17 +349,24 @@ impl Shared {
         }
         let (made, dropped) = (self.made.take(), self.dropped.take());
         if made.is_empty() && dropped.is_empty() {
-            return Ok(());
+            return;
         }
         // Which of them stand now depends on whether the transaction was committed, which the catalogue tells.
-        let entries = catalogue::read(self.handle)?;
-        for id in made.iter().chain(&dropped) {
-            if !entries.iter().any(|entry| entry.id == *id) {
-                self.store.forget_table(*id);
+        match catalogue::read(self.handle) {
+            Ok(entries) => {
+                for id in made.iter().chain(&dropped) {
+                    if !entries.iter().any(|entry| entry.id == *id) {
+                        self.store.forget_table(*id);
+                    }
+                }
+            }
+            Err(_) => {
+                // It can't be read now: asked again behind the next statement.
+                self.made.replace(made);
+                self.dropped.replace(dropped);
             }
         }
         self.store.catalogue_version.fetch_add(1, Ordering::SeqCst);
-        Ok(())
     }
 
     /// Declares in `temp` what the catalogue holds, and nothing else.
@@ -365,7 +376,8 @@ impl Shared {
             .into_iter()
             .map(|entry| (entry.id, entry))
             .collect();
-        let declared = self.declared.take();
+        // What is declared is noted one by one: whatever fails in here is taken up again by the next statement.
+        let declared = self.declared.borrow().clone();
         for (id, entry) in &declared {
             if entries.get(id) != Some(entry) {
                 self.purpose.replace(Purpose::Forget);
@@ -376,6 +388,7 @@ impl Shared {
                 let outcome = self.handle.execute(&sql);
                 self.purpose.replace(Purpose::Statement);
                 outcome?;
+                self.declared.borrow_mut().remove(id);
             }
         }
         for (id, entry) in &entries {
@@ -389,9 +402,9 @@ impl Shared {
                 let outcome = self.handle.execute(&sql);
                 self.purpose.replace(Purpose::Statement);
                 outcome?;
+                self.declared.borrow_mut().insert(*id, entry.clone());
             }
         }
-        self.declared.replace(entries);
         self.seen_catalogue.set(version);
         Ok(())
     }

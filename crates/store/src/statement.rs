@@ -40,6 +40,11 @@ impl Handle {
             NonNull::new(raw)
                 .ok_or_else(|| StoreError::new(StoreErrorCode::EngineFailed, "out of memory"))?,
         );
+        let code = match code {
+            // SAFETY: the connection was just opened.
+            ffi::SQLITE_OK => unsafe { crate::sqlite::keep_page_sums(handle.raw()) },
+            code => code,
+        };
         if code == ffi::SQLITE_OK {
             return Ok(handle);
         }

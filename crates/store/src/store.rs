@@ -15,7 +15,7 @@ use crate::sqlite::{self, Vfs};
 use crate::statement::Handle;
 use crate::table::base::{Base, CHUNK_ROWS};
 use crate::table::cache::ColumnCache;
-use crate::table::version::{Delta, TableVersion};
+use crate::table::version::{Delta, Sequence, TableVersion, add_changes};
 use crate::table::{TABLES, Table, TableId};
 use crate::tonbo::TonboHost;
 
@@ -65,12 +65,26 @@ pub struct Store {
     /// Moves when the catalogue changes: connections look again. SeqCst.
     pub catalogue_version: AtomicU64,
     next_table: AtomicU64,
-    tables: Mutex<BTreeMap<TableId, StoreResult<Arc<Table>>>>,
+    tables: Mutex<BTreeMap<TableId, Slot>>,
     /// Commits below this number are in Tonbo, durably. Relaxed: an older value only keeps rows of the logs for longer.
     pub floor: AtomicU64,
     background: Mutex<Option<heddle_thread::JoinHandle<()>>>,
     // Last: the connections above are closed before their VFS goes.
     vfs: Vfs,
+}
+
+/// A table of the catalogue.
+enum Slot {
+    Open(Arc<Table>),
+    Shut(Shut),
+}
+
+/// A table whose Tonbo could not be opened.
+struct Shut {
+    entry: catalogue::Entry,
+    reason: StoreError,
+    /// What the logs hold for it. They keep it until the table can be opened, in this session or a later one.
+    delta: Delta,
 }
 
 /// The connection that recovery works on, closed whatever comes of it.
@@ -159,8 +173,13 @@ impl Store {
         // Nothing that was acknowledged depends on what follows: what cannot be moved into Tonbo now, on a full disk say, is in the logs and
         // is moved after the next open.
         let _moved = mover::round(self);
-        let tables: Vec<_> = self.tables().values().flatten().cloned().collect();
+        let open = |slot: &Slot| match slot {
+            Slot::Open(table) => Some(table.clone()),
+            Slot::Shut(_) => None,
+        };
+        let tables: Vec<_> = self.tables().values().filter_map(open).collect();
         for table in tables {
+            let _writing = self.mover.writing();
             let _flushed = mover::flush(&table, CLOSE_FLUSH_ROWS);
             let _closed = table.source.close();
         }
@@ -179,14 +198,39 @@ impl Store {
         self.next_table.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The table of that number, or why it can't be used.
+    /// The table of that number, or why it can't be used. One that could not be opened is tried again, unless its files are damaged.
     pub fn table(&self, id: TableId) -> StoreResult<Arc<Table>> {
-        self.tables().get(&id).cloned().unwrap_or_else(|| {
-            Err(StoreError::new(
-                StoreErrorCode::NotFound,
-                "this table has been dropped",
-            ))
-        })
+        let mut tables = self.tables();
+        let slot = tables.get_mut(&id).ok_or_else(|| {
+            StoreError::new(StoreErrorCode::NotFound, "this table has been dropped")
+        })?;
+        let shut = match slot {
+            Slot::Open(table) => return Ok(table.clone()),
+            Slot::Shut(shut) if shut.reason.code == StoreErrorCode::Corrupt => {
+                return Err(shut.reason.clone());
+            }
+            Slot::Shut(shut) => shut,
+        };
+        let mut version = open_table(&self.host, &shut.entry, &self.cache)
+            .inspect_err(|error| shut.reason = error.clone())?;
+        version.delta = std::mem::take(&mut shut.delta);
+        let table = version.table.clone();
+        self.sequencer.replace(|published| {
+            published.tables.insert(id, Arc::new(version));
+        });
+        *slot = Slot::Open(table.clone());
+        drop(tables);
+        self.mover.call();
+        Ok(table)
+    }
+
+    /// The oldest commit in the logs for a table that could not be opened.
+    pub fn oldest_shut_change(&self) -> Option<Sequence> {
+        let oldest = |slot: &Slot| match slot {
+            Slot::Open(_) => None,
+            Slot::Shut(shut) => shut.delta.values().map(|change| change.sequence).min(),
+        };
+        self.tables().values().filter_map(oldest).min()
     }
 
     /// Makes a new, empty table's files and lets snapshots see it. The catalogue is the caller's.
@@ -198,7 +242,7 @@ impl Store {
     ) -> StoreResult<Arc<Table>> {
         let table = Arc::new(Table::open(&self.host, id, name, schema)?);
         let version = Arc::new(first_version(&table, &self.cache)?);
-        self.tables().insert(id, Ok(table.clone()));
+        self.tables().insert(id, Slot::Open(table.clone()));
         self.sequencer.replace(|published| {
             published.tables.insert(id, version);
         });
@@ -207,7 +251,8 @@ impl Store {
 
     /// Forgets a table that was dropped, or whose creation was rolled back. Its files go with its last reader.
     pub fn forget_table(&self, id: TableId) {
-        if let Some(Ok(table)) = self.tables().remove(&id) {
+        let removed = self.tables().remove(&id);
+        if let Some(Slot::Open(table)) = removed {
             table.dropped.store(true, Ordering::SeqCst);
         }
         self.sequencer.replace(|published| {
@@ -230,19 +275,20 @@ impl Store {
             ("cacheHits", hits as f64),
             ("cacheMisses", misses as f64),
             ("deltaRows", delta_rows as f64),
+            ("moverFailures", self.mover.failures().into()),
             ("sequence", published.sequence as f64),
             ("tables", published.tables.len() as f64),
         ])
     }
 
-    fn tables(&self) -> MutexGuard<'_, BTreeMap<TableId, StoreResult<Arc<Table>>>> {
+    fn tables(&self) -> MutexGuard<'_, BTreeMap<TableId, Slot>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct Recovered {
     published: Published,
-    tables: BTreeMap<TableId, StoreResult<Arc<Table>>>,
+    tables: BTreeMap<TableId, Slot>,
     next_table: TableId,
 }
 
@@ -268,19 +314,28 @@ fn recover(
     for id in on_disk {
         next_table = next_table.max(id + 1);
         if !entries.iter().any(|entry| entry.id == id) {
-            host.fs.remove_all(&Table::directory(id))?;
+            // Nobody needs its files: what can't be removed now is swept at the next open.
+            let _removed = host.fs.remove_all(&Table::directory(id));
         }
     }
     let mut tables = BTreeMap::new();
     let mut published = Published::default();
     for entry in entries {
-        let opened = open_table(host, &entry);
-        if let Ok(table) = &opened {
-            published
-                .tables
-                .insert(entry.id, Arc::new(first_version(table, cache)?));
-        }
-        tables.insert(entry.id, opened);
+        let id = entry.id;
+        let slot = match open_table(host, &entry, cache) {
+            Ok(version) => {
+                let table = version.table.clone();
+                published.tables.insert(id, Arc::new(version));
+                Slot::Open(table)
+            }
+            // The other tables can be used.
+            Err(reason) => Slot::Shut(Shut {
+                entry,
+                reason,
+                delta: Delta::new(),
+            }),
+        };
+        tables.insert(id, slot);
     }
     let floor = log.floor()?;
     let own = log.read(floor)?;
@@ -307,6 +362,8 @@ fn recover(
             if let Some(version) = published.tables.get(id) {
                 let next = Arc::new(version.with_changes(*sequence, buffer));
                 published.tables.insert(*id, next);
+            } else if let Some(Slot::Shut(shut)) = tables.get_mut(id) {
+                add_changes(&mut shut.delta, *sequence, buffer);
             }
         }
     }
@@ -317,7 +374,11 @@ fn recover(
     })
 }
 
-fn open_table(host: &TonboHost, entry: &catalogue::Entry) -> StoreResult<Arc<Table>> {
+fn open_table(
+    host: &TonboHost,
+    entry: &catalogue::Entry,
+    cache: &Arc<ColumnCache>,
+) -> StoreResult<TableVersion> {
     let schema = TableSchema::parse(&crate::routing::split_arguments(&entry.definition))?;
     // Tonbo would make a new, empty database where its files are gone.
     if !host.fs.has_objects(&Table::directory(entry.id)) {
@@ -326,7 +387,8 @@ fn open_table(host: &TonboHost, entry: &catalogue::Entry) -> StoreResult<Arc<Tab
             entry.name
         )));
     }
-    Ok(Arc::new(Table::open(host, entry.id, &entry.name, schema)?))
+    let table = Arc::new(Table::open(host, entry.id, &entry.name, schema)?);
+    first_version(&table, cache)
 }
 
 fn first_version(table: &Arc<Table>, cache: &Arc<ColumnCache>) -> StoreResult<TableVersion> {

@@ -313,6 +313,51 @@ fn a_torn_tail_costs_at_most_the_last_commit_and_stays_untouched() {
     }
 }
 
+/// A loss of power may leave anything behind what was synced, zeros for one. The first opening took that for the torn tail that it is; the
+/// next one found that later commits had been acknowledged, called it damage, and the table could not be opened any more. An opening that
+/// got no further than to make a fresh segment behind the torn one had the same effect. And a frame whose header was torn before its
+/// length passed for one without a payload, whose checksum is zero.
+#[test]
+fn a_torn_tail_is_one_at_every_later_opening() {
+    let fs = TestFs::default();
+    let options = Options {
+        wal_segment_bytes: 1 << 20,
+        ..Options::default()
+    };
+    let db = try_open(&fs, &options).expect("the table opens");
+    for number in 0..5 {
+        put(&db, number..number + 1, 1);
+    }
+    let before = fs.image();
+    let path = last_log(&fs);
+    let whole = fs.read(&path).len();
+    put(&db, 5..6, 1);
+    let longer = fs.read(&path);
+    let next = path.replace("00000.tonwal", "00001.tonwal");
+    assert_ne!(next, path);
+    for kept in (whole..longer.len()).step_by(7) {
+        for has_fresh_segment in [false, true] {
+            let fs = before.image();
+            let mut bytes = longer[..kept].to_vec();
+            bytes.resize(longer.len(), 0);
+            if bytes == longer {
+                continue; // it ends in zeros itself
+            }
+            fs.write(&path, bytes);
+            if has_fresh_segment {
+                fs.write(&next, Vec::new());
+            }
+            for round in 0..3 {
+                let db = try_open(&fs, &options)
+                    .unwrap_or_else(|error| panic!("opening {round}, {kept} kept: {error}"));
+                assert_eq!(count(&db), 5 + round);
+                put(&db, 100 + round as u64..101 + round as u64, 1);
+                block_on(db.close()).expect("the table closes");
+            }
+        }
+    }
+}
+
 /// One flipped byte in the log made the table refuse to open with "frame payload crc32c mismatch" and no word about where; a
 /// flipped length in a frame was taken for the end of the log, and every later commit was dropped without a word. Now damage
 /// before the end is an error that names the file; nothing acknowledged is dropped silently.

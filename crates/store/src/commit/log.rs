@@ -22,6 +22,7 @@
 //! everything: older rows of the logs, replayed on top, would undo what was imported.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::changes::Changes;
@@ -251,7 +252,9 @@ impl LogFile {
             queue.has_leader = true;
             let group = std::mem::take(&mut queue.waiting);
             drop(queue);
-            let outcome = self.write(&group);
+            // A leader that ended here by a panic would leave all others waiting for ever.
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.write(&group)))
+                .unwrap_or_else(|_| Err(panicked()));
             queue = self.queue();
             queue.has_leader = false;
             queue
@@ -311,8 +314,19 @@ impl Drop for LogFile {
     }
 }
 
+fn panicked() -> StoreError {
+    StoreError::new(
+        StoreErrorCode::EngineFailed,
+        "writing a group of commits panicked",
+    )
+}
+
 /// Runs `body` as one write transaction: all of it is durable, or none.
 pub fn transaction(handle: Handle, body: impl FnOnce() -> StoreResult<()>) -> StoreResult<()> {
+    if !handle.is_autocommit() {
+        // The last one could not even be rolled back.
+        handle.execute("ROLLBACK")?;
+    }
     handle.execute("BEGIN IMMEDIATE")?;
     let outcome = body().and_then(|()| handle.execute("COMMIT"));
     if let Err(error) = outcome {

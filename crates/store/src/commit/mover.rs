@@ -2,6 +2,10 @@
 //!
 //! For each table: ingest the delta (one atomic, durable batch), take a snapshot, publish a version whose base shows the batch and whose delta
 //! no longer holds it. A crash in between replays rows that Tonbo has already: upserts are idempotent, and the logs are trimmed last.
+//!
+//! # When that fails
+//! On a full disk, say: the rows stay in the deltas and the logs, commits go on as far as the logs can be written, and the mover tries again,
+//! after longer and longer pauses, until it succeeds. [`Mover::failure`] tells why it doesn't.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -9,7 +13,7 @@ use std::time::Duration;
 // Not std's: its timed waits read a clock that bare Wasm lacks.
 use heddle_atomics::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::error::StoreResult;
+use crate::error::{StoreError, StoreResult};
 use crate::key::Key;
 use crate::store::Store;
 use crate::table::rows::to_batch;
@@ -18,6 +22,10 @@ use crate::table::{Table, TableId};
 
 /// How long commits gather before they are moved.
 const GATHER: Duration = Duration::from_millis(50);
+
+/// The pauses after rounds that failed double from the first to the second.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// Rows that Tonbo keeps in memory before they go to a file.
 pub const FLUSH_ROWS: usize = 128 * 1024;
@@ -36,7 +44,9 @@ struct State {
     has_work: bool,
     is_closing: bool,
     /// What stopped the last round; the changes stay in the deltas and the logs.
-    failure: Option<String>,
+    failure: Option<StoreError>,
+    /// How many rounds have failed since the last one that succeeded.
+    failures: u32,
 }
 
 impl Mover {
@@ -53,8 +63,13 @@ impl Mover {
     }
 
     /// Why the last round failed, if it did.
-    pub fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<StoreError> {
         self.state().failure.clone()
+    }
+
+    /// How many rounds have failed since the last one that succeeded.
+    pub fn failures(&self) -> u32 {
+        self.state().failures
     }
 
     /// The right to write a table's rows to Tonbo and replace its base.
@@ -69,7 +84,13 @@ impl Mover {
     /// Waits for work; false when it is time to end.
     fn wait(&self) -> bool {
         let mut state = self.state();
-        while !state.has_work && !state.is_closing {
+        let pause = match state.failures {
+            0 => GATHER,
+            failures => RETRY_MIN
+                .saturating_mul(1 << (failures - 1).min(16))
+                .min(RETRY_MAX),
+        };
+        while !state.has_work && !state.is_closing && state.failures == 0 {
             state = self
                 .called
                 .wait(state)
@@ -79,20 +100,29 @@ impl Mover {
             // Gather: a close is noticed at once, more work only makes the group larger.
             let (next, _) = self
                 .called
-                .wait_timeout_while(state, GATHER, |state| !state.is_closing)
+                .wait_timeout_while(state, pause, |state| !state.is_closing)
                 .unwrap_or_else(PoisonError::into_inner);
             state = next;
         }
         state.has_work = false;
         !state.is_closing
     }
+
+    fn note(&self, outcome: StoreResult<()>) {
+        let mut state = self.state();
+        state.failure = outcome.err();
+        state.failures = match state.failure {
+            None => 0,
+            Some(_) => state.failures.saturating_add(1),
+        };
+    }
 }
 
 /// The mover's thread: until [`Mover::close`].
 pub fn run(store: &Store) {
     while store.mover.wait() {
-        let failure = round(store).err().map(|error| error.message);
-        store.mover.state().failure = failure;
+        let outcome = round(store);
+        store.mover.note(outcome);
     }
 }
 
@@ -101,9 +131,15 @@ pub fn round(store: &Store) -> StoreResult<()> {
     let _writing = store.mover.writing();
     let ids: Vec<TableId> = store.sequencer.published().tables.keys().copied().collect();
     // One table's failure does not hold up the others; the logs keep what was not moved.
-    let outcomes: Vec<StoreResult<()>> = ids.into_iter().map(|id| move_table(store, id)).collect();
+    let outcomes: Vec<StoreResult<()>> = ids.iter().map(|id| move_table(store, *id)).collect();
     trim(store)?;
-    outcomes.into_iter().collect()
+    // What is moved is durable: files are written and merged after the logs are trimmed, and tried again if that fails.
+    let published = store.sequencer.published();
+    let flushed = ids.iter().filter_map(|id| published.tables.get(id));
+    let flushed: Vec<_> = flushed
+        .map(|version| flush(&version.table, FLUSH_ROWS))
+        .collect();
+    outcomes.into_iter().chain(flushed).collect()
 }
 
 /// Moves a table's delta. The caller holds [`Mover::writing`].
@@ -128,29 +164,31 @@ pub fn move_table(store: &Store, id: TableId) -> StoreResult<()> {
                 published.tables.insert(id, std::sync::Arc::new(next));
             }
         });
-        wrote_rows(table, rows)?;
+        table.unflushed_rows.fetch_add(rows, Relaxed);
     }
     Ok(())
 }
 
-/// Counts rows that went to Tonbo, and has them flushed to a file when they have become many.
-pub fn wrote_rows(table: &Table, rows: usize) -> StoreResult<()> {
-    table.unflushed_rows.fetch_add(rows, Relaxed);
-    flush(table, FLUSH_ROWS)
-}
-
-/// Flushes a table's rows to a file and merges its files, if at least `rows` wait for it.
+/// Flushes a table's rows to a file and merges its files, if at least `rows` wait for it or it failed before. The caller holds
+/// [`Mover::writing`].
 pub fn flush(table: &Table, rows: usize) -> StoreResult<()> {
-    if table.unflushed_rows.load(Relaxed) >= rows {
-        table.unflushed_rows.store(0, Relaxed);
+    let waiting = table.unflushed_rows.load(Relaxed);
+    if waiting >= rows {
         table.source.flush()?;
+        table.unflushed_rows.fetch_sub(waiting, Relaxed);
+        table.wants_merge.store(true, Relaxed);
+    }
+    if table.wants_merge.load(Relaxed) {
         while table.source.compact()? {}
+        table.wants_merge.store(false, Relaxed);
     }
     Ok(())
 }
 
 /// Drops from the logs what no delta holds any more.
 fn trim(store: &Store) -> StoreResult<()> {
+    // Asked first: a table that is opened meanwhile is among the published ones by then.
+    let shut = store.oldest_shut_change();
     let published = store.sequencer.published();
     let oldest =
         |version: &TableVersion| version.delta.values().map(|change| change.sequence).min();
@@ -158,6 +196,7 @@ fn trim(store: &Store) -> StoreResult<()> {
         .tables
         .values()
         .filter_map(|version| oldest(version))
+        .chain(shut)
         .min()
         .unwrap_or(published.sequence + 1);
     store.log.trim(floor)?;

@@ -197,7 +197,14 @@ fn write(
     {
         table.note_rowid(last);
     }
-    mover::wrote_rows(table, keys.len())
+    table
+        .unflushed_rows
+        .fetch_add(keys.len(), Ordering::Relaxed);
+    if mover::flush(table, mover::FLUSH_ROWS).is_err() {
+        // The batch is durable in Tonbo's log, and visible. The mover tries again, and tells if that fails.
+        store.mover.call();
+    }
+    Ok(())
 }
 
 /// The position of a key that the table has already.

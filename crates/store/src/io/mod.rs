@@ -75,6 +75,8 @@ pub enum IoErrorCode {
     Closed = 6,
     /// Anything else; the message tells.
     Other = 7,
+    /// What was read is not what was written. Said by those who keep checksums, never by a host.
+    Damaged = 8,
 }
 
 /// A failed file operation: what failed, on which file, and the host's own words.
@@ -101,6 +103,23 @@ impl fmt::Display for IoError {
 }
 
 impl std::error::Error for IoError {}
+
+/// The code of the [`IoError`] whose words stand in a message of others.
+pub(crate) fn code_in(message: &str) -> Option<IoErrorCode> {
+    use IoErrorCode::*;
+    [
+        NotFound,
+        AlreadyExists,
+        PermissionDenied,
+        NoSpace,
+        Locked,
+        Closed,
+        Damaged,
+        Other,
+    ]
+    .into_iter()
+    .find(|code| message.contains(&format!(": {code:?}: ")))
+}
 
 impl IoError {
     /// An error of one operation on one path.

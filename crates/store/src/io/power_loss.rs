@@ -6,7 +6,7 @@
 //! | a file's name, synced | always |
 //! | a file's name, not synced | never: the creation vanishes with all its bytes |
 //! | bytes, synced | always |
-//! | a write or truncation since | by the seed: whole, not at all, torn at a byte, or only as a larger file of zeros; later ones may survive where earlier ones do not |
+//! | a write or truncation since | by the seed: whole, not at all, one stretch of it, any of its sectors, or only as a larger file of zeros; later ones may survive where earlier ones do not |
 //! | a removal | always; with [`PowerLossIo::set_removals_may_return`] by the seed |
 //!
 //! # Counting
@@ -20,6 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::handles::Handles;
 use super::memory::{copy_at, resize, splice};
 use super::{FileId, Io, IoError, IoErrorCode, IoResult, OpenMode, path};
+
+/// What a disk writes at once.
+const SECTOR_SIZE: u64 = 512;
 
 /// A disk in memory that knows what was synced. See the module's documentation.
 #[derive(Debug)]
@@ -254,18 +257,32 @@ impl Node {
                         bytes: written,
                     },
                 ) => {
-                    // Torn: a stretch of it arrived.
-                    let start = random.below(written.len() as u64 + 1);
-                    let end = start + random.below(written.len() as u64 + 1 - start);
-                    let part = written[start as usize..end as usize].to_vec();
-                    apply(
-                        &mut bytes,
-                        &Change::Write {
+                    // Torn: a stretch of it arrived, or any of its sectors.
+                    let length = written.len() as u64;
+                    let mut parts = Vec::new();
+                    if random.below(2) == 0 {
+                        let start = random.below(length + 1);
+                        parts.push((start, start + random.below(length + 1 - start)));
+                    } else {
+                        let mut start = 0;
+                        while start < length {
+                            let sector_end =
+                                (offset + start) / SECTOR_SIZE * SECTOR_SIZE + SECTOR_SIZE;
+                            let end = (sector_end - offset).min(length);
+                            if random.below(2) == 0 {
+                                parts.push((start, end));
+                            }
+                            start = end;
+                        }
+                    }
+                    for (start, end) in parts {
+                        let part = Change::Write {
                             offset: offset + start,
-                            bytes: part,
-                        },
-                    )
-                    .expect("what fitted the memory once fits it again");
+                            bytes: written[start as usize..end as usize].to_vec(),
+                        };
+                        apply(&mut bytes, &part)
+                            .expect("what fitted the memory once fits it again");
+                    }
                 }
                 (
                     _,

@@ -34,7 +34,7 @@ struct TableHandle {
     id: TableId,
     name: String,
     schema: TableSchema,
-    /// The table, or why it can't be used: then every read and write says so.
+    /// The table, or why it couldn't be used when it was declared.
     table: StoreResult<Arc<Table>>,
 }
 
@@ -309,6 +309,14 @@ fn parse(words: &[String]) -> StoreResult<(&str, TableSchema)> {
 }
 
 impl TableHandle {
+    /// The table; one that could not be opened, because of a fault that may be over, is tried again.
+    fn table(&self, shared: &Shared) -> StoreResult<Arc<Table>> {
+        match &self.table {
+            Ok(table) => Ok(table.clone()),
+            Err(_) => shared.store.table(self.id),
+        }
+    }
+
     fn new(
         shared: &Shared,
         id: TableId,
@@ -438,7 +446,7 @@ fn filter(
     plan: &str,
     values: &[Option<Value>],
 ) -> StoreResult<()> {
-    let table = handle.table.as_ref().map_err(Clone::clone)?;
+    let table = &handle.table(shared)?;
     let (letters, mask) = plan::parse(plan);
     let bounds = plan::bounds(&handle.schema, letters, values);
     let count = handle.schema.columns.len();
@@ -610,7 +618,7 @@ unsafe fn update(
     shared: &Shared,
     values: &[*mut ffi::sqlite3_value],
 ) -> StoreResult<Option<i64>> {
-    let table = handle.table.as_ref().map_err(Clone::clone)?;
+    let table = &handle.table(shared)?;
     let mut transaction = shared.transaction()?;
     // SAFETY: the caller's promise.
     let old = match unsafe { value_of(values[0]) } {

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use rusqlite::ffi;
 
 use super::lock::{FileLock, LockLevel};
+use super::page_sums::PageSums;
 use super::temporary::{OutOfMemory, TemporaryFile};
 use super::wal_index::{Attachment, SlotMask, WalIndex};
 use crate::io::{FileId, IoError, IoErrorCode, IoResult, SharedIo};
@@ -54,6 +55,9 @@ pub(super) fn guarded(body: impl FnOnce() -> c_int) -> c_int {
 pub(super) struct SharedFile {
     pub(super) io: SharedIo,
     pub(super) id: FileId,
+    pub(super) path: String,
+    /// For database files.
+    pub(super) sums: Option<PageSums>,
     pub(super) lock: FileLock,
     pub(super) wal_index: WalIndex,
     pub(super) size: KeptSize,
@@ -97,7 +101,32 @@ impl KeptSize {
 }
 
 impl SharedFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> IoResult<usize> {
+        let count = self.io.read_at(self.id, offset, buffer)?;
+        if count == buffer.len()
+            && let Some(sums) = &self.sums
+            && let Some(page) = sums.find_damage(offset, buffer)
+        {
+            let message = format!("page {page} fails its checksum");
+            return Err(IoError::new(
+                IoErrorCode::Damaged,
+                "read",
+                &self.path,
+                message,
+            ));
+        }
+        Ok(count)
+    }
+
     fn write_at(&self, offset: u64, bytes: &[u8]) -> IoResult<()> {
+        let mut filled = None;
+        if let Some(sums) = &self.sums {
+            if offset == 0 {
+                sums.see_header(bytes);
+            }
+            filled = sums.fill(offset, bytes);
+        }
+        let bytes = filled.as_deref().unwrap_or(bytes);
         match self.io.write_at(self.id, offset, bytes) {
             Ok(()) => self.size.wrote_to(offset + bytes.len() as u64),
             Err(error) => {
@@ -247,7 +276,7 @@ unsafe extern "C" fn read(
         };
         // SAFETY: an open file, see `open_file`.
         let outcome = match unsafe { open_file(record) } {
-            OpenFile::Stored { file, .. } => file.io.read_at(file.id, offset as u64, buffer),
+            OpenFile::Stored { file, .. } => file.read_at(offset as u64, buffer),
             OpenFile::Temporary(file) => Ok(file.read_at(offset as u64, buffer)),
         };
         match outcome {
@@ -408,9 +437,21 @@ unsafe extern "C" fn sector_size(_record: *mut ffi::sqlite3_file) -> c_int {
     SECTOR_SIZE
 }
 
-/// An interrupted write damages no bytes beside those it was to write; parts of a page may be read alone.
-unsafe extern "C" fn device_characteristics(_record: *mut ffi::sqlite3_file) -> c_int {
-    ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE | ffi::SQLITE_IOCAP_SUBPAGE_READ
+/// An interrupted write damages no bytes beside those it was to write; parts of a page may be read alone where it has no checksum.
+unsafe extern "C" fn device_characteristics(record: *mut ffi::sqlite3_file) -> c_int {
+    guarded(|| {
+        // SAFETY: an open file, see `open_file`.
+        let has_sums = match unsafe { open_file(record) } {
+            OpenFile::Stored { file, .. } => file.sums.as_ref().is_some_and(PageSums::are_kept),
+            OpenFile::Temporary(_) => false,
+        };
+        let parts = if has_sums {
+            0
+        } else {
+            ffi::SQLITE_IOCAP_SUBPAGE_READ
+        };
+        ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE | parts
+    })
 }
 
 unsafe extern "C" fn shm_map(

@@ -23,6 +23,7 @@ mod file;
 mod lock;
 mod malloc;
 mod mutex;
+mod page_sums;
 mod temporary;
 mod vfs;
 mod wal_index;
@@ -42,6 +43,23 @@ pub const OPEN_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE
     .union(OpenFlags::SQLITE_OPEN_CREATE)
     .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
     .union(OpenFlags::SQLITE_OPEN_EXRESCODE);
+
+/// Has a database that is made through this connection keep a checksum in each page, see `page_sums`. For one that exists this is decided.
+///
+/// # Safety
+/// The connection is open.
+pub(crate) unsafe fn keep_page_sums(connection: *mut ffi::sqlite3) -> c_int {
+    let mut count = page_sums::RESERVED as c_int;
+    // SAFETY: the caller's promise; the operation reads and writes one int.
+    unsafe {
+        ffi::sqlite3_file_control(
+            connection,
+            c"main".as_ptr(),
+            ffi::SQLITE_FCNTL_RESERVE_BYTES,
+            (&raw mut count).cast(),
+        )
+    }
+}
 
 /// SQLite could not be set up.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use rusqlite::ffi;
 
 use super::file::{File, KeptSize, OpenFile, SharedFile, guarded, result_code};
+use super::page_sums::PageSums;
 use super::temporary::TemporaryFile;
 use super::{SqliteError, clock, initialize};
 use crate::io::{FileId, IoErrorCode, OpenMode, SharedIo};
@@ -172,7 +173,12 @@ impl Files {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn share(&self, path: &str, mode: OpenMode) -> crate::io::IoResult<Arc<SharedFile>> {
+    fn share(
+        &self,
+        path: &str,
+        mode: OpenMode,
+        is_database: bool,
+    ) -> crate::io::IoResult<Arc<SharedFile>> {
         // Held across the host's open, so that two connections never get two sets of locks for one file.
         let mut open = self.open();
         if mode != OpenMode::CreateNew
@@ -181,8 +187,17 @@ impl Files {
             return Ok(file);
         }
         let id: FileId = self.io.open(path, mode)?;
-        let size = match self.io.size(id) {
-            Ok(size) => KeptSize::new(size),
+        let sums = is_database.then(PageSums::default);
+        let looked = self.io.size(id).and_then(|size| {
+            if let Some(sums) = &sums {
+                let mut header = [0; 32];
+                let count = self.io.read_at(id, 0, &mut header)?;
+                sums.see_header(&header[..count]);
+            }
+            Ok(KeptSize::new(size))
+        });
+        let size = match looked {
+            Ok(size) => size,
             Err(error) => {
                 self.io.close(id)?;
                 return Err(error);
@@ -192,6 +207,8 @@ impl Files {
         let file = Arc::new(SharedFile {
             io: self.io.clone(),
             id,
+            path: path.to_owned(),
+            sums,
             lock: Default::default(),
             wal_index: Default::default(),
             size,
@@ -256,7 +273,9 @@ unsafe extern "C" fn open(
                 (false, _) => OpenMode::Existing,
             };
             // SAFETY: our own VFS, see `files`.
-            match unsafe { files(vfs) }.share(path, mode) {
+            let is_database = flags & ffi::SQLITE_OPEN_MAIN_DB != 0;
+            // SAFETY: as above.
+            match unsafe { files(vfs) }.share(path, mode, is_database) {
                 Ok(file) => OpenFile::stored(file),
                 Err(error) => return result_code(error, ffi::SQLITE_CANTOPEN),
             }

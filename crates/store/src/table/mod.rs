@@ -56,6 +56,8 @@ pub struct Table {
     /// Rows that Tonbo keeps in memory, until the next flush. Relaxed: a hint.
     pub unflushed_rows: AtomicUsize,
     rowids: Mutex<RowIds>,
+    /// Rows went to a file, and whether files are to be merged has not been looked at since. Relaxed: written under the mover's lock.
+    pub wants_merge: AtomicBool,
 }
 
 impl Table {
@@ -88,6 +90,7 @@ impl Table {
             dropped: AtomicBool::new(false),
             unflushed_rows: AtomicUsize::new(0),
             rowids: Mutex::default(),
+            wants_merge: AtomicBool::new(false),
         })
     }
 

@@ -164,12 +164,7 @@ fn filter(range: &KeyRange) -> Option<Expr> {
 
 fn tonbo_error(table: &str, verb: &str, error: &dyn std::fmt::Display) -> StoreError {
     let message = error.to_string();
-    let code = if message.contains("NoSpace") {
-        StoreErrorCode::NoSpace
-    } else if message.contains("PermissionDenied") {
-        StoreErrorCode::PermissionDenied
-    } else {
-        StoreErrorCode::Corrupt
-    };
+    // Tonbo's errors keep no source but its words: those of our own files name their code.
+    let code = crate::io::code_in(&message).map_or(StoreErrorCode::Corrupt, StoreErrorCode::from);
     StoreError::new(code, format!("cannot {verb} table {table}: {message}"))
 }

@@ -40,19 +40,19 @@ pub struct TableVersion {
     pub delta: Delta,
 }
 
+/// Puts a commit's changes over those before.
+pub fn add_changes(delta: &mut Delta, sequence: Sequence, changes: &Buffer) {
+    for (key, row) in changes {
+        let row = row.clone();
+        delta.insert(key.clone(), Change { sequence, row });
+    }
+}
+
 impl TableVersion {
     /// This version with a commit's changes on top.
     pub fn with_changes(&self, sequence: Sequence, changes: &Buffer) -> TableVersion {
         let mut next = self.clone();
-        for (key, row) in changes {
-            next.delta.insert(
-                key.clone(),
-                Change {
-                    sequence,
-                    row: row.clone(),
-                },
-            );
-        }
+        add_changes(&mut next.delta, sequence, changes);
         next
     }
 

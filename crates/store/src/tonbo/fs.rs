@@ -12,6 +12,7 @@
 mod file;
 mod log;
 mod objects;
+mod sums;
 
 use std::collections::HashMap;
 use std::io::{Error as StdError, ErrorKind};
@@ -47,7 +48,7 @@ pub struct TonboFs {
 struct Shared {
     io: SharedIo,
     root: String,
-    objects: Objects,
+    objects: Arc<Objects>,
     files: Mutex<HashMap<String, Entry>>,
     /// Counts uses, to find the file that was used the longest time ago.
     clock: AtomicU64,
@@ -67,6 +68,7 @@ impl TonboFs {
     pub fn open(io: SharedIo, root: &str) -> IoResult<Self> {
         let root = root.trim_matches('/').to_owned();
         let objects = Objects::open(io.clone(), &format!("{root}/{OBJECT_DIRECTORY}"))?;
+        let objects = Arc::new(objects);
         let files = Mutex::new(HashMap::new());
         Ok(Self {
             shared: Arc::new(Shared {
@@ -123,6 +125,14 @@ impl Shared {
         // Relaxed: approximate order is enough.
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
         let mut files = self.files();
+        // Whoever wrote it has given it up: what is on the disk counts again.
+        let given_up = match files.get(path) {
+            Some(entry) if Arc::strong_count(&entry.file) == 1 && entry.file.has_failed() => {
+                files.remove(path)
+            }
+            _ => None,
+        };
+        drop(given_up);
         if let Some(entry) = files.get_mut(path) {
             entry.last_use = now;
             return Ok(entry.file.clone());
@@ -133,7 +143,7 @@ impl Shared {
             OpenMode::Existing
         };
         let id = self.io.open(&self.host_path(path), mode)?;
-        let file = Arc::new(PlainFile::new(self.io.clone(), id, path)?);
+        let file = Arc::new(PlainFile::new(self.io.clone(), id, path, &self.objects)?);
         files.insert(
             path.to_owned(),
             Entry {
@@ -161,15 +171,22 @@ impl Shared {
         if self.objects.remove(path)? {
             return Ok(());
         }
+        // A put that was refused may stand in the log all the same, and name this file.
+        self.objects.settle()?;
         let forgotten = self.files().remove(path);
         let outcome = self.io.remove(&self.host_path(path));
         drop(forgotten);
-        outcome
+        outcome?;
+        if let Some(object) = sums::object_of(path) {
+            self.objects.remove(&object)?;
+        }
+        Ok(())
     }
 
     fn list(&self, directory: &str) -> IoResult<Vec<(String, u64)>> {
         let directory = directory.trim_matches('/');
         let mut found = self.objects.list(directory);
+        found.retain(|(path, _)| !crate::io::is_below(path, sums::DIRECTORY));
         let (root, log) = (format!("{}/", self.root), self.host_path(OBJECT_DIRECTORY));
         let host_directory = if directory.is_empty() {
             self.root.clone()
@@ -445,6 +462,7 @@ fn fusio_error(error: IoError) -> Error {
         IoErrorCode::NoSpace => ErrorKind::StorageFull,
         IoErrorCode::Locked => ErrorKind::ResourceBusy,
         IoErrorCode::Closed => ErrorKind::NotConnected,
+        IoErrorCode::Damaged => ErrorKind::InvalidData,
         IoErrorCode::Other => ErrorKind::Other,
     };
     Error::Io(StdError::new(kind, error))

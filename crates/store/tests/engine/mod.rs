@@ -1,6 +1,8 @@
 //! A database and its connections, for tests of the engine through SQL.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod faults;
+
 use std::sync::Arc;
 
 use heddle_store::activity::Activity;

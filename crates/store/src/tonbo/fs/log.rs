@@ -23,6 +23,9 @@
 //! 3. A record is written only when its predecessor is durable. So after a loss of power at most one record is torn, the
 //!    last, and it was not acknowledged: it is dropped. A whole record behind a bad one means damage, which is an error;
 //!    only the part up to Complete, written at once, may have holes where the other file is still the live one.
+//! 4. What a failed call may have left – a whole record behind the end, a whole log in the other file – is gone, durably,
+//!    before the next record is written and before [`Log::settle`] returns. Otherwise the next opening would take a put that
+//!    was refused, or a log that the following records are not in, for what is acknowledged.
 
 use std::collections::HashMap;
 
@@ -63,6 +66,8 @@ pub(super) struct Log {
     end: u64,
     /// A call that failed may have left anything behind `end`.
     has_remains: bool,
+    /// A rewrite that failed may have left anything in the file that isn't live.
+    other_has_remains: bool,
 }
 
 impl Log {
@@ -98,6 +103,7 @@ impl Log {
                 generation,
                 sequence,
                 end,
+                has_remains,
                 objects,
             },
         )) = newest
@@ -110,7 +116,8 @@ impl Log {
                     generation,
                     sequence,
                     end,
-                    has_remains: true,
+                    has_remains,
+                    other_has_remains: false,
                 },
                 objects,
             ));
@@ -125,7 +132,8 @@ impl Log {
             generation: 0,
             sequence: 0,
             end: 0,
-            has_remains: true,
+            has_remains: false,
+            other_has_remains: false,
         };
         log.rewrite(&[])?;
         Ok((log, HashMap::new()))
@@ -165,9 +173,11 @@ impl Log {
             sequence += 1;
         }
         push_record(&mut bytes, generation, sequence, COMPLETE, &[]);
+        self.other_has_remains = true;
         self.io.truncate(target, 0)?;
         self.io.write_at(target, 0, &bytes)?;
         self.io.sync(target)?;
+        self.other_has_remains = false;
         let old = self.files[self.live];
         self.live = 1 - self.live;
         self.generation = generation;
@@ -179,12 +189,26 @@ impl Log {
         Ok(())
     }
 
-    fn append(&mut self, kind: u32, body: &[u8]) -> IoResult<()> {
-        let file = self.files[self.live];
+    /// Makes sure that the next opening finds nothing but what was acknowledged. Whoever removes what only a refused put
+    /// names calls this first.
+    pub(super) fn settle(&mut self) -> IoResult<()> {
         if self.has_remains {
-            self.io.truncate(file, self.end)?;
+            self.io.truncate(self.files[self.live], self.end)?;
+            self.io.sync(self.files[self.live])?;
             self.has_remains = false;
         }
+        if self.other_has_remains {
+            let other = self.files[1 - self.live];
+            self.io.truncate(other, 0)?;
+            self.io.sync(other)?;
+            self.other_has_remains = false;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, kind: u32, body: &[u8]) -> IoResult<()> {
+        let file = self.files[self.live];
+        self.settle()?;
         let mut bytes = Vec::new();
         push_record(&mut bytes, self.generation, self.sequence, kind, body);
         let written = self
@@ -272,6 +296,7 @@ struct Live {
     generation: u64,
     sequence: u64,
     end: u64,
+    has_remains: bool,
     objects: HashMap<String, Content>,
 }
 
@@ -395,6 +420,7 @@ fn read(io: &dyn Io, file: FileId, path: &str) -> IoResult<Found> {
         generation,
         sequence,
         end: end as u64,
+        has_remains: end < bytes.len(),
         objects,
     }))
 }
@@ -420,7 +446,7 @@ fn whole_records(bytes: &[u8], start: usize) -> impl Iterator<Item = Record<'_>>
 
 fn damaged(path: &str, at: usize) -> IoError {
     IoError::new(
-        IoErrorCode::Other,
+        IoErrorCode::Damaged,
         "read",
         path,
         format!("the object log is damaged at byte {at}"),

@@ -109,12 +109,27 @@ impl Objects {
             metadata,
         });
         if lasts(path) {
-            self.rewrite_if_due(&mut log)?;
+            // Where that fails, on a full disk say, the log goes on as long as it is.
+            let _rewritten = self.rewrite_if_due(&mut log);
             log.put(path, &object.content)?;
         }
         let tag = object.tag.clone();
         self.write(|objects| objects.insert(path.to_owned(), object));
         Ok(Ok(tag))
+    }
+
+    /// Puts an object whatever was there before.
+    pub(super) fn replace(&self, path: &str, payload: &[u8]) -> IoResult<()> {
+        loop {
+            let old = self.get(path);
+            let condition = match &old {
+                Some(old) => Condition::Tag(&old.tag),
+                None => Condition::Absent,
+            };
+            if self.put(path, payload, None, condition)?.is_ok() {
+                return Ok(());
+            }
+        }
     }
 
     /// Removes an object; false where there is none.
@@ -128,6 +143,11 @@ impl Objects {
         }
         self.write(|objects| objects.remove(path));
         Ok(true)
+    }
+
+    /// See [`Log::settle`].
+    pub(super) fn settle(&self) -> IoResult<()> {
+        self.log().settle()
     }
 
     fn rewrite_if_due(&self, log: &mut Log) -> IoResult<()> {
