@@ -244,9 +244,11 @@ fn readers_see_whole_acknowledged_batches_and_writers_are_told_to_wait() {
         scope.spawn(|| {
             let connection = database.connect();
             while !is_done.load(Ordering::SeqCst) {
-                if let Err(error) =
-                    connection.try_rows("INSERT INTO t VALUES (-1, 0); DELETE FROM t WHERE id = -1")
-                {
+                // One transaction: its row is nobody's to see.
+                let sql =
+                    "BEGIN; INSERT INTO t VALUES (-1, 0); DELETE FROM t WHERE id = -1; COMMIT";
+                if let Err(error) = connection.try_rows(sql) {
+                    connection.0.reset().unwrap();
                     assert!(
                         [StoreErrorCode::TableBusy, StoreErrorCode::Conflict].contains(&error.code),
                         "{error:?}"
