@@ -163,7 +163,7 @@ fn values_are_strict_and_an_error_leaves_everything_as_it_was() {
         (
             "UPDATE t SET id = NULL WHERE id = 1",
             StoreErrorCode::TypeMismatch,
-            "INTEGER PRIMARY KEY is an integer",
+            "t.id names the row and is an integer",
         ),
         (
             "INSERT INTO t(id) VALUES (3), (1)",
