@@ -10,6 +10,7 @@
 
 mod engine;
 mod generator;
+mod random;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -17,7 +18,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use engine::{Collect, Connection, Database, Rows};
-use generator::random::Random;
 use generator::table::{Column, Key, Table};
 use generator::value::Kind;
 use generator::{Statement, select, write};
@@ -29,6 +29,7 @@ use heddle_store::statement::kind_of;
 use heddle_store::store::StoreOptions;
 use heddle_store::table::base::CHUNK_ROWS;
 use heddle_store::value::Value;
+use random::Random;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 /// Statements of a default run, all seeds together.
@@ -336,6 +337,16 @@ struct Episode {
 }
 
 impl Episode {
+    fn new(options: StoreOptions) -> Episode {
+        Episode {
+            world: World::new(&options),
+            options,
+            steps: Vec::new(),
+            statements: 0,
+            failure: None,
+        }
+    }
+
     fn step(&mut self, step: Step) -> bool {
         if self.failure.is_none() {
             self.statements += u64::from(matches!(step, Step::Run(_)));
@@ -373,13 +384,7 @@ fn run_seed(seed: u64, stop: &AtomicBool) -> Result<u64, String> {
     } else {
         options
     };
-    let mut episode = Episode {
-        world: World::new(&options),
-        options,
-        steps: Vec::new(),
-        statements: 0,
-        failure: None,
-    };
+    let mut episode = Episode::new(options);
     let tables = populate(&mut episode, &mut random);
     if is_large {
         large_steps(&mut episode, &mut random, &tables, stop);
@@ -586,14 +591,7 @@ fn shrink(
 #[test]
 fn a_difference_is_found_and_told_with_few_steps() {
     let mut random = Random(7);
-    let options = StoreOptions::default();
-    let mut episode = Episode {
-        world: World::new(&options),
-        options,
-        steps: Vec::new(),
-        statements: 0,
-        failure: None,
-    };
+    let mut episode = Episode::new(StoreOptions::default());
     let tables = populate(&mut episode, &mut random);
     let run = |sql: &str, writes: bool| {
         Step::Run(Statement {

@@ -9,6 +9,7 @@
 //! `HEDDLE_LONG_MINUTES=10` goes on that long, over every call of every kind.
 
 mod engine;
+mod random;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +25,7 @@ use heddle_store::commit::mover;
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::import::{self, ImportOptions};
 use heddle_store::io::{Io, IoErrorCode, MemoryIo, OpenMode, PowerLossIo, SharedIo};
+use random::Random;
 
 /// Above this a run hangs.
 const RUN_MAX: Duration = Duration::from_secs(120);
@@ -221,11 +223,7 @@ impl Session {
             Sql(sql) => drop(connection.try_rows(sql)?),
             Import => {
                 connection.try_rows("DELETE FROM imported")?;
-                let options = ImportOptions {
-                    table: "imported".into(),
-                    row_number: Some("id".into()),
-                    ..ImportOptions::default()
-                };
+                let options = numbered("imported");
                 let outcome = import::run(&connection.0, file(), &options, &mut |progress| {
                     batches = progress.rows as i64 / BATCH_ROWS;
                     Ok(())
@@ -415,16 +413,12 @@ fn watched<T: Send + 'static>(label: String, body: impl FnOnce() -> T + Send + '
     }
 }
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
+/// An import into a table whose key counts the rows.
+fn numbered(table: &str) -> ImportOptions {
+    ImportOptions {
+        table: table.into(),
+        row_number: Some("id".into()),
+        ..ImportOptions::default()
     }
 }
 
@@ -554,11 +548,7 @@ fn an_import_can_be_repeated_after_a_full_disk() {
     let database = Database::on(io.clone());
     let connection = database.connect();
     connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER)");
-    let options = ImportOptions {
-        table: "t".into(),
-        row_number: Some("id".into()),
-        ..ImportOptions::default()
-    };
+    let options = numbered("t");
     for kind in [Kind::Write, Kind::Sync] {
         io.inject(lasting(Some(kind), "wal", IoErrorCode::NoSpace));
         let error = import::run(&connection.0, file(), &options, &mut |_| Ok(())).unwrap_err();
@@ -586,11 +576,7 @@ fn a_refused_batch_does_not_come_back() {
     let database = Database::on(io.clone());
     let connection = database.connect();
     connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER)");
-    let options = ImportOptions {
-        table: "t".into(),
-        row_number: Some("id".into()),
-        ..ImportOptions::default()
-    };
+    let options = numbered("t");
     io.inject(lasting(Some(Kind::Sync), "wal", IoErrorCode::Other));
     let error = import::run(&connection.0, file(), &options, &mut |_| Ok(())).unwrap_err();
     assert_eq!(error.code, StoreErrorCode::IoError, "{error:?}");

@@ -8,6 +8,7 @@
 
 mod engine;
 mod model;
+mod random;
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -5,6 +5,7 @@
 //! A failure prints its seed. `HEDDLE_TONBO_SEED=7 cargo test -p heddle-store --test tonbo_model` replays one seed;
 //! `HEDDLE_TONBO_SEEDS` (how many) and `HEDDLE_TONBO_STEPS` (how long) make the run longer.
 
+mod random;
 mod support;
 
 use std::{
@@ -20,31 +21,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use random::Random;
 use support::*;
 use tonbo::db::{BatchesThreshold, Expr, NeverSeal, ScalarValue, Snapshot};
 
 type Model = BTreeMap<Vec<u8>, Row>;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
 
 /// Keys of several shapes: short, all high bits, and with a common start longer than the 64 bytes that Parquet keeps of a
 /// key in its statistics.

@@ -4,9 +4,9 @@
 
 use heddle_store::value::Value;
 
-use super::random::Random;
 use super::table::Table;
 use super::value::{self, KINDS, Kind};
+use crate::random::Random;
 
 /// A column in scope.
 #[derive(Clone, Debug)]

@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod expression;
-pub mod random;
 pub mod select;
 pub mod table;
 pub mod value;

@@ -2,9 +2,9 @@
 
 use super::Statement;
 use super::expression::{Column, Maker};
-use super::random::Random;
 use super::table::{Key, Table};
 use super::value::Kind;
+use crate::random::Random;
 
 /// Tables that a query reads, and what orders its rows wholly.
 struct From {

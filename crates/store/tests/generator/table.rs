@@ -1,7 +1,7 @@
 //! Tables, declared once for Tonbo and once for SQLite.
 
-use super::random::Random;
 use super::value::Kind;
+use crate::random::Random;
 
 /// A column.
 #[derive(Clone, Debug)]

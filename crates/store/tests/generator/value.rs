@@ -2,7 +2,7 @@
 
 use heddle_store::value::Value;
 
-use super::random::Random;
+use crate::random::Random;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use heddle_store::value::Value;
 
 use super::Statement;
 use super::expression::Maker;
-use super::random::Random;
 use super::table::{Key, Table};
 use super::value::{self, Kind};
+use crate::random::Random;
 
 const CONFLICTS: [&str; 6] = ["", "", "OR IGNORE ", "OR REPLACE ", "OR ABORT ", "OR FAIL "];
 

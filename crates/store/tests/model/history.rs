@@ -18,10 +18,10 @@ use heddle_store::parameters::Parameters;
 use heddle_store::store::StoreOptions;
 use heddle_store::value::Value;
 
-use super::random::Random;
 use super::state::TableName::{Plain, Warp, Weft};
 use super::state::{KEYS, Row, State, TableName, literal, whole_row};
 use crate::engine::{Collect, Connection, Database};
+use crate::random::Random;
 
 /// Commits to `main` after which a transaction that has read nothing but `main` can't read a Tonbo table any more, as the engine has it.
 const MIXED_PAST_MAX: usize = 64;
@@ -504,7 +504,7 @@ impl History {
     // Writing.
 
     fn write(&mut self, who: usize) {
-        let table = self.random.pick(&TableName::ALL);
+        let table = *self.random.pick(&TableName::ALL);
         let write = self.random_write(table);
         let sql = write.sql(table);
         self.inside(who, |history, transaction, is_explicit| {
@@ -640,7 +640,7 @@ impl History {
 
     /// Imports a file of some new rows, now and then with one that is there already.
     fn import(&mut self, who: usize) {
-        let table = self.random.pick(&TableName::TONBO);
+        let table = *self.random.pick(&TableName::TONBO);
         let mut keys: Vec<u16> = (0..12).map(|_| self.random_key()).collect();
         if !self.random.chance(20) {
             keys.retain(|key| !self.last().rows(table).contains_key(key));
@@ -712,7 +712,7 @@ impl History {
     }
 
     fn read(&mut self, who: usize) {
-        let table = self.random.pick(&TableName::ALL);
+        let table = *self.random.pick(&TableName::ALL);
         let (name, key_columns) = (table.sql(), table.key_columns());
         let (first, last) = self.random_range();
         let whole = move |(key, row): (&u16, &Row)| whole_row(table, *key, row);
@@ -772,7 +772,7 @@ impl History {
                 });
             }
             6 => {
-                let table = self.random.pick(&[Warp, Plain]);
+                let table = *self.random.pick(&[Warp, Plain]);
                 let mut keys: Vec<u16> = (0..6).map(|_| self.random_key()).collect();
                 let list: Vec<String> = keys.iter().map(|key| table.key_sql(*key)).collect();
                 let sql = format!(
@@ -803,7 +803,7 @@ impl History {
                 });
             }
             8 => {
-                let (at, word) = self
+                let (at, word) = *self
                     .random
                     .pick(&[(0u16, ""), (1, "a"), (2, "ab"), (3, "b")]);
                 let sql = format!("SELECT * FROM weft WHERE k = '{word}' ORDER BY j DESC");

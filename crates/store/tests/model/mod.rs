@@ -1,5 +1,4 @@
 //! The parts of the model test.
 
 pub mod history;
-pub mod random;
 pub mod state;
