@@ -134,6 +134,7 @@ class PoolWorker {
       if (this.#exports.heddle_thread_call_leave() !== 0) ending = { outcome: OUTCOME_OVERFLOWED };
     } catch (error) {
       const outcome = this.#outcomeOfTrap();
+      this.#control.noteTrap();
       this.#control.dismiss();
       this.#endCall(call, { outcome, message: this.#withPanic(describe(error)) });
       this.#afterTrap();
@@ -206,6 +207,7 @@ class PoolWorker {
 
   /** Ends a thread that Rust code spawned and that trapped. */
   #endTask(message: string): void {
+    this.#control.noteTrap();
     const records = this.#records;
     const task = records.load(this.#record + WORKER_TASK_OFFSET);
     if (task !== 0 && records.load(task + TASK_OUTCOME_OFFSET) === OUTCOME_PENDING) {
@@ -228,7 +230,6 @@ class PoolWorker {
   }
 
   #afterTrap(): void {
-    this.#control.noteTrap();
     try {
       this.#exports.heddle_thread_trapped();
     } catch (error) {
