@@ -144,23 +144,27 @@ pub fn column_definitions(arguments: &[String]) -> Vec<String> {
     }
 }
 
-struct Tokens<'a> {
-    text: &'a str,
-    at: usize,
+/// The tokens of a text, one after another.
+pub(crate) struct Tokens<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) at: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Token<'a> {
-    text: &'a str,
-    start: usize,
+/// A token where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Token<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) start: usize,
 }
 
 impl Token<'_> {
-    fn is(&self, word: &str) -> bool {
+    /// Whether it is this word, without regard to case; a quoted one is none.
+    pub(crate) fn is(&self, word: &str) -> bool {
         self.text.eq_ignore_ascii_case(word)
     }
 
-    fn unquoted(&self) -> String {
+    /// What it names, without its quotes.
+    pub(crate) fn unquoted(&self) -> String {
         let (Some(first), Some(last)) = (self.text.chars().next(), self.text.chars().last()) else {
             return String::new();
         };
@@ -176,8 +180,8 @@ impl Token<'_> {
 }
 
 impl<'a> Tokens<'a> {
-    /// The next token: a word, a quoted name or string, or one other character. Space and comments are passed over.
-    fn next(&mut self) -> Option<Token<'a>> {
+    /// The next token: a word, a number, a quoted name or string, or one other character. Space and comments are passed over.
+    pub(crate) fn next(&mut self) -> Option<Token<'a>> {
         loop {
             let rest = &self.text[self.at..];
             let trimmed = rest.trim_start();
@@ -196,6 +200,7 @@ impl<'a> Tokens<'a> {
         let length = match first {
             '"' | '\'' | '`' => quoted_length(rest, first),
             '[' => rest.find(']').map_or(rest.len(), |end| end + 1),
+            _ if first.is_ascii_digit() => number_length(rest),
             _ if first.is_alphanumeric() || first == '_' => rest
                 .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
                 .unwrap_or(rest.len()),
@@ -211,6 +216,24 @@ impl<'a> Tokens<'a> {
 
     fn expect(&mut self, word: &str) -> Option<()> {
         self.next()?.is(word).then_some(())
+    }
+}
+
+/// The length of a number that begins with a digit, with its fraction and exponent.
+fn number_length(text: &str) -> usize {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
+    let mut end = 0;
+    loop {
+        end += text[end..]
+            .find(|c| !is_part(c))
+            .unwrap_or(text.len() - end);
+        let is_hexadecimal = text[..end].starts_with("0x") || text[..end].starts_with("0X");
+        let in_exponent = !is_hexadecimal && text[..end].ends_with(['e', 'E']);
+        let sign = text[end..].starts_with(['+', '-']);
+        if !(in_exponent && sign) {
+            return end;
+        }
+        end += 1;
     }
 }
 
