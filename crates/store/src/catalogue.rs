@@ -1,6 +1,7 @@
 //! Which Tonbo tables there are: rows of a table in `main`, so that making and dropping one is part of a transaction.
 
 use crate::error::StoreResult;
+use crate::schema::{TableSchema, quote_identifier};
 use crate::statement::Handle;
 use crate::table::TableId;
 use crate::value::Value;
@@ -14,20 +15,57 @@ pub struct Entry {
     pub name: String,
     /// The arguments of `USING tonbo(…)`, in [`TableSchema::definition`](crate::schema::TableSchema::definition)'s spelling.
     pub definition: String,
+    /// Where its columns are, as [`TableSchema::layout_text`] tells; `None` for a table that was made before this was kept.
+    pub layout: Option<String>,
+}
+
+impl Entry {
+    /// The table's columns and key.
+    pub fn schema(&self) -> StoreResult<TableSchema> {
+        TableSchema::of_catalogue(&self.definition, self.layout.as_deref())
+    }
+
+    /// The statement that declares it in `temp`, in place of what is declared there by its name.
+    pub fn declaration(&self) -> String {
+        let name = quote_identifier(&self.name);
+        format!(
+            "DROP TABLE IF EXISTS temp.{name}; CREATE VIRTUAL TABLE temp.{name} USING tonbo({})",
+            self.definition
+        )
+    }
+
+    fn values(&self) -> [Value; 4] {
+        let text = |text: &str| Value::Text(text.into());
+        [
+            Value::Integer(self.id as i64),
+            text(&self.name),
+            text(&self.definition),
+            self.layout.as_deref().map_or(Value::Null, text),
+        ]
+    }
 }
 
 /// Makes the catalogue's table.
 pub fn create_main_tables(main: Handle) -> StoreResult<()> {
     main.execute(
         "CREATE TABLE IF NOT EXISTS main.heddle_tables(
-           id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, definition TEXT NOT NULL)",
-    )
+           id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, definition TEXT NOT NULL, layout TEXT)",
+    )?;
+    let has_layout = main
+        .statement(
+            "SELECT 1 FROM pragma_table_info('heddle_tables', 'main') WHERE name = 'layout'",
+        )?
+        .first(&[])?;
+    match has_layout {
+        Some(_) => Ok(()),
+        None => main.execute("ALTER TABLE main.heddle_tables ADD COLUMN layout TEXT"),
+    }
 }
 
 /// All tables that the connection's snapshot of `main` shows.
 pub fn read(main: Handle) -> StoreResult<Vec<Entry>> {
     let mut statement =
-        main.statement("SELECT id, name, definition FROM main.heddle_tables ORDER BY id")?;
+        main.statement("SELECT id, name, definition, layout FROM main.heddle_tables ORDER BY id")?;
     let mut entries = Vec::new();
     while statement.step()? {
         if let (Value::Integer(id), Value::Text(name), Value::Text(definition)) =
@@ -37,6 +75,10 @@ pub fn read(main: Handle) -> StoreResult<Vec<Entry>> {
                 id: id as TableId,
                 name: name.to_string(),
                 definition: definition.to_string(),
+                layout: match statement.value(3) {
+                    Value::Text(layout) => Some(layout.to_string()),
+                    _ => None,
+                },
             });
         }
     }
@@ -45,12 +87,25 @@ pub fn read(main: Handle) -> StoreResult<Vec<Entry>> {
 
 /// Adds a table, in the connection's transaction.
 pub fn insert(main: Handle, entry: &Entry) -> StoreResult<()> {
-    main.statement("INSERT INTO main.heddle_tables VALUES (?1, ?2, ?3)")?
-        .run(&[
-            Value::Integer(entry.id as i64),
-            Value::Text(entry.name.as_str().into()),
-            Value::Text(entry.definition.as_str().into()),
-        ])
+    main.statement(
+        "INSERT INTO main.heddle_tables(id, name, definition, layout) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .run(&entry.values())
+}
+
+/// Replaces what is known of a table, in the connection's transaction.
+pub fn update(main: Handle, entry: &Entry) -> StoreResult<()> {
+    main.statement(
+        "UPDATE main.heddle_tables SET name = ?2, definition = ?3, layout = ?4 WHERE id = ?1",
+    )?
+    .run(&entry.values())
+}
+
+/// The table of that name, without regard to case.
+pub fn find(main: Handle, name: &str) -> StoreResult<Option<Entry>> {
+    let mut entries = read(main)?;
+    entries.retain(|entry| entry.name.eq_ignore_ascii_case(name));
+    Ok(entries.pop())
 }
 
 /// Removes a table, in the connection's transaction.

@@ -12,8 +12,10 @@ use std::sync::atomic::Ordering;
 use rusqlite::ffi;
 
 use crate::activity::Activity;
+use crate::alter;
 use crate::catalogue;
 use crate::commit::log;
+use crate::decimal;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::module;
 use crate::parameters::{Binder, Parameters};
@@ -53,6 +55,8 @@ pub struct Shared {
     pub made: RefCell<Vec<TableId>>,
     /// See `made`.
     pub dropped: RefCell<Vec<TableId>>,
+    /// Whether the open transaction has altered a table.
+    has_altered: Cell<bool>,
     /// What the sequencer knows this transaction by, while one is open.
     entered: Cell<Option<Sequence>>,
     /// Rows that SQLite has counted as changed though no user's statement did.
@@ -115,11 +119,13 @@ impl Session {
             purpose: RefCell::new(Purpose::Statement),
             made: RefCell::new(Vec::new()),
             dropped: RefCell::new(Vec::new()),
+            has_altered: Cell::new(false),
             entered: Cell::new(None),
             uncounted: Cell::new(0),
             last_mixed: RefCell::new(None),
         });
         let session = Session { shared };
+        decimal::register(handle)?;
         module::register(&session.shared)?;
         let pointer: *const Shared = &raw const *session.shared;
         // SAFETY: the handler is called only while the connection is open, and `shared` outlives it.
@@ -178,13 +184,15 @@ impl Session {
 
     /// The Tonbo table of that name, without regard to case, if there is one.
     pub fn table(&self, name: &str) -> StoreResult<Option<Arc<Table>>> {
-        let entries = catalogue::read(self.shared.handle)?;
-        let entry = entries
-            .iter()
-            .find(|entry| entry.name.eq_ignore_ascii_case(name));
+        let entry = catalogue::find(self.shared.handle, name)?;
         entry
             .map(|entry| self.shared.store.table(entry.id))
             .transpose()
+    }
+
+    /// What the catalogue says of the Tonbo table of that name.
+    pub(crate) fn entry(&self, name: &str) -> StoreResult<Option<catalogue::Entry>> {
+        catalogue::find(self.shared.handle, name)
     }
 
     /// Whether the request that runs is to be interrupted.
@@ -254,6 +262,20 @@ impl Shared {
         result
     }
 
+    /// Runs statements of our own that make or drop a table for another reason than a user's wish.
+    pub fn with_purpose<R>(&self, purpose: Purpose, run: impl FnOnce() -> R) -> R {
+        self.purpose.replace(purpose);
+        let result = run();
+        self.purpose.replace(Purpose::Statement);
+        result
+    }
+
+    /// A table was altered, or almost: once the transaction has ended, every connection declares it as the catalogue has it then.
+    pub fn note_altered(&self, id: TableId) {
+        self.declared.borrow_mut().remove(&id);
+        self.has_altered.set(true);
+    }
+
     /// Rows that users' statements have inserted, updated and deleted.
     fn changes(&self) -> i64 {
         self.handle.total_changes() - self.uncounted.get()
@@ -291,6 +313,16 @@ impl Shared {
         binder: &mut Binder<'_>,
         sink: &mut dyn Sink,
     ) -> StoreResult<usize> {
+        if let Some(alteration) = routing::alteration(sql)
+            && let Some(entry) = catalogue::find(self.handle, &alteration.table)?
+        {
+            let length = alteration.length;
+            if routing::is_blank(&sql[length..]) {
+                binder.finish()?;
+            }
+            alter::table(self, &entry, &alteration, &sql[..length])?;
+            return Ok(length);
+        }
         let routed = routing::route(sql);
         let text = routed.as_ref().map_or(sql, |routed| routed.sql.as_str());
         let in_source = |offset: usize| match &routed {
@@ -353,7 +385,8 @@ impl Shared {
             self.store.sequencer.leave(mixed);
         }
         let (made, dropped) = (self.made.take(), self.dropped.take());
-        if made.is_empty() && dropped.is_empty() {
+        let has_altered = self.has_altered.take();
+        if made.is_empty() && dropped.is_empty() && !has_altered {
             return;
         }
         // Which of them stand now depends on whether the transaction was committed, which the catalogue tells.
@@ -385,28 +418,18 @@ impl Shared {
         let declared = self.declared.borrow().clone();
         for (id, entry) in &declared {
             if entries.get(id) != Some(entry) {
-                self.purpose.replace(Purpose::Forget);
                 let sql = format!(
                     "DROP TABLE IF EXISTS temp.{}",
                     quote_identifier(&entry.name)
                 );
-                let outcome = self.handle.execute(&sql);
-                self.purpose.replace(Purpose::Statement);
-                outcome?;
+                self.with_purpose(Purpose::Forget, || self.handle.execute(&sql))?;
                 self.declared.borrow_mut().remove(id);
             }
         }
         for (id, entry) in &entries {
             if declared.get(id) != Some(entry) {
-                self.purpose.replace(Purpose::Declare(entry.clone()));
-                let name = quote_identifier(&entry.name);
-                let sql = format!(
-                    "DROP TABLE IF EXISTS temp.{name}; CREATE VIRTUAL TABLE temp.{name} USING tonbo({})",
-                    entry.definition
-                );
-                let outcome = self.handle.execute(&sql);
-                self.purpose.replace(Purpose::Statement);
-                outcome?;
+                let purpose = Purpose::Declare(entry.clone());
+                self.with_purpose(purpose, || self.handle.execute(&entry.declaration()))?;
                 self.declared.borrow_mut().insert(*id, entry.clone());
             }
         }

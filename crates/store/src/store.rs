@@ -379,7 +379,7 @@ fn open_table(
     entry: &catalogue::Entry,
     cache: &Arc<ColumnCache>,
 ) -> StoreResult<TableVersion> {
-    let schema = TableSchema::parse(&crate::routing::split_arguments(&entry.definition))?;
+    let schema = entry.schema()?;
     // Tonbo would make a new, empty database where its files are gone.
     if !host.fs.has_objects(&Table::directory(entry.id)) {
         return Err(StoreError::corrupt(format!(

@@ -39,6 +39,8 @@ struct TableHandle {
     schema: TableSchema,
     /// The table, or why it couldn't be used when it was declared.
     table: StoreResult<Arc<Table>>,
+    /// For each column, its value in rows that were written before it was added.
+    absent: Vec<Value>,
     /// CHECK constraints and defaults, prepared when a statement first needs them.
     rules: RefCell<Option<Rules>>,
 }
@@ -248,13 +250,7 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
     let store = &shared.store;
     let purpose = shared.purpose.borrow().clone();
     if let Purpose::Declare(entry) = purpose {
-        return Ok(TableHandle::new(
-            shared,
-            entry.id,
-            name,
-            schema,
-            store.table(entry.id),
-        ));
+        return TableHandle::of(shared, &entry);
     }
     if catalogue::is_taken(shared.handle, name)? {
         let message = format!("there is already an ordinary table, view or index named {name}");
@@ -266,33 +262,25 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
         id,
         name: name.to_owned(),
         definition: schema.definition(),
+        layout: Some(schema.layout_text()),
     };
     shared.unnoticed(|| catalogue::insert(shared.handle, &entry))?;
     shared.made.borrow_mut().push(id);
     let table = store.create_table(id, name, schema.clone())?;
-    Ok(TableHandle::new(shared, id, name, schema, Ok(table)))
+    TableHandle::new(shared, id, name, schema, Ok(table))
 }
 
 /// As [`create`], for a table that the catalogue holds.
 fn connect(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
-    let (name, schema) = parse(words)?;
-    let entries = catalogue::read(shared.handle)?;
-    let entry = entries
-        .iter()
-        .find(|entry| entry.name.eq_ignore_ascii_case(name));
-    let entry = entry.ok_or_else(|| {
+    let (name, _) = parse(words)?;
+    let entry = catalogue::find(shared.handle, name)?.ok_or_else(|| {
         StoreError::new(
             StoreErrorCode::NotFound,
             format!("table {name} has been dropped"),
         )
     })?;
-    Ok(TableHandle::new(
-        shared,
-        entry.id,
-        name,
-        schema,
-        shared.store.table(entry.id),
-    ))
+    // Not as it was declared here: another connection may have altered it.
+    TableHandle::of(shared, &entry)
 }
 
 fn parse(words: &[String]) -> StoreResult<(&str, TableSchema)> {
@@ -323,14 +311,21 @@ impl TableHandle {
         }
     }
 
+    /// A table of the catalogue.
+    fn of(shared: &Shared, entry: &catalogue::Entry) -> StoreResult<TableHandle> {
+        let table = shared.store.table(entry.id);
+        TableHandle::new(shared, entry.id, &entry.name, entry.schema()?, table)
+    }
+
     fn new(
         shared: &Shared,
         id: TableId,
         name: &str,
         schema: TableSchema,
         table: StoreResult<Arc<Table>>,
-    ) -> TableHandle {
-        TableHandle {
+    ) -> StoreResult<TableHandle> {
+        let absent = Rules::absent(shared.handle, name, &schema)?;
+        Ok(TableHandle {
             base: ffi::sqlite3_vtab {
                 pModule: ptr::null(),
                 nRef: 0,
@@ -341,8 +336,9 @@ impl TableHandle {
             name: name.into(),
             schema,
             table,
+            absent,
             rules: RefCell::new(None),
-        }
+        })
     }
 
     /// The table's CHECK constraints and defaults.
@@ -503,7 +499,14 @@ fn filter(
     }
     let request = Request {
         range: bounds.range,
-        columns,
+        absent: columns
+            .iter()
+            .map(|column| handle.absent[*column].clone())
+            .collect(),
+        columns: columns
+            .iter()
+            .map(|column| handle.schema.columns[*column].slot)
+            .collect(),
         with_key: needs_key(handle, mask),
         descending: index & plan::DESCENDING != 0,
         rows_expected: bounds.rows_expected,
@@ -572,7 +575,12 @@ unsafe extern "C" fn x_column(
                 "a column that was not asked for",
             )),
             Some(place) => {
-                return_cell(context, scan.cell(*place));
+                let cell = scan.cell(*place);
+                let handle = &*own.base.pVtab.cast::<TableHandle>();
+                match handle.schema.columns[column as usize].kind.show(cell) {
+                    Some(text) => return_cell(context, Cell::Text(&text)),
+                    None => return_cell(context, cell),
+                }
                 Ok(())
             }
             None => {
@@ -736,7 +744,8 @@ unsafe fn update(
     if let Some(old) = old.filter(|old| *old != key) {
         transaction.write(table.id, old, None);
     }
-    transaction.write(table.id, key.clone(), Some(row.into()));
+    let row = handle.schema.by_slots(row);
+    transaction.write(table.id, key.clone(), Some(row));
     Ok(if handle.schema.has_rowid() {
         key::decode_integer(&key)
     } else {
@@ -835,9 +844,10 @@ unsafe extern "C" fn x_rename(table: *mut ffi::sqlite3_vtab, _name: *const c_cha
     // SAFETY: SQLite passes what `x_create` handed out.
     unsafe {
         on_table(table, |handle, _| {
+            // The session has `alter` do it, and never asks SQLite to.
             Err(StoreError::new(
                 StoreErrorCode::Misuse,
-                format!("Tonbo tables cannot be renamed: {}", handle.name),
+                format!("Tonbo tables are renamed by the store: {}", handle.name),
             ))
         })
     }

@@ -9,7 +9,7 @@ use std::ffi::{CStr, c_char, c_int};
 use rusqlite::ffi;
 
 use crate::key;
-use crate::schema::{ColumnType, KeyKind, TableSchema};
+use crate::schema::{ColumnType, KeyKind, TableSchema, calendar};
 use crate::table::range::KeyRange;
 use crate::value::Value;
 
@@ -60,10 +60,12 @@ pub unsafe fn best_index(schema: &TableSchema, rows: f64, info: *mut ffi::sqlite
         // SAFETY: the position is a constraint's; SQLite returns a static name.
         let collation =
             || unsafe { CStr::from_ptr(ffi::sqlite3_vtab_collation(info, *position as c_int)) };
+        let own = usize::try_from(column)
+            .map_or("BINARY", |column| schema.columns[column].collation_name());
         constraint.usable != 0
             && is_key_column
             && operators.contains(&u32::from(constraint.op))
-            && collation() == c"BINARY"
+            && collation().to_bytes() == own.as_bytes()
     };
     let all: Vec<usize> = (0..constraints.len()).collect();
     let mut plan = String::new();
@@ -243,7 +245,7 @@ pub fn are_numeric(schema: &TableSchema, letters: &str) -> Vec<bool> {
     let is_numeric = |letter: char| {
         let kind = kind_of(schema, fixed);
         fixed += usize::from(letter == 'e');
-        !matches!(letter, 'n' | 'o') && !matches!(kind, ColumnType::Text | ColumnType::Blob)
+        !matches!(letter, 'n' | 'o') && kind != ColumnType::Blob && kind.affinity() != "TEXT"
     };
     letters.chars().map(is_numeric).collect()
 }
@@ -354,6 +356,17 @@ fn convert(kind: ColumnType, value: &Value) -> Converted {
             }
         }
         (ColumnType::Text, Value::Integer(_) | Value::Real(_)) => Converted::Unknown,
+        // SQLite compares the text of the float.
+        (ColumnType::Decimal { .. }, Value::Real(_)) => Converted::Unknown,
+        (ColumnType::Decimal { .. }, value) => match kind.stored(value) {
+            Some(value) => Converted::Exactly(value),
+            None => Converted::Never,
+        },
+        // SQLite compares texts: what is written in another way equals none.
+        (ColumnType::Date | ColumnType::Timestamp, value) => match kind.stored(value) {
+            Some(stored) if kind.shown(stored.clone()) == *value => Converted::Exactly(stored),
+            _ => Converted::Never,
+        },
         _ => Converted::Never,
     }
 }
@@ -378,6 +391,20 @@ fn bound(kind: ColumnType, letter: char, value: &Value, prefix: &[u8]) -> KeyRan
             'l' => ('l', Value::Integer(real.floor() as i64)),
             _ => ('L', Value::Integer(real.ceil() as i64)),
         },
+        // The text of a day stands before those of all its times.
+        (ColumnType::Timestamp, Value::Text(text)) if calendar::parse_date(text).is_some() => {
+            let Some(midnight) = kind.stored(value) else {
+                return of_prefix;
+            };
+            (
+                if matches!(letter, 'g' | 'G') {
+                    'g'
+                } else {
+                    'L'
+                },
+                midnight,
+            )
+        }
         _ => match convert(kind, value) {
             Converted::Exactly(value) => (letter, value),
             _ => return of_prefix,

@@ -2,7 +2,7 @@
 //!
 //! What an expression means is SQLite's to say: DEFAULT and CHECK are cut out of the text and kept as they are.
 
-use super::{Check, Column, ColumnType, KEY_COLUMN, bad};
+use super::{Check, Collation, Column, ColumnType, KEY_COLUMN, bad, parenthesized};
 use crate::error::StoreError;
 use crate::routing::{Token, Tokens};
 
@@ -78,7 +78,9 @@ impl Parsed {
             name,
             kind,
             not_null: false,
+            collation: Collation::Binary,
             default: None,
+            slot: self.columns.len(),
         };
         // As in SQLite, a name holds for all constraints that follow it.
         let mut label = None;
@@ -98,8 +100,12 @@ impl Parsed {
                     ))
                 })?;
                 column.default = Some(default);
+            } else if words.take(&["COLLATE"]) {
+                let name = words.name().unwrap_or_default();
+                column.collation = Collation::from_name(&name)
+                    .ok_or_else(|| bad(format!("no such collation sequence: {name}")))?;
             } else if words.take(&["CHECK"]) {
-                self.add_check(&label, words)?;
+                self.add_check(Some(self.columns.len()), &label, words)?;
             } else {
                 return Err(not_understood(&column, first));
             }
@@ -118,7 +124,7 @@ impl Parsed {
                 let names = words.names();
                 self.set_key(names.ok_or_else(|| bad("expected PRIMARY KEY (column, …)".into()))?)?;
             } else if words.take(&["CHECK"]) {
-                self.add_check(&label, words)?;
+                self.add_check(None, &label, words)?;
             } else {
                 return Err(bad(format!(
                     "table constraint not understood: {}",
@@ -138,6 +144,7 @@ impl Parsed {
 
     fn add_check(
         &mut self,
+        column: Option<usize>,
         label: &Option<String>,
         words: &mut Words<'_>,
     ) -> Result<(), StoreError> {
@@ -145,6 +152,7 @@ impl Parsed {
             .parenthesized()
             .ok_or_else(|| bad("expected CHECK (expression)".into()))?;
         self.checks.push(Check {
+            column,
             name: label.clone(),
             expression: expression.to_owned(),
         });
@@ -165,15 +173,12 @@ fn column_type(name: &str, words: &mut Words<'_>) -> Result<ColumnType, StoreErr
         if CONSTRAINTS.iter().any(|word| token.is(word)) {
             break;
         }
-        // `VARCHAR(20)`: lengths are accepted and, as in SQLite, mean nothing.
         words.at += 1;
-        if is_name(token) {
-            declared.push(token.unquoted());
-        }
+        declared.push(token.unquoted());
     }
     ColumnType::from_declared(&declared.join(" ")).ok_or_else(|| {
         bad(format!(
-            "column {name}: unknown type {:?}; a Tonbo table's columns are INTEGER, REAL, TEXT, BLOB or BOOLEAN",
+            "column {name}: unknown type {:?}; a Tonbo table's columns are INTEGER, REAL, TEXT, BLOB, BOOLEAN, DATE, TIMESTAMP or DECIMAL(p, s)",
             declared.join(" ")
         ))
     })
@@ -258,11 +263,7 @@ impl<'a> Words<'a> {
     /// A literal, a number with a sign, a word or an expression between parentheses, as SQLite takes them behind DEFAULT.
     fn default(&mut self) -> Option<String> {
         if let Some(expression) = self.parenthesized() {
-            let check = Check {
-                name: None,
-                expression: expression.to_owned(),
-            };
-            return Some(check.parenthesized());
+            return Some(parenthesized(expression));
         }
         let first = self.next()?;
         if first.is("+") || first.is("-") {
