@@ -16,6 +16,7 @@ use heddle_channel::bytes::{Receiver, SendTimeoutError, Sender};
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
+use crate::commit::log::Durability;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::import::{self, ImportOptions};
 use crate::io::{MemoryIo, SharedIo};
@@ -51,6 +52,8 @@ struct Request {
     op: String,
     location: String,
     cache_bytes: Option<f64>,
+    memory_bytes: Option<f64>,
+    durability: String,
     sql: String,
     params: Option<WireParameters>,
     batch_rows: Option<f64>,
@@ -198,13 +201,16 @@ impl Server {
     fn dispatch(&mut self, request: Request) -> StoreResult<Response<'static>> {
         match request.op.as_str() {
             "open" => {
-                let options = match request.cache_bytes {
-                    Some(size) => StoreOptions {
-                        cache_size: size as usize,
-                        ..StoreOptions::default()
-                    },
-                    None => StoreOptions::default(),
-                };
+                let mut options = StoreOptions::default();
+                if let Some(size) = request.cache_bytes {
+                    options.cache_size = size as usize;
+                }
+                if let Some(size) = request.memory_bytes {
+                    options.memory_size = size as usize;
+                }
+                if request.durability == "relaxed" {
+                    options.durability = Durability::Relaxed;
+                }
                 let io = open_location(&request.location)?;
                 let store = Store::open(io, &options)?;
                 self.session = Some(Session::open(&store, self.activity.clone())?);
@@ -219,7 +225,7 @@ impl Server {
             "query" => self.query(request),
             "import" => self.import(request),
             "alloc" => {
-                let buffer = vec![0u8; request.size as usize].into_boxed_slice();
+                let buffer = zeroed(request.size as usize)?;
                 Ok(Response {
                     address: Some(Box::into_raw(buffer).cast::<u8>() as u64),
                     ..Response::default()
@@ -359,6 +365,22 @@ fn open_location(location: &str) -> StoreResult<SharedIo> {
     #[cfg(not(target_arch = "wasm32"))]
     let io: SharedIo = Arc::new(crate::io::NativeIo::open(location)?);
     Ok(io)
+}
+
+/// A buffer for a file to import, if there is room for it.
+fn zeroed(size: usize) -> StoreResult<Box<[u8]>> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(size).map_err(|_| {
+        StoreError::new(
+            StoreErrorCode::OutOfMemory,
+            format!(
+                "there is no room for a file of {} MiB in memory: import it in parts",
+                size >> 20
+            ),
+        )
+    })?;
+    buffer.resize(size, 0);
+    Ok(buffer.into_boxed_slice())
 }
 
 /// # Safety

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::activity::check_interrupt;
 use crate::catalogue;
-use crate::commit::log::{self, LogFile};
+use crate::commit::log::{self, Durability, LogFile};
 use crate::commit::mover::{self, Mover};
 use crate::commit::sequencer::{Published, Sequencer};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
@@ -51,6 +51,8 @@ pub struct StoreOptions {
     pub cache_size: usize,
     /// What statements may take for uncommitted rows, sorts and temporary tables, in bytes, all connections together.
     pub memory_size: usize,
+    /// How sure an acknowledged commit is.
+    pub durability: Durability,
     /// Whether a thread of the store's moves commits into Tonbo. Without one, [`mover::round`] has to be called: tests that replay a
     /// history do that.
     pub moves_in_background: bool,
@@ -63,6 +65,7 @@ impl Default for StoreOptions {
         StoreOptions {
             cache_size: 256 << 20,
             memory_size: MEMORY_SIZE,
+            durability: Durability::Full,
             moves_in_background: true,
             chunk_rows: CHUNK_ROWS,
         }
@@ -90,6 +93,9 @@ pub struct Store {
     /// Commits below this number are in Tonbo, durably. Relaxed: an older value only keeps rows of the logs for longer.
     pub floor: AtomicU64,
     moves_in_background: bool,
+    durability: Durability,
+    /// A connection whose WAL is that of the ordinary tables; only with [`Durability::Relaxed`].
+    main_wal: Mutex<Option<MainWal>>,
     background: Mutex<Option<heddle_thread::JoinHandle<()>>>,
     // Last: the connections above are closed before their VFS goes.
     vfs: Vfs,
@@ -118,6 +124,18 @@ impl Drop for Maintenance {
     }
 }
 
+/// See [`Store::sync_logs`].
+struct MainWal(Handle);
+
+// SAFETY: the handle is only used under the lock of `Store::main_wal`, by one thread at a time.
+unsafe impl Send for MainWal {}
+
+impl Drop for MainWal {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Store {
     /// Opens a database, or creates it, and brings back every commit that was acknowledged.
     pub fn open(io: SharedIo, options: &StoreOptions) -> StoreResult<Arc<Store>> {
@@ -131,15 +149,16 @@ impl Store {
             sqlite::register_vfs_within(&vfs_name, io.clone(), memory.clone()).map_err(failed)?;
         let maintenance = Maintenance(Handle::open(MAIN_FILE, vfs.name())?);
         let main = maintenance.0;
-        configure(main)?;
+        configure(main, options.durability)?;
         log::transaction(main, || {
             catalogue::create_main_tables(main)?;
             log::create_main_tables(main)
         })?;
-        let log = LogFile::open(LOG_FILE, vfs.name())?;
+        let log = LogFile::open(LOG_FILE, vfs.name(), options.durability)?;
         let cache = Arc::new(ColumnCache::new(options.cache_size, options.chunk_rows));
         let host = TonboHost::open(io)?;
         let recovered = recover(&host, main, &log, &cache, &memory)?;
+        log.note_durability()?;
         let store = Arc::new(Store {
             host,
             sequencer: Sequencer::new(recovered.published),
@@ -152,6 +171,8 @@ impl Store {
             tables: Mutex::new(recovered.tables),
             floor: AtomicU64::new(0),
             moves_in_background: options.moves_in_background,
+            durability: options.durability,
+            main_wal: Mutex::new(None),
             background: Mutex::new(None),
             vfs,
         });
@@ -215,7 +236,7 @@ impl Store {
     /// A connection's handle, configured.
     pub fn connect(&self) -> StoreResult<Handle> {
         let handle = Handle::open(MAIN_FILE, self.vfs.name())?;
-        configure(handle).inspect_err(|_| handle.close())?;
+        configure(handle, self.durability).inspect_err(|_| handle.close())?;
         handle.limit_values(VALUE_SIZE_MAX);
         Ok(handle)
     }
@@ -241,6 +262,27 @@ impl Store {
             self.mover.wait_for_round(MOVER_PATIENCE);
         }
         Ok(())
+    }
+
+    /// Returns when every commit that was acknowledged survives the loss of power.
+    pub fn sync_logs(&self) -> StoreResult<()> {
+        if self.durability == Durability::Full {
+            return Ok(());
+        }
+        let mut main_wal = self.main_wal.lock().unwrap_or_else(PoisonError::into_inner);
+        let main = match &*main_wal {
+            Some(MainWal(main)) => *main,
+            None => {
+                let main = self.connect()?;
+                // Opens the WAL.
+                let read = main.execute("SELECT 1 FROM main.sqlite_schema");
+                *main_wal = Some(MainWal(main));
+                read?;
+                main
+            }
+        };
+        log::sync_wal(main)?;
+        self.log.sync()
     }
 
     fn delta_size(&self) -> usize {
@@ -400,6 +442,8 @@ fn recover(
         };
         tables.insert(id, slot);
     }
+    published.mixed = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
+    log.drop_orphans(published.mixed)?;
     let floor = log.floor()?;
     let own = log.read(floor)?;
     let mixed = log::read(main, log::MAIN_LOG, 0)?;
@@ -408,7 +452,6 @@ fn recover(
         .chain(mixed.into_iter().filter(|(sequence, _)| *sequence >= floor))
         .collect();
     commits.sort_by_key(|(sequence, _)| *sequence);
-    published.mixed = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
     published.sequence = published.mixed.max(floor.saturating_sub(1));
     let table_floors = log.table_floors()?;
     for table_floor in table_floors.values() {
@@ -468,9 +511,10 @@ fn first_version(table: &Arc<Table>, cache: &Arc<ColumnCache>) -> StoreResult<Ta
     })
 }
 
-fn configure(handle: Handle) -> StoreResult<()> {
-    handle.execute(
-        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+fn configure(handle: Handle, durability: Durability) -> StoreResult<()> {
+    handle.execute(&format!(
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = {};
          PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;",
-    )
+        durability.synchronous()
+    ))
 }

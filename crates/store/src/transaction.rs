@@ -189,9 +189,12 @@ impl Transaction {
         store.wait_for_mover()?;
         let is_mixed = main.writes_main();
         let reservation = store.sequencer.reserve(&self.snapshot, &changes)?;
-        let record = Record::new(reservation.sequence(), &changes)?;
+        let record = Record::new(reservation.sequence(), &changes, reservation.after_mixed())?;
         if is_mixed {
-            log::write_to_main(main, &record, store.floor.load(Ordering::Relaxed))?;
+            // In this order: the log file must have lost, durably, what is dropped from `main`'s log, or it would be replayed alone.
+            let floor = store.floor.load(Ordering::Relaxed);
+            store.log.sync()?;
+            log::write_to_main(main, &record, floor)?;
         } else {
             store.log.append(record)?;
         }

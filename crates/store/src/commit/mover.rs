@@ -166,6 +166,8 @@ pub fn move_table(store: &Store, id: TableId) -> StoreResult<()> {
     };
     let table = &version.table;
     if !version.delta.is_empty() {
+        // What Tonbo has is durable: neither may an earlier commit be lost then, nor another table's part of the same one.
+        store.sync_logs()?;
         let changes = version
             .delta
             .iter()

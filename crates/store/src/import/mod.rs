@@ -139,6 +139,7 @@ impl<'a> Gate<'a> {
         // The logs may hold the table's commits for longer; they must not be replayed over what is imported.
         let moved = store.sequencer.published().sequence;
         store.log.set_table_floor(table.id, moved)?;
+        store.sync_logs()?;
         Ok(gate)
     }
 }
