@@ -52,6 +52,12 @@ export function vitestProjects(name: string, options: ProjectOptions = {}): Test
   ];
 }
 
+/** What long tests are told by; Node's have it anyway. */
+function longTestEnvironment(): Record<string, string> {
+  const minutes = process.env['HEDDLE_LONG_MINUTES'];
+  return minutes === undefined ? {} : { HEDDLE_LONG_MINUTES: minutes };
+}
+
 interface BrowserProjectOptions {
   readonly name: string;
   readonly root: string;
@@ -67,6 +73,7 @@ function browserProject({ name, root, testTimeout, browser }: BrowserProjectOpti
     worker: { format: 'es' },
     test: {
       name: `${name}:${browser}`,
+      env: longTestEnvironment(),
       include: ['test/**/*.test.ts'],
       exclude: ['test/**/*.node.test.ts'],
       testTimeout,
