@@ -39,6 +39,7 @@ export function vitestProjects(name: string, options: ProjectOptions = {}): Test
       include: ['test/**/*.test.ts'],
       exclude: ['test/**/*.browser.test.ts'],
       environment: 'node',
+      env: longTestEnvironment(),
       pool: 'forks',
       // Real worker threads load TypeScript by Node itself: they need the condition too.
       execArgv: [`--conditions=${SOURCE_CONDITION}`],
@@ -52,7 +53,7 @@ export function vitestProjects(name: string, options: ProjectOptions = {}): Test
   ];
 }
 
-/** What long tests are told by; Node's have it anyway. */
+/** What long tests are told by: `import.meta.env` has nothing else of the environment. */
 function longTestEnvironment(): Record<string, string> {
   const minutes = process.env['HEDDLE_LONG_MINUTES'];
   return minutes === undefined ? {} : { HEDDLE_LONG_MINUTES: minutes };

@@ -8,6 +8,7 @@
 //! 0 on the last piece.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -173,7 +174,8 @@ impl Server {
         let outcome = if self.activity.is_interrupted() {
             Err(Unsent::Interrupted.into())
         } else {
-            self.dispatch(request)
+            catch_unwind(AssertUnwindSafe(|| self.dispatch(request)))
+                .unwrap_or_else(|_| Err(panicked()))
         };
         self.activity.end();
         match outcome {
@@ -349,6 +351,14 @@ impl Service {
     fn store(&self) -> MutexGuard<'_, Option<Arc<Store>>> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What callbacks of SQLite's run into is told by the statement; this is for the rest.
+fn panicked() -> StoreError {
+    StoreError::new(
+        StoreErrorCode::EngineFailed,
+        "the request panicked; what it had begun in a transaction can be rolled back",
+    )
 }
 
 fn not_open() -> StoreError {

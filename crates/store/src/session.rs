@@ -19,7 +19,7 @@ use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::module;
 use crate::parameters::{Binder, Parameters};
 use crate::routing;
-use crate::schema::quote_identifier;
+use crate::schema::{TableSchema, quote_identifier};
 use crate::statement::{Handle, Statement};
 use crate::store::Store;
 use crate::table::version::Sequence;
@@ -177,6 +177,13 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> StoreResult<Outcome> {
         let shared = &*self.shared;
+        if let Some(offset) = sql.find('\0') {
+            // SQLite takes it for the end of the text, and would silently leave out what follows.
+            let mut error =
+                StoreError::new(StoreErrorCode::SqlError, "a NUL character in the SQL text");
+            error.offset = i32::try_from(offset).ok();
+            return Err(error);
+        }
         let before = shared.changes();
         let mut binder = Binder::new(parameters);
         let mut at = 0;
@@ -431,7 +438,7 @@ impl Shared {
                 let name = quote_identifier(&entry.name);
                 let sql = format!(
                     "DROP TABLE IF EXISTS temp.{name}; CREATE VIRTUAL TABLE temp.{name} USING tonbo({})",
-                    entry.definition
+                    declared_definition(entry)
                 );
                 let outcome = self.handle.execute(&sql);
                 self.purpose.replace(Purpose::Statement);
@@ -442,6 +449,12 @@ impl Shared {
         self.seen_catalogue.set(version);
         Ok(())
     }
+}
+
+/// What a table of the catalogue is declared with. One whose definition is damaged can be named, to be told why it can't be used, and dropped.
+fn declared_definition(entry: &catalogue::Entry) -> String {
+    TableSchema::parse(&routing::split_arguments(&entry.definition))
+        .map_or_else(|_| "damaged TEXT".to_owned(), |schema| schema.definition())
 }
 
 /// The busy handler: 0 gives up. SQLite's own would not look whether the statement is interrupted.
