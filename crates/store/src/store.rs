@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::catalogue;
+use crate::catalogue::{self, IndexEntry};
 use crate::commit::log::{self, LogFile};
 use crate::commit::mover::{self, Mover};
 use crate::commit::sequencer::{Published, Sequencer};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::index::{self, Indexes};
 use crate::io::SharedIo;
 use crate::schema::TableSchema;
 use crate::sqlite::{self, Vfs};
@@ -73,6 +74,25 @@ pub struct Store {
     vfs: Vfs,
 }
 
+/// What the catalogue says of a table of Tonbo's.
+enum Stored {
+    /// One with rows, and its indexes.
+    Rows(catalogue::Entry, Vec<IndexEntry>),
+    /// One with an index's entries.
+    Entries(IndexEntry),
+}
+
+/// A table that was made and that snapshots don't see yet. Its files go with it.
+pub struct Built(Option<TableVersion>);
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        if let Some(version) = self.0.take() {
+            version.table.dropped.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
 /// A table of the catalogue.
 enum Slot {
     Open(Arc<Table>),
@@ -81,7 +101,7 @@ enum Slot {
 
 /// A table whose Tonbo could not be opened.
 struct Shut {
-    entry: catalogue::Entry,
+    entry: Stored,
     reason: StoreError,
     /// What the logs hold for it. They keep it until the table can be opened, in this session or a later one.
     delta: Delta,
@@ -211,7 +231,7 @@ impl Store {
             }
             Slot::Shut(shut) => shut,
         };
-        let mut version = open_table(&self.host, &shut.entry, &self.cache)
+        let mut version = open_stored(&self.host, &shut.entry, &self.cache)
             .inspect_err(|error| shut.reason = error.clone())?;
         version.delta = std::mem::take(&mut shut.delta);
         let table = version.table.clone();
@@ -239,14 +259,41 @@ impl Store {
         id: TableId,
         name: &str,
         schema: TableSchema,
+        indexes: Indexes,
     ) -> StoreResult<Arc<Table>> {
-        let table = Arc::new(Table::open(&self.host, id, name, schema)?);
-        let version = Arc::new(first_version(&table, &self.cache)?);
-        self.tables().insert(id, Slot::Open(table.clone()));
-        self.sequencer.replace(|published| {
-            published.tables.insert(id, version);
-        });
+        let table = Arc::new(Table::open(&self.host, id, id, name, schema)?);
+        let version = TableVersion {
+            indexes,
+            ..first_version(&table, &self.cache)?
+        };
+        self.add(Built(Some(version)));
         Ok(table)
+    }
+
+    /// Makes the files for an index's entries, which `fill` writes. The catalogue is the caller's.
+    pub fn new_index(
+        &self,
+        entry: &IndexEntry,
+        fill: impl FnOnce(&Arc<Table>) -> StoreResult<()>,
+    ) -> StoreResult<Built> {
+        let table = Arc::new(open_entries(&self.host, entry)?);
+        let version = fill(&table).and_then(|()| first_version(&table, &self.cache));
+        if version.is_err() {
+            table.dropped.store(true, Ordering::SeqCst);
+        }
+        Ok(Built(Some(version?)))
+    }
+
+    /// Lets snapshots see what was made.
+    pub fn add(&self, mut built: Built) {
+        if let Some(version) = built.0.take() {
+            let table = version.table.clone();
+            let id = table.id;
+            self.tables().insert(id, Slot::Open(table));
+            self.sequencer.replace(|published| {
+                published.tables.insert(id, Arc::new(version));
+            });
+        }
     }
 
     /// Forgets a table that was dropped, or whose creation was rolled back. Its files go with its last reader.
@@ -277,7 +324,14 @@ impl Store {
             ("deltaRows", delta_rows as f64),
             ("moverFailures", self.mover.failures().into()),
             ("sequence", published.sequence as f64),
-            ("tables", published.tables.len() as f64),
+            (
+                "tables",
+                published
+                    .tables
+                    .values()
+                    .filter(|version| !version.table.schema.is_index())
+                    .count() as f64,
+            ),
         ])
     }
 
@@ -300,11 +354,9 @@ fn recover(
     cache: &Arc<ColumnCache>,
 ) -> StoreResult<Recovered> {
     let entries = catalogue::read(main)?;
-    let mut next_table = 1 + entries
-        .iter()
-        .map(|entry| entry.id)
-        .max()
-        .unwrap_or_default();
+    let indexes = catalogue::read_indexes(main)?;
+    let known = catalogue::ids(main)?;
+    let mut next_table = 1 + known.last().copied().unwrap_or_default();
     let on_disk: BTreeSet<TableId> = host
         .fs
         .paths(TABLES)?
@@ -313,16 +365,25 @@ fn recover(
         .collect();
     for id in on_disk {
         next_table = next_table.max(id + 1);
-        if !entries.iter().any(|entry| entry.id == id) {
+        if !known.contains(&id) {
             // Nobody needs its files: what can't be removed now is swept at the next open.
             let _removed = host.fs.remove_all(&Table::directory(id));
         }
     }
     let mut tables = BTreeMap::new();
     let mut published = Published::default();
-    for entry in entries {
-        let id = entry.id;
-        let slot = match open_table(host, &entry, cache) {
+    let rows = entries.into_iter().map(|entry| {
+        let own = indexes.iter().filter(|index| index.table == entry.id);
+        let own = own.cloned().collect();
+        (entry.id, Stored::Rows(entry, own))
+    });
+    let stored = rows.chain(
+        indexes
+            .iter()
+            .map(|index| (index.id, Stored::Entries(index.clone()))),
+    );
+    for (id, entry) in stored {
+        let slot = match open_stored(host, &entry, cache) {
             Ok(version) => {
                 let table = version.table.clone();
                 published.tables.insert(id, Arc::new(version));
@@ -336,6 +397,13 @@ fn recover(
             }),
         };
         tables.insert(id, slot);
+    }
+    for version in published.tables.values() {
+        for index in version.indexes.iter() {
+            if let Some(Slot::Open(table)) = tables.get(&index.id) {
+                index.bind(table);
+            }
+        }
     }
     let floor = log.floor()?;
     let own = log.read(floor)?;
@@ -374,21 +442,38 @@ fn recover(
     })
 }
 
-fn open_table(
+fn open_stored(
     host: &TonboHost,
-    entry: &catalogue::Entry,
+    stored: &Stored,
     cache: &Arc<ColumnCache>,
 ) -> StoreResult<TableVersion> {
-    let schema = TableSchema::parse(&crate::routing::split_arguments(&entry.definition))?;
+    let (id, what, name) = match stored {
+        Stored::Rows(entry, _) => (entry.id, "table", &entry.name),
+        Stored::Entries(entry) => (entry.id, "index", &entry.name),
+    };
     // Tonbo would make a new, empty database where its files are gone.
-    if !host.fs.has_objects(&Table::directory(entry.id)) {
+    if !host.fs.has_objects(&Table::directory(id)) {
         return Err(StoreError::corrupt(format!(
-            "the files of table {} are missing",
-            entry.name
+            "the files of {what} {name} are missing"
         )));
     }
-    let table = Arc::new(Table::open(host, entry.id, &entry.name, schema)?);
-    first_version(&table, cache)
+    match stored {
+        Stored::Rows(entry, indexes) => {
+            let schema = TableSchema::parse(&crate::routing::split_arguments(&entry.definition))?;
+            let indexes = index::of_table(indexes, id, &schema)?;
+            let table = Arc::new(Table::open(host, id, id, name, schema)?);
+            Ok(TableVersion {
+                indexes,
+                ..first_version(&table, cache)?
+            })
+        }
+        Stored::Entries(entry) => first_version(&Arc::new(open_entries(host, entry)?), cache),
+    }
+}
+
+fn open_entries(host: &TonboHost, entry: &IndexEntry) -> StoreResult<Table> {
+    let schema = TableSchema::of_index();
+    Table::open(host, entry.id, entry.table, &entry.name, schema)
 }
 
 fn first_version(table: &Arc<Table>, cache: &Arc<ColumnCache>) -> StoreResult<TableVersion> {
@@ -398,6 +483,7 @@ fn first_version(table: &Arc<Table>, cache: &Arc<ColumnCache>) -> StoreResult<Ta
         table: table.clone(),
         base: Arc::new(base),
         delta: Delta::new(),
+        indexes: Indexes::default(),
     })
 }
 

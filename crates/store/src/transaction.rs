@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 
 use crate::commit::changes::Changes;
 use crate::commit::log::{self, Record};
+use crate::commit::sequencer::Claim;
 use crate::commit::sequencer::{Reservation, Snapshot};
 use crate::error::StoreResult;
+use crate::index::Indexes;
 use crate::key::Key;
 use crate::statement::Handle;
 use crate::store::Store;
@@ -15,26 +17,39 @@ use crate::table::range::KeyRange;
 use crate::table::scan::{Request, Scan};
 use crate::table::version::{Buffer, TableVersion};
 use crate::table::{Table, TableId};
-use crate::value::Row;
+use crate::value::{Row, Value};
 
 /// See the module's documentation. Dropping it undoes everything that was not published.
 pub struct Transaction {
     snapshot: Snapshot,
+    /// By table, its indexes' entries included.
     writes: BTreeMap<TableId, Writes>,
     reserved: Option<Reserved>,
 }
 
+/// Changes of a table's rows and of its indexes' entries, by the table that holds them.
+type Buffers = BTreeMap<TableId, Buffer>;
+
 #[derive(Default)]
 struct Writes {
-    buffer: Buffer,
-    /// The buffer as it was at each open savepoint, by SQLite's number for it, ascending.
-    saved: Vec<(i32, Buffer)>,
+    buffers: Buffers,
+    /// The buffers as they were at each open savepoint, by SQLite's number for it, ascending.
+    saved: Vec<(i32, Buffers)>,
+}
+
+/// A table whose indexes are others from a transaction's commit on.
+pub struct Reindexing {
+    /// What the commit claims for that.
+    pub claim: Claim,
+    /// The table's indexes.
+    pub indexes: Indexes,
 }
 
 /// A transaction between xSync and xCommit.
 struct Reserved {
     reservation: Reservation,
     changes: Changes,
+    reindexings: Vec<Reindexing>,
     is_mixed: bool,
 }
 
@@ -64,36 +79,55 @@ impl Transaction {
     }
 
     /// Its own changes to a table.
-    pub fn buffer(&self, table: TableId) -> Buffer {
-        self.writes
-            .get(&table)
-            .map(|writes| writes.buffer.clone())
-            .unwrap_or_default()
+    pub fn buffer(&self, table: &Table) -> Buffer {
+        self.own(table).cloned().unwrap_or_default()
+    }
+
+    fn own(&self, table: &Table) -> Option<&Buffer> {
+        self.writes.get(&table.owner)?.buffers.get(&table.id)
     }
 
     /// Whether a row of that key is visible.
     pub fn has_row(&self, store: &Store, table: &Arc<Table>, key: &Key) -> StoreResult<bool> {
-        if let Some(row) = self
-            .writes
-            .get(&table.id)
-            .and_then(|writes| writes.buffer.get(key))
-        {
-            return Ok(row.is_some());
+        Ok(self.row(store, table, key, &[])?.is_some())
+    }
+
+    /// The row of that key, if it is visible: its values in `columns`, and NULL in the others.
+    pub fn row(
+        &self,
+        store: &Store,
+        table: &Arc<Table>,
+        key: &Key,
+        columns: &[usize],
+    ) -> StoreResult<Option<Vec<Value>>> {
+        if let Some(row) = self.own(table).and_then(|buffer| buffer.get(key)) {
+            return Ok(row.as_ref().map(|row| row.to_vec()));
         }
         let request = Request {
             range: KeyRange::point(key),
+            columns: columns.to_vec(),
             rows_expected: Some(1),
             ..Request::default()
         };
-        Ok(!Scan::new(self.version(store, table)?, Buffer::new(), request)?.is_done())
+        let scan = Scan::new(self.version(store, table)?, Buffer::new(), request)?;
+        if scan.is_done() {
+            return Ok(None);
+        }
+        let mut row = vec![Value::Null; table.schema.columns.len()];
+        for (place, column) in columns.iter().enumerate() {
+            row[*column] = Value::from(scan.cell(place));
+        }
+        Ok(Some(row))
     }
 
     /// Writes a row, or deletes it.
-    pub fn write(&mut self, table: TableId, key: Key, row: Option<Row>) {
+    pub fn write(&mut self, table: &Table, key: Key, row: Option<Row>) {
         self.writes
-            .entry(table)
+            .entry(table.owner)
             .or_default()
-            .buffer
+            .buffers
+            .entry(table.id)
+            .or_default()
             .insert(key, row);
     }
 
@@ -101,7 +135,7 @@ impl Transaction {
     pub fn save(&mut self, table: TableId, savepoint: i32) {
         let writes = self.writes.entry(table).or_default();
         writes.saved.retain(|(other, _)| *other < savepoint);
-        writes.saved.push((savepoint, writes.buffer.clone()));
+        writes.saved.push((savepoint, writes.buffers.clone()));
     }
 
     /// The savepoint and those within it end; their writes stay.
@@ -118,31 +152,41 @@ impl Transaction {
         };
         writes.saved.retain(|(other, _)| *other <= savepoint);
         match writes.saved.last() {
-            Some((other, buffer)) if *other == savepoint => writes.buffer = buffer.clone(),
+            Some((other, buffers)) if *other == savepoint => writes.buffers = buffers.clone(),
             // SQLite named a savepoint from before the table's first write.
-            _ => writes.buffer = Buffer::new(),
+            _ => writes.buffers = Buffers::new(),
         }
     }
 
+    /// Whether xSync has been called.
+    pub fn is_reserved(&self) -> bool {
+        self.reserved.is_some()
+    }
+
     /// xSync: checks the transaction against all others, reserves its number, makes it durable. Only the first call does anything.
-    pub fn sync(&mut self, store: &Arc<Store>, main: Handle) -> StoreResult<()> {
+    pub fn sync(
+        &mut self,
+        store: &Arc<Store>,
+        main: Handle,
+        reindexings: Vec<Reindexing>,
+    ) -> StoreResult<()> {
         if self.reserved.is_some() {
             return Ok(());
         }
         let written = self
             .writes
-            .iter()
-            .filter(|(_, writes)| !writes.buffer.is_empty());
+            .values()
+            .flat_map(|writes| &writes.buffers)
+            .filter(|(_, buffer)| !buffer.is_empty());
         let changes = Changes {
-            tables: written
-                .map(|(id, writes)| (*id, writes.buffer.clone()))
-                .collect(),
+            tables: written.map(|(id, buffer)| (*id, buffer.clone())).collect(),
         };
-        if changes.tables.is_empty() {
+        if changes.tables.is_empty() && reindexings.is_empty() {
             return Ok(());
         }
         let is_mixed = main.writes_main();
-        let reservation = store.sequencer.reserve(&self.snapshot, &changes)?;
+        let claims = reindexings.iter().map(|reindexing| &reindexing.claim);
+        let reservation = store.sequencer.reserve(&self.snapshot, &changes, claims)?;
         let record = Record::new(reservation.sequence(), &changes)?;
         if is_mixed {
             log::write_to_main(main, &record, store.floor.load(Ordering::Relaxed))?;
@@ -152,6 +196,7 @@ impl Transaction {
         self.reserved = Some(Reserved {
             reservation,
             changes,
+            reindexings,
             is_mixed,
         });
         Ok(())
@@ -162,6 +207,7 @@ impl Transaction {
         let Some(Reserved {
             reservation,
             changes,
+            reindexings,
             is_mixed,
         }) = self.reserved.take()
         else {
@@ -173,6 +219,15 @@ impl Transaction {
                 if let Some(version) = published.tables.get(id) {
                     let next = Arc::new(version.with_changes(sequence, buffer));
                     published.tables.insert(*id, next);
+                }
+            }
+            for Reindexing { claim, indexes } in reindexings {
+                if let Some(version) = published.tables.get(&claim.table.id) {
+                    let next = TableVersion {
+                        indexes,
+                        ..TableVersion::clone(version)
+                    };
+                    published.tables.insert(claim.table.id, Arc::new(next));
                 }
             }
         });
