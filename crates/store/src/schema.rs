@@ -1,7 +1,7 @@
 //! A Tonbo table's columns: parsed from the arguments of `USING tonbo(…)`, told to SQLite and to Arrow.
 //!
-//! The arguments are column definitions as in `CREATE TABLE`: a name, a type, and any of `PRIMARY KEY`, `NOT NULL`; or a
-//! table constraint `PRIMARY KEY (a, b)`. Types follow SQLite's rules of affinity, and are strict as in its STRICT tables:
+//! The arguments are column definitions as in `CREATE TABLE`: a name, a type, and any of `PRIMARY KEY`, `NOT NULL`,
+//! `UNIQUE`; or a table constraint `PRIMARY KEY (a, b)` or `UNIQUE (a, b)`. Types follow SQLite's rules of affinity, and are strict as in its STRICT tables:
 //! a value that cannot be converted without loss is refused.
 
 use std::sync::Arc;
@@ -100,6 +100,9 @@ pub struct TableSchema {
     pub columns: Vec<Column>,
     /// The key.
     pub key: KeyKind,
+    /// The columns of each UNIQUE constraint, but for those that say what the key says. The catalogue's indexes keep them, so that only the
+    /// table's creation looks here.
+    pub uniques: Vec<Vec<usize>>,
     /// The same for Tonbo: the key column, then the declared ones under their positions' names (`c0`, `c1` …), so that no
     /// declared name can clash.
     pub arrow: SchemaRef,
@@ -111,6 +114,7 @@ impl TableSchema {
         let mut columns: Vec<Column> = Vec::new();
         let mut key: Option<Vec<usize>> = None;
         let mut constraint: Option<Vec<String>> = None;
+        let mut uniques: Vec<Vec<String>> = Vec::new();
         for argument in arguments {
             let tokens = tokenize(argument.as_ref())?;
             let Some(first) = tokens.first() else {
@@ -125,7 +129,11 @@ impl TableSchema {
                 }
                 continue;
             }
-            let (column, is_key) = parse_column(&tokens)?;
+            if first.is_word("UNIQUE") {
+                uniques.push(parse_unique_constraint(&tokens)?);
+                continue;
+            }
+            let (column, is_key, is_unique) = parse_column(&tokens)?;
             if columns
                 .iter()
                 .any(|other| other.name.eq_ignore_ascii_case(&column.name))
@@ -140,24 +148,54 @@ impl TableSchema {
             if is_key && key.replace(vec![columns.len()]).is_some() {
                 return Err(bad("more than one PRIMARY KEY".into()));
             }
+            if is_unique {
+                uniques.push(vec![column.name.clone()]);
+            }
             columns.push(column);
         }
         if columns.is_empty() {
             return Err(bad("USING tonbo(…) needs at least one column".into()));
         }
-        if let Some(names) = constraint {
+        let find = |what: &str, names: &[String]| {
             let find = |name: &String| {
                 columns
                     .iter()
                     .position(|column| column.name.eq_ignore_ascii_case(name))
-                    .ok_or_else(|| bad(format!("PRIMARY KEY names an unknown column: {name}")))
+                    .ok_or_else(|| bad(format!("{what} names an unknown column: {name}")))
             };
-            let positions = names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+            names.iter().map(find).collect::<Result<Vec<_>, _>>()
+        };
+        if let Some(names) = constraint {
+            let positions = find("PRIMARY KEY", &names)?;
             if key.replace(positions).is_some() {
                 return Err(bad("more than one PRIMARY KEY".into()));
             }
         }
-        Ok(TableSchema::new(columns, key))
+        let mut schema_uniques: Vec<Vec<usize>> = Vec::new();
+        for names in uniques {
+            let positions = find("UNIQUE", &names)?;
+            if key.as_ref() != Some(&positions) && !schema_uniques.contains(&positions) {
+                schema_uniques.push(positions);
+            }
+        }
+        let mut schema = TableSchema::new(columns, key);
+        schema.uniques = schema_uniques;
+        Ok(schema)
+    }
+
+    /// The schema of an index's entries: their keys are the index's own affair, and each holds the key of its row.
+    pub fn of_index() -> TableSchema {
+        let row = Column {
+            name: "row".into(),
+            kind: ColumnType::Blob,
+            not_null: true,
+        };
+        TableSchema::new(vec![row], Some(Vec::new()))
+    }
+
+    /// Whether this is [`TableSchema::of_index`].
+    pub fn is_index(&self) -> bool {
+        self.key == KeyKind::Columns(Vec::new())
     }
 
     fn new(mut columns: Vec<Column>, key: Option<Vec<usize>>) -> TableSchema {
@@ -180,6 +218,7 @@ impl TableSchema {
         TableSchema {
             columns,
             key,
+            uniques: Vec::new(),
             arrow: Arc::new(Schema::new(fields)),
         }
     }
@@ -320,11 +359,23 @@ fn tokenize(text: &str) -> Result<Vec<Token>, StoreError> {
 }
 
 fn parse_key_constraint(tokens: &[Token]) -> Result<Vec<String>, StoreError> {
-    let malformed = || bad("expected PRIMARY KEY (column, …)".into());
-    let [_, key, Token::Mark('('), names @ .., Token::Mark(')')] = tokens else {
+    match tokens {
+        [_, key, names @ ..] if key.is_word("KEY") => parse_names("PRIMARY KEY", names),
+        _ => Err(bad("expected PRIMARY KEY (column, …)".into())),
+    }
+}
+
+fn parse_unique_constraint(tokens: &[Token]) -> Result<Vec<String>, StoreError> {
+    parse_names("UNIQUE", &tokens[1..])
+}
+
+/// Names between parentheses, behind `what`.
+fn parse_names(what: &str, tokens: &[Token]) -> Result<Vec<String>, StoreError> {
+    let malformed = || bad(format!("expected {what} (column, …)"));
+    let [Token::Mark('('), names @ .., Token::Mark(')')] = tokens else {
         return Err(malformed());
     };
-    if !key.is_word("KEY") || names.is_empty() {
+    if names.is_empty() {
         return Err(malformed());
     }
     names
@@ -351,7 +402,8 @@ const CONSTRAINTS: [&str; 11] = [
     "AS",
 ];
 
-fn parse_column(tokens: &[Token]) -> Result<(Column, bool), StoreError> {
+/// A column, whether it is the key, and whether its values are unlike each other.
+fn parse_column(tokens: &[Token]) -> Result<(Column, bool, bool), StoreError> {
     let name = tokens[0]
         .identifier()
         .ok_or_else(|| bad("a column definition must start with a name".into()))?;
@@ -371,7 +423,7 @@ fn parse_column(tokens: &[Token]) -> Result<(Column, bool), StoreError> {
             declared.join(" ")
         ))
     })?;
-    let (mut not_null, mut is_key) = (false, false);
+    let (mut not_null, mut is_key, mut is_unique) = (false, false, false);
     let mut rest = &tokens[type_end..];
     while let [first, ..] = rest {
         rest = match rest {
@@ -384,6 +436,10 @@ fn parse_column(tokens: &[Token]) -> Result<(Column, bool), StoreError> {
                 tail
             }
             [a, tail @ ..] if a.is_word("NULL") => tail,
+            [a, tail @ ..] if a.is_word("UNIQUE") => {
+                is_unique = true;
+                tail
+            }
             _ => return Err(bad(format!("column {name}: not understood: {first:?}"))),
         };
     }
@@ -394,6 +450,7 @@ fn parse_column(tokens: &[Token]) -> Result<(Column, bool), StoreError> {
             not_null,
         },
         is_key,
+        is_unique,
     ))
 }
 
@@ -445,6 +502,21 @@ mod tests {
     }
 
     #[test]
+    fn unique_columns_are_noted_once_and_not_where_the_key_says_it() {
+        let schema = TableSchema::parse(&[
+            "id INTEGER PRIMARY KEY UNIQUE",
+            "a TEXT UNIQUE NOT NULL",
+            "b INTEGER",
+            "UNIQUE (b, a)",
+            "UNIQUE(A)",
+            "UNIQUE(id)",
+        ])
+        .unwrap();
+        assert_eq!(schema.uniques, [vec![1], vec![2, 1]]);
+        assert!(!schema.definition().contains("UNIQUE"));
+    }
+
+    #[test]
     fn what_is_not_understood_is_named() {
         for (arguments, part) in [
             (vec!["id UUID PRIMARY KEY"], "unknown type \"UUID\""),
@@ -457,7 +529,12 @@ mod tests {
                 vec!["a INTEGER PRIMARY KEY", "b INTEGER PRIMARY KEY"],
                 "more than one PRIMARY KEY",
             ),
-            (vec!["a INTEGER UNIQUE"], "not understood"),
+            (
+                vec!["a INTEGER UNIQUE ON CONFLICT REPLACE"],
+                "not understood",
+            ),
+            (vec!["a INTEGER", "UNIQUE (b)"], "unknown column: b"),
+            (vec!["a INTEGER", "UNIQUE a"], "expected UNIQUE (column, …)"),
             (vec![""], "empty column definition"),
         ] {
             let error = TableSchema::parse(&arguments).unwrap_err();

@@ -15,9 +15,11 @@ use rusqlite::ffi;
 
 use crate::catalogue;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::index::maintain::Writer;
+use crate::index::statement as index_statement;
 use crate::key::{self, Key};
 use crate::routing;
-use crate::schema::{KEY_COLUMN, KeyKind, TableSchema};
+use crate::schema::{KeyKind, TableSchema};
 use crate::session::{Purpose, Shared};
 use crate::statement::{c_string, code_of, is_utf8, value_of};
 use crate::table::rows::Cell;
@@ -261,9 +263,17 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
         name: name.to_owned(),
         definition: schema.definition(),
     };
-    shared.unnoticed(|| catalogue::insert(shared.handle, &entry))?;
+    let is_index = |entry: &catalogue::IndexEntry| entry.name.eq_ignore_ascii_case(name);
+    if catalogue::read_indexes(shared.handle)?.iter().any(is_index) {
+        let message = format!("there is already an index named {name}");
+        return Err(StoreError::new(StoreErrorCode::SqlError, message));
+    }
+    let indexes = shared.unnoticed(|| {
+        catalogue::insert(shared.handle, &entry)?;
+        index_statement::create_constraints(shared, id, name, &schema)
+    })?;
     shared.made.borrow_mut().push(id);
-    let table = store.create_table(id, name, schema.clone())?;
+    let table = store.create_table(id, name, schema.clone(), indexes)?;
     Ok(TableHandle::new(shared, id, name, schema, Ok(table)))
 }
 
@@ -350,7 +360,10 @@ unsafe extern "C" fn x_destroy(table: *mut ffi::sqlite3_vtab) -> c_int {
     let code = unsafe {
         on_table(table, |handle, shared| {
             if matches!(*shared.purpose.borrow(), Purpose::Statement) {
-                shared.unnoticed(|| catalogue::remove(shared.handle, handle.id))?;
+                shared.unnoticed(|| {
+                    catalogue::remove(shared.handle, handle.id)?;
+                    index_statement::drop_all(shared, handle.id)
+                })?;
                 shared.dropped.borrow_mut().push(handle.id);
             }
             Ok(())
@@ -465,7 +478,7 @@ fn filter(
     };
     let transaction = shared.transaction()?;
     let version = transaction.version(&shared.store, table)?;
-    let buffer = transaction.buffer(table.id);
+    let buffer = transaction.buffer(table);
     drop(transaction);
     cursor.scan = Some(Scan::new(version, buffer, request)?);
     Ok(())
@@ -634,9 +647,16 @@ unsafe fn update(
             ));
         }
     };
+    let version = transaction.version(&shared.store, table)?;
+    let indexes = index_statement::visible(shared, &version)?;
+    let writer = Writer {
+        store: &shared.store,
+        table,
+        indexes: &indexes,
+    };
     let [old_rowid, new_rowid, columns @ ..] = values else {
         if let Some(old) = old {
-            transaction.write(table.id, old, None)?;
+            writer.delete(&mut transaction, old)?;
         }
         return Ok(None);
     };
@@ -671,13 +691,39 @@ unsafe fn update(
         }
     }
     let key = values::key_of(&handle.schema, &row, number)?;
-    if old.as_ref() != Some(&key) && transaction.has_row(&shared.store, table, &key)? {
+    let old = match old {
+        Some(old) if !indexes.is_empty() => match writer.old_row(&transaction, &old)? {
+            Some(row) => Some((old, row)),
+            // An earlier row of this statement has taken its place: an ordinary table passes over it too.
+            None => {
+                shared.uncount();
+                return Ok(None);
+            }
+        },
+        old => old.map(|old| (old, Vec::new())),
+    };
+    let mut rivals = Vec::new();
+    let mut failure = None;
+    let old_key = old.as_ref().map(|(key, _)| key);
+    if old_key != Some(&key) && transaction.has_row(&shared.store, table, &key)? {
+        failure = Some(duplicate(handle));
+        rivals.push(key.clone());
+    }
+    for (rival, index) in writer.rivals(&transaction, old_key, &row)? {
+        failure.get_or_insert_with(|| index.violation(&handle.name, &handle.schema));
+        rivals.push(rival);
+    }
+    if let Some(failure) = failure {
         // SAFETY: within xUpdate.
         let on_conflict = unsafe { ffi::sqlite3_vtab_on_conflict(shared.handle.raw()) };
         match on_conflict {
-            ffi::SQLITE_REPLACE => {}
+            ffi::SQLITE_REPLACE => {
+                for rival in rivals {
+                    writer.delete(&mut transaction, rival)?;
+                }
+            }
             // SQLite itself passes over the row for OR IGNORE.
-            _ => return Err(duplicate(handle)),
+            _ => return Err(failure),
         }
     }
     if handle.schema.has_rowid()
@@ -685,10 +731,8 @@ unsafe fn update(
     {
         table.note_rowid(rowid);
     }
-    if let Some(old) = old.filter(|old| *old != key) {
-        transaction.write(table.id, old, None)?;
-    }
-    transaction.write(table.id, key.clone(), Some(row.into()))?;
+    let old = old.as_ref().map(|(key, row)| (key, &row[..]));
+    writer.put(&mut transaction, old, key.clone(), row.into())?;
     Ok(if handle.schema.has_rowid() {
         key::decode_integer(&key)
     } else {
@@ -703,16 +747,18 @@ fn duplicate(handle: &TableHandle) -> StoreError {
         .iter()
         .map(|column| format!("{}.{}", handle.name, handle.schema.columns[*column].name))
         .collect();
-    let what = if columns.is_empty() {
-        format!("{}.{KEY_COLUMN}", handle.name)
-    } else {
-        columns.join(", ")
+    let (what, code) = match handle.schema.key {
+        KeyKind::RowId => (
+            format!("{}.rowid", handle.name),
+            ffi::SQLITE_CONSTRAINT_ROWID,
+        ),
+        _ => (columns.join(", "), ffi::SQLITE_CONSTRAINT_PRIMARYKEY),
     };
     let mut error = StoreError::new(
         StoreErrorCode::Constraint,
         format!("UNIQUE constraint failed: {what}"),
     );
-    error.sqlite_code = Some(ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
+    error.sqlite_code = Some(code);
     error
 }
 
@@ -736,7 +782,7 @@ fn next_rowid(shared: &Shared, transaction: &Transaction, table: &Arc<Table>) ->
             descending: true,
             ..Request::default()
         };
-        let last = Scan::new(version, transaction.buffer(table.id), request)?;
+        let last = Scan::new(version, transaction.buffer(table), request)?;
         Ok(last.rowid())
     })
 }
@@ -751,10 +797,11 @@ unsafe extern "C" fn x_sync(table: *mut ffi::sqlite3_vtab) -> c_int {
     unsafe {
         on_table(table, |_, shared| {
             match shared.open_transaction().as_mut() {
-                Some(transaction) => {
-                    shared.unnoticed(|| transaction.sync(&shared.store, shared.handle))
-                }
-                None => Ok(()),
+                Some(transaction) if !transaction.is_reserved() => shared.unnoticed(|| {
+                    let reindexings = index_statement::reindexings(shared, transaction)?;
+                    transaction.sync(&shared.store, shared.handle, reindexings)
+                }),
+                _ => Ok(()),
             }
         })
     }
