@@ -211,6 +211,11 @@ impl Session {
         })
     }
 
+    /// The connection, for statements of the engine's own.
+    pub(crate) fn handle(&self) -> Handle {
+        self.shared.handle
+    }
+
     /// The Tonbo table of that name, without regard to case, if there is one.
     pub fn table(&self, name: &str) -> StoreResult<Option<Arc<Table>>> {
         let entries = catalogue::read(self.shared.handle)?;

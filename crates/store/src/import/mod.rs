@@ -84,7 +84,12 @@ pub fn run(
         }
         None => return Err(no_table(&options.table)),
     };
-    let mut converter = Converter::new(&table, &file.schema, options.row_number.as_deref())?;
+    let mut converter = Converter::new(
+        session.handle(),
+        &table,
+        &file.schema,
+        options.row_number.as_deref(),
+    )?;
     let store = session.store();
     let _gate = close_gate(store, &table)?;
     let mut done = 0;

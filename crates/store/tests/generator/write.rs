@@ -7,7 +7,7 @@ use heddle_store::value::Value;
 
 use super::Statement;
 use super::expression::Maker;
-use super::table::{Key, Table};
+use super::table::{Column, Key, Table};
 use super::value::{self, Kind};
 use crate::random::Random;
 
@@ -16,7 +16,7 @@ const CONFLICTS: [&str; 6] = ["", "", "OR IGNORE ", "OR REPLACE ", "OR ABORT ", 
 /// Rows for a table that has none, as one statement. Rows with a key that was there are passed over.
 pub fn fill(random: &mut Random, table: &Table, count: usize) -> Statement {
     let mut maker = Maker::new(random, &[]);
-    let rows = rows(&mut maker, table, count, false);
+    let rows = rows(&mut maker, table, count, false, &[]);
     Statement {
         writes: Some(table.name.clone()),
         parameters: maker.parameters,
@@ -61,7 +61,14 @@ pub fn transaction(random: &mut Random, is_open: bool, savepoints: usize) -> Sta
     })
 }
 
-fn rows(maker: &mut Maker<'_>, table: &Table, count: usize, with_parameters: bool) -> String {
+/// Rows between parentheses, without the columns `left_out`.
+fn rows(
+    maker: &mut Maker<'_>,
+    table: &Table,
+    count: usize,
+    with_parameters: bool,
+    left_out: &[String],
+) -> String {
     let rows: Vec<String> = (0..count)
         .map(|_| {
             let mut cells: Vec<String> = Vec::new();
@@ -70,6 +77,9 @@ fn rows(maker: &mut Maker<'_>, table: &Table, count: usize, with_parameters: boo
                 cells.push(value::literal(&rowid));
             }
             for (position, column) in table.columns.iter().enumerate() {
+                if left_out.contains(&column.name) {
+                    continue;
+                }
                 let is_key = table.key_positions().contains(&position);
                 let cell = match maker.random.below(100) {
                     0..10 if !column.not_null && !is_key => Value::Null,
@@ -129,10 +139,27 @@ fn insert(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> S
         conflict
     };
     let count = 1 + maker.random.below(5);
-    let rows = rows(maker, table, count, true);
+    // What is left out gets its default or NULL.
+    let left_out: Vec<String> = if maker.random.chance(30) {
+        let may_be = |position: usize, column: &Column| {
+            let is_key = table.key_positions().contains(&position);
+            !is_key && (column.default.is_some() || !column.not_null)
+        };
+        let columns = table.columns.iter().enumerate();
+        columns
+            .filter(|(position, column)| may_be(*position, column) && maker.random.chance(50))
+            .map(|(_, column)| column.name.clone())
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let mut names = table.all_names();
+    names.retain(|name| !left_out.contains(name));
+    let rows = rows(maker, table, count, true, &left_out);
     format!(
-        "INSERT {conflict}INTO {}({names}) VALUES {rows}",
-        table.name
+        "INSERT {conflict}INTO {}({}) VALUES {rows}",
+        table.name,
+        names.join(", ")
     )
 }
 
