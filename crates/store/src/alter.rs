@@ -6,7 +6,7 @@
 
 use rusqlite::ffi;
 
-use crate::catalogue::{self, Entry};
+use crate::catalogue::{self, Entry, IndexEntry};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::module::rules::Rules;
 use crate::routing::{self, Alteration, Change};
@@ -46,7 +46,7 @@ fn within_savepoint(
     catalogue::update(handle, entry)?;
     let schema = entry.schema()?;
     if let Change::Rename(name) = &alteration.change
-        && catalogue::is_taken(handle, name)?
+        && (catalogue::is_taken(handle, name)? || is_index(handle, name)?)
     {
         let message = format!("there is already another table or index with this name: {name}");
         let mut error = StoreError::new(StoreErrorCode::SqlError, message);
@@ -55,10 +55,14 @@ fn within_savepoint(
     }
     shared.with_purpose(Purpose::Forget, || drop_table(handle, &entry.name))?;
     let (name, altered) = altered_by_sqlite(handle, entry, &schema, alteration, sql)?;
-    let altered = keep_slots(altered, &schema, &alteration.change)?;
+    let mut altered = keep_slots(altered, &schema, &alteration.change)?;
     if alteration.change == Change::AddColumn {
-        Rules::check_added(handle, &name, &altered)?;
+        let absent = Rules::check_added(handle, &name, &altered)?;
+        if let Some(added) = altered.columns.last_mut() {
+            added.absent = absent;
+        }
     }
+    rename_in_indexes(handle, entry, &schema, &altered)?;
     let entry = Entry {
         id: entry.id,
         definition: altered.definition(),
@@ -80,7 +84,19 @@ fn altered_by_sqlite(
     alteration: &Alteration,
     sql: &str,
 ) -> StoreResult<(String, TableSchema)> {
-    handle.execute(&schema.ordinary("temp", &entry.name))?;
+    let indexes = own_indexes(handle, entry)?;
+    let (constraints, indexes): (Vec<_>, Vec<_>) = indexes.iter().partition(|i| i.is_constraint);
+    let uniques: Vec<&[String]> = constraints.iter().map(|index| &index.columns[..]).collect();
+    handle.execute(&schema.ordinary("temp", &entry.name, &uniques))?;
+    for index in indexes {
+        let columns: Vec<String> = index.columns.iter().map(|c| quote_identifier(c)).collect();
+        handle.execute(&format!(
+            "CREATE INDEX temp.{} ON {}({})",
+            quote_identifier(&index.name),
+            quote_identifier(&entry.name),
+            columns.join(", ")
+        ))?;
+    }
     if alteration.change == Change::AddColumn {
         // A column whose default is refused for a table with rows is refused for every table: others may be writing some.
         without_checks(handle, || {
@@ -116,13 +132,14 @@ fn keep_slots(
     before: &TableSchema,
     change: &Change,
 ) -> StoreResult<TableSchema> {
-    let mut slots: Vec<usize> = before.columns.iter().map(|column| column.slot).collect();
+    let places = before.columns.iter();
+    let mut places: Vec<_> = places.map(|c| (c.slot, c.absent.clone())).collect();
     let mut layout = before.layout.clone();
     match change {
         Change::DropColumn(name) => {
             let is_it = |name_of: &String| name_of.eq_ignore_ascii_case(name);
             if let Some(at) = before.columns.iter().position(|c| is_it(&c.name)) {
-                slots.remove(at);
+                places.remove(at);
             }
         }
         Change::AddColumn => {
@@ -131,12 +148,48 @@ fn keep_slots(
                 return Err(StoreError::new(StoreErrorCode::Misuse, message));
             };
             *added += 1;
-            slots.push(layout.slots() - 1);
+            places.push((layout.slots() - 1, Value::Null));
         }
         _ => {}
     }
-    altered.place(layout, &slots)?;
+    altered.place(layout, places)?;
     Ok(altered)
+}
+
+fn is_index(handle: Handle, name: &str) -> StoreResult<bool> {
+    let indexes = catalogue::read_indexes(handle)?;
+    Ok(indexes
+        .iter()
+        .any(|index| index.name.eq_ignore_ascii_case(name)))
+}
+
+fn own_indexes(handle: Handle, entry: &Entry) -> StoreResult<Vec<IndexEntry>> {
+    let mut indexes = catalogue::read_indexes(handle)?;
+    indexes.retain(|index| index.table == entry.id);
+    Ok(indexes)
+}
+
+/// The catalogue's indexes name columns: those of the table get the names that the columns have now.
+fn rename_in_indexes(
+    handle: Handle,
+    entry: &Entry,
+    before: &TableSchema,
+    altered: &TableSchema,
+) -> StoreResult<()> {
+    for mut index in own_indexes(handle, entry)? {
+        for name in &mut index.columns {
+            let column = before
+                .columns
+                .iter()
+                .find(|c| c.name.eq_ignore_ascii_case(name));
+            if let Some(renamed) = column.and_then(|column| altered.at_slot(column.slot)) {
+                name.clone_from(&renamed.name);
+            }
+        }
+        catalogue::remove_index(handle, index.id)?;
+        catalogue::insert_index(handle, &index)?;
+    }
+    Ok(())
 }
 
 fn drop_table(handle: Handle, name: &str) -> StoreResult<()> {

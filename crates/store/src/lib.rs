@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the main thread's requests | [`service`], [`import`] |
 //! | a connection | [`session`], [`parameters`], [`transaction`], [`module`], [`routing`], `alter`, [`statement`] |
-//! | a database | [`store`], [`catalogue`], [`commit`] |
+//! | a database | [`store`], [`catalogue`], [`commit`], [`index`], [`memory`] |
 //! | a table | [`table`], [`schema`], [`key`], [`value`], `decimal` |
 //! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
 //! | files | [`io`] |
@@ -16,10 +16,12 @@ pub mod commit;
 mod decimal;
 pub mod error;
 pub mod import;
+pub mod index;
 pub mod io;
 pub mod key;
 #[cfg(target_arch = "wasm32")]
 mod layout;
+pub mod memory;
 pub mod module;
 pub mod parameters;
 pub mod routing;

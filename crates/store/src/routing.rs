@@ -17,18 +17,18 @@ pub struct Routed {
 
 /// The text to run instead of `sql`, if it starts with the creation of a Tonbo table.
 pub fn route(sql: &str) -> Option<Routed> {
-    let mut tokens = Tokens { text: sql, at: 0 };
+    let mut tokens = Tokens::new(sql);
     tokens.expect("CREATE")?;
     tokens.expect("VIRTUAL")?;
     tokens.expect("TABLE")?;
-    let mut name = tokens.next()?;
+    let mut name = tokens.next_token()?;
     if name.is("IF") {
         tokens.expect("NOT")?;
         tokens.expect("EXISTS")?;
-        name = tokens.next()?;
+        name = tokens.next_token()?;
     }
     let start = name.start;
-    let mut after = tokens.next()?;
+    let mut after = tokens.next_token()?;
     let mut end = start;
     if after.text == "." {
         if !["main", "temp"]
@@ -37,10 +37,15 @@ pub fn route(sql: &str) -> Option<Routed> {
         {
             return None;
         }
-        end = tokens.next()?.start;
-        after = tokens.next()?;
+        end = tokens.next_token()?.start;
+        after = tokens.next_token()?;
     }
-    if !after.is("USING") || !tokens.next()?.unquoted().eq_ignore_ascii_case("tonbo") {
+    if !after.is("USING")
+        || !tokens
+            .next_token()?
+            .unquoted()
+            .eq_ignore_ascii_case("tonbo")
+    {
         return None;
     }
     let routed = format!("{}temp.{}", &sql[..start], &sql[end..]);
@@ -63,26 +68,26 @@ pub struct Creation {
 
 /// What `sql` starts to make in `main`: `CREATE TABLE …` or `CREATE VIEW …`, but for those that name another schema or are temporary.
 pub fn creation(sql: &str) -> Option<Creation> {
-    let mut tokens = Tokens { text: sql, at: 0 };
+    let mut tokens = Tokens::new(sql);
     tokens.expect("CREATE")?;
-    let kind = tokens.next()?;
+    let kind = tokens.next_token()?;
     if kind.is("VIRTUAL") {
         tokens.expect("TABLE")?;
     } else if !kind.is("TABLE") && !kind.is("VIEW") {
         return None;
     }
-    let mut name = tokens.next()?;
+    let mut name = tokens.next_token()?;
     let if_not_exists = name.is("IF");
     if if_not_exists {
         tokens.expect("NOT")?;
         tokens.expect("EXISTS")?;
-        name = tokens.next()?;
+        name = tokens.next_token()?;
     }
-    if tokens.next().is_some_and(|token| token.text == ".") {
+    if tokens.next_token().is_some_and(|token| token.text == ".") {
         if !name.unquoted().eq_ignore_ascii_case("main") {
             return None;
         }
-        name = tokens.next()?;
+        name = tokens.next_token()?;
     }
     Some(Creation {
         name: name.unquoted(),
@@ -118,38 +123,38 @@ pub enum Change {
 
 /// The change of a table that `sql` starts with. What would have to look at every row (ADD CONSTRAINT, SET NOT NULL) is not among them.
 pub fn alteration(sql: &str) -> Option<Alteration> {
-    let mut tokens = Tokens { text: sql, at: 0 };
+    let mut tokens = Tokens::new(sql);
     tokens.expect("ALTER")?;
     tokens.expect("TABLE")?;
-    let mut table = tokens.next()?;
-    let mut verb = tokens.next()?;
+    let mut table = tokens.next_token()?;
+    let mut verb = tokens.next_token()?;
     if verb.text == "." {
         if !table.unquoted().eq_ignore_ascii_case("temp") {
             return None;
         }
-        table = tokens.next()?;
-        verb = tokens.next()?;
+        table = tokens.next_token()?;
+        verb = tokens.next_token()?;
     }
-    let next = tokens.next()?;
+    let next = tokens.next_token()?;
     let change = if verb.is("RENAME") && next.is("TO") {
-        Change::Rename(tokens.next()?.unquoted())
+        Change::Rename(tokens.next_token()?.unquoted())
     } else if verb.is("RENAME") {
         Change::RenameColumn
     } else if verb.is("DROP") && next.is("CONSTRAINT") {
         Change::Loosen
     } else if verb.is("DROP") && next.is("COLUMN") {
-        Change::DropColumn(tokens.next()?.unquoted())
+        Change::DropColumn(tokens.next_token()?.unquoted())
     } else if verb.is("DROP") {
         Change::DropColumn(next.unquoted())
     } else if verb.is("ADD") && !next.is("CONSTRAINT") && !next.is("CHECK") {
         Change::AddColumn
     } else if verb.is("ALTER") {
         let column = if next.is("COLUMN") {
-            tokens.next()?
+            tokens.next_token()?
         } else {
             next
         };
-        let drops = tokens.next()?.is("DROP");
+        let drops = tokens.next_token()?.is("DROP");
         if column.text == ";" || !drops {
             return None;
         }
@@ -158,7 +163,7 @@ pub fn alteration(sql: &str) -> Option<Alteration> {
         return None;
     };
     let length = loop {
-        match tokens.next() {
+        match tokens.next_token() {
             Some(token) if token.text == ";" => break tokens.at,
             Some(_) => {}
             None => break sql.len(),
@@ -173,16 +178,17 @@ pub fn alteration(sql: &str) -> Option<Alteration> {
 
 /// The name that a text begins with, without its quotes.
 pub fn first_name(text: &str) -> String {
-    let mut tokens = Tokens { text, at: 0 };
+    let mut tokens = Tokens::new(text);
     tokens
-        .next()
+        .next_token()
         .map_or_else(String::new, |token| token.unquoted())
 }
 
 /// What stands between the outer parentheses of a CREATE TABLE.
 pub fn in_parentheses(sql: &str) -> &str {
-    let mut tokens = Tokens { text: sql, at: 0 };
-    let mut marks = std::iter::from_fn(|| tokens.next()).filter(|t| t.text == "(" || t.text == ")");
+    let mut tokens = Tokens::new(sql);
+    let mut marks =
+        std::iter::from_fn(|| tokens.next_token()).filter(|t| t.text == "(" || t.text == ")");
     match (marks.next(), marks.last()) {
         (Some(open), Some(close)) => &sql[open.start + 1..close.start],
         _ => "",
@@ -191,15 +197,29 @@ pub fn in_parentheses(sql: &str) -> &str {
 
 /// Whether a text holds no statement: only space, comments and semicolons.
 pub fn is_blank(sql: &str) -> bool {
-    let mut tokens = Tokens { text: sql, at: 0 };
-    std::iter::from_fn(|| tokens.next()).all(|token| token.text == ";")
+    let mut tokens = Tokens::new(sql);
+    std::iter::from_fn(|| tokens.next_token()).all(|token| token.text == ";")
+}
+
+/// The names in a list of them.
+pub fn names(text: &str) -> Vec<String> {
+    split_arguments(text)
+        .iter()
+        .map(|name| {
+            Token {
+                text: name,
+                start: 0,
+            }
+            .unquoted()
+        })
+        .collect()
 }
 
 /// Splits a list of arguments at its outer commas.
 pub fn split_arguments(text: &str) -> Vec<String> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);
-    let mut tokens = Tokens { text, at: 0 };
-    while let Some(token) = tokens.next() {
+    let mut tokens = Tokens::new(text);
+    while let Some(token) = tokens.next_token() {
         match token.text {
             "(" => depth += 1,
             ")" => depth = depth.saturating_sub(1),
@@ -243,27 +263,29 @@ pub fn column_definitions(arguments: &[String]) -> Vec<String> {
     }
 }
 
-/// The tokens of a text, one after another.
-pub(crate) struct Tokens<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) at: usize,
+/// The words of a statement.
+pub struct Tokens<'a> {
+    text: &'a str,
+    at: usize,
 }
 
-/// A token where it stands.
+/// A word of a statement, and where it stands.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Token<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) start: usize,
+pub struct Token<'a> {
+    /// As it is written.
+    pub text: &'a str,
+    /// The byte that it begins at.
+    pub start: usize,
 }
 
 impl Token<'_> {
-    /// Whether it is this word, without regard to case; a quoted one is none.
-    pub(crate) fn is(&self, word: &str) -> bool {
+    /// Whether it is this word, in whatever case.
+    pub fn is(&self, word: &str) -> bool {
         self.text.eq_ignore_ascii_case(word)
     }
 
-    /// What it names, without its quotes.
-    pub(crate) fn unquoted(&self) -> String {
+    /// The name that it means.
+    pub fn unquoted(&self) -> String {
         let (Some(first), Some(last)) = (self.text.chars().next(), self.text.chars().last()) else {
             return String::new();
         };
@@ -279,8 +301,18 @@ impl Token<'_> {
 }
 
 impl<'a> Tokens<'a> {
+    /// The words of `text`, from its start.
+    pub fn new(text: &'a str) -> Tokens<'a> {
+        Tokens { text, at: 0 }
+    }
+
+    /// The byte behind the last token.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// The next token: a word, a number, a quoted name or string, or one other character. Space and comments are passed over.
-    pub(crate) fn next(&mut self) -> Option<Token<'a>> {
+    pub fn next_token(&mut self) -> Option<Token<'a>> {
         loop {
             let rest = &self.text[self.at..];
             let trimmed = rest.trim_start();
@@ -313,8 +345,9 @@ impl<'a> Tokens<'a> {
         Some(token)
     }
 
-    fn expect(&mut self, word: &str) -> Option<()> {
-        self.next()?.is(word).then_some(())
+    /// Passes over `word`; `None` where another one stands.
+    pub fn expect(&mut self, word: &str) -> Option<()> {
+        self.next_token()?.is(word).then_some(())
     }
 }
 

@@ -8,15 +8,17 @@ use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rusqlite::ffi;
 
-use crate::activity::Activity;
+use crate::activity::{self, Activity};
 use crate::alter;
 use crate::catalogue;
 use crate::commit::log;
 use crate::decimal;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::index::statement::{self as index_statement, Changed};
 use crate::module;
 use crate::parameters::{Binder, Parameters};
 use crate::routing;
@@ -29,6 +31,12 @@ use crate::transaction::Transaction;
 
 /// SQLite's virtual machine instructions between two looks at the interrupt word: some microseconds.
 const PROGRESS_INSTRUCTIONS: c_int = 2000;
+
+/// How long a statement waits for the writer of the ordinary tables, in milliseconds.
+const BUSY_WAIT_MS: f64 = 5000.0;
+
+/// The longest pause between two attempts to become the writer.
+const BUSY_PAUSE_MAX: Duration = Duration::from_millis(20);
 
 /// See the module's documentation.
 pub struct Session {
@@ -51,17 +59,21 @@ pub struct Shared {
     seen_catalogue: Cell<u64>,
     /// What the module's xCreate and xDestroy are called for.
     pub purpose: RefCell<Purpose>,
-    /// Tables that the open transaction has made and dropped.
+    /// Tables that the open transaction has made and dropped, those of indexes' entries included.
     pub made: RefCell<Vec<TableId>>,
     /// See `made`.
     pub dropped: RefCell<Vec<TableId>>,
     /// Whether the open transaction has altered a table.
     has_altered: Cell<bool>,
+    /// What the open transaction has done to indexes.
+    pub indexes: RefCell<Changed>,
     /// What the sequencer knows this transaction by, while one is open.
     entered: Cell<Option<Sequence>>,
     /// Rows that SQLite has counted as changed though no user's statement did.
     uncounted: Cell<i64>,
     last_mixed: RefCell<Option<Statement>>,
+    /// When the wait for the writer of the ordinary tables began.
+    busy_since_ms: Cell<f64>,
 }
 
 /// What the module's xCreate and xDestroy are called for.
@@ -120,9 +132,11 @@ impl Session {
             made: RefCell::new(Vec::new()),
             dropped: RefCell::new(Vec::new()),
             has_altered: Cell::new(false),
+            indexes: RefCell::default(),
             entered: Cell::new(None),
             uncounted: Cell::new(0),
             last_mixed: RefCell::new(None),
+            busy_since_ms: Cell::new(0.0),
         });
         let session = Session { shared };
         decimal::register(handle)?;
@@ -134,6 +148,14 @@ impl Session {
                 handle.raw(),
                 PROGRESS_INSTRUCTIONS,
                 Some(look_up),
+                pointer.cast_mut().cast(),
+            )
+        };
+        // SAFETY: as above.
+        unsafe {
+            ffi::sqlite3_busy_handler(
+                handle.raw(),
+                Some(wait_for_writer),
                 pointer.cast_mut().cast(),
             )
         };
@@ -153,7 +175,25 @@ impl Session {
         parameters: &Parameters,
         sink: &mut dyn Sink,
     ) -> StoreResult<Outcome> {
+        activity::while_running(&self.shared.activity, || {
+            self.run_all(sql, parameters, sink)
+        })
+    }
+
+    fn run_all(
+        &self,
+        sql: &str,
+        parameters: &Parameters,
+        sink: &mut dyn Sink,
+    ) -> StoreResult<Outcome> {
         let shared = &*self.shared;
+        if let Some(offset) = sql.find('\0') {
+            // SQLite takes it for the end of the text, and would silently leave out what follows.
+            let mut error =
+                StoreError::new(StoreErrorCode::SqlError, "a NUL character in the SQL text");
+            error.offset = i32::try_from(offset).ok();
+            return Err(error);
+        }
         let before = shared.changes();
         let mut binder = Binder::new(parameters);
         let mut at = 0;
@@ -235,7 +275,10 @@ impl Shared {
                 empty => empty.insert(log::last_mixed_statement(self.handle)?),
             };
             let mixed = log::last_mixed(statement)?;
-            *transaction = Some(Transaction::new(self.store.sequencer.snapshot(mixed)?));
+            *transaction = Some(Transaction::new(
+                self.store.sequencer.snapshot(mixed)?,
+                self.store.memory.share(),
+            ));
         }
         RefMut::filter_map(transaction, Option::as_mut).map_err(|_| {
             StoreError::new(StoreErrorCode::EngineFailed, "a transaction has vanished")
@@ -255,9 +298,11 @@ impl Shared {
     /// Runs statements of our own inside a user's: what they change is neither counted nor the last row inserted.
     pub fn unnoticed<R>(&self, run: impl FnOnce() -> R) -> R {
         let (before, rowid) = (self.handle.total_changes(), self.handle.last_insert_rowid());
+        let uncounted = self.uncounted.get();
         let result = run();
+        // What `run` has noted itself, as by a commit inside of it, is among these.
         let own = self.handle.total_changes() - before;
-        self.uncounted.set(self.uncounted.get() + own);
+        self.uncounted.set(uncounted + own);
         self.handle.set_last_insert_rowid(rowid);
         result
     }
@@ -274,6 +319,11 @@ impl Shared {
     pub fn note_altered(&self, id: TableId) {
         self.declared.borrow_mut().remove(&id);
         self.has_altered.set(true);
+    }
+
+    /// SQLite is about to count a row that nothing was done with.
+    pub fn uncount(&self) {
+        self.uncounted.set(self.uncounted.get() + 1);
     }
 
     /// Rows that users' statements have inserted, updated and deleted.
@@ -296,7 +346,9 @@ impl Shared {
     /// A transaction that has read cannot wait for the writer of the ordinary tables, as SQLite has it: it may never become one itself. What
     /// helps is to begin again.
     fn retryable(&self, mut error: StoreError) -> StoreError {
-        if error.code == StoreErrorCode::Busy && !self.handle.is_autocommit() {
+        if error.code == StoreErrorCode::Busy && self.is_interrupted() {
+            error.code = StoreErrorCode::Interrupted;
+        } else if error.code == StoreErrorCode::Busy && !self.handle.is_autocommit() {
             error.code = StoreErrorCode::Conflict;
             error.message = format!(
                 "{}: another connection writes the ordinary tables; roll back and try again",
@@ -313,6 +365,14 @@ impl Shared {
         binder: &mut Binder<'_>,
         sink: &mut dyn Sink,
     ) -> StoreResult<usize> {
+        if let Some(length) = index_statement::run(self, sql)? {
+            if routing::is_blank(&sql[length..]) {
+                binder.finish()?;
+            }
+            // Relaxed: a figure for display.
+            self.activity.statements.fetch_add(1, Ordering::Relaxed);
+            return Ok(length);
+        }
         if let Some(alteration) = routing::alteration(sql)
             && let Some(entry) = catalogue::find(self.handle, &alteration.table)?
         {
@@ -321,6 +381,8 @@ impl Shared {
                 binder.finish()?;
             }
             alter::table(self, &entry, &alteration, &sql[..length])?;
+            // Relaxed: a figure for display.
+            self.activity.statements.fetch_add(1, Ordering::Relaxed);
             return Ok(length);
         }
         let routed = routing::route(sql);
@@ -384,16 +446,17 @@ impl Shared {
         if let Some(mixed) = self.entered.take() {
             self.store.sequencer.leave(mixed);
         }
+        self.indexes.take();
         let (made, dropped) = (self.made.take(), self.dropped.take());
         let has_altered = self.has_altered.take();
         if made.is_empty() && dropped.is_empty() && !has_altered {
             return;
         }
         // Which of them stand now depends on whether the transaction was committed, which the catalogue tells.
-        match catalogue::read(self.handle) {
-            Ok(entries) => {
+        match catalogue::ids(self.handle) {
+            Ok(standing) => {
                 for id in made.iter().chain(&dropped) {
-                    if !entries.iter().any(|entry| entry.id == *id) {
+                    if !standing.contains(id) {
                         self.store.forget_table(*id);
                     }
                 }
@@ -436,6 +499,22 @@ impl Shared {
         self.seen_catalogue.set(version);
         Ok(())
     }
+}
+
+/// The busy handler: 0 gives up. SQLite's own would not look whether the statement is interrupted.
+unsafe extern "C" fn wait_for_writer(shared: *mut c_void, attempts: c_int) -> c_int {
+    // SAFETY: `Session::open` passed a `Shared` that lives as long as the connection.
+    let shared = unsafe { &*shared.cast::<Shared>() };
+    let now_ms = heddle_thread::time::now_ms();
+    if attempts == 0 {
+        shared.busy_since_ms.set(now_ms);
+    }
+    if shared.is_interrupted() || now_ms - shared.busy_since_ms.get() > BUSY_WAIT_MS {
+        return 0;
+    }
+    let pause = Duration::from_millis(1 << attempts.clamp(0, 10));
+    heddle_thread::sleep(pause.min(BUSY_PAUSE_MAX));
+    1
 }
 
 /// The progress handler: anything but 0 interrupts the statement.

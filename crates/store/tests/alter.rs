@@ -365,6 +365,59 @@ fn an_altered_table_can_be_imported_into() {
     );
 }
 
+#[test]
+fn indexes_follow_their_columns() {
+    let mut twins = Twins::new(
+        "id INTEGER PRIMARY KEY, a TEXT UNIQUE, b INTEGER, c INTEGER, UNIQUE (b, c)",
+        "STRICT",
+    );
+    twins.run("INSERT INTO t VALUES (1, 'x', 1, 1), (2, 'y', 1, 2)");
+    twins.run("CREATE INDEX by_c ON t(c)");
+    for sql in [
+        "ALTER TABLE t DROP COLUMN a",
+        "ALTER TABLE t DROP COLUMN b",
+        "ALTER TABLE t DROP COLUMN c",
+    ] {
+        // The words depend on whether the definition has the names between quotes.
+        assert_eq!(
+            twins.tonbo().fails(sql).code,
+            twins.fails_ordinary(sql).code
+        );
+        twins.run("UPDATE t SET c = c WHERE id = 1");
+    }
+    twins.run("ALTER TABLE t RENAME COLUMN a TO z");
+    twins.run("ALTER TABLE t ADD COLUMN d INTEGER DEFAULT 7");
+    twins.run("CREATE INDEX by_d ON t(d)");
+    twins.run("INSERT INTO t VALUES (3, 'z', 2, 2, 8)");
+    assert_eq!(
+        twins.fails("INSERT INTO t(id, z) VALUES (4, 'x')"),
+        "UNIQUE constraint failed: t.z"
+    );
+    assert_eq!(
+        twins.fails("UPDATE t SET c = 1 WHERE id = 2"),
+        "UNIQUE constraint failed: t.b, t.c"
+    );
+    twins.fails("CREATE UNIQUE INDEX only_d ON t(d)");
+    twins.run("UPDATE t SET d = id WHERE id < 3");
+    twins.run("CREATE UNIQUE INDEX only_d ON t(d)");
+    twins.fails("UPDATE t SET d = 1");
+    twins.fails("INSERT INTO t(id, d) VALUES (9, 8)");
+    twins.run("INSERT INTO t(id) VALUES (10)");
+    twins.reopen();
+    twins.fails("INSERT INTO t(id) VALUES (11)");
+    twins.run("INSERT OR REPLACE INTO t(id, d, z) VALUES (12, 7, 'x')");
+    twins.run("DROP INDEX by_d; DROP INDEX only_d");
+    twins.run("ALTER TABLE t DROP COLUMN d");
+    twins.compare("SELECT 1");
+    twins.run("ALTER TABLE t RENAME TO u");
+    twins.compare("SELECT * FROM u ORDER BY id");
+    twins.fails("INSERT INTO u(id, z) VALUES (20, 'z')");
+    twins.reopen();
+    twins.fails("INSERT INTO u(id, z) VALUES (20, 'z')");
+    twins.run("DELETE FROM u WHERE z = 'z'");
+    twins.run("INSERT INTO u(id, z) VALUES (20, 'z')");
+}
+
 /// A table of a database that was written before layouts were kept: its Tonbo has no room for added columns.
 #[test]
 fn a_table_from_before_there_were_layouts_opens_and_can_lose_columns() {
@@ -373,7 +426,10 @@ fn a_table_from_before_there_were_layouts_opens_and_can_lose_columns() {
     let definition = "\"id\" INTEGER NOT NULL, \"x\" TEXT, PRIMARY KEY (\"id\")";
     let schema = TableSchema::of_catalogue(definition, None).unwrap();
     let id = database.store.new_table_id();
-    database.store.create_table(id, "old", schema).unwrap();
+    database
+        .store
+        .create_table(id, "old", schema, [].into())
+        .unwrap();
     connection.run(&format!(
         "ALTER TABLE heddle_tables DROP COLUMN layout; INSERT INTO heddle_tables VALUES ({id}, 'old', '{definition}')"
     ));

@@ -414,7 +414,7 @@ fn a_collation_of_a_column_holds_as_in_sqlite() {
     for (columns, part) in [
         (
             "a TEXT COLLATE NOCASE PRIMARY KEY",
-            "a key is ordered by BINARY",
+            "ordered by BINARY, not by NOCASE",
         ),
         ("a TEXT COLLATE nope", "no such collation sequence: nope"),
         ("a INTEGER COLLATE NOCASE", "only TEXT columns"),
@@ -478,6 +478,9 @@ fn files_with_dates_timestamps_and_decimals_are_imported_without_loss() {
         ),
         ("n", decimals(vec![Some(12345), Some(-1), None], 20, 3)),
     ];
+    connection.run(
+        "CREATE VIRTUAL TABLE made USING tonbo(id INTEGER PRIMARY KEY, d DATE, s TIMESTAMP, ms TIMESTAMP, ns TIMESTAMP, n DECIMAL(20, 3))",
+    );
     assert_eq!(
         import_into(&connection, "made", columns.clone()).unwrap(),
         3

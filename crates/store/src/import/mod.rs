@@ -2,10 +2,12 @@
 //!
 //! An import holds its table's gate: commits of others to the table are refused meanwhile, reads go on. Batch by batch it is ingested –
 //! atomic, durable and visible before it is acknowledged. After a crash the last, unacknowledged batch is there whole or not at all. An
-//! import that ends early leaves the batches that it has acknowledged.
+//! import that ends early leaves the batches that it has acknowledged. A table with indexes gets its batches through the commit log, so that
+//! rows and entries come together.
 
 mod convert;
 mod file;
+mod indexed;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,10 +21,10 @@ use crate::key::{Key, decode_integer};
 use crate::parameters::Parameters;
 use crate::session::{Discard, Session};
 use crate::store::Store;
-use crate::table::Table;
 use crate::table::range::{KeyRange, just_after};
 use crate::table::scan::{Request, Scan};
 use crate::table::version::{Buffer, TableVersion};
+use crate::table::{Gate, Table};
 use convert::Converter;
 use file::ImportFile;
 
@@ -64,7 +66,7 @@ pub fn run(
     report: &mut dyn FnMut(Progress) -> StoreResult<()>,
 ) -> StoreResult<u64> {
     let batch_rows = options.batch_rows.unwrap_or(BATCH_ROWS).max(1);
-    let file = ImportFile::open(source, options.format.as_deref(), batch_rows)?;
+    let mut file = ImportFile::open(source, options.format.as_deref(), batch_rows)?;
     let limit = options.rows.unwrap_or(u64::MAX);
     let rows_total = file.rows_total.map(|total| total.min(limit));
     if options.create && session.entry(&options.table)?.is_none() {
@@ -85,16 +87,15 @@ pub fn run(
         options.row_number.as_deref(),
     )?;
     let store = session.store();
-    let _gate = Gate::close(store, &table)?;
+    let _gate = close_gate(store, &table)?;
     let mut done = 0;
-    for batch in file.batches {
+    while let Some(mut batch) = file.next_batch()? {
         if session.is_interrupted() {
             return Err(StoreError::new(
                 StoreErrorCode::Interrupted,
                 format!("interrupted after {done} rows, which stay"),
             ));
         }
-        let mut batch = batch?;
         if batch.num_rows() == 0 {
             continue;
         }
@@ -123,31 +124,17 @@ fn no_table(name: &str) -> StoreError {
     )
 }
 
-/// The right to import into a table.
-struct Gate<'a>(&'a Table);
-
-impl<'a> Gate<'a> {
-    /// Keeps new commits to the table out, waits for those under way, and moves its delta into Tonbo.
-    fn close(store: &Store, table: &'a Arc<Table>) -> StoreResult<Gate<'a>> {
-        if table.importing.swap(true, Ordering::SeqCst) {
-            let message = format!("table {} is being imported into already", table.name);
-            return Err(StoreError::new(StoreErrorCode::TableBusy, message));
-        }
-        let gate = Gate(table);
-        store.sequencer.settle();
-        let _writing = store.mover.writing();
-        mover::move_table(store, table.id)?;
-        // The logs may hold the table's commits for longer; they must not be replayed over what is imported.
-        let moved = store.sequencer.published().sequence;
-        store.log.set_table_floor(table.id, moved)?;
-        Ok(gate)
-    }
-}
-
-impl Drop for Gate<'_> {
-    fn drop(&mut self) {
-        self.0.importing.store(false, Ordering::SeqCst);
-    }
+/// Keeps new commits to the table out, waits for those under way, and moves its delta into Tonbo.
+fn close_gate<'a>(store: &Store, table: &'a Arc<Table>) -> StoreResult<Gate<'a>> {
+    let gate = Gate::close(table)?;
+    store.sequencer.settle();
+    let _writing = store.mover.writing();
+    mover::move_table(store, table.id)?;
+    // The logs may hold the table's commits for longer; they must not be replayed over what is imported.
+    let moved = store.sequencer.published().sequence;
+    store.log.set_table_floor(table.id, moved)?;
+    store.sync_logs()?;
+    Ok(gate)
 }
 
 /// Writes a batch whose keys are sorted and unlike each other, and makes it visible.
@@ -163,7 +150,7 @@ fn write(
             format!("table {} has been dropped", table.name),
         )
     };
-    let _writing = store.mover.writing();
+    let writing = store.mover.writing();
     let version = store
         .sequencer
         .published()
@@ -177,6 +164,10 @@ fn write(
             table.name,
             duplicate + 1
         )));
+    }
+    if !version.indexes.is_empty() {
+        drop(writing);
+        return indexed::write(store, &version, &batch, keys);
     }
     let deletes = vec![false; keys.len()];
     table.source.ingest(batch, deletes)?;

@@ -17,9 +17,11 @@ use rusqlite::ffi;
 
 use crate::catalogue;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::index::maintain::Writer;
+use crate::index::statement as index_statement;
 use crate::key::{self, Key};
 use crate::routing;
-use crate::schema::{KEY_COLUMN, KeyKind, TableSchema};
+use crate::schema::{KeyKind, TableSchema};
 use crate::session::{Purpose, Shared};
 use crate::statement::{c_string, code_of, is_utf8, value_of};
 use crate::table::rows::Cell;
@@ -39,8 +41,6 @@ struct TableHandle {
     schema: TableSchema,
     /// The table, or why it couldn't be used when it was declared.
     table: StoreResult<Arc<Table>>,
-    /// For each column, its value in rows that were written before it was added.
-    absent: Vec<Value>,
     /// CHECK constraints and defaults, prepared when a statement first needs them.
     rules: RefCell<Option<Rules>>,
 }
@@ -250,7 +250,7 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
     let store = &shared.store;
     let purpose = shared.purpose.borrow().clone();
     if let Purpose::Declare(entry) = purpose {
-        return TableHandle::of(shared, &entry);
+        return Ok(TableHandle::of(shared, &entry));
     }
     if catalogue::is_taken(shared.handle, name)? {
         let message = format!("there is already an ordinary table, view or index named {name}");
@@ -264,10 +264,18 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
         definition: schema.definition(),
         layout: Some(schema.layout_text()),
     };
-    shared.unnoticed(|| catalogue::insert(shared.handle, &entry))?;
+    let is_index = |entry: &catalogue::IndexEntry| entry.name.eq_ignore_ascii_case(name);
+    if catalogue::read_indexes(shared.handle)?.iter().any(is_index) {
+        let message = format!("there is already an index named {name}");
+        return Err(StoreError::new(StoreErrorCode::SqlError, message));
+    }
+    let indexes = shared.unnoticed(|| {
+        catalogue::insert(shared.handle, &entry)?;
+        index_statement::create_constraints(shared, id, name, &schema)
+    })?;
     shared.made.borrow_mut().push(id);
-    let table = store.create_table(id, name, schema.clone())?;
-    TableHandle::new(shared, id, name, schema, Ok(table))
+    let table = store.create_table(id, name, schema.clone(), indexes)?;
+    Ok(TableHandle::new(shared, id, name, schema, Ok(table)))
 }
 
 /// As [`create`], for a table that the catalogue holds.
@@ -280,7 +288,7 @@ fn connect(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
         )
     })?;
     // Not as it was declared here: another connection may have altered it.
-    TableHandle::of(shared, &entry)
+    Ok(TableHandle::of(shared, &entry))
 }
 
 fn parse(words: &[String]) -> StoreResult<(&str, TableSchema)> {
@@ -312,9 +320,15 @@ impl TableHandle {
     }
 
     /// A table of the catalogue.
-    fn of(shared: &Shared, entry: &catalogue::Entry) -> StoreResult<TableHandle> {
+    fn of(shared: &Shared, entry: &catalogue::Entry) -> TableHandle {
         let table = shared.store.table(entry.id);
-        TableHandle::new(shared, entry.id, &entry.name, entry.schema()?, table)
+        TableHandle::new(
+            shared,
+            entry.id,
+            &entry.name,
+            entry.declared_schema(),
+            table,
+        )
     }
 
     fn new(
@@ -323,9 +337,8 @@ impl TableHandle {
         name: &str,
         schema: TableSchema,
         table: StoreResult<Arc<Table>>,
-    ) -> StoreResult<TableHandle> {
-        let absent = Rules::absent(shared.handle, name, &schema)?;
-        Ok(TableHandle {
+    ) -> TableHandle {
+        TableHandle {
             base: ffi::sqlite3_vtab {
                 pModule: ptr::null(),
                 nRef: 0,
@@ -336,9 +349,8 @@ impl TableHandle {
             name: name.into(),
             schema,
             table,
-            absent,
             rules: RefCell::new(None),
-        })
+        }
     }
 
     /// The table's CHECK constraints and defaults.
@@ -391,7 +403,10 @@ unsafe extern "C" fn x_destroy(table: *mut ffi::sqlite3_vtab) -> c_int {
     let code = unsafe {
         on_table(table, |handle, shared| {
             if matches!(*shared.purpose.borrow(), Purpose::Statement) {
-                shared.unnoticed(|| catalogue::remove(shared.handle, handle.id))?;
+                shared.unnoticed(|| {
+                    catalogue::remove(shared.handle, handle.id)?;
+                    index_statement::drop_all(shared, handle.id)
+                })?;
                 shared.dropped.borrow_mut().push(handle.id);
             }
             Ok(())
@@ -501,7 +516,7 @@ fn filter(
         range: bounds.range,
         absent: columns
             .iter()
-            .map(|column| handle.absent[*column].clone())
+            .map(|column| handle.schema.columns[*column].absent.clone())
             .collect(),
         columns: columns
             .iter()
@@ -513,7 +528,7 @@ fn filter(
     };
     let transaction = shared.transaction()?;
     let version = transaction.version(&shared.store, table)?;
-    let buffer = transaction.buffer(table.id);
+    let buffer = transaction.buffer(table);
     drop(transaction);
     cursor.scan = Some(Scan::new(version, buffer, request)?);
     Ok(())
@@ -687,9 +702,16 @@ unsafe fn update(
             ));
         }
     };
+    let version = transaction.version(&shared.store, table)?;
+    let indexes = index_statement::visible(shared, &version)?;
+    let writer = Writer {
+        store: &shared.store,
+        table,
+        indexes: &indexes,
+    };
     let [old_rowid, new_rowid, columns @ ..] = values else {
         if let Some(old) = old {
-            transaction.write(table.id, old, None);
+            writer.delete(&mut transaction, old)?;
         }
         return Ok(None);
     };
@@ -727,13 +749,40 @@ unsafe fn update(
     }
     let key = values::key_of(&handle.schema, &row, number)?;
     handle.check(shared, &key, &row)?;
-    if old.as_ref() != Some(&key) && transaction.has_row(&shared.store, table, &key)? {
+    let row = handle.schema.by_slots(row);
+    let old = match old {
+        Some(old) if !indexes.is_empty() => match writer.old_row(&transaction, &old)? {
+            Some(row) => Some((old, row)),
+            // An earlier row of this statement has taken its place: an ordinary table passes over it too.
+            None => {
+                shared.uncount();
+                return Ok(None);
+            }
+        },
+        old => old.map(|old| (old, Vec::new())),
+    };
+    let mut rivals = Vec::new();
+    let mut failure = None;
+    let old_key = old.as_ref().map(|(key, _)| key);
+    if old_key != Some(&key) && transaction.has_row(&shared.store, table, &key)? {
+        failure = Some(duplicate(handle));
+        rivals.push(key.clone());
+    }
+    for (rival, index) in writer.rivals(&transaction, old_key, &row)? {
+        failure.get_or_insert_with(|| index.violation(&handle.name, &handle.schema));
+        rivals.push(rival);
+    }
+    if let Some(failure) = failure {
         // SAFETY: within xUpdate.
         let on_conflict = unsafe { ffi::sqlite3_vtab_on_conflict(shared.handle.raw()) };
         match on_conflict {
-            ffi::SQLITE_REPLACE => {}
+            ffi::SQLITE_REPLACE => {
+                for rival in rivals {
+                    writer.delete(&mut transaction, rival)?;
+                }
+            }
             // SQLite itself passes over the row for OR IGNORE.
-            _ => return Err(duplicate(handle)),
+            _ => return Err(failure),
         }
     }
     if handle.schema.has_rowid()
@@ -741,11 +790,8 @@ unsafe fn update(
     {
         table.note_rowid(rowid);
     }
-    if let Some(old) = old.filter(|old| *old != key) {
-        transaction.write(table.id, old, None);
-    }
-    let row = handle.schema.by_slots(row);
-    transaction.write(table.id, key.clone(), Some(row));
+    let old = old.as_ref().map(|(key, row)| (key, &row[..]));
+    writer.put(&mut transaction, old, key.clone(), row)?;
     Ok(if handle.schema.has_rowid() {
         key::decode_integer(&key)
     } else {
@@ -760,16 +806,18 @@ fn duplicate(handle: &TableHandle) -> StoreError {
         .iter()
         .map(|column| format!("{}.{}", handle.name, handle.schema.columns[*column].name))
         .collect();
-    let what = if columns.is_empty() {
-        format!("{}.{KEY_COLUMN}", handle.name)
-    } else {
-        columns.join(", ")
+    let (what, code) = match handle.schema.key {
+        KeyKind::RowId => (
+            format!("{}.rowid", handle.name),
+            ffi::SQLITE_CONSTRAINT_ROWID,
+        ),
+        _ => (columns.join(", "), ffi::SQLITE_CONSTRAINT_PRIMARYKEY),
     };
     let mut error = StoreError::new(
         StoreErrorCode::Constraint,
         format!("UNIQUE constraint failed: {what}"),
     );
-    error.sqlite_code = Some(ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
+    error.sqlite_code = Some(code);
     error
 }
 
@@ -793,7 +841,7 @@ fn next_rowid(shared: &Shared, transaction: &Transaction, table: &Arc<Table>) ->
             descending: true,
             ..Request::default()
         };
-        let last = Scan::new(version, transaction.buffer(table.id), request)?;
+        let last = Scan::new(version, transaction.buffer(table), request)?;
         Ok(last.rowid())
     })
 }
@@ -808,10 +856,11 @@ unsafe extern "C" fn x_sync(table: *mut ffi::sqlite3_vtab) -> c_int {
     unsafe {
         on_table(table, |_, shared| {
             match shared.open_transaction().as_mut() {
-                Some(transaction) => {
-                    shared.unnoticed(|| transaction.sync(&shared.store, shared.handle))
-                }
-                None => Ok(()),
+                Some(transaction) if !transaction.is_reserved() => shared.unnoticed(|| {
+                    let reindexings = index_statement::reindexings(shared, transaction)?;
+                    transaction.sync(&shared.store, shared.handle, reindexings)
+                }),
+                _ => Ok(()),
             }
         })
     }

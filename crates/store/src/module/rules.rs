@@ -40,25 +40,9 @@ impl Rules {
         })
     }
 
-    /// For each column, its value in rows that were written before it was added: its default, which is constant.
-    pub fn absent(handle: Handle, table: &str, schema: &TableSchema) -> StoreResult<Vec<Value>> {
-        let is_added = |slot: usize| schema.layout.packed_number(slot).is_some();
-        if !schema.columns.iter().any(|column| is_added(column.slot)) {
-            return Ok(vec![Value::Null; schema.columns.len()]);
-        }
-        let mut rules = Rules::new(handle, table, schema)?;
-        let columns = schema.columns.iter().enumerate();
-        columns
-            .map(|(position, column)| match is_added(column.slot) {
-                true => rules.default(schema, table, position),
-                false => Ok(Value::Null),
-            })
-            .collect()
-    }
-
-    /// Refuses an added column, the last one, whose CHECK constraints its default does not hold for: they can name no other column, so that this is all
+    /// The default of an added column, the last one, as older rows have it. Refuses one whose CHECK constraints its default does not hold for: they can name no other column, so that this is all
     /// there is to look at, whoever writes rows meanwhile.
-    pub fn check_added(handle: Handle, table: &str, schema: &TableSchema) -> StoreResult<()> {
+    pub fn check_added(handle: Handle, table: &str, schema: &TableSchema) -> StoreResult<Value> {
         let added = schema.columns.len() - 1;
         let mut own = schema.clone();
         own.checks.retain(|check| check.column == Some(added));
@@ -75,7 +59,8 @@ impl Rules {
         own.checks.clone_from(&schema.checks);
         own.checks.retain(|check| check.column == Some(added));
         rules.checks = checks;
-        rules.check(&own, None, |_| value.clone())
+        rules.check(&own, None, |_| value.clone())?;
+        Ok(value)
     }
 
     /// Whether there are CHECK constraints.
@@ -212,6 +197,6 @@ impl Checks {
 /// Has SQLite look at a new table's expressions, as at those of an ordinary table: an unknown column, a subquery, a parameter or an
 /// aggregate is told of in SQLite's words. The statement is prepared and never run; no ordinary table has the name.
 pub fn validate(handle: Handle, table: &str, schema: &TableSchema) -> StoreResult<()> {
-    let sql = schema.ordinary("main", table);
+    let sql = schema.ordinary("main", table, &[]);
     handle.statement(&sql).map(drop)
 }

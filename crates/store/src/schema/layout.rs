@@ -5,6 +5,9 @@
 
 use super::{Column, ColumnType, bad};
 use crate::error::StoreError;
+use crate::table::packed;
+use crate::table::rows::Cell;
+use crate::value::Value;
 
 /// See the module's documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +37,8 @@ impl Layout {
         slot.checked_sub(self.stored.len())
     }
 
-    /// As the catalogue keeps it: the stored types, the count of added columns, the columns' slots.
+    /// As the catalogue keeps it: the stored types, the count of added columns, the columns' slots with the values of
+    /// added ones in older rows.
     pub(super) fn write(&self, columns: &[Column]) -> String {
         let words = |parts: Vec<String>| parts.join(" ");
         format!(
@@ -48,13 +52,34 @@ impl Layout {
             self.added
                 .map(|count| count.to_string())
                 .unwrap_or_default(),
-            words(
-                columns
-                    .iter()
-                    .map(|column| column.slot.to_string())
-                    .collect()
-            )
+            words(columns.iter().map(|column| self.word(column)).collect())
         )
+    }
+
+    /// A column's slot and, of one that was added, the value in older rows, packed, in hexadecimal.
+    fn word(&self, column: &Column) -> String {
+        let mut word = column.slot.to_string();
+        if self.packed_number(column.slot).is_some() {
+            let mut bytes = Vec::new();
+            packed::push(Cell::from(&column.absent), &mut bytes);
+            word.push('=');
+            word.extend(bytes.iter().map(|byte| format!("{byte:02x}")));
+        }
+        word
+    }
+
+    /// The slot and the value that [`Layout::word`] wrote.
+    fn read_word(word: &str) -> Option<(usize, Value)> {
+        let (slot, value) = word.split_once('=').unwrap_or((word, ""));
+        let bytes = (0..value.len()).step_by(2);
+        let bytes: Vec<u8> = bytes
+            .map(|at| u8::from_str_radix(value.get(at..at + 2)?, 16).ok())
+            .collect::<Option<_>>()?;
+        let absent = match value {
+            "" => Value::Null,
+            _ => Value::from(packed::get(&bytes, 0)?),
+        };
+        Some((slot.parse().ok()?, absent))
     }
 
     /// Reads what [`Layout::write`] wrote, and gives the columns their slots.
@@ -71,18 +96,17 @@ impl Layout {
                 count => Some(count.parse().map_err(|_| damaged())?),
             },
         };
-        let slots: Vec<usize> = slots
-            .split_whitespace()
-            .filter_map(|slot| slot.parse().ok())
-            .collect();
-        let is_sound = slots.len() == columns.len()
-            && slots.is_sorted_by(|a, b| a < b)
-            && slots.last().is_none_or(|last| *last < layout.slots());
+        let places = slots.split_whitespace().map(Layout::read_word);
+        let places: Vec<(usize, Value)> = places.collect::<Option<_>>().ok_or_else(damaged)?;
+        let is_sound = places.len() == columns.len()
+            && places.is_sorted_by(|(a, _), (b, _)| a < b)
+            && places.last().is_none_or(|(last, _)| *last < layout.slots());
         if !is_sound {
             return Err(damaged());
         }
-        for (column, slot) in columns.iter_mut().zip(slots) {
+        for (column, (slot, absent)) in columns.iter_mut().zip(places) {
             column.slot = slot;
+            column.absent = absent;
         }
         Ok(layout)
     }

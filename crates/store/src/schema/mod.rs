@@ -1,7 +1,7 @@
 //! A Tonbo table's columns: parsed from the arguments of `USING tonbo(…)`, told to SQLite and to Arrow.
 //!
-//! The arguments are column definitions as in `CREATE TABLE`: a name, a type, and any of `PRIMARY KEY`, `NOT NULL`, `DEFAULT` and `CHECK`;
-//! or the table constraints `PRIMARY KEY (a, b)` and `CHECK (…)`. Types ([`ColumnType`]) follow SQLite's rules of affinity, and are strict as in its STRICT tables:
+//! The arguments are column definitions as in `CREATE TABLE`: a name, a type, and any of `PRIMARY KEY`, `NOT NULL`, `UNIQUE`, `DEFAULT`,
+//! `COLLATE` and `CHECK`; or the table constraints `PRIMARY KEY (a, b)`, `UNIQUE (a, b)` and `CHECK (…)`. Types ([`ColumnType`]) follow SQLite's rules of affinity, and are strict as in its STRICT tables:
 //! a value that cannot be converted without loss is refused.
 
 pub mod calendar;
@@ -27,7 +27,7 @@ pub const KEY_COLUMN: &str = "_key";
 pub const MORE_COLUMN: &str = "_more";
 
 /// One column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// Its name, as declared.
     pub name: String,
@@ -41,6 +41,8 @@ pub struct Column {
     pub default: Option<String>,
     /// Its place among a row's values, and in Tonbo: see [`Layout`].
     pub slot: usize,
+    /// Its value in rows that were written before it was added.
+    pub absent: Value,
 }
 
 /// A CHECK constraint, of a column or of the table.
@@ -97,6 +99,18 @@ impl Column {
         }
     }
 
+    /// Refuses a column that keys, of rows or of an index's entries, can't be ordered by.
+    pub fn check_order(&self) -> Result<(), StoreError> {
+        if self.collation == Collation::Binary {
+            return Ok(());
+        }
+        Err(bad(format!(
+            "column {}: a key or an index is ordered by BINARY, not by {}",
+            self.name,
+            self.collation.name()
+        )))
+    }
+
     /// Its constraints but for the key and the CHECKs, as they stand behind its type.
     fn constraints(&self) -> String {
         let not_null = if self.not_null { " NOT NULL" } else { "" };
@@ -123,6 +137,9 @@ pub struct TableSchema {
     pub columns: Vec<Column>,
     /// The key.
     pub key: KeyKind,
+    /// The columns of each UNIQUE constraint, but for those that say what the key says. The catalogue's indexes keep them, so that only the
+    /// table's creation looks here.
+    pub uniques: Vec<Vec<usize>>,
     /// The CHECK constraints, in the order in which they were declared.
     pub checks: Vec<Check>,
     /// Where the columns are.
@@ -142,37 +159,71 @@ impl TableSchema {
         let Parsed {
             columns,
             key,
+            uniques,
             checks,
         } = parsed;
         if columns.is_empty() {
             return Err(bad("USING tonbo(…) needs at least one column".into()));
         }
-        let find = |name: &String| {
-            columns
-                .iter()
-                .position(|column| column.name.eq_ignore_ascii_case(name))
-                .ok_or_else(|| bad(format!("PRIMARY KEY names an unknown column: {name}")))
+        let find = |what: &str, names: &[String]| {
+            let find = |name: &String| {
+                columns
+                    .iter()
+                    .position(|column| column.name.eq_ignore_ascii_case(name))
+                    .ok_or_else(|| bad(format!("{what} names an unknown column: {name}")))
+            };
+            names.iter().map(find).collect::<Result<Vec<_>, _>>()
         };
-        let key = key
-            .map(|names| names.iter().map(find).collect::<Result<Vec<_>, _>>())
-            .transpose()?;
+        let key = key.map(|names| find("PRIMARY KEY", &names)).transpose()?;
+        let mut unlike: Vec<Vec<usize>> = Vec::new();
+        for names in uniques {
+            let positions = find("UNIQUE", &names)?;
+            if key.as_ref() != Some(&positions) && !unlike.contains(&positions) {
+                unlike.push(positions);
+            }
+        }
         for column in &columns {
             if column.collation != Collation::Binary && column.kind != ColumnType::Text {
                 let message = format!("column {}: only TEXT columns have a collation", column.name);
                 return Err(bad(message));
             }
         }
-        for column in key.iter().flatten().map(|position| &columns[*position]) {
-            if column.collation != Collation::Binary {
-                let message = format!(
-                    "column {}: a key is ordered by BINARY, not by {}",
-                    column.name,
-                    column.collation.name()
-                );
-                return Err(bad(message));
-            }
+        let ordered = key.iter().chain(&unlike).flatten();
+        for column in ordered.map(|position| &columns[*position]) {
+            column.check_order()?;
         }
-        Ok(TableSchema::new(columns, key, checks))
+        let mut schema = TableSchema::new(columns, key, checks);
+        schema.uniques = unlike;
+        Ok(schema)
+    }
+
+    /// The schema of an index's entries: their keys are the index's own affair, and each holds the key of its row.
+    pub fn of_index() -> TableSchema {
+        let row = Column {
+            name: "row".into(),
+            kind: ColumnType::Blob,
+            not_null: true,
+            collation: Collation::Binary,
+            default: None,
+            slot: 0,
+            absent: Value::Null,
+        };
+        let mut schema = TableSchema::new(vec![row], Some(Vec::new()), Vec::new());
+        schema.layout.added = None;
+        schema.arrow = arrow(&schema.layout);
+        schema
+    }
+
+    /// What stands for a schema that can't be read.
+    pub fn damaged() -> TableSchema {
+        let mut parsed = Parsed::default();
+        let _infallible = parsed.add("damaged TEXT");
+        TableSchema::new(parsed.columns, None, Vec::new())
+    }
+
+    /// Whether this is [`TableSchema::of_index`].
+    pub fn is_index(&self) -> bool {
+        self.key == KeyKind::Columns(Vec::new())
     }
 
     fn new(mut columns: Vec<Column>, key: Option<Vec<usize>>, checks: Vec<Check>) -> TableSchema {
@@ -192,6 +243,7 @@ impl TableSchema {
         TableSchema {
             columns,
             key,
+            uniques: Vec::new(),
             checks,
             arrow: arrow(&layout),
             layout,
@@ -212,31 +264,37 @@ impl TableSchema {
         Ok(schema)
     }
 
-    /// Gives the columns their places in a table that has been altered.
-    pub fn place(&mut self, layout: Layout, slots: &[usize]) -> Result<(), StoreError> {
-        if slots.len() != self.columns.len() {
+    /// Gives the columns of a table that has been altered their slots, and their values in older rows.
+    pub fn place(&mut self, layout: Layout, places: Vec<(usize, Value)>) -> Result<(), StoreError> {
+        if places.len() != self.columns.len() {
             return Err(bad("the columns are not those that were altered".into()));
         }
-        for (column, slot) in self.columns.iter_mut().zip(slots) {
-            column.slot = *slot;
+        for (column, (slot, absent)) in self.columns.iter_mut().zip(places) {
+            column.slot = slot;
+            column.absent = absent;
         }
         self.arrow = arrow(&layout);
         self.layout = layout;
         Ok(())
     }
 
-    /// The statement that makes the same table as an ordinary one.
-    pub fn ordinary(&self, place: &str, name: &str) -> String {
+    /// The statement that makes the same table as an ordinary one. A definition does not tell its UNIQUE constraints.
+    pub fn ordinary(&self, place: &str, name: &str, uniques: &[&[String]]) -> String {
+        let definition = self.definition_with(uniques);
         format!(
-            "CREATE TABLE {place}.{}({}){}",
+            "CREATE TABLE {place}.{}({definition}){}",
             quote_identifier(name),
-            self.definition(),
             if self.has_rowid() {
                 ""
             } else {
                 " WITHOUT ROWID"
             }
         )
+    }
+
+    /// The column of a slot.
+    pub fn at_slot(&self, slot: usize) -> Option<&Column> {
+        self.columns.iter().find(|column| column.slot == slot)
     }
 
     /// The layout as the catalogue keeps it.
@@ -304,6 +362,11 @@ impl TableSchema {
 
     /// The arguments of `USING tonbo(…)` that mean this schema, in one spelling.
     pub fn definition(&self) -> String {
+        self.definition_with(&[])
+    }
+
+    /// The same with UNIQUE constraints of columns of these names.
+    fn definition_with(&self, uniques: &[&[String]]) -> String {
         let mut parts: Vec<String> = self
             .columns
             .iter()
@@ -320,6 +383,9 @@ impl TableSchema {
                     sql.push_str(column.collation.name());
                 }
                 sql.extend(self.checks_of(Some(position)));
+                if uniques.contains(&std::slice::from_ref(&column.name)) {
+                    sql.push_str(" UNIQUE");
+                }
                 sql
             })
             .collect();
@@ -335,6 +401,10 @@ impl TableSchema {
             self.checks_of(None)
                 .map(|check| check.trim_start().to_owned()),
         );
+        for columns in uniques.iter().filter(|columns| columns.len() > 1) {
+            let columns: Vec<String> = columns.iter().map(|name| quote_identifier(name)).collect();
+            parts.push(format!("UNIQUE ({})", columns.join(", ")));
+        }
         parts.join(", ")
     }
 }
@@ -406,6 +476,21 @@ mod tests {
     }
 
     #[test]
+    fn unique_columns_are_noted_once_and_not_where_the_key_says_it() {
+        let schema = TableSchema::parse(&[
+            "id INTEGER PRIMARY KEY UNIQUE",
+            "a TEXT UNIQUE NOT NULL",
+            "b INTEGER",
+            "UNIQUE (b, a)",
+            "UNIQUE(A)",
+            "UNIQUE(id)",
+        ])
+        .unwrap();
+        assert_eq!(schema.uniques, [vec![1], vec![2, 1]]);
+        assert!(!schema.definition().contains("UNIQUE"));
+    }
+
+    #[test]
     fn what_is_not_understood_is_named() {
         for (arguments, part) in [
             (vec!["id UUID PRIMARY KEY"], "unknown type \"UUID\""),
@@ -418,7 +503,12 @@ mod tests {
                 vec!["a INTEGER PRIMARY KEY", "b INTEGER PRIMARY KEY"],
                 "more than one PRIMARY KEY",
             ),
-            (vec!["a INTEGER UNIQUE"], "not understood"),
+            (
+                vec!["a INTEGER UNIQUE ON CONFLICT REPLACE"],
+                "not understood",
+            ),
+            (vec!["a INTEGER", "UNIQUE (b)"], "unknown column: b"),
+            (vec!["a INTEGER", "UNIQUE a"], "expected UNIQUE (column, …)"),
             (vec![""], "empty column definition"),
         ] {
             let error = TableSchema::parse(&arguments).unwrap_err();

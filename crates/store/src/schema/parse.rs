@@ -5,6 +5,7 @@
 use super::{Check, Collation, Column, ColumnType, KEY_COLUMN, bad, parenthesized};
 use crate::error::StoreError;
 use crate::routing::{Token, Tokens};
+use crate::value::Value;
 
 /// What was read so far.
 #[derive(Default)]
@@ -12,6 +13,8 @@ pub(super) struct Parsed {
     pub columns: Vec<Column>,
     /// The names of the key's columns.
     pub key: Option<Vec<String>>,
+    /// The names of each UNIQUE constraint's columns.
+    pub uniques: Vec<Vec<String>>,
     pub checks: Vec<Check>,
 }
 
@@ -81,6 +84,7 @@ impl Parsed {
             collation: Collation::Binary,
             default: None,
             slot: self.columns.len(),
+            absent: Value::Null,
         };
         // As in SQLite, a name holds for all constraints that follow it.
         let mut label = None;
@@ -106,6 +110,8 @@ impl Parsed {
                     .ok_or_else(|| bad(format!("no such collation sequence: {name}")))?;
             } else if words.take(&["CHECK"]) {
                 self.add_check(Some(self.columns.len()), &label, words)?;
+            } else if words.take(&["UNIQUE"]) {
+                self.uniques.push(vec![column.name.clone()]);
             } else {
                 return Err(not_understood(&column, first));
             }
@@ -123,6 +129,10 @@ impl Parsed {
             } else if words.take(&["PRIMARY", "KEY"]) {
                 let names = words.names();
                 self.set_key(names.ok_or_else(|| bad("expected PRIMARY KEY (column, …)".into()))?)?;
+            } else if words.take(&["UNIQUE"]) {
+                let names = words.names();
+                let names = names.ok_or_else(|| bad("expected UNIQUE (column, …)".into()))?;
+                self.uniques.push(names);
             } else if words.take(&["CHECK"]) {
                 self.add_check(None, &label, words)?;
             } else {
@@ -193,8 +203,8 @@ struct Words<'a> {
 
 impl<'a> Words<'a> {
     fn new(text: &'a str) -> Result<Words<'a>, StoreError> {
-        let mut source = Tokens { text, at: 0 };
-        let tokens: Vec<Token<'a>> = std::iter::from_fn(|| source.next()).collect();
+        let mut source = Tokens::new(text);
+        let tokens: Vec<Token<'a>> = std::iter::from_fn(|| source.next_token()).collect();
         match tokens.iter().find(|token| !is_terminated(token.text)) {
             Some(_) => Err(bad(format!("an unterminated name in: {text}"))),
             None => Ok(Words {

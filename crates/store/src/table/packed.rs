@@ -67,6 +67,15 @@ pub fn get(mut packed: &[u8], number: usize) -> Option<Cell<'_>> {
     split(packed).map(|(cell, _)| cell)
 }
 
+/// All values.
+pub fn all(mut packed: &[u8]) -> impl Iterator<Item = Cell<'_>> {
+    std::iter::from_fn(move || {
+        let (cell, rest) = split(packed)?;
+        packed = rest;
+        Some(cell)
+    })
+}
+
 /// The first value, and what stands behind it.
 fn split(packed: &[u8]) -> Option<(Cell<'_>, &[u8])> {
     let (tag, rest) = packed.split_first()?;
