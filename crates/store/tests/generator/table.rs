@@ -28,6 +28,10 @@ pub struct Table {
     pub name: String,
     pub columns: Vec<Column>,
     pub key: Key,
+    /// Columns that indexes may have, by position; none of the key.
+    pub indexable: Vec<usize>,
+    /// Columns that are UNIQUE, each by itself or several together. All of them are indexable.
+    pub uniques: Vec<Vec<usize>>,
     /// Whether it is a Tonbo table where there is Tonbo.
     pub is_tonbo: bool,
 }
@@ -90,10 +94,28 @@ impl Table {
         for position in Table::positions(&key) {
             columns[*position].not_null = true;
         }
+        let mut indexable: Vec<usize> = (0..count)
+            .filter(|position| !Table::positions(&key).contains(position))
+            .collect();
+        while indexable.len() > 2 {
+            indexable.remove(random.below(indexable.len()));
+        }
+        let is_wide = |position: &&usize| columns[**position].kind != Kind::Boolean;
+        let uniques = match indexable[..] {
+            [_, _] if random.chance(25) => vec![indexable.clone()],
+            _ if random.chance(30) => indexable
+                .iter()
+                .filter(is_wide)
+                .map(|position| vec![*position])
+                .collect(),
+            _ => Vec::new(),
+        };
         Table {
             name: name.into(),
             columns,
             key,
+            indexable,
+            uniques,
             is_tonbo: true,
         }
     }
@@ -114,6 +136,8 @@ impl Table {
                 column("c3", Kind::Blob),
             ],
             key: Key::Integer(0),
+            indexable: vec![1],
+            uniques: Vec::new(),
             is_tonbo: false,
         }
     }
@@ -165,6 +189,7 @@ impl Table {
         if self.key != Key::RowId {
             parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
         }
+        parts.extend(self.unique_parts());
         format!(
             "CREATE VIRTUAL TABLE {} USING tonbo({})",
             self.name,
@@ -195,6 +220,7 @@ impl Table {
         if self.key != Key::RowId {
             parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
         }
+        parts.extend(self.unique_parts());
         let without = if matches!(self.key, Key::Columns(_)) {
             ", WITHOUT ROWID"
         } else {
@@ -205,6 +231,20 @@ impl Table {
             self.name,
             parts.join(", ")
         )
+    }
+
+    fn unique_parts(&self) -> impl Iterator<Item = String> {
+        self.uniques
+            .iter()
+            .map(|positions| format!("UNIQUE ({})", self.names(positions).join(", ")))
+    }
+
+    /// The names of columns.
+    pub fn names(&self, positions: &[usize]) -> Vec<String> {
+        positions
+            .iter()
+            .map(|position| self.columns[*position].name.clone())
+            .collect()
     }
 
     /// The query for all that it holds, in order.
