@@ -15,8 +15,10 @@
 //! Which indexes a table has is part of its [version](crate::table::version), and comes from the catalogue.
 
 pub mod build;
+pub mod lookup;
 pub mod maintain;
 pub mod parse;
+pub mod scan;
 pub mod statement;
 
 use std::sync::{Arc, OnceLock};
@@ -63,6 +65,17 @@ impl Index {
             is_unique: entry.is_unique,
             table: OnceLock::new(),
         })
+    }
+
+    /// An index that nobody has, on these columns.
+    pub fn unnamed(columns: &[usize]) -> Index {
+        Index {
+            id: 0,
+            name: String::new(),
+            columns: columns.to_vec(),
+            is_unique: false,
+            table: OnceLock::new(),
+        }
     }
 
     /// Notes the table that holds its entries.
