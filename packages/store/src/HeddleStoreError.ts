@@ -18,6 +18,7 @@
  * | `TIMEOUT` | `timeoutMs` ran out | |
  * | `CLOSED` | the database or connection has been closed | |
  * | `LOCKED` | another process or page has the directory open | close it there |
+ * | `VERSION_MISMATCH` | another tab shares the database with another version of this package | reload the older tab |
  * | `PERMISSION_DENIED` | the host refuses access to a file or directory | |
  * | `NO_SPACE` | the disk or the origin's quota is full | make room, retry |
  * | `IO_ERROR` | the host failed to read or write | |
@@ -42,6 +43,7 @@ export type StoreErrorCode =
   | 'TIMEOUT'
   | 'CLOSED'
   | 'LOCKED'
+  | 'VERSION_MISMATCH'
   | 'PERMISSION_DENIED'
   | 'NO_SPACE'
   | 'IO_ERROR'

@@ -32,7 +32,7 @@ import {
   STORE_THREAD_RESPONSES_OFFSET,
   STORE_THREAD_SIZE,
 } from './layout.ts';
-import { SqlThread, type SqlThreadLink } from './SqlThread.ts';
+import { type EngineMemory, SqlThread, type SqlThreadLink } from './SqlThread.ts';
 import { Stop } from './Stop.ts';
 
 /** What to start. */
@@ -266,6 +266,20 @@ async function startIo(start: IoStart, stop: Stop): Promise<IoThread> {
   }
 }
 
+/** The memory of an engine that runs here. */
+class SharedMemory implements EngineMemory {
+  readonly #memory: WebAssembly.Memory;
+
+  constructor(memory: WebAssembly.Memory) {
+    this.#memory = memory;
+  }
+
+  write(address: number, bytes: Uint8Array): void {
+    // The buffer is another one after the memory has grown.
+    new Uint8Array(this.#memory.buffer, address, bytes.length).set(bytes);
+  }
+}
+
 /** The ends of the SQL threads' channels. */
 function linksAt(memory: WebAssembly.Memory, address: number, check: SqlThreadLink['check']): SqlThreadLink[] {
   const view = new DataView(memory.buffer);
@@ -277,6 +291,7 @@ function linksAt(memory: WebAssembly.Memory, address: number, check: SqlThreadLi
     );
   }
   const count = view.getUint32(address + STORE_CONTROL_THREADS_OFFSET, true);
+  const shared = new SharedMemory(memory);
   return Array.from({ length: count }, (_, index) => {
     const record = address + STORE_CONTROL_SIZE + index * STORE_THREAD_SIZE;
     const at = (offset: number) => ({ memory, byteOffset: view.getUint32(record + offset, true) });
@@ -284,7 +299,7 @@ function linksAt(memory: WebAssembly.Memory, address: number, check: SqlThreadLi
       requests: openSender({ location: at(STORE_THREAD_REQUESTS_OFFSET) }),
       responses: openReceiver({ location: at(STORE_THREAD_RESPONSES_OFFSET) }),
       record: new ConnectionRecord(memory.buffer, at(STORE_THREAD_CONNECTION_OFFSET).byteOffset),
-      memory,
+      memory: shared,
       check,
     };
   });
