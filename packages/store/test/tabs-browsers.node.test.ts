@@ -191,6 +191,27 @@ describe('in chromium', () => {
   );
 
   test(
+    'a leader whose main thread hangs loses the lead, and follows when it goes on',
+    async () => {
+      const ledger = new Ledger();
+      const [leader, follower] = await openTabs(await launch('chromium'), 2);
+      await leader.evaluate(() => page.create());
+      await leader.evaluate(() => page.write(1));
+      await follower.evaluate(() => page.write(2));
+      await more(ledger, 10);
+      const hung = leader.evaluate(() => page.hang(30_000));
+      await untilLeads(follower);
+      await more(ledger, 10);
+      await hung;
+      await more(ledger, 10);
+      await expect.poll(() => leader.evaluate(() => page.role()), { timeout: 90_000 }).toBe('follower');
+      await Promise.all([leader, follower].map((tab) => tab.evaluate(() => page.rest())));
+      for (const tab of [leader, follower]) await check(ledger, tab, 0);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     'a full quota is NO_SPACE in the follower, and the database goes on',
     async () => {
       const [leader, follower] = await openTabs(await launch('chromium'), 2);

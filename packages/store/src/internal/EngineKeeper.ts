@@ -48,6 +48,11 @@ export class EngineKeeper implements Keeper {
     this.#adopt(engine);
   }
 
+  /** The engine that runs, or ran last. */
+  get engine(): Engine {
+    return this.#engine;
+  }
+
   threads(): ThreadActivity[] {
     return this.#engine.threads.map((thread) => {
       const { index, activity } = thread;

@@ -13,6 +13,7 @@ import { HeddleStoreError, type StoreErrorCode } from '../HeddleStoreError.ts';
 import { ConnectionRecord } from './ConnectionRecord.ts';
 import type { Engine, EngineFailure } from './Engine.ts';
 import { HostError, type HostErrorCode } from './io/HostFiles.ts';
+import type { IoQueueLocation } from './io/IoServer.ts';
 import { IoThread } from './io/IoThread.ts';
 import type { IoStart } from './io/messages.ts';
 import {
@@ -98,6 +99,7 @@ function startRuntime({ threads, signal }: EngineOptions, before: WasmRuntime | 
 
 class WasmEngine implements Engine {
   threads: readonly SqlThread[] = [];
+  queue: IoQueueLocation | undefined;
   failure: EngineFailure | undefined;
   onFailure: ((failure: EngineFailure) => void) | undefined;
   readonly restart: ((signal: AbortSignal) => Promise<Engine>) | undefined;
@@ -142,6 +144,7 @@ class WasmEngine implements Engine {
   async #openFiles(directory: string, stop: Stop): Promise<void> {
     const { memory } = this.#runtime;
     const queue = await this.#address('heddle_store_io_queue');
+    this.queue = { memory, queue };
     if (this.#io) await this.#io.serve({ memory, queue });
     else this.#io = await startIo({ memory, queue, directory }, stop);
     this.#io.onFailure = (cause) => this.#onFailure(new HeddleStoreError('ENGINE_FAILED', 'the I/O thread ended', { cause }));

@@ -64,6 +64,7 @@ export function startPeers(threadCount: number, path: string, { onRestart }: Pee
   };
   const engine: { -readonly [K in keyof Engine]: Engine[K] } = {
     threads,
+    queue: undefined,
     failure: undefined,
     onFailure: undefined,
     restart: onRestart && restart,

@@ -47,6 +47,12 @@ export function onFreeze(freeze: () => void, resume: () => void): () => void {
   };
 }
 
+/** Creates the worker that answers for a tab whose main thread hangs; see `tabs/deputy-worker.ts`. */
+export function createDeputyWorker(): Worker | undefined {
+  // The expression is literal, because bundlers look for exactly that.
+  return new Worker(new URL('../tabs/deputy-worker.js', import.meta.url), { type: 'module', name: 'heddle store deputy' });
+}
+
 /** Opens a file to import: in a browser, from a URL relative to the page. */
 export function openFile(source: string | URL, fetchUrl: (url: URL) => Promise<Source>): Promise<Source> {
   return fetchUrl(new URL(source, globalThis.location.href));

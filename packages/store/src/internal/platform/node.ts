@@ -42,6 +42,11 @@ export function onFreeze(_freeze: () => void, _resume: () => void): () => void {
   return () => {};
 }
 
+/** Creates the worker that answers for a tab whose main thread hangs. Node has no tabs. */
+export function createDeputyWorker(): Worker | undefined {
+  return undefined;
+}
+
 /** Opens a file to import. In Node, a string is a path. */
 export async function openFile(source: string | URL, _fetchUrl: (url: URL) => Promise<Source>): Promise<Source> {
   const path = resolveDirectory(source);

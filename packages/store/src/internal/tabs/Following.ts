@@ -22,6 +22,8 @@ import type { Port } from './Port.ts';
 
 /** Who is told of what the leader says. */
 export interface FollowingEvents {
+  /** The leader lives. */
+  readonly onMessage: () => void;
   /** The leader's engine has stopped; it starts another. */
   readonly onStop: (error: HeddleStoreError) => void;
   /** It has started another. */
@@ -91,7 +93,18 @@ export class Following implements ThreadSource {
     this.#port.post({ type: 'release', ticket });
   }
 
+  /** Whether calls wait for the leader. */
+  get isNeeded(): boolean {
+    return this.#waiting.size > 0 || this.#borrowed.size > 0;
+  }
+
+  /** Asks the leader for a sign of life. */
+  ping(): void {
+    this.#port.post({ type: 'ping' });
+  }
+
   #hear(message: ToFollower): void {
+    this.#events.onMessage();
     const thread = 'ticket' in message ? this.#borrowed.get(message.ticket) : undefined;
     switch (message.type) {
       case 'granted':

@@ -83,6 +83,9 @@ export class Guest {
       case 'look':
         this.post({ type: 'threads', threads: this.#host.threads() });
         break;
+      case 'ping':
+        this.post({ type: 'pong' });
+        break;
       case 'bye':
         void this.end();
         break;

@@ -12,6 +12,7 @@ import type { Engine } from '../Engine.ts';
 import { EngineKeeper, restartedError } from '../EngineKeeper.ts';
 import { type EngineRestart, tell } from '../Keeper.ts';
 import type { EngineMemory, SqlThread } from '../SqlThread.ts';
+import { Deputy } from './deputy.ts';
 import { Guest } from './Guest.ts';
 import { tabLock, whenFree } from './locks.ts';
 import { plainError, type ToFollower, type ToLeader } from './messages.ts';
@@ -20,11 +21,14 @@ import { openPort } from './Port.ts';
 /** What a leadership begins with. */
 export interface LeadershipOptions {
   readonly engine: Engine;
+  readonly directory: string;
   /** This tab. */
   readonly tab: string;
   /** The name of a session's channel. */
   readonly channelOf: (session: string) => string;
   readonly onStop: (error: HeddleStoreError, isForGood: boolean) => void;
+  /** This tab hung, and others have gone on without it. */
+  readonly onDeposed: () => void;
   readonly onRestart: ((restart: EngineRestart) => void) | undefined;
 }
 
@@ -36,6 +40,8 @@ export class Leadership {
   readonly #guests = new Map<string, { readonly guest: Guest; readonly tab: string }>();
   readonly #over = new AbortController();
   readonly #engines = new Map<EngineMemory, number>();
+  /** For a tab that is alone it would be a worker for nothing. */
+  #deputy: Deputy | undefined;
 
   constructor(options: LeadershipOptions) {
     this.#options = options;
@@ -50,6 +56,7 @@ export class Leadership {
 
   #onRestart(restart: EngineRestart): void {
     const { durationMs } = restart;
+    this.#deputy?.guard(this.keeper.engine.queue);
     this.#post({ type: 'restarted', error: plainError(restart.error), durationMs });
     tell(this.#options.onRestart, restart);
   }
@@ -63,8 +70,9 @@ export class Leadership {
     if (this.#over.signal.aborted || this.#guests.has(session)) return;
     // A tab has one session: another one means that it has given the one before up.
     for (const [name, { guest, tab: other }] of this.#guests) if (other === tab) this.#end(name, guest);
-    const { channelOf, tab: leader } = this.#options;
-    const { source } = this.keeper;
+    const { channelOf, directory, tab: leader } = this.#options;
+    const { source, engine } = this.keeper;
+    this.#deputy ??= new Deputy(directory, engine.queue, this.#options.onDeposed);
     const guest = new Guest(openPort<ToLeader, ToFollower>(channelOf(session)), {
       source,
       threads: () => this.keeper.threads(),
@@ -90,6 +98,7 @@ export class Leadership {
   /** Serves guests no longer: they look for another leader. Returns when nothing of theirs is left. */
   async retire(): Promise<void> {
     this.#over.abort();
+    this.#deputy?.end();
     this.#post({ type: 'leaving' });
     const guests = [...this.#guests.values()];
     this.#guests.clear();

@@ -28,7 +28,8 @@ import { Stop } from '../Stop.ts';
 import { CurrentSource, SourceGone } from './CurrentSource.ts';
 import { Following } from './Following.ts';
 import { Leadership } from './Leadership.ts';
-import { type HeldLock, leaderLock, tabLock, takeLock, whenFree } from './locks.ts';
+import { LeaderWatch } from './LeaderWatch.ts';
+import { type HeldLock, leaderLock, stealLock, tabLock, takeLock, whenFree } from './locks.ts';
 import type { Greeting, ToFollower, ToLeader } from './messages.ts';
 import { openPort, type Port } from './Port.ts';
 
@@ -58,6 +59,7 @@ interface Session {
   readonly name: string;
   readonly port: Port<ToFollower, ToLeader>;
   readonly timer: ReturnType<typeof setInterval>;
+  readonly watch: LeaderWatch;
 }
 
 /** A tab's part in a shared database. */
@@ -134,18 +136,28 @@ export class Membership implements Keeper {
   /** Queues for the lead, and looks for whoever has it. */
   #stand(): void {
     if (this.#candidacy || this.#over.signal.aborted) return;
+    this.#greet();
+    this.#run((signal) => takeLock(leaderLock(this.#options.directory), signal));
+  }
+
+  /** Takes the lead from a tab that hangs, and has lost its files. */
+  #seize(): void {
+    if (!this.#candidacy || this.#lock) return;
+    this.#candidacy.abort();
+    this.#run(() => stealLock(leaderLock(this.#options.directory)));
+  }
+
+  #run(take: (signal: AbortSignal) => Promise<HeldLock>): void {
     const candidacy = new AbortController();
     this.#candidacy = candidacy;
-    this.#greet();
-    this.#starting = this.#queue(candidacy);
+    this.#starting = this.#queue(candidacy, take(candidacy.signal));
   }
 
   /** Never rejects. */
-  async #queue(candidacy: AbortController): Promise<void> {
-    const { directory } = this.#options;
+  async #queue(candidacy: AbortController, taking: Promise<HeldLock>): Promise<void> {
     let lock: HeldLock;
     try {
-      lock = await takeLock(leaderLock(directory), candidacy.signal);
+      lock = await taking;
     } catch (cause) {
       if (!candidacy.signal.aborted) this.#fail(new HeddleStoreError('ENGINE_FAILED', 'this tab can take no lock', { cause }));
       return;
@@ -173,9 +185,11 @@ export class Membership implements Keeper {
     }
     const leadership = new Leadership({
       engine,
+      directory: this.#options.directory,
       tab: this.#tab,
       channelOf: (session) => `${this.#channel}:${session}`,
       onStop: (error, isForGood) => (isForGood ? this.#fail(error) : this.onStop?.(error, false)),
+      onDeposed: () => this.#onLockLost(lock),
       onRestart,
     });
     this.#leadership = leadership;
@@ -240,7 +254,15 @@ export class Membership implements Keeper {
   #greet(): void {
     const name = crypto.randomUUID();
     const port = openPort<ToFollower, ToLeader>(`${this.#channel}:${name}`);
-    this.#greeting = { name, port, timer: setInterval(() => this.#hello(name), GREETING_PAUSE_MS) };
+    const watch = new LeaderWatch({
+      directory: this.#options.directory,
+      session: name,
+      isNeeded: () => this.#following?.session.isNeeded ?? true,
+      ask: () => this.#following?.session.ping(),
+      onVacant: () => this.#seize(),
+      onSilence: () => this.#onLeaderGone(new HeddleStoreError('ENGINE_FAILED', 'the tab that runs it does not answer')),
+    });
+    this.#greeting = { name, port, watch, timer: setInterval(() => this.#hello(name), GREETING_PAUSE_MS) };
     port.onMessage = (message) => {
       if (message.type === 'welcome') this.#follow(message.tab, message.threads);
       if (message.type === 'refusal') this.#fail(this.#mismatch(message.version));
@@ -255,22 +277,25 @@ export class Membership implements Keeper {
   #endGreeting(): void {
     if (!this.#greeting) return;
     clearInterval(this.#greeting.timer);
+    this.#greeting.watch.end();
     this.#greeting.port.close();
     this.#greeting = undefined;
   }
 
   #follow(leader: string, threads: readonly ThreadActivity[]): void {
     if (!this.#greeting) return;
-    const { port, timer } = this.#greeting;
+    const { port, timer, watch } = this.#greeting;
     clearInterval(timer);
     this.#greeting = undefined;
     port.onBroken = () => this.#onLeaderGone();
-    const session = new Following(port, threads, {
+    const session: Following = new Following(port, threads, {
+      onMessage: () => watch.heard(),
       onStop: (error) => this.onStop?.(error, false),
       onRestart: (restart) => tell(this.#options.onRestart, restart),
       onLeave: () => this.#onLeaderGone(),
     });
     const over = new AbortController();
+    over.signal.addEventListener('abort', () => watch.end());
     this.#following = { session, leader, over };
     this.source.set(session);
     void whenFree(tabLock(leader), over.signal).then(() => this.#onLeaderGone());
@@ -285,8 +310,9 @@ export class Membership implements Keeper {
     if (lost) tell(this.#options.onRestart, { error: lost.error, durationMs: performance.now() - lost.startMs });
   }
 
-  #onLeaderGone(): void {
-    this.#loseLeader(new HeddleStoreError('ENGINE_FAILED', 'the tab that ran it is gone'));
+  #onLeaderGone(cause: HeddleStoreError = new HeddleStoreError('ENGINE_FAILED', 'the tab that ran it is gone')): void {
+    if (!this.#following) return;
+    this.#loseLeader(cause);
     if (!this.#lock && this.#candidacy) this.#greet();
   }
 
@@ -311,7 +337,7 @@ export class Membership implements Keeper {
 
   #onLockLost(lock: HeldLock): void {
     if (this.#lock !== lock || this.#over.signal.aborted) return;
-    this.#stepAside(new HeddleStoreError('ENGINE_FAILED', 'another tab took the lead'));
+    this.#stepAside(new HeddleStoreError('ENGINE_FAILED', 'this tab did not answer for long, and another took the lead'));
     this.#stand();
   }
 

@@ -24,10 +24,19 @@ export function tabLock(tab: string): string {
 
 /** Takes a lock when it is free, after those who asked before. Rejects with the signal's reason where that fires before. */
 export function takeLock(name: string, signal: AbortSignal): Promise<HeldLock> {
+  return hold(name, { signal });
+}
+
+/** Takes a lock away from whoever holds it. */
+export function stealLock(name: string): Promise<HeldLock> {
+  return hold(name, { steal: true });
+}
+
+function hold(name: string, options: LockOptions): Promise<HeldLock> {
   return new Promise((resolve, reject) => {
     const losing = new AbortController();
     const held = (): Promise<void> => new Promise<void>((release) => resolve({ release: () => release(), lost: losing.signal }));
-    navigator.locks.request(name, { signal }, held).catch((error: unknown) => {
+    navigator.locks.request(name, options, held).catch((error: unknown) => {
       losing.abort(error);
       reject(error);
     });

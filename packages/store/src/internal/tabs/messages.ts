@@ -38,6 +38,8 @@ export type ToLeader =
   | { readonly type: 'write'; readonly engine: number; readonly address: number; readonly bytes: Uint8Array }
   /** Asks what the threads do. */
   | { readonly type: 'look' }
+  /** Asks for a sign of life. */
+  | { readonly type: 'ping' }
   /** The follower goes. */
   | { readonly type: 'bye' };
 
@@ -67,6 +69,8 @@ export type ToFollower =
   | { readonly type: 'restarted'; readonly error: PlainError; readonly durationMs: number }
   /** What the threads do. */
   | { readonly type: 'threads'; readonly threads: readonly ThreadActivity[] }
+  /** A sign of life. */
+  | { readonly type: 'pong' }
   /** The leader gives up. */
   | { readonly type: 'leaving' };
 
