@@ -7,28 +7,47 @@ use std::sync::atomic::Ordering;
 use crate::commit::changes::Changes;
 use crate::commit::log::{self, Record};
 use crate::commit::sequencer::{Reservation, Snapshot};
-use crate::error::StoreResult;
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::Key;
+use crate::memory::MemoryShare;
 use crate::statement::Handle;
 use crate::store::Store;
 use crate::table::range::KeyRange;
 use crate::table::scan::{Request, Scan};
 use crate::table::version::{Buffer, TableVersion};
 use crate::table::{Table, TableId};
-use crate::value::Row;
+use crate::value::{Row, Value};
+
+/// What a transaction's changes to Tonbo tables may take, in bytes: they are one row of a log, whose size SQLite bounds.
+pub const TRANSACTION_SIZE_MAX: usize = 240 << 20;
+
+/// What a change takes beside its key and its texts and bytes: its place in the buffer, and the row's values.
+const CHANGE_SIZE: usize = 64;
 
 /// See the module's documentation. Dropping it undoes everything that was not published.
 pub struct Transaction {
     snapshot: Snapshot,
     writes: BTreeMap<TableId, Writes>,
+    /// What all `writes` take.
+    memory: MemoryShare,
     reserved: Option<Reserved>,
 }
 
 #[derive(Default)]
 struct Writes {
     buffer: Buffer,
-    /// The buffer as it was at each open savepoint, by SQLite's number for it, ascending.
-    saved: Vec<(i32, Buffer)>,
+    /// The bytes of the buffer's changes.
+    size: usize,
+    /// Buffer and size as they were at each open savepoint, by SQLite's number for it, ascending.
+    saved: Vec<(i32, Buffer, usize)>,
+}
+
+/// The bytes that a change takes in memory, about.
+pub fn change_size(key: &Key, row: Option<&Row>) -> usize {
+    let values = row.map_or(0, |row| {
+        size_of_val(&**row) + row.iter().map(Value::heap_size).sum::<usize>()
+    });
+    CHANGE_SIZE + key.len() + values
 }
 
 /// A transaction between xSync and xCommit.
@@ -39,11 +58,12 @@ struct Reserved {
 }
 
 impl Transaction {
-    /// A transaction that sees `snapshot`.
-    pub fn new(snapshot: Snapshot) -> Transaction {
+    /// A transaction that sees `snapshot`, and keeps its changes in `memory`.
+    pub fn new(snapshot: Snapshot, memory: MemoryShare) -> Transaction {
         Transaction {
             snapshot,
             writes: BTreeMap::new(),
+            memory,
             reserved: None,
         }
     }
@@ -56,8 +76,8 @@ impl Transaction {
         find(&self.snapshot.published)
             .or_else(|| find(&store.sequencer.published()))
             .ok_or_else(|| {
-                crate::error::StoreError::new(
-                    crate::error::StoreErrorCode::NotFound,
+                StoreError::new(
+                    StoreErrorCode::NotFound,
                     format!("table {} has been dropped", table.name),
                 )
             })
@@ -89,25 +109,45 @@ impl Transaction {
     }
 
     /// Writes a row, or deletes it.
-    pub fn write(&mut self, table: TableId, key: Key, row: Option<Row>) {
-        self.writes
-            .entry(table)
-            .or_default()
-            .buffer
-            .insert(key, row);
+    ///
+    /// # Errors
+    /// [`StoreErrorCode::OutOfMemory`] and [`StoreErrorCode::TooBig`]: nothing is written then.
+    pub fn write(&mut self, table: TableId, key: Key, row: Option<Row>) -> StoreResult<()> {
+        let size = change_size(&key, row.as_ref());
+        let writes = self.writes.entry(table).or_default();
+        let replaced = match writes.buffer.get(&key) {
+            Some(before) => change_size(&key, before.as_ref()),
+            None => 0,
+        };
+        if (self.memory.size() + size).saturating_sub(replaced) > TRANSACTION_SIZE_MAX {
+            return Err(StoreError::new(
+                StoreErrorCode::TooBig,
+                format!(
+                    "a transaction may change {} MiB of Tonbo tables' rows: commit in smaller steps, or import",
+                    TRANSACTION_SIZE_MAX >> 20
+                ),
+            ));
+        }
+        self.memory.grow(size)?;
+        self.memory.shrink(replaced);
+        writes.size = writes.size + size - replaced;
+        writes.buffer.insert(key, row);
+        Ok(())
     }
 
     /// A savepoint begins for a table.
     pub fn save(&mut self, table: TableId, savepoint: i32) {
         let writes = self.writes.entry(table).or_default();
-        writes.saved.retain(|(other, _)| *other < savepoint);
-        writes.saved.push((savepoint, writes.buffer.clone()));
+        writes.saved.retain(|(other, ..)| *other < savepoint);
+        writes
+            .saved
+            .push((savepoint, writes.buffer.clone(), writes.size));
     }
 
     /// The savepoint and those within it end; their writes stay.
     pub fn release(&mut self, table: TableId, savepoint: i32) {
         if let Some(writes) = self.writes.get_mut(&table) {
-            writes.saved.retain(|(other, _)| *other < savepoint);
+            writes.saved.retain(|(other, ..)| *other < savepoint);
         }
     }
 
@@ -116,12 +156,17 @@ impl Transaction {
         let Some(writes) = self.writes.get_mut(&table) else {
             return;
         };
-        writes.saved.retain(|(other, _)| *other <= savepoint);
-        match writes.saved.last() {
-            Some((other, buffer)) if *other == savepoint => writes.buffer = buffer.clone(),
+        writes.saved.retain(|(other, ..)| *other <= savepoint);
+        let (buffer, size) = match writes.saved.last() {
+            Some((other, buffer, size)) if *other == savepoint => (buffer.clone(), *size),
             // SQLite named a savepoint from before the table's first write.
-            _ => writes.buffer = Buffer::new(),
-        }
+            _ => (Buffer::new(), 0),
+        };
+        let before = std::mem::replace(&mut writes.size, size);
+        writes.buffer = buffer;
+        // What was overwritten and stands again may take more than what overwrote it.
+        let total = self.memory.size() + size - before;
+        self.memory.set(total);
     }
 
     /// xSync: checks the transaction against all others, reserves its number, makes it durable. Only the first call does anything.
@@ -141,11 +186,15 @@ impl Transaction {
         if changes.tables.is_empty() {
             return Ok(());
         }
+        store.wait_for_mover()?;
         let is_mixed = main.writes_main();
         let reservation = store.sequencer.reserve(&self.snapshot, &changes)?;
-        let record = Record::new(reservation.sequence(), &changes)?;
+        let record = Record::new(reservation.sequence(), &changes, reservation.after_mixed())?;
         if is_mixed {
-            log::write_to_main(main, &record, store.floor.load(Ordering::Relaxed))?;
+            // In this order: the log file must have lost, durably, what is dropped from `main`'s log, or it would be replayed alone.
+            let floor = store.floor.load(Ordering::Relaxed);
+            store.log.sync()?;
+            log::write_to_main(main, &record, floor)?;
         } else {
             store.log.append(record)?;
         }
@@ -168,9 +217,12 @@ impl Transaction {
             return;
         };
         let sequence = reservation.sequence();
+        let (writes, memory) = (&self.writes, &mut self.memory);
         reservation.publish(is_mixed, |published| {
             for (id, buffer) in &changes.tables {
                 if let Some(version) = published.tables.get(id) {
+                    let size = writes.get(id).map_or(0, |writes| writes.size);
+                    version.table.take_delta_memory(memory, size);
                     let next = Arc::new(version.with_changes(sequence, buffer));
                     published.tables.insert(*id, next);
                 }

@@ -18,6 +18,13 @@ export interface OpenOptions {
   /** How many bytes of decoded columns are kept in memory at most; 256 MiB by default. */
   readonly cacheBytes?: number | undefined;
   /**
+   * How many bytes uncommitted rows, sorts and temporary tables take at most, of all threads together; 1 GiB by default. What doesn't
+   * fit fails with `OUT_OF_MEMORY`.
+   */
+  readonly memoryBytes?: number | undefined;
+  /** How sure an acknowledged commit is; `full` by default. */
+  readonly durability?: Durability | undefined;
+  /**
    * Called when the engine stopped by itself, or the tab that ran it is gone, and another has taken its place. Not for databases in
    * memory, which end with their engine.
    */
@@ -33,15 +40,26 @@ export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * How sure an acknowledged commit is.
+ *
+ * | level | a tab or process that ends | loss of power, end of the system |
+ * |---|---|---|
+ * | `full` | keeps every commit | keeps every commit, as far as the host's sync does: `fsync` in Node, `flush()` of the origin's private files in browsers |
+ * | `relaxed` | keeps every commit, as far as the browser has handed on what was written | may take the last commits: never a part of one, and of those to Tonbo tables never one before another |
+ */
+export type Durability = 'full' | 'relaxed';
+
 const THREADS_DEFAULT = 4;
 const THREADS_MAX = 64;
 const CACHE_BYTES_DEFAULT = 256 * 2 ** 20;
+const MEMORY_BYTES_DEFAULT = 2 ** 30;
 
 /**
  * Opens a database, and creates it where there is none.
  *
- * In a browser, the tabs of one origin share a directory: `threads` and `cacheBytes` are those of the tab that runs the engine. In Node, a
- * directory is open in one process at a time.
+ * In a browser, the tabs of one origin share a directory: they agree on `durability`, and the other settings are those of the tab that runs
+ * the engine. In Node, a directory is open in one process at a time.
  *
  * @param location `memory:` for a database that ends with its `close()`; else a directory: in Node a path or a `file:` URL, in
  *   browsers a name in the origin's private file system, `/` between its parts
@@ -49,18 +67,24 @@ const CACHE_BYTES_DEFAULT = 256 * 2 ** 20;
  *   `CORRUPT`, `VERSION_MISMATCH`, `NOT_CROSS_ORIGIN_ISOLATED` and others
  */
 export async function open(location: string | URL, options: OpenOptions = {}): Promise<Database> {
-  const { threads = THREADS_DEFAULT, cacheBytes = CACHE_BYTES_DEFAULT, signal } = options;
+  const { threads = THREADS_DEFAULT, cacheBytes = CACHE_BYTES_DEFAULT, memoryBytes = MEMORY_BYTES_DEFAULT, signal } = options;
+  const { durability = 'full' } = options;
   if (!Number.isInteger(threads) || threads < 1 || threads > THREADS_MAX) {
     throw new HeddleStoreError('MISUSE', `threads is ${threads}, not a number from 1 to ${THREADS_MAX}`);
   }
-  if (!Number.isSafeInteger(cacheBytes) || cacheBytes < 0) {
-    throw new HeddleStoreError('MISUSE', `cacheBytes is ${cacheBytes}, not a number of bytes`);
+  for (const [name, bytes] of Object.entries({ cacheBytes, memoryBytes })) {
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new HeddleStoreError('MISUSE', `${name} is ${bytes}, not a number of bytes`);
+  }
+  if (durability !== 'full' && durability !== 'relaxed') {
+    throw new HeddleStoreError('MISUSE', `durability is ${String(durability)}, neither "full" nor "relaxed"`);
   }
   if (location === '') throw new HeddleStoreError('MISUSE', 'a database needs a location: "memory:" or a directory');
   checkIsolation();
   const directory = location === 'memory:' ? undefined : resolveDirectory(location);
-  const start = (until: AbortSignal | undefined) => startEngine({ directory, threads, cacheBytes, signal: until });
+  const settings = { directory, threads, cacheBytes, memoryBytes, durability };
+  const start = (until: AbortSignal | undefined) => startEngine({ ...settings, signal: until });
   const { share = true, onRestart, onRole } = options;
   if (directory === undefined || !share || !canShare) return new Database(new EngineKeeper(await start(signal), onRestart));
-  return new Database(await Membership.join({ directory, version: VERSION, startEngine: start, onRestart, onRole }, signal));
+  const terms = { version: VERSION, durability };
+  return new Database(await Membership.join({ directory, terms, startEngine: start, onRestart, onRole }, signal));
 }

@@ -11,7 +11,7 @@ import { Database } from '../src/index.ts';
 import { type DeputyTalk, deputyChannel } from '../src/internal/tabs/deputy.ts';
 import { leaderLock, tabLock } from '../src/internal/tabs/locks.ts';
 import { Membership } from '../src/internal/tabs/Membership.ts';
-import type { Greeting, ToFollower, ToLeader } from '../src/internal/tabs/messages.ts';
+import type { Greeting, Terms, ToFollower, ToLeader } from '../src/internal/tabs/messages.ts';
 import { openPort } from '../src/internal/tabs/Port.ts';
 import { startPeers } from './peer/startPeer.ts';
 import { expectError } from './support/errors.ts';
@@ -42,7 +42,8 @@ async function silentLeader() {
   };
   const deputy = openPort<DeputyTalk, DeputyTalk>(deputyChannel(directory));
   const startEngine = async () => startPeers(1, path);
-  const options = { directory, version: '1', startEngine, onRestart: undefined, onRole: undefined };
+  const terms: Terms = { version: '1', durability: 'full' };
+  const options = { directory, terms, startEngine, onRestart: undefined, onRole: undefined };
   const db = new Database(await Membership.join(options, undefined));
   onTestFinished(async () => {
     release.resolve();

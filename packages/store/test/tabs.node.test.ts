@@ -10,12 +10,15 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Database, type EngineRestart, type Role } from '../src/index.ts';
 import { Membership, type MembershipOptions } from '../src/internal/tabs/Membership.ts';
+import type { Terms } from '../src/internal/tabs/messages.ts';
 import { openPort } from '../src/internal/tabs/Port.ts';
 import { startPeers } from './peer/startPeer.ts';
 import { expectError } from './support/errors.ts';
 import { column } from './support/rows.ts';
 
 const ENDLESS = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n';
+
+const TERMS: Terms = { version: '1', durability: 'full' };
 
 /** A database that several of this test open, as tabs do. */
 class Origin {
@@ -33,7 +36,7 @@ class Origin {
     const membership = await Membership.join(
       {
         directory: this.directory,
-        version: '1',
+        terms: TERMS,
         startEngine: async () => startPeers(threads, this.#path, { onRestart: () => {} }),
         onRestart: undefined,
         onRole: undefined,
@@ -300,10 +303,11 @@ test('a tab whose engine has stopped for good leaves the lead to another', async
   await expectError(leader.exec('SELECT 1'), 'ENGINE_FAILED');
 });
 
-test('tabs of different versions: the second is told, the first goes on', async () => {
+test('tabs of different versions or durability: the second is told, the first goes on', async () => {
   const origin = new Origin();
   const leader = await origin.open();
-  await expectError(origin.open({ version: '2' }), 'VERSION_MISMATCH', /version 1 .* this one is 2/);
+  await expectError(origin.open({ terms: { ...TERMS, version: '2' } }), 'VERSION_MISMATCH', /version 1 .* this one is 2/);
+  await expectError(origin.open({ terms: { ...TERMS, durability: 'relaxed' } }), 'MISUSE', /durability "full", not "relaxed"/);
   expect(await column(leader, 'SELECT 1')).toEqual([1]);
   expect((await origin.open()).role).toBe('follower');
 });
@@ -315,7 +319,7 @@ test('opening is given up while the leader doesn’t answer', async () => {
   const signal = AbortSignal.timeout(50);
   const options = {
     directory: origin.directory,
-    version: '1',
+    terms: TERMS,
     startEngine: async () => startPeers(1, ''),
     onRestart: undefined,
     onRole: undefined,
@@ -329,7 +333,7 @@ test('a follower that hears of another leader looks for it, and finds the one th
   expect(await column(db, 'SELECT 1')).toEqual([1]);
   const port = openPort(`heddle-store:${origin.directory}`);
   const connection = await db.connection();
-  port.post({ type: 'lead', tab: 'another', version: '1' });
+  port.post({ type: 'lead', tab: 'another', terms: TERMS });
   await expect
     .poll(() =>
       connection.exec('SELECT 1').then(

@@ -84,6 +84,8 @@ pub struct Snapshot {
 /// A number that is given out. Must be published or voided; dropping it voids it.
 pub struct Reservation {
     sequence: Sequence,
+    /// The last mixed commit that was published when the number was given out.
+    after_mixed: Sequence,
     /// What `last_write` held for the rows before.
     previous: Vec<((TableId, Key), Option<Sequence>)>,
     sequencer: Arc<Sequencer>,
@@ -221,6 +223,7 @@ impl Sequencer {
         }
         Ok(Reservation {
             sequence,
+            after_mixed: state.published.mixed,
             previous,
             sequencer: self.clone(),
             is_settled: false,
@@ -235,6 +238,7 @@ impl Sequencer {
         state.reserved.insert(sequence);
         Reservation {
             sequence,
+            after_mixed: state.published.mixed,
             previous: Vec::new(),
             sequencer: self.clone(),
             is_settled: false,
@@ -320,6 +324,11 @@ impl Reservation {
     /// The number.
     pub fn sequence(&self) -> Sequence {
         self.sequence
+    }
+
+    /// The last mixed commit that was published when the number was given out.
+    pub fn after_mixed(&self) -> Sequence {
+        self.after_mixed
     }
 
     /// Makes the commit visible, once every smaller number is settled. Nothing in here can fail.

@@ -636,7 +636,7 @@ unsafe fn update(
     };
     let [old_rowid, new_rowid, columns @ ..] = values else {
         if let Some(old) = old {
-            transaction.write(table.id, old, None);
+            transaction.write(table.id, old, None)?;
         }
         return Ok(None);
     };
@@ -686,9 +686,9 @@ unsafe fn update(
         table.note_rowid(rowid);
     }
     if let Some(old) = old.filter(|old| *old != key) {
-        transaction.write(table.id, old, None);
+        transaction.write(table.id, old, None)?;
     }
-    transaction.write(table.id, key.clone(), Some(row.into()));
+    transaction.write(table.id, key.clone(), Some(row.into()))?;
     Ok(if handle.schema.has_rowid() {
         key::decode_integer(&key)
     } else {

@@ -126,9 +126,11 @@ export class SqlThread {
   /** Sends a request. The exchange's last response must be read before the next request. */
   async start(request: Request): Promise<Exchange> {
     const id = this.nextId;
+    // Throws where the request is too long, before anything is noted of it.
+    const message = encodeRequest(id, request);
     const end = this.begin(id, request.op === 'query' ? request.sql : undefined);
     const exchange = new Exchange(id, this.link, this.failed, ({ type }) => end(type));
-    await this.send(encodeRequest(id, request));
+    await this.send(message);
     return exchange;
   }
 

@@ -15,7 +15,8 @@
  *    thread holds (`io/webLock.ts`). So two engines never have one directory, whatever became of the leader's lock.
  * 2. A tab that can't run stands for nothing: while it is frozen, it neither leads nor queues.
  * 3. A tab holds a lock of its own from before its first greeting to its end. That it is free says that the tab is gone.
- * 4. Tabs of different versions don't talk: whoever comes second gets `VERSION_MISMATCH`.
+ * 4. Tabs of different versions don't talk: whoever comes second gets `VERSION_MISMATCH`. Neither do those that mean different things by an
+ *    acknowledged commit.
  */
 
 import { onFreeze } from '#platform';
@@ -30,14 +31,14 @@ import { Following } from './Following.ts';
 import { Leadership } from './Leadership.ts';
 import { LeaderWatch } from './LeaderWatch.ts';
 import { type HeldLock, leaderLock, stealLock, tabLock, takeLock, whenFree } from './locks.ts';
-import type { Greeting, ToFollower, ToLeader } from './messages.ts';
+import type { Greeting, Terms, ToFollower, ToLeader } from './messages.ts';
 import { openPort, type Port } from './Port.ts';
 
 /** What a tab brings with it. */
 export interface MembershipOptions {
   readonly directory: string;
-  /** Tabs of the same version understand each other. */
-  readonly version: string;
+  /** Tabs of the same terms share the database. */
+  readonly terms: Terms;
   /** Starts an engine over the directory. */
   readonly startEngine: (signal: AbortSignal) => Promise<Engine>;
   readonly onRestart: ((restart: EngineRestart) => void) | undefined;
@@ -171,12 +172,12 @@ export class Membership implements Keeper {
   }
 
   async #lead(lock: HeldLock, candidacy: AbortController): Promise<void> {
-    const { version, onRestart, onRole } = this.#options;
+    const { terms, onRestart, onRole } = this.#options;
     this.#loseLeader(new HeddleStoreError('ENGINE_FAILED', 'the tab that ran it is gone'));
     this.#endGreeting();
     lock.lost.addEventListener('abort', () => this.#onLockLost(lock));
     // Who follows the one before need not wait to hear of its end.
-    this.#rendezvous?.post({ type: 'lead', tab: this.#tab, version });
+    this.#rendezvous?.post({ type: 'lead', tab: this.#tab, terms });
     const engine = await this.#startEngine(candidacy.signal);
     if (!engine) return;
     if (candidacy.signal.aborted) {
@@ -225,30 +226,36 @@ export class Membership implements Keeper {
   }
 
   #hear(greeting: Greeting): void {
-    const { type, tab, version } = greeting;
-    const isOurs = version === this.#options.version;
+    const { type, tab, terms } = greeting;
+    const dispute = this.#dispute(terms);
     if (type === 'hello') {
       if (!this.#lock || this.#over.signal.aborted) return;
-      if (!isOurs) this.#refuse(greeting.session);
+      if (dispute) this.#refuse(greeting.session);
       else if (this.#leadership) this.#leadership.welcome(tab, greeting.session);
       else this.#early.set(greeting.session, tab);
       return;
     }
     if (!this.#candidacy || this.#lock || tab === this.#following?.leader) return;
-    if (!isOurs) this.#fail(this.#mismatch(version));
+    if (dispute) this.#fail(dispute);
     else if (this.#following) this.#onLeaderGone();
     else if (this.#greeting) this.#hello(this.#greeting.name);
   }
 
   #refuse(session: string): void {
     const port = openPort<ToLeader, ToFollower>(`${this.#channel}:${session}`);
-    port.post({ type: 'refusal', version: this.#options.version });
+    port.post({ type: 'refusal', terms: this.#options.terms });
     port.close();
   }
 
-  #mismatch(version: string): HeddleStoreError {
-    const message = `another tab has this database open with version ${version} of @heddle/store, this one is ${this.#options.version}`;
-    return new HeddleStoreError('VERSION_MISMATCH', `${message}: reload the older`);
+  /** Why this tab can't share the database with another, if it can't. */
+  #dispute({ version, durability }: Terms): HeddleStoreError | undefined {
+    const own = this.#options.terms;
+    if (version !== own.version) {
+      const message = `another tab has this database open with version ${version} of @heddle/store, this one is ${own.version}`;
+      return new HeddleStoreError('VERSION_MISMATCH', `${message}: reload the older`);
+    }
+    if (durability === own.durability) return undefined;
+    return new HeddleStoreError('MISUSE', `another tab has this database open with durability "${durability}", not "${own.durability}"`);
   }
 
   #greet(): void {
@@ -265,13 +272,14 @@ export class Membership implements Keeper {
     this.#greeting = { name, port, watch, timer: setInterval(() => this.#hello(name), GREETING_PAUSE_MS) };
     port.onMessage = (message) => {
       if (message.type === 'welcome') this.#follow(message.tab, message.threads);
-      if (message.type === 'refusal') this.#fail(this.#mismatch(message.version));
+      const dispute = message.type === 'refusal' && this.#dispute(message.terms);
+      if (dispute) this.#fail(dispute);
     };
     this.#hello(name);
   }
 
   #hello(session: string): void {
-    this.#rendezvous?.post({ type: 'hello', tab: this.#tab, session, version: this.#options.version });
+    this.#rendezvous?.post({ type: 'hello', tab: this.#tab, session, terms: this.#options.terms });
   }
 
   #endGreeting(): void {

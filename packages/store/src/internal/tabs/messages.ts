@@ -11,14 +11,23 @@
  */
 
 import { HeddleStoreError, type StoreErrorCode } from '../../HeddleStoreError.ts';
+import type { Durability } from '../../open.ts';
 import type { ThreadActivity } from '../../ThreadActivity.ts';
+
+/** What tabs must agree on to share a database. */
+export interface Terms {
+  /** That of this package. */
+  readonly version: string;
+  /** What an acknowledged commit is worth; it is the leader's engine that acknowledges it. */
+  readonly durability: Durability;
+}
 
 /** To all tabs of the database. */
 export type Greeting =
   /** Whoever leads opens the session and answers there. Said again until it is answered. */
-  | { readonly type: 'hello'; readonly tab: string; readonly session: string; readonly version: string }
+  | { readonly type: 'hello'; readonly tab: string; readonly session: string; readonly terms: Terms }
   /** This tab leads from now on. */
-  | { readonly type: 'lead'; readonly tab: string; readonly version: string };
+  | { readonly type: 'lead'; readonly tab: string; readonly terms: Terms };
 
 /** From a follower. */
 export type ToLeader =
@@ -47,8 +56,8 @@ export type ToLeader =
 export type ToFollower =
   /** The session is open. */
   | { readonly type: 'welcome'; readonly tab: string; readonly threads: readonly ThreadActivity[] }
-  /** There is no session: the leader is of another version. */
-  | { readonly type: 'refusal'; readonly version: string }
+  /** There is no session: the leader's terms are others. */
+  | { readonly type: 'refusal'; readonly terms: Terms }
   /** A thread is the follower's until it is released. */
   | Grant
   /** There is no thread to be had. */
