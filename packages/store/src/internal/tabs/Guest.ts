@@ -131,11 +131,14 @@ export class Guest {
     }
   }
 
-  /** The engine has stopped, which who stopped it is told with another error. */
+  /** The engine has stopped, and nothing of it is kept. Whose request stopped it is told so by another error. */
   stopped(error: HeddleStoreError, culpritError: HeddleStoreError): void {
     const culprit = [...this.#loans.values()].find(({ thread }) => thread.isCulprit);
     const told = culprit && { index: culprit.thread.index, error: plainError(culpritError) };
     this.post({ type: 'stopped', error: plainError(error), culprit: told });
+    for (const loan of this.#loans.values()) loan.finish();
+    this.#loans.clear();
+    this.#regions.clear();
   }
 
   /** Takes back whatever the follower has. Never rejects. */

@@ -39,7 +39,9 @@ export class Leadership {
   /** By session. */
   readonly #guests = new Map<string, { readonly guest: Guest; readonly tab: string }>();
   readonly #over = new AbortController();
-  readonly #engines = new Map<EngineMemory, number>();
+  /** Numbers of engines, by what only they have. Keeps no memory of one that is gone. */
+  readonly #engines = new WeakMap<EngineMemory, number>();
+  #engineLast = 0;
   /** For a tab that is alone it would be a worker for nothing. */
   #deputy: Deputy | undefined;
 
@@ -81,7 +83,7 @@ export class Leadership {
     });
     this.#guests.set(session, { guest, tab });
     guest.post({ type: 'welcome', tab: leader, threads: this.keeper.threads() });
-    void whenFree(tabLock(tab), this.#over.signal).then(() => this.#end(session, guest));
+    void whenFree(tabLock(tab), this.#over.signal).then((isGone) => isGone && this.#end(session, guest));
   }
 
   #end(session: string, guest: Guest): void {
@@ -90,9 +92,11 @@ export class Leadership {
   }
 
   #engineOf({ link: { memory } }: SqlThread): number {
-    const number = this.#engines.get(memory) ?? this.#engines.size + 1;
-    this.#engines.set(memory, number);
-    return number;
+    const known = this.#engines.get(memory);
+    if (known !== undefined) return known;
+    this.#engineLast += 1;
+    this.#engines.set(memory, this.#engineLast);
+    return this.#engineLast;
   }
 
   /** Serves guests no longer: they look for another leader. Returns when nothing of theirs is left. */

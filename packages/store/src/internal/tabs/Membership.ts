@@ -24,6 +24,7 @@ import { HeddleStoreError } from '../../HeddleStoreError.ts';
 import type { ThreadActivity } from '../../ThreadActivity.ts';
 import type { Engine } from '../Engine.ts';
 import { failedError, restartedError } from '../EngineKeeper.ts';
+import { directoryLock } from '../io/webLock.ts';
 import { type EngineRestart, type Keeper, type Role, tell } from '../Keeper.ts';
 import { Stop } from '../Stop.ts';
 import { CurrentSource, SourceGone } from './CurrentSource.ts';
@@ -48,9 +49,8 @@ export interface MembershipOptions {
 /** Between two greetings that nobody answers. */
 const GREETING_PAUSE_MS = 1000;
 
-/** How often a tab that has come to lead tries to start an engine, and for how long while its predecessor has the files. */
+/** How often a tab that has come to lead tries to start an engine. */
 const STARTS_MAX = 3;
-const STARTS_LOCKED_MS_MAX = 30_000;
 const START_PAUSE_MS = 200;
 
 /** How long the calls of a follower that is closed may take to end. */
@@ -203,19 +203,21 @@ export class Membership implements Keeper {
 
   /** An engine; undefined where there is none, or it is no longer wanted. */
   async #startEngine(signal: AbortSignal): Promise<Engine | undefined> {
-    const deadline = performance.now() + STARTS_LOCKED_MS_MAX;
     for (let start = 1; ; start++) {
       try {
+        // Its predecessor may be stopped, and keep the files for long. To try meanwhile would be vain.
+        // oxlint-disable-next-line no-await-in-loop
+        if (this.#lost) await whenFree(directoryLock(this.#options.directory), signal);
         // oxlint-disable-next-line no-await-in-loop -- one attempt after the other
         return await this.#options.startEngine(signal);
       } catch (error) {
         if (signal.aborted) return undefined;
-        const isLocked = (error as HeddleStoreError).code === 'LOCKED' && performance.now() < deadline;
         if (this.#lost === undefined) {
           this.#ready.reject(error);
           return undefined;
         }
-        if (!isLocked && start >= STARTS_MAX) {
+        if ((error as HeddleStoreError).code === 'LOCKED') start -= 1;
+        if (start >= STARTS_MAX) {
           this.#fail(failedError(error as HeddleStoreError, true));
           return undefined;
         }
@@ -306,7 +308,7 @@ export class Membership implements Keeper {
     over.signal.addEventListener('abort', () => watch.end());
     this.#following = { session, leader, over };
     this.source.set(session);
-    void whenFree(tabLock(leader), over.signal).then(() => this.#onLeaderGone());
+    void whenFree(tabLock(leader), over.signal).then((isGone) => isGone && this.#onLeaderGone());
     this.#arrive();
   }
 

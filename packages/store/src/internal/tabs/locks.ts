@@ -43,12 +43,12 @@ function hold(name: string, options: LockOptions): Promise<HeldLock> {
   });
 }
 
-/** Resolves when nobody holds a lock that somebody held; never, where the signal fires before. */
-export async function whenFree(name: string, signal: AbortSignal): Promise<void> {
+/** Waits until nobody holds a lock. Returns whether that is so: `false` where the signal fires before. */
+export async function whenFree(name: string, signal: AbortSignal): Promise<boolean> {
   try {
     await navigator.locks.request(name, { mode: 'shared', signal }, () => undefined);
   } catch (error) {
     if (!signal.aborted) throw error;
-    await new Promise(() => {});
   }
+  return !signal.aborted;
 }
