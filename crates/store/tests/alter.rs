@@ -406,6 +406,11 @@ fn indexes_follow_their_columns() {
     twins.reopen();
     twins.fails("INSERT INTO t(id) VALUES (11)");
     twins.run("INSERT OR REPLACE INTO t(id, d, z) VALUES (12, 7, 'x')");
+    assert_eq!(
+        twins.rows("PRAGMA integrity_check"),
+        [[Value::Text("ok".into())]]
+    );
+    twins.rows("SELECT id, d FROM t WHERE d > 6 ORDER BY d, id");
     twins.run("DROP INDEX by_d; DROP INDEX only_d");
     twins.run("ALTER TABLE t DROP COLUMN d");
     twins.compare("SELECT 1");

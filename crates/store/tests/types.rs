@@ -262,14 +262,16 @@ fn keys_of_these_types_are_searched_and_ordered_as_their_texts() {
         ),
     ] {
         connection.run(&format!(
-            "DROP TABLE IF EXISTS k; DROP TABLE IF EXISTS p; DROP TABLE IF EXISTS c;
+            "DROP TABLE IF EXISTS k; DROP TABLE IF EXISTS p; DROP TABLE IF EXISTS c; DROP TABLE IF EXISTS i;
              CREATE VIRTUAL TABLE k USING tonbo(v {kind} PRIMARY KEY, n INTEGER);
              CREATE VIRTUAL TABLE c USING tonbo(v {kind}, n INTEGER, PRIMARY KEY (n, v));
+             CREATE VIRTUAL TABLE i USING tonbo(n INTEGER PRIMARY KEY, v {kind});
+             CREATE INDEX by_v ON i(v);
              CREATE VIRTUAL TABLE p USING tonbo(n INTEGER PRIMARY KEY, v {kind})"
         ));
         for (n, value) in values.iter().enumerate() {
             connection.run(&format!(
-                "INSERT INTO k VALUES ('{value}', {n}); INSERT INTO p VALUES ({n}, '{value}'); INSERT INTO c VALUES ('{value}', 1)"
+                "INSERT INTO k VALUES ('{value}', {n}); INSERT INTO p VALUES ({n}, '{value}'); INSERT INTO i VALUES ({n}, '{value}'); INSERT INTO c VALUES ('{value}', 1)"
             ));
         }
         let error = connection.fails(&format!("INSERT INTO k VALUES ('{}', 99)", values[0]));
@@ -285,6 +287,7 @@ fn keys_of_these_types_are_searched_and_ordered_as_their_texts() {
                     };
                     let expected = of("p", "");
                     assert_eq!(of("k", ""), expected, "{kind} {operator} {literal}");
+                    assert_eq!(of("i", ""), expected, "{kind} {operator} {literal}");
                     assert_eq!(
                         of("c", "n = 1 AND "),
                         expected,
@@ -296,6 +299,7 @@ fn keys_of_these_types_are_searched_and_ordered_as_their_texts() {
             let sql =
                 |table: &str| format!("SELECT v FROM {table} WHERE v IN ({list}) ORDER BY v DESC");
             assert_eq!(shown(&connection, &sql("k")), shown(&connection, &sql("p")));
+            assert_eq!(shown(&connection, &sql("i")), shown(&connection, &sql("p")));
             let join = |a: &str, b: &str| {
                 format!("SELECT count(*) FROM {a} AS a JOIN {b} AS b ON a.v = b.v")
             };
@@ -322,6 +326,7 @@ fn keys_of_these_types_are_searched_and_ordered_as_their_texts() {
         let ordered = shown(&connection, "SELECT v FROM k ORDER BY v");
         let by_value = shown(&connection, "SELECT v FROM p ORDER BY v");
         assert_eq!(ordered, by_value);
+        assert_eq!(shown(&connection, "PRAGMA integrity_check"), ["ok"]);
         connection.run(&format!(
             "DELETE FROM k WHERE v = '{}'; UPDATE k SET n = 7 WHERE v = '{}'",
             values[0], values[1]

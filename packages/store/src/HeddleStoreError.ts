@@ -18,6 +18,7 @@
  * | `TIMEOUT` | `timeoutMs` ran out | |
  * | `CLOSED` | the database or connection has been closed | |
  * | `LOCKED` | another process or page has the directory open | close it there |
+ * | `VERSION_MISMATCH` | another tab shares the database with another version of this package | reload the older tab |
  * | `PERMISSION_DENIED` | the host refuses access to a file or directory | |
  * | `OUT_OF_MEMORY` | the memory that statements may take is used up | commit in smaller steps, sort less, or open with more `memoryBytes` |
  * | `TOO_BIG` | a value, a statement or a transaction is larger than the store takes: 256 MiB, 240 MiB of a transaction's rows | |
@@ -44,6 +45,7 @@ export type StoreErrorCode =
   | 'TIMEOUT'
   | 'CLOSED'
   | 'LOCKED'
+  | 'VERSION_MISMATCH'
   | 'PERMISSION_DENIED'
   | 'OUT_OF_MEMORY'
   | 'TOO_BIG'

@@ -39,16 +39,12 @@ pub fn fill(
         ..Request::default()
     };
     let mut scan = Scan::new(version, buffer, request)?;
-    let slots = index.columns.iter().max().map_or(0, |last| last + 1);
-    let mut row = vec![Value::Null; slots];
     let (mut batch, mut count): (Vec<(Key, Row)>, usize) = (Vec::new(), 0);
     while !scan.is_done() {
         if count.is_multiple_of(LOOK_ROWS) && is_interrupted() {
             return Err(StoreError::new(StoreErrorCode::Interrupted, "interrupted"));
         }
-        for (place, column) in index.columns.iter().enumerate() {
-            row[*column] = Value::from(scan.cell(place));
-        }
+        let row = index.row(|place| Value::from(scan.cell(place)));
         let key = scan
             .key()
             .ok_or_else(|| StoreError::corrupt("a row without its key"))?;

@@ -15,8 +15,10 @@
 //! Which indexes a table has is part of its [version](crate::table::version), and comes from the catalogue.
 
 pub mod build;
+pub mod lookup;
 pub mod maintain;
 pub mod parse;
+pub mod scan;
 pub mod statement;
 
 use std::collections::BTreeMap;
@@ -43,6 +45,8 @@ pub struct Index {
     pub name: String,
     /// The slots of its columns among a row's values.
     pub columns: Vec<usize>,
+    /// Their names, as they were when the index was opened.
+    names: Vec<String>,
     /// For each of them, its value in rows that were written before it was added.
     pub absent: Vec<Value>,
     /// Whether no two rows have the same values in them, NULL being unlike itself.
@@ -63,11 +67,42 @@ impl Index {
         Ok(Index {
             id: entry.id,
             name: entry.name.clone(),
+            names: entry.columns.clone(),
             columns: columns.iter().map(|column| column.slot).collect(),
             absent: columns.iter().map(|column| column.absent.clone()).collect(),
             is_unique: entry.is_unique,
             table: OnceLock::new(),
         })
+    }
+
+    /// An index that nobody has, on the columns at these positions.
+    pub fn unnamed(schema: &TableSchema, positions: &[usize]) -> Index {
+        let columns = positions.iter().map(|position| &schema.columns[*position]);
+        Index {
+            id: 0,
+            name: String::new(),
+            names: Vec::new(),
+            columns: columns.clone().map(|column| column.slot).collect(),
+            absent: columns.map(|column| column.absent.clone()).collect(),
+            is_unique: false,
+            table: OnceLock::new(),
+        }
+    }
+
+    /// The positions of its columns in a schema; `None` where one is not in it.
+    pub fn positions(&self, schema: &TableSchema) -> Option<Vec<usize>> {
+        let position = |slot: &usize| schema.columns.iter().position(|c| c.slot == *slot);
+        self.columns.iter().map(position).collect()
+    }
+
+    /// A row's values by their slots, as far as the index needs them; `cell` gives its columns' values by their places.
+    pub fn row(&self, cell: impl Fn(usize) -> Value) -> Vec<Value> {
+        let slots = self.columns.iter().max().map_or(0, |last| last + 1);
+        let mut row = vec![Value::Null; slots];
+        for (place, slot) in self.columns.iter().enumerate() {
+            row[*slot] = cell(place);
+        }
+        row
     }
 
     /// Notes the table that holds its entries.
@@ -109,13 +144,12 @@ impl Index {
         (bytes, has_null)
     }
 
-    /// The error of a row whose values another row has.
+    /// The error of a row whose values another row has, in the words of a connection that knows the table by `schema`.
     pub fn violation(&self, table: &str, schema: &TableSchema) -> StoreError {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .filter_map(|slot| schema.at_slot(*slot))
-            .map(|column| format!("{table}.{}", column.name))
+        let names = self.columns.iter().zip(&self.names);
+        let columns: Vec<String> = names
+            .map(|(slot, name)| schema.at_slot(*slot).map_or(name, |column| &column.name))
+            .map(|name| format!("{table}.{name}"))
             .collect();
         let mut error = StoreError::new(
             StoreErrorCode::Constraint,

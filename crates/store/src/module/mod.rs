@@ -3,6 +3,9 @@
 //! Every callback catches panics: a panic becomes an SQL error, and the connection goes on. Callbacks run on their connection's thread, while
 //! the session runs a statement; they share the session's state through `Shared`.
 
+mod bounds;
+mod filter;
+mod integrity;
 mod plan;
 pub(crate) mod rules;
 pub(crate) mod values;
@@ -18,12 +21,13 @@ use rusqlite::ffi;
 use crate::catalogue;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::maintain::Writer;
+use crate::index::scan::Walk;
 use crate::index::statement as index_statement;
 use crate::key::{self, Key};
 use crate::routing;
 use crate::schema::{KeyKind, TableSchema};
 use crate::session::{Purpose, Shared};
-use crate::statement::{c_string, code_of, is_utf8, value_of};
+use crate::statement::{c_string, code_of, value_of};
 use crate::table::rows::Cell;
 use crate::table::scan::{Request, Scan};
 use crate::table::{Table, TableId};
@@ -49,7 +53,7 @@ struct TableHandle {
 #[repr(C)]
 struct Cursor {
     base: ffi::sqlite3_vtab_cursor,
-    scan: Option<Scan>,
+    scan: Option<Walk>,
     /// For each declared column, its place in the scan's request.
     places: Vec<usize>,
 }
@@ -58,7 +62,7 @@ struct Cursor {
 const NOWHERE: usize = usize::MAX;
 
 static MODULE: ffi::sqlite3_module = ffi::sqlite3_module {
-    iVersion: 2,
+    iVersion: 4,
     xCreate: Some(x_create),
     xConnect: Some(x_connect),
     xBestIndex: Some(x_best_index),
@@ -82,7 +86,7 @@ static MODULE: ffi::sqlite3_module = ffi::sqlite3_module {
     xRelease: Some(x_release),
     xRollbackTo: Some(x_rollback_to),
     xShadowName: None,
-    xIntegrity: None,
+    xIntegrity: Some(x_integrity),
 };
 
 /// Makes the module known to a connection.
@@ -426,7 +430,9 @@ unsafe extern "C" fn x_best_index(
     // SAFETY: SQLite passes what `x_create` handed out, and its own record.
     unsafe {
         on_table(table, |handle, shared| {
-            plan::best_index(&handle.schema, row_estimate(handle, shared), info);
+            let indexes = filter::indexes(handle, shared)?;
+            let rows = row_estimate(handle, shared);
+            plan::best_index(&handle.schema, &indexes, rows, info);
             Ok(())
         })
     }
@@ -481,81 +487,9 @@ unsafe extern "C" fn x_filter(
             } else {
                 CStr::from_ptr(plan).to_str().unwrap_or_default()
             };
-            let (letters, _) = plan::parse(plan);
-            let are_numeric = plan::are_numeric(&handle.schema, letters);
-            let values: Vec<Option<Value>> = (0..count.max(0) as usize)
-                .map(|place| {
-                    let is_numeric = are_numeric.get(place) == Some(&true);
-                    plan_value(*arguments.add(place), is_numeric)
-                })
-                .collect();
-            filter(cursor, handle, shared, index, plan, &values)
+            let values = std::slice::from_raw_parts(arguments, count.max(0) as usize);
+            filter::start(cursor, handle, shared, index, &plan::parse(plan), values)
         })
-    }
-}
-
-fn filter(
-    cursor: &mut Cursor,
-    handle: &TableHandle,
-    shared: &Shared,
-    index: c_int,
-    plan: &str,
-    values: &[Option<Value>],
-) -> StoreResult<()> {
-    let table = &handle.table(shared)?;
-    let (letters, mask) = plan::parse(plan);
-    let bounds = plan::bounds(&handle.schema, letters, values);
-    let count = handle.schema.columns.len();
-    let is_used = |column: usize| mask >> column.min(63) & 1 == 1;
-    let columns: Vec<usize> = (0..count).filter(|column| is_used(*column)).collect();
-    cursor.places = vec![NOWHERE; count];
-    for (place, column) in columns.iter().enumerate() {
-        cursor.places[*column] = place;
-    }
-    let request = Request {
-        range: bounds.range,
-        absent: columns
-            .iter()
-            .map(|column| handle.schema.columns[*column].absent.clone())
-            .collect(),
-        columns: columns
-            .iter()
-            .map(|column| handle.schema.columns[*column].slot)
-            .collect(),
-        with_key: needs_key(handle, mask),
-        descending: index & plan::DESCENDING != 0,
-        rows_expected: bounds.rows_expected,
-    };
-    let transaction = shared.transaction()?;
-    let version = transaction.version(&shared.store, table)?;
-    let buffer = transaction.buffer(table);
-    drop(transaction);
-    cursor.scan = Some(Scan::new(version, buffer, request)?);
-    Ok(())
-}
-
-/// A constraint's value; `None` for text that is not UTF-8, which has no place among the keys: SQLite compares it.
-///
-/// # Safety
-/// `raw` must be a valid value of SQLite's.
-unsafe fn plan_value(raw: *mut ffi::sqlite3_value, is_numeric: bool) -> Option<Value> {
-    // SAFETY: the caller's promise; only a text is asked whether it is UTF-8. A number in a text takes its place, as SQLite allows here.
-    unsafe {
-        if is_numeric {
-            ffi::sqlite3_value_numeric_type(raw);
-        }
-        let is_text = ffi::sqlite3_value_type(raw) == ffi::SQLITE_TEXT;
-        (!is_text || is_utf8(raw)).then(|| value_of(raw))
-    }
-}
-
-/// Whether a statement asks for the hidden key column, or may ask for the row id: SQLite sets no bit for that one. Where the row id is a column
-/// of the table it is read once it is asked for.
-fn needs_key(handle: &TableHandle, mask: u64) -> bool {
-    match handle.schema.key {
-        KeyKind::Integer(_) => false,
-        KeyKind::RowId => true,
-        KeyKind::Columns(_) => mask >> handle.schema.columns.len().min(63) & 1 == 1,
     }
 }
 
@@ -572,7 +506,7 @@ unsafe extern "C" fn x_next(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
 unsafe extern "C" fn x_eof(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
     // SAFETY: SQLite passes what `x_open` handed out.
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
-    cursor.scan.as_ref().is_none_or(Scan::is_done).into()
+    cursor.scan.as_ref().is_none_or(Walk::is_done).into()
 }
 
 unsafe extern "C" fn x_column(
@@ -898,6 +832,25 @@ unsafe extern "C" fn x_rename(table: *mut ffi::sqlite3_vtab, _name: *const c_cha
                 StoreErrorCode::Misuse,
                 format!("Tonbo tables are renamed by the store: {}", handle.name),
             ))
+        })
+    }
+}
+
+/// `flags` is 1 for `PRAGMA quick_check`.
+unsafe extern "C" fn x_integrity(
+    table: *mut ffi::sqlite3_vtab,
+    _schema: *const c_char,
+    _name: *const c_char,
+    flags: c_int,
+    message: *mut *mut c_char,
+) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out, and a place for what it tells the user.
+    unsafe {
+        on_table(table, |handle, shared| {
+            if let Some(report) = integrity::check(handle, shared, flags & 1 != 0)? {
+                *message = message_for_sqlite(&report);
+            }
+            Ok(())
         })
     }
 }

@@ -32,6 +32,10 @@ pub struct Table {
     pub key: Key,
     /// What stands in CHECK constraints.
     pub checks: Vec<String>,
+    /// Columns that indexes may have, by position; none of the key.
+    pub indexable: Vec<usize>,
+    /// Columns that are UNIQUE, each by itself or several together. All of them are indexable.
+    pub uniques: Vec<Vec<usize>>,
     /// Whether it is a Tonbo table where there is Tonbo.
     pub is_tonbo: bool,
 }
@@ -120,11 +124,29 @@ impl Table {
             let refused = value::literal(&value::value(random, *kind));
             checks.push(format!("{name} {operator} {refused}"));
         }
+        let mut indexable: Vec<usize> = (0..count)
+            .filter(|position| !Table::positions(&key).contains(position))
+            .collect();
+        while indexable.len() > 2 {
+            indexable.remove(random.below(indexable.len()));
+        }
+        let is_wide = |position: &&usize| columns[**position].kind != Kind::Boolean;
+        let uniques = match indexable[..] {
+            [_, _] if random.chance(25) => vec![indexable.clone()],
+            _ if random.chance(30) => indexable
+                .iter()
+                .filter(is_wide)
+                .map(|position| vec![*position])
+                .collect(),
+            _ => Vec::new(),
+        };
         Table {
             name: name.into(),
             columns,
             key,
             checks,
+            indexable,
+            uniques,
             is_tonbo: true,
         }
     }
@@ -147,6 +169,8 @@ impl Table {
             ],
             key: Key::Integer(0),
             checks: Vec::new(),
+            indexable: vec![1],
+            uniques: Vec::new(),
             is_tonbo: false,
         }
     }
@@ -199,6 +223,7 @@ impl Table {
             parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
         }
         parts.extend(self.checks.iter().map(|check| format!("CHECK ({check})")));
+        parts.extend(self.unique_parts());
         format!(
             "CREATE VIRTUAL TABLE {} USING tonbo({})",
             self.name,
@@ -231,6 +256,7 @@ impl Table {
             parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
         }
         parts.extend(self.checks.iter().map(|check| format!("CHECK ({check})")));
+        parts.extend(self.unique_parts());
         let without = if matches!(self.key, Key::Columns(_)) {
             ", WITHOUT ROWID"
         } else {
@@ -241,6 +267,20 @@ impl Table {
             self.name,
             parts.join(", ")
         )
+    }
+
+    fn unique_parts(&self) -> impl Iterator<Item = String> {
+        self.uniques
+            .iter()
+            .map(|positions| format!("UNIQUE ({})", self.names(positions).join(", ")))
+    }
+
+    /// The names of columns.
+    pub fn names(&self, positions: &[usize]) -> Vec<String> {
+        positions
+            .iter()
+            .map(|position| self.columns[*position].name.clone())
+            .collect()
     }
 
     /// The query for all that it holds, in order.
