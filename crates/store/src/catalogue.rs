@@ -1,6 +1,10 @@
-//! Which Tonbo tables there are: rows of a table in `main`, so that making and dropping one is part of a transaction.
+//! Which Tonbo tables and indexes there are: rows of two tables in `main`, so that making and dropping one is part of a transaction.
+
+use std::collections::BTreeSet;
 
 use crate::error::StoreResult;
+use crate::routing;
+use crate::schema::quote_identifier;
 use crate::statement::Handle;
 use crate::table::TableId;
 use crate::value::Value;
@@ -16,11 +20,31 @@ pub struct Entry {
     pub definition: String,
 }
 
-/// Makes the catalogue's table.
+/// An index of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// The number of the table that holds its entries.
+    pub id: TableId,
+    /// Its name.
+    pub name: String,
+    /// The number of the table whose rows it finds.
+    pub table: TableId,
+    /// The names of its columns.
+    pub columns: Vec<String>,
+    /// Whether no two rows have the same values in them.
+    pub is_unique: bool,
+    /// Whether it stands for a UNIQUE of the table's definition, and can't be dropped by itself.
+    pub is_constraint: bool,
+}
+
+/// Makes the catalogue's tables.
 pub fn create_main_tables(main: Handle) -> StoreResult<()> {
     main.execute(
         "CREATE TABLE IF NOT EXISTS main.heddle_tables(
-           id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, definition TEXT NOT NULL)",
+           id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, definition TEXT NOT NULL);
+         CREATE TABLE IF NOT EXISTS main.heddle_indexes(
+           id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, table_id INTEGER NOT NULL, columns TEXT NOT NULL,
+           is_unique INTEGER NOT NULL, is_constraint INTEGER NOT NULL)",
     )
 }
 
@@ -57,6 +81,67 @@ pub fn insert(main: Handle, entry: &Entry) -> StoreResult<()> {
 pub fn remove(main: Handle, id: TableId) -> StoreResult<()> {
     main.statement("DELETE FROM main.heddle_tables WHERE id = ?1")?
         .run(&[Value::Integer(id as i64)])
+}
+
+/// All indexes that the connection's snapshot of `main` shows, in the order of their creation.
+pub fn read_indexes(main: Handle) -> StoreResult<Vec<IndexEntry>> {
+    let mut statement = main.statement(
+        "SELECT id, name, table_id, columns, is_unique, is_constraint FROM main.heddle_indexes ORDER BY id",
+    )?;
+    let mut entries = Vec::new();
+    while statement.step()? {
+        let values: Vec<Value> = (0..6).map(|column| statement.value(column)).collect();
+        if let [
+            Value::Integer(id),
+            Value::Text(name),
+            Value::Integer(table),
+            Value::Text(columns),
+            Value::Integer(is_unique),
+            Value::Integer(is_constraint),
+        ] = &values[..]
+        {
+            entries.push(IndexEntry {
+                id: *id as TableId,
+                name: name.to_string(),
+                table: *table as TableId,
+                columns: routing::names(columns),
+                is_unique: *is_unique != 0,
+                is_constraint: *is_constraint != 0,
+            });
+        }
+    }
+    Ok(entries)
+}
+
+/// Adds an index, in the connection's transaction.
+pub fn insert_index(main: Handle, entry: &IndexEntry) -> StoreResult<()> {
+    let columns: Vec<String> = entry
+        .columns
+        .iter()
+        .map(|name| quote_identifier(name))
+        .collect();
+    main.statement("INSERT INTO main.heddle_indexes VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .run(&[
+            Value::Integer(entry.id as i64),
+            Value::Text(entry.name.as_str().into()),
+            Value::Integer(entry.table as i64),
+            Value::Text(columns.join(", ").into()),
+            Value::Integer(entry.is_unique.into()),
+            Value::Integer(entry.is_constraint.into()),
+        ])
+}
+
+/// Removes an index, in the connection's transaction.
+pub fn remove_index(main: Handle, id: TableId) -> StoreResult<()> {
+    main.statement("DELETE FROM main.heddle_indexes WHERE id = ?1")?
+        .run(&[Value::Integer(id as i64)])
+}
+
+/// The numbers of all tables and indexes.
+pub fn ids(main: Handle) -> StoreResult<BTreeSet<TableId>> {
+    let tables = read(main)?.into_iter().map(|entry| entry.id);
+    let indexes = read_indexes(main)?.into_iter().map(|entry| entry.id);
+    Ok(tables.chain(indexes).collect())
 }
 
 /// Whether an ordinary table, view or index of that name stands in `main`.

@@ -6,7 +6,8 @@
 //! | REAL | 8, big-endian; sign bit flipped where positive, all bits where negative; -0.0 as 0.0 |
 //! | TEXT, BLOB | the bytes with 0x00 written as 0x00 0xFF, then 0x00 0x00 |
 //!
-//! A composite key is its columns' bytes one after another; a prefix of columns is a prefix of bytes.
+//! A composite key is its columns' bytes one after another; a prefix of columns is a prefix of bytes. In an index each column is behind one
+//! more byte: [`NULL`] and nothing, or [`SOME`] and the bytes above, so that NULL comes first.
 //! Source: the encoding of MyRocks and CockroachDB ("memcomparable format").
 
 use std::sync::Arc;
@@ -15,6 +16,18 @@ use crate::value::Value;
 
 /// An encoded key.
 pub type Key = Arc<[u8]>;
+
+/// An index's column that is NULL.
+pub const NULL: u8 = 0;
+
+/// An index's column that isn't; the least byte above [`NULL`].
+pub const SOME: u8 = 1;
+
+/// Appends one column's bytes as an index has them.
+pub fn encode_nullable(value: &Value, into: &mut Vec<u8>) {
+    into.push(if *value == Value::Null { NULL } else { SOME });
+    encode(value, into);
+}
 
 /// Appends one column's bytes. `NULL` has none: keys are NOT NULL, and the caller has checked.
 pub fn encode(value: &Value, into: &mut Vec<u8>) {

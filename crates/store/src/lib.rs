@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the main thread's requests | [`service`], [`import`] |
 //! | a connection | [`session`], [`parameters`], [`transaction`], [`module`], [`routing`], [`statement`] |
-//! | a database | [`store`], [`catalogue`], [`commit`], [`memory`] |
+//! | a database | [`store`], [`catalogue`], [`commit`], [`index`], [`memory`] |
 //! | a table | [`table`], [`schema`], [`key`], [`value`] |
 //! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
 //! | files | [`io`] |
@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod commit;
 pub mod error;
 pub mod import;
+pub mod index;
 pub mod io;
 pub mod key;
 #[cfg(target_arch = "wasm32")]

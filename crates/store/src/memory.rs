@@ -64,6 +64,15 @@ impl MemoryShare {
         self.size
     }
 
+    /// Whether the budget has room for so many bytes more, at this moment.
+    pub fn check_room(&self, bytes: usize) -> Result<(), OutOfBudget> {
+        let size_max = self.budget.size_max;
+        match self.budget.used().checked_add(bytes) {
+            Some(used) if used <= size_max => Ok(()),
+            _ => Err(OutOfBudget { size_max }),
+        }
+    }
+
     /// Takes more.
     pub fn grow(&mut self, bytes: usize) -> Result<(), OutOfBudget> {
         let size_max = self.budget.size_max;

@@ -17,18 +17,18 @@ pub struct Routed {
 
 /// The text to run instead of `sql`, if it starts with the creation of a Tonbo table.
 pub fn route(sql: &str) -> Option<Routed> {
-    let mut tokens = Tokens { text: sql, at: 0 };
+    let mut tokens = Tokens::new(sql);
     tokens.expect("CREATE")?;
     tokens.expect("VIRTUAL")?;
     tokens.expect("TABLE")?;
-    let mut name = tokens.next()?;
+    let mut name = tokens.next_token()?;
     if name.is("IF") {
         tokens.expect("NOT")?;
         tokens.expect("EXISTS")?;
-        name = tokens.next()?;
+        name = tokens.next_token()?;
     }
     let start = name.start;
-    let mut after = tokens.next()?;
+    let mut after = tokens.next_token()?;
     let mut end = start;
     if after.text == "." {
         if !["main", "temp"]
@@ -37,10 +37,15 @@ pub fn route(sql: &str) -> Option<Routed> {
         {
             return None;
         }
-        end = tokens.next()?.start;
-        after = tokens.next()?;
+        end = tokens.next_token()?.start;
+        after = tokens.next_token()?;
     }
-    if !after.is("USING") || !tokens.next()?.unquoted().eq_ignore_ascii_case("tonbo") {
+    if !after.is("USING")
+        || !tokens
+            .next_token()?
+            .unquoted()
+            .eq_ignore_ascii_case("tonbo")
+    {
         return None;
     }
     let routed = format!("{}temp.{}", &sql[..start], &sql[end..]);
@@ -63,26 +68,26 @@ pub struct Creation {
 
 /// What `sql` starts to make in `main`: `CREATE TABLE …` or `CREATE VIEW …`, but for those that name another schema or are temporary.
 pub fn creation(sql: &str) -> Option<Creation> {
-    let mut tokens = Tokens { text: sql, at: 0 };
+    let mut tokens = Tokens::new(sql);
     tokens.expect("CREATE")?;
-    let kind = tokens.next()?;
+    let kind = tokens.next_token()?;
     if kind.is("VIRTUAL") {
         tokens.expect("TABLE")?;
     } else if !kind.is("TABLE") && !kind.is("VIEW") {
         return None;
     }
-    let mut name = tokens.next()?;
+    let mut name = tokens.next_token()?;
     let if_not_exists = name.is("IF");
     if if_not_exists {
         tokens.expect("NOT")?;
         tokens.expect("EXISTS")?;
-        name = tokens.next()?;
+        name = tokens.next_token()?;
     }
-    if tokens.next().is_some_and(|token| token.text == ".") {
+    if tokens.next_token().is_some_and(|token| token.text == ".") {
         if !name.unquoted().eq_ignore_ascii_case("main") {
             return None;
         }
-        name = tokens.next()?;
+        name = tokens.next_token()?;
     }
     Some(Creation {
         name: name.unquoted(),
@@ -92,15 +97,29 @@ pub fn creation(sql: &str) -> Option<Creation> {
 
 /// Whether a text holds no statement: only space, comments and semicolons.
 pub fn is_blank(sql: &str) -> bool {
-    let mut tokens = Tokens { text: sql, at: 0 };
-    std::iter::from_fn(|| tokens.next()).all(|token| token.text == ";")
+    let mut tokens = Tokens::new(sql);
+    std::iter::from_fn(|| tokens.next_token()).all(|token| token.text == ";")
+}
+
+/// The names in a list of them.
+pub fn names(text: &str) -> Vec<String> {
+    split_arguments(text)
+        .iter()
+        .map(|name| {
+            Token {
+                text: name,
+                start: 0,
+            }
+            .unquoted()
+        })
+        .collect()
 }
 
 /// Splits a list of arguments at its outer commas.
 pub fn split_arguments(text: &str) -> Vec<String> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);
-    let mut tokens = Tokens { text, at: 0 };
-    while let Some(token) = tokens.next() {
+    let mut tokens = Tokens::new(text);
+    while let Some(token) = tokens.next_token() {
         match token.text {
             "(" => depth += 1,
             ")" => depth = depth.saturating_sub(1),
@@ -144,23 +163,29 @@ pub fn column_definitions(arguments: &[String]) -> Vec<String> {
     }
 }
 
-struct Tokens<'a> {
+/// The words of a statement.
+pub struct Tokens<'a> {
     text: &'a str,
     at: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Token<'a> {
-    text: &'a str,
-    start: usize,
+/// A word of a statement, and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Token<'a> {
+    /// As it is written.
+    pub text: &'a str,
+    /// The byte that it begins at.
+    pub start: usize,
 }
 
 impl Token<'_> {
-    fn is(&self, word: &str) -> bool {
+    /// Whether it is this word, in whatever case.
+    pub fn is(&self, word: &str) -> bool {
         self.text.eq_ignore_ascii_case(word)
     }
 
-    fn unquoted(&self) -> String {
+    /// The name that it means.
+    pub fn unquoted(&self) -> String {
         let (Some(first), Some(last)) = (self.text.chars().next(), self.text.chars().last()) else {
             return String::new();
         };
@@ -176,8 +201,18 @@ impl Token<'_> {
 }
 
 impl<'a> Tokens<'a> {
-    /// The next token: a word, a quoted name or string, or one other character. Space and comments are passed over.
-    fn next(&mut self) -> Option<Token<'a>> {
+    /// The words of `text`, from its start.
+    pub fn new(text: &'a str) -> Tokens<'a> {
+        Tokens { text, at: 0 }
+    }
+
+    /// The byte behind the last token.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The next token: a word, a number, a quoted name or string, or one other character. Space and comments are passed over.
+    pub fn next_token(&mut self) -> Option<Token<'a>> {
         loop {
             let rest = &self.text[self.at..];
             let trimmed = rest.trim_start();
@@ -196,6 +231,7 @@ impl<'a> Tokens<'a> {
         let length = match first {
             '"' | '\'' | '`' => quoted_length(rest, first),
             '[' => rest.find(']').map_or(rest.len(), |end| end + 1),
+            _ if first.is_ascii_digit() => number_length(rest),
             _ if first.is_alphanumeric() || first == '_' => rest
                 .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
                 .unwrap_or(rest.len()),
@@ -209,8 +245,27 @@ impl<'a> Tokens<'a> {
         Some(token)
     }
 
-    fn expect(&mut self, word: &str) -> Option<()> {
-        self.next()?.is(word).then_some(())
+    /// Passes over `word`; `None` where another one stands.
+    pub fn expect(&mut self, word: &str) -> Option<()> {
+        self.next_token()?.is(word).then_some(())
+    }
+}
+
+/// The length of a number that begins with a digit, with its fraction and exponent.
+fn number_length(text: &str) -> usize {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
+    let mut end = 0;
+    loop {
+        end += text[end..]
+            .find(|c| !is_part(c))
+            .unwrap_or(text.len() - end);
+        let is_hexadecimal = text[..end].starts_with("0x") || text[..end].starts_with("0X");
+        let in_exponent = !is_hexadecimal && text[..end].ends_with(['e', 'E']);
+        let sign = text[end..].starts_with(['+', '-']);
+        if !(in_exponent && sign) {
+            return end;
+        }
+        end += 1;
     }
 }
 

@@ -16,6 +16,7 @@ use crate::activity::{self, Activity};
 use crate::catalogue;
 use crate::commit::log;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::index::statement::{self as index_statement, Changed};
 use crate::module;
 use crate::parameters::{Binder, Parameters};
 use crate::routing;
@@ -56,10 +57,12 @@ pub struct Shared {
     seen_catalogue: Cell<u64>,
     /// What the module's xCreate and xDestroy are called for.
     pub purpose: RefCell<Purpose>,
-    /// Tables that the open transaction has made and dropped.
+    /// Tables that the open transaction has made and dropped, those of indexes' entries included.
     pub made: RefCell<Vec<TableId>>,
     /// See `made`.
     pub dropped: RefCell<Vec<TableId>>,
+    /// What the open transaction has done to indexes.
+    pub indexes: RefCell<Changed>,
     /// What the sequencer knows this transaction by, while one is open.
     entered: Cell<Option<Sequence>>,
     /// Rows that SQLite has counted as changed though no user's statement did.
@@ -124,6 +127,7 @@ impl Session {
             purpose: RefCell::new(Purpose::Statement),
             made: RefCell::new(Vec::new()),
             dropped: RefCell::new(Vec::new()),
+            indexes: RefCell::default(),
             entered: Cell::new(None),
             uncounted: Cell::new(0),
             last_mixed: RefCell::new(None),
@@ -207,6 +211,11 @@ impl Session {
         })
     }
 
+    /// The connection, for statements of the engine's own.
+    pub(crate) fn handle(&self) -> Handle {
+        self.shared.handle
+    }
+
     /// The Tonbo table of that name, without regard to case, if there is one.
     pub fn table(&self, name: &str) -> StoreResult<Option<Arc<Table>>> {
         let entries = catalogue::read(self.shared.handle)?;
@@ -281,11 +290,18 @@ impl Shared {
     /// Runs statements of our own inside a user's: what they change is neither counted nor the last row inserted.
     pub fn unnoticed<R>(&self, run: impl FnOnce() -> R) -> R {
         let (before, rowid) = (self.handle.total_changes(), self.handle.last_insert_rowid());
+        let uncounted = self.uncounted.get();
         let result = run();
+        // What `run` has noted itself, as by a commit inside of it, is among these.
         let own = self.handle.total_changes() - before;
-        self.uncounted.set(self.uncounted.get() + own);
+        self.uncounted.set(uncounted + own);
         self.handle.set_last_insert_rowid(rowid);
         result
+    }
+
+    /// SQLite is about to count a row that nothing was done with.
+    pub fn uncount(&self) {
+        self.uncounted.set(self.uncounted.get() + 1);
     }
 
     /// Rows that users' statements have inserted, updated and deleted.
@@ -327,6 +343,14 @@ impl Shared {
         binder: &mut Binder<'_>,
         sink: &mut dyn Sink,
     ) -> StoreResult<usize> {
+        if let Some(length) = index_statement::run(self, sql)? {
+            if routing::is_blank(&sql[length..]) {
+                binder.finish()?;
+            }
+            // Relaxed: a figure for display.
+            self.activity.statements.fetch_add(1, Ordering::Relaxed);
+            return Ok(length);
+        }
         let routed = routing::route(sql);
         let text = routed.as_ref().map_or(sql, |routed| routed.sql.as_str());
         let in_source = |offset: usize| match &routed {
@@ -388,15 +412,16 @@ impl Shared {
         if let Some(mixed) = self.entered.take() {
             self.store.sequencer.leave(mixed);
         }
+        self.indexes.take();
         let (made, dropped) = (self.made.take(), self.dropped.take());
         if made.is_empty() && dropped.is_empty() {
             return;
         }
         // Which of them stand now depends on whether the transaction was committed, which the catalogue tells.
-        match catalogue::read(self.handle) {
-            Ok(entries) => {
+        match catalogue::ids(self.handle) {
+            Ok(standing) => {
                 for id in made.iter().chain(&dropped) {
-                    if !entries.iter().any(|entry| entry.id == *id) {
+                    if !standing.contains(id) {
                         self.store.forget_table(*id);
                     }
                 }

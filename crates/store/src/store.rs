@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::activity::check_interrupt;
-use crate::catalogue;
+use crate::catalogue::{self, IndexEntry};
 use crate::commit::log::{self, Durability, LogFile};
 use crate::commit::mover::{self, Mover};
 use crate::commit::sequencer::{Published, Sequencer};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::index::{self, Indexes};
 use crate::io::SharedIo;
 use crate::memory::MemoryBudget;
 use crate::schema::TableSchema;
@@ -101,6 +102,25 @@ pub struct Store {
     vfs: Vfs,
 }
 
+/// What the catalogue says of a table of Tonbo's.
+enum Stored {
+    /// One with rows, and its indexes.
+    Rows(catalogue::Entry, Vec<IndexEntry>),
+    /// One with an index's entries.
+    Entries(IndexEntry),
+}
+
+/// A table that was made and that snapshots don't see yet. Its files go with it.
+pub struct Built(Option<TableVersion>);
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        if let Some(version) = self.0.take() {
+            version.table.dropped.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
 /// A table of the catalogue.
 enum Slot {
     Open(Arc<Table>),
@@ -109,7 +129,7 @@ enum Slot {
 
 /// A table whose Tonbo could not be opened.
 struct Shut {
-    entry: catalogue::Entry,
+    entry: Stored,
     reason: StoreError,
     /// What the logs hold for it. They keep it until the table can be opened, in this session or a later one.
     delta: Delta,
@@ -312,7 +332,7 @@ impl Store {
             }
             Slot::Shut(shut) => shut,
         };
-        let mut version = open_table(&self.host, &shut.entry, &self.cache, &self.memory)
+        let mut version = open_stored(&self.host, &shut.entry, &self.cache, &self.memory)
             .inspect_err(|error| shut.reason = error.clone())?;
         version.delta = std::mem::take(&mut shut.delta);
         version.table.note_delta(&version.delta);
@@ -341,14 +361,41 @@ impl Store {
         id: TableId,
         name: &str,
         schema: TableSchema,
+        indexes: Indexes,
     ) -> StoreResult<Arc<Table>> {
-        let table = Arc::new(Table::open(&self.host, id, name, schema, &self.memory)?);
-        let version = Arc::new(first_version(&table, &self.cache)?);
-        self.tables().insert(id, Slot::Open(table.clone()));
-        self.sequencer.replace(|published| {
-            published.tables.insert(id, version);
-        });
+        let table = Arc::new(Table::open(&self.host, id, id, name, schema, &self.memory)?);
+        let version = TableVersion {
+            indexes,
+            ..first_version(&table, &self.cache)?
+        };
+        self.add(Built(Some(version)));
         Ok(table)
+    }
+
+    /// Makes the files for an index's entries, which `fill` writes. The catalogue is the caller's.
+    pub fn new_index(
+        &self,
+        entry: &IndexEntry,
+        fill: impl FnOnce(&Arc<Table>) -> StoreResult<()>,
+    ) -> StoreResult<Built> {
+        let table = Arc::new(open_entries(&self.host, entry, &self.memory)?);
+        let version = fill(&table).and_then(|()| first_version(&table, &self.cache));
+        if version.is_err() {
+            table.dropped.store(true, Ordering::SeqCst);
+        }
+        Ok(Built(Some(version?)))
+    }
+
+    /// Lets snapshots see what was made.
+    pub fn add(&self, mut built: Built) {
+        if let Some(version) = built.0.take() {
+            let table = version.table.clone();
+            let id = table.id;
+            self.tables().insert(id, Slot::Open(table));
+            self.sequencer.replace(|published| {
+                published.tables.insert(id, Arc::new(version));
+            });
+        }
     }
 
     /// Forgets a table that was dropped, or whose creation was rolled back. Its files go with its last reader.
@@ -381,7 +428,14 @@ impl Store {
             ("memoryBytesMax", self.memory.size_max() as f64),
             ("moverFailures", self.mover.failures().into()),
             ("sequence", published.sequence as f64),
-            ("tables", published.tables.len() as f64),
+            (
+                "tables",
+                published
+                    .tables
+                    .values()
+                    .filter(|version| !version.table.schema.is_index())
+                    .count() as f64,
+            ),
         ])
     }
 
@@ -405,11 +459,9 @@ fn recover(
     memory: &Arc<MemoryBudget>,
 ) -> StoreResult<Recovered> {
     let entries = catalogue::read(main)?;
-    let mut next_table = 1 + entries
-        .iter()
-        .map(|entry| entry.id)
-        .max()
-        .unwrap_or_default();
+    let indexes = catalogue::read_indexes(main)?;
+    let known = catalogue::ids(main)?;
+    let mut next_table = 1 + known.last().copied().unwrap_or_default();
     let on_disk: BTreeSet<TableId> = host
         .fs
         .paths(TABLES)?
@@ -418,16 +470,25 @@ fn recover(
         .collect();
     for id in on_disk {
         next_table = next_table.max(id + 1);
-        if !entries.iter().any(|entry| entry.id == id) {
+        if !known.contains(&id) {
             // Nobody needs its files: what can't be removed now is swept at the next open.
             let _removed = host.fs.remove_all(&Table::directory(id));
         }
     }
     let mut tables = BTreeMap::new();
     let mut published = Published::default();
-    for entry in entries {
-        let id = entry.id;
-        let slot = match open_table(host, &entry, cache, memory) {
+    let rows = entries.into_iter().map(|entry| {
+        let own = indexes.iter().filter(|index| index.table == entry.id);
+        let own = own.cloned().collect();
+        (entry.id, Stored::Rows(entry, own))
+    });
+    let stored = rows.chain(
+        indexes
+            .iter()
+            .map(|index| (index.id, Stored::Entries(index.clone()))),
+    );
+    for (id, entry) in stored {
+        let slot = match open_stored(host, &entry, cache, memory) {
             Ok(version) => {
                 let table = version.table.clone();
                 published.tables.insert(id, Arc::new(version));
@@ -444,6 +505,13 @@ fn recover(
     }
     published.mixed = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
     log.drop_orphans(published.mixed)?;
+    for version in published.tables.values() {
+        for index in version.indexes.iter() {
+            if let Some(Slot::Open(table)) = tables.get(&index.id) {
+                index.bind(table);
+            }
+        }
+    }
     let floor = log.floor()?;
     let own = log.read(floor)?;
     let mixed = log::read(main, log::MAIN_LOG, 0)?;
@@ -483,22 +551,45 @@ fn recover(
     })
 }
 
-fn open_table(
+fn open_stored(
     host: &TonboHost,
-    entry: &catalogue::Entry,
+    stored: &Stored,
     cache: &Arc<ColumnCache>,
     memory: &Arc<MemoryBudget>,
 ) -> StoreResult<TableVersion> {
-    let schema = TableSchema::parse(&crate::routing::split_arguments(&entry.definition))?;
+    let (id, what, name) = match stored {
+        Stored::Rows(entry, _) => (entry.id, "table", &entry.name),
+        Stored::Entries(entry) => (entry.id, "index", &entry.name),
+    };
     // Tonbo would make a new, empty database where its files are gone.
-    if !host.fs.has_objects(&Table::directory(entry.id)) {
+    if !host.fs.has_objects(&Table::directory(id)) {
         return Err(StoreError::corrupt(format!(
-            "the files of table {} are missing",
-            entry.name
+            "the files of {what} {name} are missing"
         )));
     }
-    let table = Arc::new(Table::open(host, entry.id, &entry.name, schema, memory)?);
-    first_version(&table, cache)
+    match stored {
+        Stored::Rows(entry, indexes) => {
+            let schema = TableSchema::parse(&crate::routing::split_arguments(&entry.definition))?;
+            let indexes = index::of_table(indexes, id, &schema)?;
+            let table = Arc::new(Table::open(host, id, id, name, schema, memory)?);
+            Ok(TableVersion {
+                indexes,
+                ..first_version(&table, cache)?
+            })
+        }
+        Stored::Entries(entry) => {
+            first_version(&Arc::new(open_entries(host, entry, memory)?), cache)
+        }
+    }
+}
+
+fn open_entries(
+    host: &TonboHost,
+    entry: &IndexEntry,
+    memory: &Arc<MemoryBudget>,
+) -> StoreResult<Table> {
+    let schema = TableSchema::of_index();
+    Table::open(host, entry.id, entry.table, &entry.name, schema, memory)
 }
 
 fn first_version(table: &Arc<Table>, cache: &Arc<ColumnCache>) -> StoreResult<TableVersion> {
@@ -508,6 +599,7 @@ fn first_version(table: &Arc<Table>, cache: &Arc<ColumnCache>) -> StoreResult<Ta
         table: table.clone(),
         base: Arc::new(base),
         delta: Delta::new(),
+        indexes: Indexes::default(),
     })
 }
 

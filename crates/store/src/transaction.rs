@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 
 use crate::commit::changes::Changes;
 use crate::commit::log::{self, Record};
+use crate::commit::sequencer::Claim;
 use crate::commit::sequencer::{Reservation, Snapshot};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::index::Indexes;
 use crate::key::Key;
 use crate::memory::MemoryShare;
 use crate::statement::Handle;
@@ -27,19 +29,34 @@ const CHANGE_SIZE: usize = 64;
 /// See the module's documentation. Dropping it undoes everything that was not published.
 pub struct Transaction {
     snapshot: Snapshot,
+    /// By table, its indexes' entries included.
     writes: BTreeMap<TableId, Writes>,
     /// What all `writes` take.
     memory: MemoryShare,
     reserved: Option<Reserved>,
 }
 
+/// Changes of a table's rows and of its indexes' entries, by the table that holds them.
+type Buffers = BTreeMap<TableId, Changed>;
+
+#[derive(Clone, Default)]
+struct Changed {
+    rows: Buffer,
+    /// The bytes of the rows and what belongs to them.
+    size: usize,
+}
+
 #[derive(Default)]
 struct Writes {
-    buffer: Buffer,
-    /// The bytes of the buffer's changes.
-    size: usize,
-    /// Buffer and size as they were at each open savepoint, by SQLite's number for it, ascending.
-    saved: Vec<(i32, Buffer, usize)>,
+    buffers: Buffers,
+    /// The buffers as they were at each open savepoint, by SQLite's number for it, ascending.
+    saved: Vec<(i32, Buffers)>,
+}
+
+impl Writes {
+    fn size(&self) -> usize {
+        self.buffers.values().map(|changed| changed.size).sum()
+    }
 }
 
 /// The bytes that a change takes in memory, about.
@@ -50,10 +67,19 @@ pub fn change_size(key: &Key, row: Option<&Row>) -> usize {
     CHANGE_SIZE + key.len() + values
 }
 
+/// A table whose indexes are others from a transaction's commit on.
+pub struct Reindexing {
+    /// What the commit claims for that.
+    pub claim: Claim,
+    /// The table's indexes.
+    pub indexes: Indexes,
+}
+
 /// A transaction between xSync and xCommit.
 struct Reserved {
     reservation: Reservation,
     changes: Changes,
+    reindexings: Vec<Reindexing>,
     is_mixed: bool,
 }
 
@@ -84,42 +110,54 @@ impl Transaction {
     }
 
     /// Its own changes to a table.
-    pub fn buffer(&self, table: TableId) -> Buffer {
-        self.writes
-            .get(&table)
-            .map(|writes| writes.buffer.clone())
-            .unwrap_or_default()
+    pub fn buffer(&self, table: &Table) -> Buffer {
+        self.own(table).cloned().unwrap_or_default()
+    }
+
+    fn own(&self, table: &Table) -> Option<&Buffer> {
+        let changed = self.writes.get(&table.owner)?.buffers.get(&table.id)?;
+        Some(&changed.rows)
     }
 
     /// Whether a row of that key is visible.
     pub fn has_row(&self, store: &Store, table: &Arc<Table>, key: &Key) -> StoreResult<bool> {
-        if let Some(row) = self
-            .writes
-            .get(&table.id)
-            .and_then(|writes| writes.buffer.get(key))
-        {
-            return Ok(row.is_some());
+        Ok(self.row(store, table, key, &[])?.is_some())
+    }
+
+    /// The row of that key, if it is visible: its values in `columns`, and NULL in the others.
+    pub fn row(
+        &self,
+        store: &Store,
+        table: &Arc<Table>,
+        key: &Key,
+        columns: &[usize],
+    ) -> StoreResult<Option<Vec<Value>>> {
+        if let Some(row) = self.own(table).and_then(|buffer| buffer.get(key)) {
+            return Ok(row.as_ref().map(|row| row.to_vec()));
         }
         let request = Request {
             range: KeyRange::point(key),
+            columns: columns.to_vec(),
             rows_expected: Some(1),
             ..Request::default()
         };
-        Ok(!Scan::new(self.version(store, table)?, Buffer::new(), request)?.is_done())
+        let scan = Scan::new(self.version(store, table)?, Buffer::new(), request)?;
+        if scan.is_done() {
+            return Ok(None);
+        }
+        let mut row = vec![Value::Null; table.schema.columns.len()];
+        for (place, column) in columns.iter().enumerate() {
+            row[*column] = Value::from(scan.cell(place));
+        }
+        Ok(Some(row))
     }
 
-    /// Writes a row, or deletes it.
+    /// Whether so many bytes more may be written: a row and its entries, all or none.
     ///
     /// # Errors
-    /// [`StoreErrorCode::OutOfMemory`] and [`StoreErrorCode::TooBig`]: nothing is written then.
-    pub fn write(&mut self, table: TableId, key: Key, row: Option<Row>) -> StoreResult<()> {
-        let size = change_size(&key, row.as_ref());
-        let writes = self.writes.entry(table).or_default();
-        let replaced = match writes.buffer.get(&key) {
-            Some(before) => change_size(&key, before.as_ref()),
-            None => 0,
-        };
-        if (self.memory.size() + size).saturating_sub(replaced) > TRANSACTION_SIZE_MAX {
+    /// [`StoreErrorCode::OutOfMemory`] and [`StoreErrorCode::TooBig`].
+    pub fn check_room(&self, size: usize) -> StoreResult<()> {
+        if self.memory.size() + size > TRANSACTION_SIZE_MAX {
             return Err(StoreError::new(
                 StoreErrorCode::TooBig,
                 format!(
@@ -128,26 +166,40 @@ impl Transaction {
                 ),
             ));
         }
-        self.memory.grow(size)?;
-        self.memory.shrink(replaced);
-        writes.size = writes.size + size - replaced;
-        writes.buffer.insert(key, row);
-        Ok(())
+        Ok(self.memory.check_room(size)?)
+    }
+
+    /// Writes a row, or deletes it. Whether there is room has been looked at before.
+    pub fn write(&mut self, table: &Table, key: Key, row: Option<Row>) {
+        let size = change_size(&key, row.as_ref());
+        let changed = self
+            .writes
+            .entry(table.owner)
+            .or_default()
+            .buffers
+            .entry(table.id)
+            .or_default();
+        let replaced = match changed.rows.get(&key) {
+            Some(before) => change_size(&key, before.as_ref()),
+            None => 0,
+        };
+        let total = self.memory.size() + size - replaced;
+        self.memory.set(total);
+        changed.size = changed.size + size - replaced;
+        changed.rows.insert(key, row);
     }
 
     /// A savepoint begins for a table.
     pub fn save(&mut self, table: TableId, savepoint: i32) {
         let writes = self.writes.entry(table).or_default();
-        writes.saved.retain(|(other, ..)| *other < savepoint);
-        writes
-            .saved
-            .push((savepoint, writes.buffer.clone(), writes.size));
+        writes.saved.retain(|(other, _)| *other < savepoint);
+        writes.saved.push((savepoint, writes.buffers.clone()));
     }
 
     /// The savepoint and those within it end; their writes stay.
     pub fn release(&mut self, table: TableId, savepoint: i32) {
         if let Some(writes) = self.writes.get_mut(&table) {
-            writes.saved.retain(|(other, ..)| *other < savepoint);
+            writes.saved.retain(|(other, _)| *other < savepoint);
         }
     }
 
@@ -156,39 +208,50 @@ impl Transaction {
         let Some(writes) = self.writes.get_mut(&table) else {
             return;
         };
-        writes.saved.retain(|(other, ..)| *other <= savepoint);
-        let (buffer, size) = match writes.saved.last() {
-            Some((other, buffer, size)) if *other == savepoint => (buffer.clone(), *size),
+        let before = writes.size();
+        writes.saved.retain(|(other, _)| *other <= savepoint);
+        match writes.saved.last() {
+            Some((other, buffers)) if *other == savepoint => writes.buffers = buffers.clone(),
             // SQLite named a savepoint from before the table's first write.
-            _ => (Buffer::new(), 0),
-        };
-        let before = std::mem::replace(&mut writes.size, size);
-        writes.buffer = buffer;
+            _ => writes.buffers = Buffers::new(),
+        }
         // What was overwritten and stands again may take more than what overwrote it.
-        let total = self.memory.size() + size - before;
+        let total = self.memory.size() + writes.size() - before;
         self.memory.set(total);
     }
 
+    /// Whether xSync has been called.
+    pub fn is_reserved(&self) -> bool {
+        self.reserved.is_some()
+    }
+
     /// xSync: checks the transaction against all others, reserves its number, makes it durable. Only the first call does anything.
-    pub fn sync(&mut self, store: &Arc<Store>, main: Handle) -> StoreResult<()> {
+    pub fn sync(
+        &mut self,
+        store: &Arc<Store>,
+        main: Handle,
+        reindexings: Vec<Reindexing>,
+    ) -> StoreResult<()> {
         if self.reserved.is_some() {
             return Ok(());
         }
         let written = self
             .writes
-            .iter()
-            .filter(|(_, writes)| !writes.buffer.is_empty());
+            .values()
+            .flat_map(|writes| &writes.buffers)
+            .filter(|(_, changed)| !changed.rows.is_empty());
         let changes = Changes {
             tables: written
-                .map(|(id, writes)| (*id, writes.buffer.clone()))
+                .map(|(id, changed)| (*id, changed.rows.clone()))
                 .collect(),
         };
-        if changes.tables.is_empty() {
+        if changes.tables.is_empty() && reindexings.is_empty() {
             return Ok(());
         }
         store.wait_for_mover()?;
         let is_mixed = main.writes_main();
-        let reservation = store.sequencer.reserve(&self.snapshot, &changes)?;
+        let claims = reindexings.iter().map(|reindexing| &reindexing.claim);
+        let reservation = store.sequencer.reserve(&self.snapshot, &changes, claims)?;
         let record = Record::new(reservation.sequence(), &changes, reservation.after_mixed())?;
         if is_mixed {
             // In this order: the log file must have lost, durably, what is dropped from `main`'s log, or it would be replayed alone.
@@ -201,6 +264,7 @@ impl Transaction {
         self.reserved = Some(Reserved {
             reservation,
             changes,
+            reindexings,
             is_mixed,
         });
         Ok(())
@@ -211,6 +275,7 @@ impl Transaction {
         let Some(Reserved {
             reservation,
             changes,
+            reindexings,
             is_mixed,
         }) = self.reserved.take()
         else {
@@ -221,10 +286,22 @@ impl Transaction {
         reservation.publish(is_mixed, |published| {
             for (id, buffer) in &changes.tables {
                 if let Some(version) = published.tables.get(id) {
-                    let size = writes.get(id).map_or(0, |writes| writes.size);
+                    let size = writes
+                        .get(&version.table.owner)
+                        .and_then(|writes| writes.buffers.get(id))
+                        .map_or(0, |changed| changed.size);
                     version.table.take_delta_memory(memory, size);
                     let next = Arc::new(version.with_changes(sequence, buffer));
                     published.tables.insert(*id, next);
+                }
+            }
+            for Reindexing { claim, indexes } in reindexings {
+                if let Some(version) = published.tables.get(&claim.table.id) {
+                    let next = TableVersion {
+                        indexes,
+                        ..TableVersion::clone(version)
+                    };
+                    published.tables.insert(claim.table.id, Arc::new(next));
                 }
             }
         });

@@ -177,7 +177,7 @@ impl World {
                         mover::flush(&table, 0).map_err(|error| format!("a flush: {error}"))?;
                     }
                 }
-                Ok(())
+                self.check_integrity()
             }
             Step::Reopen => {
                 self.tonbo.reopen();
@@ -187,6 +187,16 @@ impl World {
                 self.tonbo.connection().run(sql);
                 Ok(())
             }
+        }
+    }
+
+    /// Rows and indexes agree.
+    fn check_integrity(&self) -> Result<(), String> {
+        let found = self.tonbo.run(&Statement::new("PRAGMA integrity_check"));
+        let is_ok = |(rows, _): &(Rows, i64)| *rows == [[Value::Text("ok".into())]];
+        match &found.result {
+            Ok(result) if is_ok(result) => Ok(()),
+            _ => Err(format!("integrity_check: {}", shown(&found))),
         }
     }
 
@@ -418,7 +428,8 @@ fn small_steps(episode: &mut Episode, random: &mut Random, tables: &[Table], sto
     // Relaxed: a hint.
     for _ in 0..250 {
         let step = match random.below(100) {
-            0..74 => Step::Run(select::select(random, tables)),
+            0..71 => Step::Run(select::select(random, tables)),
+            71..74 => Step::Run(write::index(random, tables)),
             74..88 => Step::Run(write::write(random, tables)),
             88..94 => {
                 let statement = write::transaction(random, episode.world.is_open(), savepoints);
@@ -456,6 +467,7 @@ fn large_steps(episode: &mut Episode, random: &mut Random, tables: &[Table], sto
         name: name.into(),
         kind,
         not_null,
+        default: None,
     };
     let key = if random.chance(50) {
         Key::Integer(0)
@@ -470,6 +482,9 @@ fn large_steps(episode: &mut Episode, random: &mut Random, tables: &[Table], sto
             column("c2", Kind::Text, false),
         ],
         key,
+        checks: Vec::new(),
+        indexable: vec![2],
+        uniques: Vec::new(),
         is_tonbo: true,
     };
     let fill = "INSERT INTO big WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < 40000) \

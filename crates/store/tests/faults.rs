@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
-use engine::faults::{Fault, FaultyIo, Kind};
+use engine::faults::{Fault, FaultyIo, Kind, copy_of, disk_of};
 use engine::{Connection, Database, integer};
 use heddle_store::commit::mover;
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::import::{self, ImportOptions};
-use heddle_store::io::{Io, IoErrorCode, MemoryIo, OpenMode, PowerLossIo, SharedIo};
+use heddle_store::io::{IoErrorCode, MemoryIo, PowerLossIo, SharedIo};
 use random::Random;
 
 /// Above this a run hangs.

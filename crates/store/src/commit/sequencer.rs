@@ -14,7 +14,8 @@
 //! # Invariants
 //! 1. Commits are published in the order of their numbers: a number is published once no smaller one is reserved.
 //! 2. First committer wins: a number is reserved only if no row of the transaction was reserved or committed after its snapshot.
-//!    A reservation counts as a commit until it is voided.
+//!    A reservation counts as a commit until it is voided. A commit that changes a table's indexes counts as a write of all its rows; one that
+//!    has built an index comes second to every write since its snapshot.
 //! 3. `last_write` holds every row written after the oldest snapshot that is active or that `past` may still give out.
 //! 4. A commit that also wrote `main` (*mixed*) is visible to a snapshot exactly if its row in `main` is: the reader names the last mixed
 //!    commit that its snapshot of `main` shows, and gets the tables as they were from that commit until the next mixed one.
@@ -33,8 +34,8 @@ use imbl::OrdMap;
 use super::changes::Changes;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::Key;
-use crate::table::TableId;
 use crate::table::version::{Sequence, TableVersion};
+use crate::table::{Table, TableId, is_gated};
 
 /// How many mixed commits back a snapshot of `main` may lie when its transaction first reads a Tonbo table.
 const PAST_MAX: usize = 64;
@@ -81,6 +82,16 @@ pub struct Snapshot {
     sequencer: Arc<Sequencer>,
 }
 
+/// A table whose indexes a commit changes: who has an older snapshot does not know them, and may not write it any more.
+pub struct Claim {
+    /// Which table.
+    pub table: Arc<Table>,
+    /// Whether an index was built from the committer's snapshot: no row may have been written since.
+    pub has_built: bool,
+    /// Whether the committer itself keeps others' commits away.
+    pub holds_gate: bool,
+}
+
 /// A number that is given out. Must be published or voided; dropping it voids it.
 pub struct Reservation {
     sequence: Sequence,
@@ -88,6 +99,8 @@ pub struct Reservation {
     after_mixed: Sequence,
     /// What `last_write` held for the rows before.
     previous: Vec<((TableId, Key), Option<Sequence>)>,
+    /// The tables that were claimed, and their `imported_at` from before.
+    claimed: Vec<(Arc<Table>, Sequence)>,
     sequencer: Arc<Sequencer>,
     is_settled: bool,
 }
@@ -170,10 +183,11 @@ impl Sequencer {
     ///
     /// # Errors
     /// [`StoreErrorCode::Conflict`], [`StoreErrorCode::TableBusy`] or, where a table was dropped, [`StoreErrorCode::NotFound`].
-    pub fn reserve(
+    pub fn reserve<'a>(
         self: &Arc<Self>,
         snapshot: &Snapshot,
         changes: &Changes,
+        claims: impl Iterator<Item = &'a Claim> + Clone,
     ) -> StoreResult<Reservation> {
         let seen = snapshot.published.sequence;
         let mut state = self.lock();
@@ -186,13 +200,7 @@ impl Sequencer {
             })?;
             let table = &version.table;
             if table.importing.load(Ordering::SeqCst) {
-                return Err(StoreError::new(
-                    StoreErrorCode::TableBusy,
-                    format!(
-                        "table {} is being imported into: try again when that is done",
-                        table.name
-                    ),
-                ));
+                return Err(is_gated(table));
             }
             let overtaken = |key: &Key| {
                 state
@@ -201,13 +209,25 @@ impl Sequencer {
                     .is_some_and(|last| *last > seen)
             };
             if !table.may_write_since(seen) || buffer.keys().any(overtaken) {
-                return Err(StoreError::new(
-                    StoreErrorCode::Conflict,
-                    format!(
-                        "another transaction has written a row of {} that this one writes: roll back and try again",
-                        table.name
-                    ),
-                ));
+                return Err(conflict(table, "a row that this one writes"));
+            }
+        }
+        for Claim {
+            table,
+            has_built,
+            holds_gate,
+        } in claims.clone()
+        {
+            if !holds_gate && table.importing.load(Ordering::SeqCst) {
+                return Err(is_gated(table));
+            }
+            // Invariant 3: the committer's own snapshot is active.
+            let was_written =
+                |((id, _), last): (&(TableId, Key), &Sequence)| *id == table.id && *last > seen;
+            if !table.may_write_since(seen)
+                || *has_built && state.last_write.iter().any(was_written)
+            {
+                return Err(conflict(table, "what this one indexes"));
             }
         }
         let sequence = state.next;
@@ -221,10 +241,15 @@ impl Sequencer {
                 previous.push((place, last));
             }
         }
+        let claim = |claim: &Claim| {
+            let before = claim.table.imported_at.swap(sequence, Ordering::SeqCst);
+            (claim.table.clone(), before)
+        };
         Ok(Reservation {
             sequence,
             after_mixed: state.published.mixed,
             previous,
+            claimed: claims.map(claim).collect(),
             sequencer: self.clone(),
             is_settled: false,
         })
@@ -240,6 +265,7 @@ impl Sequencer {
             sequence,
             after_mixed: state.published.mixed,
             previous: Vec::new(),
+            claimed: Vec::new(),
             sequencer: self.clone(),
             is_settled: false,
         }
@@ -377,10 +403,23 @@ impl Drop for Reservation {
                 None => state.last_write.remove(&place),
             };
         }
+        for (table, before) in std::mem::take(&mut self.claimed) {
+            table.imported_at.store(before, Ordering::SeqCst);
+        }
         state.reserved.remove(&self.sequence);
         drop(state);
         self.sequencer.moved.notify_all();
     }
+}
+
+fn conflict(table: &Table, what: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorCode::Conflict,
+        format!(
+            "another transaction has written {what} in {}: roll back and try again",
+            table.name
+        ),
+    )
 }
 
 fn failed(message: String) -> StoreError {

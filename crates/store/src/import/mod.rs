@@ -2,10 +2,12 @@
 //!
 //! An import holds its table's gate: commits of others to the table are refused meanwhile, reads go on. Batch by batch it is ingested –
 //! atomic, durable and visible before it is acknowledged. After a crash the last, unacknowledged batch is there whole or not at all. An
-//! import that ends early leaves the batches that it has acknowledged.
+//! import that ends early leaves the batches that it has acknowledged. A table with indexes gets its batches through the commit log, so that
+//! rows and entries come together.
 
 mod convert;
 mod file;
+mod indexed;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,10 +21,10 @@ use crate::key::{Key, decode_integer};
 use crate::parameters::Parameters;
 use crate::session::{Discard, Session};
 use crate::store::Store;
-use crate::table::Table;
 use crate::table::range::{KeyRange, just_after};
 use crate::table::scan::{Request, Scan};
 use crate::table::version::{Buffer, TableVersion};
+use crate::table::{Gate, Table};
 use convert::Converter;
 use file::ImportFile;
 
@@ -82,9 +84,14 @@ pub fn run(
         }
         None => return Err(no_table(&options.table)),
     };
-    let mut converter = Converter::new(&table, &file.schema, options.row_number.as_deref())?;
+    let mut converter = Converter::new(
+        session.handle(),
+        &table,
+        &file.schema,
+        options.row_number.as_deref(),
+    )?;
     let store = session.store();
-    let _gate = Gate::close(store, &table)?;
+    let _gate = close_gate(store, &table)?;
     let mut done = 0;
     while let Some(mut batch) = file.next_batch()? {
         if session.is_interrupted() {
@@ -121,32 +128,17 @@ fn no_table(name: &str) -> StoreError {
     )
 }
 
-/// The right to import into a table.
-struct Gate<'a>(&'a Table);
-
-impl<'a> Gate<'a> {
-    /// Keeps new commits to the table out, waits for those under way, and moves its delta into Tonbo.
-    fn close(store: &Store, table: &'a Arc<Table>) -> StoreResult<Gate<'a>> {
-        if table.importing.swap(true, Ordering::SeqCst) {
-            let message = format!("table {} is being imported into already", table.name);
-            return Err(StoreError::new(StoreErrorCode::TableBusy, message));
-        }
-        let gate = Gate(table);
-        store.sequencer.settle();
-        let _writing = store.mover.writing();
-        mover::move_table(store, table.id)?;
-        // The logs may hold the table's commits for longer; they must not be replayed over what is imported.
-        let moved = store.sequencer.published().sequence;
-        store.log.set_table_floor(table.id, moved)?;
-        store.sync_logs()?;
-        Ok(gate)
-    }
-}
-
-impl Drop for Gate<'_> {
-    fn drop(&mut self) {
-        self.0.importing.store(false, Ordering::SeqCst);
-    }
+/// Keeps new commits to the table out, waits for those under way, and moves its delta into Tonbo.
+fn close_gate<'a>(store: &Store, table: &'a Arc<Table>) -> StoreResult<Gate<'a>> {
+    let gate = Gate::close(table)?;
+    store.sequencer.settle();
+    let _writing = store.mover.writing();
+    mover::move_table(store, table.id)?;
+    // The logs may hold the table's commits for longer; they must not be replayed over what is imported.
+    let moved = store.sequencer.published().sequence;
+    store.log.set_table_floor(table.id, moved)?;
+    store.sync_logs()?;
+    Ok(gate)
 }
 
 /// Writes a batch whose keys are sorted and unlike each other, and makes it visible.
@@ -162,7 +154,7 @@ fn write(
             format!("table {} has been dropped", table.name),
         )
     };
-    let _writing = store.mover.writing();
+    let writing = store.mover.writing();
     let version = store
         .sequencer
         .published()
@@ -176,6 +168,10 @@ fn write(
             table.name,
             duplicate + 1
         )));
+    }
+    if !version.indexes.is_empty() {
+        drop(writing);
+        return indexed::write(store, &version, &batch, keys);
     }
     let deletes = vec![false; keys.len()];
     table.source.ingest(batch, deletes)?;

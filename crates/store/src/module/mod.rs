@@ -3,9 +3,14 @@
 //! Every callback catches panics: a panic becomes an SQL error, and the connection goes on. Callbacks run on their connection's thread, while
 //! the session runs a statement; they share the session's state through `Shared`.
 
+mod bounds;
+mod filter;
+mod integrity;
 mod plan;
-mod values;
+pub(crate) mod rules;
+pub(crate) mod values;
 
+use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -15,16 +20,20 @@ use rusqlite::ffi;
 
 use crate::catalogue;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::index::maintain::Writer;
+use crate::index::scan::Walk;
+use crate::index::statement as index_statement;
 use crate::key::{self, Key};
 use crate::routing;
-use crate::schema::{KEY_COLUMN, KeyKind, TableSchema};
+use crate::schema::{KeyKind, TableSchema};
 use crate::session::{Purpose, Shared};
-use crate::statement::{c_string, code_of, is_utf8, value_of};
+use crate::statement::{c_string, code_of, value_of};
 use crate::table::rows::Cell;
 use crate::table::scan::{Request, Scan};
 use crate::table::{Table, TableId};
 use crate::transaction::Transaction;
 use crate::value::Value;
+use rules::Rules;
 
 /// A declared table of one connection. SQLite's part must come first.
 #[repr(C)]
@@ -36,13 +45,15 @@ struct TableHandle {
     schema: TableSchema,
     /// The table, or why it couldn't be used when it was declared.
     table: StoreResult<Arc<Table>>,
+    /// CHECK constraints and defaults, prepared when a statement first needs them.
+    rules: RefCell<Option<Rules>>,
 }
 
 /// A scan of one statement. SQLite's part must come first.
 #[repr(C)]
 struct Cursor {
     base: ffi::sqlite3_vtab_cursor,
-    scan: Option<Scan>,
+    scan: Option<Walk>,
     /// For each declared column, its place in the scan's request.
     places: Vec<usize>,
 }
@@ -51,7 +62,7 @@ struct Cursor {
 const NOWHERE: usize = usize::MAX;
 
 static MODULE: ffi::sqlite3_module = ffi::sqlite3_module {
-    iVersion: 2,
+    iVersion: 4,
     xCreate: Some(x_create),
     xConnect: Some(x_connect),
     xBestIndex: Some(x_best_index),
@@ -75,7 +86,7 @@ static MODULE: ffi::sqlite3_module = ffi::sqlite3_module {
     xRelease: Some(x_release),
     xRollbackTo: Some(x_rollback_to),
     xShadowName: None,
-    xIntegrity: None,
+    xIntegrity: Some(x_integrity),
 };
 
 /// Makes the module known to a connection.
@@ -255,15 +266,24 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
         let message = format!("there is already an ordinary table, view or index named {name}");
         return Err(StoreError::new(StoreErrorCode::SqlError, message));
     }
+    rules::validate(shared.handle, name, &schema)?;
     let id = store.new_table_id();
     let entry = catalogue::Entry {
         id,
         name: name.to_owned(),
         definition: schema.definition(),
     };
-    shared.unnoticed(|| catalogue::insert(shared.handle, &entry))?;
+    let is_index = |entry: &catalogue::IndexEntry| entry.name.eq_ignore_ascii_case(name);
+    if catalogue::read_indexes(shared.handle)?.iter().any(is_index) {
+        let message = format!("there is already an index named {name}");
+        return Err(StoreError::new(StoreErrorCode::SqlError, message));
+    }
+    let indexes = shared.unnoticed(|| {
+        catalogue::insert(shared.handle, &entry)?;
+        index_statement::create_constraints(shared, id, name, &schema)
+    })?;
     shared.made.borrow_mut().push(id);
-    let table = store.create_table(id, name, schema.clone())?;
+    let table = store.create_table(id, name, schema.clone(), indexes)?;
     Ok(TableHandle::new(shared, id, name, schema, Ok(table)))
 }
 
@@ -335,7 +355,46 @@ impl TableHandle {
             name: name.into(),
             schema,
             table,
+            rules: RefCell::new(None),
         }
+    }
+
+    /// The table's CHECK constraints and defaults.
+    fn with_rules<T>(
+        &self,
+        shared: &Shared,
+        body: impl FnOnce(&mut Rules) -> StoreResult<T>,
+    ) -> StoreResult<T> {
+        let mut rules = self.rules.borrow_mut();
+        let rules = match &mut *rules {
+            Some(rules) => rules,
+            empty => empty.insert(Rules::new(shared.handle, &self.name, &self.schema)?),
+        };
+        body(rules)
+    }
+
+    /// What stands for a NULL that is refused: the column's default with OR REPLACE, as SQLite has it.
+    fn default_for_null(&self, shared: &Shared, column: usize) -> StoreResult<Value> {
+        // SAFETY: within xUpdate.
+        let on_conflict = unsafe { ffi::sqlite3_vtab_on_conflict(shared.handle.raw()) };
+        if on_conflict != ffi::SQLITE_REPLACE || self.schema.columns[column].default.is_none() {
+            return Ok(Value::Null);
+        }
+        self.with_rules(shared, |rules| {
+            rules.default(&self.schema, &self.name, column)
+        })
+    }
+
+    /// Refuses a row that a CHECK constraint does not hold for.
+    fn check(&self, shared: &Shared, key: &Key, row: &[Value]) -> StoreResult<()> {
+        if self.schema.checks.is_empty() {
+            return Ok(());
+        }
+        self.with_rules(shared, |rules| {
+            rules.check(&self.schema, key::decode_integer(key), |column| {
+                row[column].clone()
+            })
+        })
     }
 }
 
@@ -350,7 +409,10 @@ unsafe extern "C" fn x_destroy(table: *mut ffi::sqlite3_vtab) -> c_int {
     let code = unsafe {
         on_table(table, |handle, shared| {
             if matches!(*shared.purpose.borrow(), Purpose::Statement) {
-                shared.unnoticed(|| catalogue::remove(shared.handle, handle.id))?;
+                shared.unnoticed(|| {
+                    catalogue::remove(shared.handle, handle.id)?;
+                    index_statement::drop_all(shared, handle.id)
+                })?;
                 shared.dropped.borrow_mut().push(handle.id);
             }
             Ok(())
@@ -370,7 +432,9 @@ unsafe extern "C" fn x_best_index(
     // SAFETY: SQLite passes what `x_create` handed out, and its own record.
     unsafe {
         on_table(table, |handle, shared| {
-            plan::best_index(&handle.schema, row_estimate(handle, shared), info);
+            let indexes = filter::indexes(handle, shared)?;
+            let rows = row_estimate(handle, shared);
+            plan::best_index(&handle.schema, &indexes, rows, info);
             Ok(())
         })
     }
@@ -425,74 +489,9 @@ unsafe extern "C" fn x_filter(
             } else {
                 CStr::from_ptr(plan).to_str().unwrap_or_default()
             };
-            let (letters, _) = plan::parse(plan);
-            let are_numeric = plan::are_numeric(&handle.schema, letters);
-            let values: Vec<Option<Value>> = (0..count.max(0) as usize)
-                .map(|place| {
-                    let is_numeric = are_numeric.get(place) == Some(&true);
-                    plan_value(*arguments.add(place), is_numeric)
-                })
-                .collect();
-            filter(cursor, handle, shared, index, plan, &values)
+            let values = std::slice::from_raw_parts(arguments, count.max(0) as usize);
+            filter::start(cursor, handle, shared, index, &plan::parse(plan), values)
         })
-    }
-}
-
-fn filter(
-    cursor: &mut Cursor,
-    handle: &TableHandle,
-    shared: &Shared,
-    index: c_int,
-    plan: &str,
-    values: &[Option<Value>],
-) -> StoreResult<()> {
-    let table = &handle.table(shared)?;
-    let (letters, mask) = plan::parse(plan);
-    let bounds = plan::bounds(&handle.schema, letters, values);
-    let count = handle.schema.columns.len();
-    let is_used = |column: usize| mask >> column.min(63) & 1 == 1;
-    let columns: Vec<usize> = (0..count).filter(|column| is_used(*column)).collect();
-    cursor.places = vec![NOWHERE; count];
-    for (place, column) in columns.iter().enumerate() {
-        cursor.places[*column] = place;
-    }
-    let request = Request {
-        range: bounds.range,
-        columns,
-        with_key: needs_key(handle, mask),
-        descending: index & plan::DESCENDING != 0,
-        rows_expected: bounds.rows_expected,
-    };
-    let transaction = shared.transaction()?;
-    let version = transaction.version(&shared.store, table)?;
-    let buffer = transaction.buffer(table.id);
-    drop(transaction);
-    cursor.scan = Some(Scan::new(version, buffer, request)?);
-    Ok(())
-}
-
-/// A constraint's value; `None` for text that is not UTF-8, which has no place among the keys: SQLite compares it.
-///
-/// # Safety
-/// `raw` must be a valid value of SQLite's.
-unsafe fn plan_value(raw: *mut ffi::sqlite3_value, is_numeric: bool) -> Option<Value> {
-    // SAFETY: the caller's promise; only a text is asked whether it is UTF-8. A number in a text takes its place, as SQLite allows here.
-    unsafe {
-        if is_numeric {
-            ffi::sqlite3_value_numeric_type(raw);
-        }
-        let is_text = ffi::sqlite3_value_type(raw) == ffi::SQLITE_TEXT;
-        (!is_text || is_utf8(raw)).then(|| value_of(raw))
-    }
-}
-
-/// Whether a statement asks for the hidden key column, or may ask for the row id: SQLite sets no bit for that one. Where the row id is a column
-/// of the table it is read once it is asked for.
-fn needs_key(handle: &TableHandle, mask: u64) -> bool {
-    match handle.schema.key {
-        KeyKind::Integer(_) => false,
-        KeyKind::RowId => true,
-        KeyKind::Columns(_) => mask >> handle.schema.columns.len().min(63) & 1 == 1,
     }
 }
 
@@ -509,7 +508,7 @@ unsafe extern "C" fn x_next(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
 unsafe extern "C" fn x_eof(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
     // SAFETY: SQLite passes what `x_open` handed out.
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
-    cursor.scan.as_ref().is_none_or(Scan::is_done).into()
+    cursor.scan.as_ref().is_none_or(Walk::is_done).into()
 }
 
 unsafe extern "C" fn x_column(
@@ -634,9 +633,16 @@ unsafe fn update(
             ));
         }
     };
+    let version = transaction.version(&shared.store, table)?;
+    let indexes = index_statement::visible(shared, &version)?;
+    let writer = Writer {
+        store: &shared.store,
+        table,
+        indexes: &indexes,
+    };
     let [old_rowid, new_rowid, columns @ ..] = values else {
         if let Some(old) = old {
-            transaction.write(table.id, old, None)?;
+            writer.delete(&mut transaction, old)?;
         }
         return Ok(None);
     };
@@ -647,7 +653,9 @@ unsafe fn update(
         } else {
             None
         };
-        (values::row(&handle.schema, &handle.name, columns)?, given)
+        let default = |column| handle.default_for_null(shared, column);
+        let row = values::row(&handle.schema, &handle.name, columns, default)?;
+        (row, given)
     };
     // SAFETY: the caller's promise.
     let was = unsafe { value_of(*old_rowid) };
@@ -671,13 +679,40 @@ unsafe fn update(
         }
     }
     let key = values::key_of(&handle.schema, &row, number)?;
-    if old.as_ref() != Some(&key) && transaction.has_row(&shared.store, table, &key)? {
+    handle.check(shared, &key, &row)?;
+    let old = match old {
+        Some(old) if !indexes.is_empty() => match writer.old_row(&transaction, &old)? {
+            Some(row) => Some((old, row)),
+            // An earlier row of this statement has taken its place: an ordinary table passes over it too.
+            None => {
+                shared.uncount();
+                return Ok(None);
+            }
+        },
+        old => old.map(|old| (old, Vec::new())),
+    };
+    let mut rivals = Vec::new();
+    let mut failure = None;
+    let old_key = old.as_ref().map(|(key, _)| key);
+    if old_key != Some(&key) && transaction.has_row(&shared.store, table, &key)? {
+        failure = Some(duplicate(handle));
+        rivals.push(key.clone());
+    }
+    for (rival, index) in writer.rivals(&transaction, old_key, &row)? {
+        failure.get_or_insert_with(|| index.violation(&handle.name, &handle.schema));
+        rivals.push(rival);
+    }
+    if let Some(failure) = failure {
         // SAFETY: within xUpdate.
         let on_conflict = unsafe { ffi::sqlite3_vtab_on_conflict(shared.handle.raw()) };
         match on_conflict {
-            ffi::SQLITE_REPLACE => {}
+            ffi::SQLITE_REPLACE => {
+                for rival in rivals {
+                    writer.delete(&mut transaction, rival)?;
+                }
+            }
             // SQLite itself passes over the row for OR IGNORE.
-            _ => return Err(duplicate(handle)),
+            _ => return Err(failure),
         }
     }
     if handle.schema.has_rowid()
@@ -685,10 +720,8 @@ unsafe fn update(
     {
         table.note_rowid(rowid);
     }
-    if let Some(old) = old.filter(|old| *old != key) {
-        transaction.write(table.id, old, None)?;
-    }
-    transaction.write(table.id, key.clone(), Some(row.into()))?;
+    let old = old.as_ref().map(|(key, row)| (key, &row[..]));
+    writer.put(&mut transaction, old, key.clone(), row.into())?;
     Ok(if handle.schema.has_rowid() {
         key::decode_integer(&key)
     } else {
@@ -703,16 +736,18 @@ fn duplicate(handle: &TableHandle) -> StoreError {
         .iter()
         .map(|column| format!("{}.{}", handle.name, handle.schema.columns[*column].name))
         .collect();
-    let what = if columns.is_empty() {
-        format!("{}.{KEY_COLUMN}", handle.name)
-    } else {
-        columns.join(", ")
+    let (what, code) = match handle.schema.key {
+        KeyKind::RowId => (
+            format!("{}.rowid", handle.name),
+            ffi::SQLITE_CONSTRAINT_ROWID,
+        ),
+        _ => (columns.join(", "), ffi::SQLITE_CONSTRAINT_PRIMARYKEY),
     };
     let mut error = StoreError::new(
         StoreErrorCode::Constraint,
         format!("UNIQUE constraint failed: {what}"),
     );
-    error.sqlite_code = Some(ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
+    error.sqlite_code = Some(code);
     error
 }
 
@@ -736,7 +771,7 @@ fn next_rowid(shared: &Shared, transaction: &Transaction, table: &Arc<Table>) ->
             descending: true,
             ..Request::default()
         };
-        let last = Scan::new(version, transaction.buffer(table.id), request)?;
+        let last = Scan::new(version, transaction.buffer(table), request)?;
         Ok(last.rowid())
     })
 }
@@ -751,10 +786,11 @@ unsafe extern "C" fn x_sync(table: *mut ffi::sqlite3_vtab) -> c_int {
     unsafe {
         on_table(table, |_, shared| {
             match shared.open_transaction().as_mut() {
-                Some(transaction) => {
-                    shared.unnoticed(|| transaction.sync(&shared.store, shared.handle))
-                }
-                None => Ok(()),
+                Some(transaction) if !transaction.is_reserved() => shared.unnoticed(|| {
+                    let reindexings = index_statement::reindexings(shared, transaction)?;
+                    transaction.sync(&shared.store, shared.handle, reindexings)
+                }),
+                _ => Ok(()),
             }
         })
     }
@@ -791,6 +827,25 @@ unsafe extern "C" fn x_rename(table: *mut ffi::sqlite3_vtab, _name: *const c_cha
                 StoreErrorCode::Misuse,
                 format!("Tonbo tables cannot be renamed: {}", handle.name),
             ))
+        })
+    }
+}
+
+/// `flags` is 1 for `PRAGMA quick_check`.
+unsafe extern "C" fn x_integrity(
+    table: *mut ffi::sqlite3_vtab,
+    _schema: *const c_char,
+    _name: *const c_char,
+    flags: c_int,
+    message: *mut *mut c_char,
+) -> c_int {
+    // SAFETY: SQLite passes what `x_create` handed out, and a place for what it tells the user.
+    unsafe {
+        on_table(table, |handle, shared| {
+            if let Some(report) = integrity::check(handle, shared, flags & 1 != 0)? {
+                *message = message_for_sqlite(&report);
+            }
+            Ok(())
         })
     }
 }

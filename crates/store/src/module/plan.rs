@@ -1,17 +1,26 @@
-//! What the query planner and a cursor tell each other: which constraints go into the scan.
+//! What the query planner and a cursor tell each other: which constraints go into the scan, and along what it goes.
 //!
 //! The plan travels as SQLite's `idxStr`: words for people, which EXPLAIN QUERY PLAN shows (`id>=? AND id<? ORDER BY key`), a bar, one letter for
-//! each argument of xFilter, then the mask of used columns in hexadecimal. Letters `e` fix the key's columns from the first on; `g`, `G`, `l`,
-//! `L` bound the next one; `n` and `o` are the LIMIT and the OFFSET, as a hint of how much will be read. SQLite checks every constraint again (`omit` is never set), so a scan may return more than was asked for, never less.
+//! each argument of xFilter, then the mask of used columns in hexadecimal, with a `!` where
+//! rows must come in the order of the scan, and, for an index, its number and columns. SQLite checks every
+//! constraint again (`omit` is never set), so a scan may return more than was asked for, never less.
+//!
+//! | letter | means |
+//! |---|---|
+//! | `e`, `i`, `z` | `=`, `IS`, `IS NULL`: fix the columns from the first on |
+//! | `E` | `IN` for an index's TEXT column, all values at once: fixes the column as the last one |
+//! | `g`, `G`, `l`, `L`, `m` | `>=`, `>`, `<=`, `<`, `IS NOT NULL`: bound the next one |
+//! | `n`, `o` | LIMIT and OFFSET, as a hint of how much will be read |
 
 use std::ffi::{CStr, c_char, c_int};
+use std::sync::Arc;
 
 use rusqlite::ffi;
 
-use crate::key;
-use crate::schema::{ColumnType, KeyKind, TableSchema};
-use crate::table::range::KeyRange;
-use crate::value::Value;
+use super::bounds::Path;
+use crate::index::Index;
+use crate::schema::{ColumnType, TableSchema};
+use crate::table::TableId;
 
 /// `idxNum`'s bit for a scan from the greatest key down.
 pub const DESCENDING: c_int = 1;
@@ -19,19 +28,58 @@ pub const DESCENDING: c_int = 1;
 /// SQLite's number for the row id among columns.
 const ROWID: c_int = -1;
 
-/// A scan's bounds, from a plan and its arguments.
-pub struct Bounds {
-    /// The keys that can match.
-    pub range: KeyRange,
-    /// How many rows will be taken, if that is known.
-    pub rows_expected: Option<usize>,
+/// What a row costs that is looked up for an index's entry, where a scanned one costs 1.
+const LOOKUP_COST: f64 = 6.0;
+
+/// Rows that a LIMIT asks for where the planner doesn't know.
+const LIMIT_UNKNOWN: f64 = 100.0;
+
+/// A plan, read back.
+#[derive(Debug, PartialEq)]
+pub struct Plan<'a> {
+    /// One for each argument of xFilter.
+    pub letters: &'a str,
+    /// The columns that are used, a bit each.
+    pub mask: u64,
+    /// Whether rows must come in the order of the scan.
+    pub is_ordered: bool,
+    /// The index that the scan goes along, by number, and its columns.
+    pub index: Option<(TableId, Vec<usize>)>,
+}
+
+/// A way to go, and what it would cost.
+struct Candidate<'a> {
+    path: Path<'a>,
+    index: Option<&'a Index>,
+    letters: String,
+    /// The constraints that the letters stand for.
+    taken: Vec<usize>,
+    /// `Some(true)` where rows come in the wanted order from the greatest down; `None` where they don't come in it.
+    order: Option<bool>,
+    is_one_row: bool,
+    rows: f64,
+    cost: f64,
+}
+
+/// SQLite's record, as far as it is read.
+struct Question<'a> {
+    schema: &'a TableSchema,
+    info: *mut ffi::sqlite3_index_info,
+    constraints: &'a [ffi::sqlite3_index_constraint],
+    order: &'a [ffi::sqlite3_index_orderby],
+    rows: f64,
 }
 
 /// Fills SQLite's record for xBestIndex.
 ///
 /// # Safety
 /// `info` must be SQLite's record, for the duration of xBestIndex.
-pub unsafe fn best_index(schema: &TableSchema, rows: f64, info: *mut ffi::sqlite3_index_info) {
+pub unsafe fn best_index(
+    schema: &TableSchema,
+    indexes: &[Arc<Index>],
+    rows: f64,
+    info: *mut ffi::sqlite3_index_info,
+) {
     // SAFETY: the caller's promise: the arrays have the lengths that stand beside them.
     let (record, constraints, usages, order) = unsafe {
         let record = &mut *info;
@@ -45,116 +93,39 @@ pub unsafe fn best_index(schema: &TableSchema, rows: f64, info: *mut ffi::sqlite
             slice(record.aOrderBy, record.nOrderBy),
         )
     };
-    let key_columns: Vec<c_int> = match schema.key {
-        KeyKind::RowId => vec![ROWID],
-        _ => schema
-            .key_columns()
-            .iter()
-            .map(|column| *column as c_int)
-            .collect(),
-    };
-    let usable = |position: &usize, column: c_int, operators: &[u32]| {
-        let constraint = &constraints[*position];
-        let is_key_column =
-            constraint.iColumn == column || (constraint.iColumn == ROWID && schema.has_rowid());
-        // SAFETY: the position is a constraint's; SQLite returns a static name.
-        let collation =
-            || unsafe { CStr::from_ptr(ffi::sqlite3_vtab_collation(info, *position as c_int)) };
-        constraint.usable != 0
-            && is_key_column
-            && operators.contains(&u32::from(constraint.op))
-            && collation() == c"BINARY"
-    };
-    let all: Vec<usize> = (0..constraints.len()).collect();
-    let mut plan = String::new();
-    let mut argument_count = 0;
-    let mut take = |position: usize, letter: char, plan: &mut String| {
-        argument_count += 1;
-        usages[position].argvIndex = argument_count;
-        plan.push(letter);
-    };
-    let mut fixed = 0;
-    while let Some(column) = key_columns.get(fixed) {
-        let Some(position) = all
-            .iter()
-            .find(|p| usable(p, *column, &[ffi::SQLITE_INDEX_CONSTRAINT_EQ as u32]))
-        else {
-            break;
-        };
-        take(*position, 'e', &mut plan);
-        fixed += 1;
-    }
-    let is_unique = fixed > 0 && fixed == key_columns.len();
-    let (mut has_lower, mut has_upper) = (false, false);
-    if let Some(column) = key_columns.get(fixed) {
-        let lower = [
-            ('g', ffi::SQLITE_INDEX_CONSTRAINT_GE),
-            ('G', ffi::SQLITE_INDEX_CONSTRAINT_GT),
-        ];
-        let upper = [
-            ('l', ffi::SQLITE_INDEX_CONSTRAINT_LE),
-            ('L', ffi::SQLITE_INDEX_CONSTRAINT_LT),
-        ];
-        for (bounds, taken) in [(lower, &mut has_lower), (upper, &mut has_upper)] {
-            let found = bounds.iter().find_map(|(letter, operator)| {
-                let position = all
-                    .iter()
-                    .find(|p| usable(p, *column, &[*operator as u32]))?;
-                Some((*position, *letter))
-            });
-            if let Some((position, letter)) = found {
-                take(position, letter, &mut plan);
-                *taken = true;
-            }
-        }
-    }
-    // LIMIT tells how much will be read only if nothing is filtered out above.
-    let pushed = plan.len();
-    let others = constraints.iter().filter(|c| !is_limit(c.op)).count();
-    if pushed == others {
-        for (letter, operator) in [
-            ('n', ffi::SQLITE_INDEX_CONSTRAINT_LIMIT),
-            ('o', ffi::SQLITE_INDEX_CONSTRAINT_OFFSET),
-        ] {
-            if let Some(position) = all.iter().find(|p| {
-                u32::from(constraints[**p].op) == operator as u32 && constraints[**p].usable != 0
-            }) {
-                take(*position, letter, &mut plan);
-            }
-        }
-    }
-    let mut words = in_words(schema, &plan);
-    let rest_of_key = &key_columns[fixed.min(key_columns.len())..];
-    if let Some(is_descending) = order_of_key(
+    let question = Question {
+        schema,
+        info,
+        constraints,
         order,
-        &key_columns[..fixed],
-        rest_of_key,
-        schema.has_rowid(),
-    ) {
-        record.orderByConsumed = 1;
-        words.push_str(" ORDER BY key");
-        if is_descending {
-            record.idxNum |= DESCENDING;
-            words.push_str(" DESC");
+        rows,
+    };
+    let mut best = question.candidate(None);
+    for index in indexes {
+        let candidate = question.candidate(Some(index));
+        if candidate.total(order) < best.total(order) {
+            best = candidate;
         }
     }
-    let share = match (is_unique, fixed, has_lower, has_upper) {
-        (true, ..) => 1.0 / rows.max(1.0),
-        (_, 1.., ..) => 1.0 / 256.0,
-        (_, 0, true, true) => 1.0 / 16.0,
-        (_, 0, false, false) => 1.0,
-        _ => 1.0 / 4.0,
-    };
-    record.estimatedRows = (rows * share).max(1.0) as i64;
-    record.estimatedCost = if is_unique { 5.0 } else { 10.0 + rows * share };
+    for (argument, (position, letter)) in best.taken.iter().zip(best.letters.chars()).enumerate() {
+        usages[*position].argvIndex = argument as c_int + 1;
+        if letter == 'E' {
+            // SAFETY: the position is a constraint's.
+            unsafe { ffi::sqlite3_vtab_in(info, *position as c_int, 1) };
+        }
+    }
+    record.orderByConsumed = best.order.is_some().into();
+    if best.order == Some(true) {
+        record.idxNum |= DESCENDING;
+    }
+    record.estimatedRows = best.rows.max(1.0) as i64;
+    record.estimatedCost = best.cost;
     // A DELETE or UPDATE of a unique scan looks at one row. A number can equal several texts, and is left to SQLite.
-    let is_text = |column: &c_int| {
-        usize::try_from(*column).is_ok_and(|column| schema.columns[column].kind == ColumnType::Text)
-    };
-    if is_unique && !key_columns.iter().any(is_text) {
+    let is_text = |place: usize| best.path.kind(place) == ColumnType::Text;
+    if best.is_one_row && best.index.is_none() && !(0..best.path.columns.len()).any(is_text) {
         record.idxFlags |= ffi::SQLITE_INDEX_SCAN_UNIQUE;
     }
-    let plan = format!("{}|{plan};{:x}\0", words.trim_start(), record.colUsed);
+    let plan = best.told(record.colUsed) + "\0";
     // SAFETY: the string is copied, with its NUL, into SQLite's memory, which SQLite frees.
     unsafe {
         let copy = ffi::sqlite3_malloc64(plan.len() as u64).cast::<c_char>();
@@ -166,20 +137,261 @@ pub unsafe fn best_index(schema: &TableSchema, rows: f64, info: *mut ffi::sqlite
     }
 }
 
+impl<'a> Question<'a> {
+    /// What can be pushed down along an index, or the key.
+    fn candidate(&self, index: Option<&'a Index>) -> Candidate<'a> {
+        let path = match index {
+            None => Path::key(self.schema),
+            Some(index) => Path::index(self.schema, &index.columns, index.is_unique),
+        };
+        let (mut letters, mut taken) = (String::new(), Vec::new());
+        let mut take = |found: Option<(usize, char)>| {
+            if let Some((position, letter)) = found {
+                letters.push(letter);
+                taken.push(position);
+            }
+            found.is_some()
+        };
+        let (mut fixed, mut has_null, mut has_list) = (0, false, false);
+        while fixed < path.columns.len() {
+            let column = path.columns[fixed];
+            let found = self.find(column, &EQUAL);
+            let found = found.or_else(|| {
+                let null = self.find(column, &NULL).filter(|_| path.is_index);
+                has_null |= null.is_some();
+                null
+            });
+            let is_list =
+                found.is_some_and(|(position, _)| self.is_text_list(&path, fixed, position));
+            let found = found.map(|(position, letter)| match is_list {
+                true => (position, 'E'),
+                false => (position, letter),
+            });
+            if !take(found) {
+                break;
+            }
+            fixed += 1;
+            if is_list {
+                has_list = true;
+                break;
+            }
+        }
+        let (mut has_lower, mut has_upper) = (false, false);
+        if let Some(column) = path.columns.get(fixed).filter(|_| !has_list) {
+            has_lower = take(self.find(*column, &LOWER));
+            has_upper = take(self.find(*column, &UPPER));
+            if path.is_index && !has_lower && !has_upper {
+                take(self.find(*column, &NOT_NULL));
+            }
+        }
+        let is_one_row = path.is_unique && fixed == path.columns.len() && !has_null && !has_list;
+        // What is in a list comes in the order of its values.
+        let order = self.order_of(&path, fixed - usize::from(has_list));
+        let share = match (is_one_row, fixed, has_lower, has_upper) {
+            (true, ..) => 1.0 / self.rows.max(1.0),
+            (_, 1.., ..) if !path.is_index => 1.0 / 256.0,
+            (_, 1.., has_lower, has_upper) => {
+                let bounds = i32::from(has_lower) + i32::from(has_upper);
+                1.0 / (64.0 * 8f64.powi(fixed as i32 - 1) * 2f64.powi(bounds))
+            }
+            (_, 0, true, true) => 1.0 / 16.0,
+            (_, 0, false, false) => 1.0,
+            _ => 1.0 / 4.0,
+        };
+        let rows = self.rows * share;
+        // LIMIT tells how much will be read only if nothing is filtered out above.
+        let others = self.constraints.iter().filter(|c| !is_limit(c.op)).count();
+        let mut read = rows;
+        if taken.len() == others {
+            for (letter, operator) in [
+                ('n', ffi::SQLITE_INDEX_CONSTRAINT_LIMIT),
+                ('o', ffi::SQLITE_INDEX_CONSTRAINT_OFFSET),
+            ] {
+                let position = self.constraints.iter().position(|constraint| {
+                    u32::from(constraint.op) == operator as u32 && constraint.usable != 0
+                });
+                if let Some(position) = position {
+                    letters.push(letter);
+                    taken.push(position);
+                    if letter == 'n' && (order.is_some() || self.order.is_empty()) {
+                        read = read.min(self.limit(position));
+                    }
+                }
+            }
+        }
+        let cost = match (path.is_index, is_one_row) {
+            (false, true) => 5.0,
+            (true, true) => 10.0,
+            (false, false) => 10.0 + rows,
+            (true, false) => 15.0 + LOOKUP_COST * read,
+        };
+        Candidate {
+            path,
+            index,
+            letters,
+            taken,
+            order,
+            is_one_row,
+            rows,
+            cost,
+        }
+    }
+
+    /// The first usable constraint of a column with one of the operators, and its letter.
+    fn find(&self, column: Option<usize>, operators: &[(char, c_int)]) -> Option<(usize, char)> {
+        operators.iter().find_map(|(letter, operator)| {
+            let is_it = |position: &usize| {
+                let constraint = &self.constraints[*position];
+                constraint.usable != 0
+                    && self.is_column(constraint.iColumn, column)
+                    && u32::from(constraint.op) == *operator as u32
+                    && self.is_binary(*position)
+            };
+            let position = (0..self.constraints.len()).find(is_it)?;
+            Some((position, *letter))
+        })
+    }
+
+    /// Whether SQLite's number of a column means this one. The row id is another name of an INTEGER PRIMARY KEY.
+    fn is_column(&self, number: c_int, column: Option<usize>) -> bool {
+        match column {
+            Some(column) if number != ROWID => number == column as c_int,
+            Some(column) => self.schema.has_rowid() && self.schema.key_columns() == [column],
+            None => number == ROWID,
+        }
+    }
+
+    fn is_binary(&self, position: usize) -> bool {
+        // SAFETY: the position is a constraint's; SQLite returns a static name.
+        let collation =
+            unsafe { CStr::from_ptr(ffi::sqlite3_vtab_collation(self.info, position as c_int)) };
+        collation == c"BINARY"
+    }
+
+    /// Whether a constraint is an IN for a TEXT column of an index. One value after another, SQLite would compare numbers of a subquery as
+    /// texts, which without the index it does not.
+    fn is_text_list(&self, path: &Path<'_>, place: usize, position: usize) -> bool {
+        path.is_index
+            && path.kind(place) == ColumnType::Text
+            // SAFETY: the position is a constraint's; -1 only asks.
+            && unsafe { ffi::sqlite3_vtab_in(self.info, position as c_int, -1) } != 0
+    }
+
+    /// The LIMIT, as far as it is known.
+    fn limit(&self, position: usize) -> f64 {
+        let mut value = std::ptr::null_mut();
+        // SAFETY: the position is a constraint's; SQLite sets a value that lives as long as xBestIndex.
+        unsafe {
+            let code = ffi::sqlite3_vtab_rhs_value(self.info, position as c_int, &mut value);
+            if code == ffi::SQLITE_OK && !value.is_null() {
+                return (ffi::sqlite3_value_int64(value) as f64).max(1.0);
+            }
+        }
+        LIMIT_UNKNOWN
+    }
+
+    /// Whether rows along the path, its first columns fixed, are in the wanted order.
+    fn order_of(&self, path: &Path<'_>, fixed: usize) -> Option<bool> {
+        let first = self.order.first()?;
+        let (fixed, rest) = path.columns.split_at(fixed.min(path.columns.len()));
+        // Entries with equal columns are in the order of their rows' keys.
+        let key = path.is_index.then(|| Path::key(self.schema).columns);
+        let rest: Vec<Option<usize>> = rest
+            .iter()
+            .copied()
+            .chain(key.into_iter().flatten())
+            .collect();
+        let mut at = 0;
+        for term in self.order {
+            if term.desc != first.desc {
+                return None;
+            }
+            let is_it = |column: &Option<usize>| self.is_column(term.iColumn, *column);
+            if fixed.iter().any(is_it) || rest[..at].iter().any(is_it) {
+                continue;
+            }
+            // A column that is fixed, or came before, orders nothing.
+            while let Some(column) = rest.get(at)
+                && (fixed.contains(column) || rest[..at].contains(column))
+            {
+                at += 1;
+            }
+            if !rest.get(at).is_some_and(is_it) {
+                return None;
+            }
+            at += 1;
+        }
+        Some(first.desc != 0)
+    }
+}
+
+const EQUAL: [(char, c_int); 2] = [
+    ('e', ffi::SQLITE_INDEX_CONSTRAINT_EQ as c_int),
+    ('i', ffi::SQLITE_INDEX_CONSTRAINT_IS as c_int),
+];
+const NULL: [(char, c_int); 1] = [('z', ffi::SQLITE_INDEX_CONSTRAINT_ISNULL as c_int)];
+const NOT_NULL: [(char, c_int); 1] = [('m', ffi::SQLITE_INDEX_CONSTRAINT_ISNOTNULL as c_int)];
+const LOWER: [(char, c_int); 2] = [
+    ('g', ffi::SQLITE_INDEX_CONSTRAINT_GE as c_int),
+    ('G', ffi::SQLITE_INDEX_CONSTRAINT_GT as c_int),
+];
+const UPPER: [(char, c_int); 2] = [
+    ('l', ffi::SQLITE_INDEX_CONSTRAINT_LE as c_int),
+    ('L', ffi::SQLITE_INDEX_CONSTRAINT_LT as c_int),
+];
+
+impl Candidate<'_> {
+    /// The cost with that of sorting what doesn't come in the wanted order.
+    fn total(&self, order: &[ffi::sqlite3_index_orderby]) -> f64 {
+        if order.is_empty() || self.order.is_some() {
+            return self.cost;
+        }
+        self.cost + 0.2 * self.rows * (self.rows + 2.0).log2()
+    }
+
+    /// As SQLite's `idxStr`.
+    fn told(&self, mask: u64) -> String {
+        let mut words = String::new();
+        if let Some(index) = self.index {
+            words.push_str(&format!("INDEX {} ", index.name.replace(['|', '\0'], " ")));
+        }
+        words.push_str(in_words(&self.path, &self.letters).trim_start());
+        if let Some(is_descending) = self.order {
+            words.push_str(if self.index.is_some() {
+                " ORDER BY index"
+            } else {
+                " ORDER BY key"
+            });
+            words.push_str(if is_descending { " DESC" } else { "" });
+        }
+        let index = self.index.map(|index| {
+            let columns: Vec<String> = index.columns.iter().map(usize::to_string).collect();
+            format!(";{}:{}", index.id, columns.join(","))
+        });
+        format!(
+            "{}|{};{mask:x}{}{}",
+            words.trim(),
+            self.letters,
+            if self.order.is_some() { "!" } else { "" },
+            index.unwrap_or_default()
+        )
+    }
+}
+
 /// What is pushed down, for EXPLAIN QUERY PLAN.
-fn in_words(schema: &TableSchema, letters: &str) -> String {
-    let name = |place: usize| match schema.key {
-        KeyKind::RowId => "rowid",
-        _ => &schema.columns[schema.key_columns()[place]].name,
-    };
+fn in_words(path: &Path<'_>, letters: &str) -> String {
     let (mut conditions, mut hints, mut fixed) = (Vec::new(), String::new(), 0);
     for letter in letters.chars() {
         let operator = match letter {
-            'e' => "=",
-            'g' => ">=",
-            'G' => ">",
-            'l' => "<=",
-            'L' => "<",
+            'e' => "=?",
+            'E' => " IN ?",
+            'i' => " IS ?",
+            'z' => " IS NULL",
+            'm' => " IS NOT NULL",
+            'g' => ">=?",
+            'G' => ">?",
+            'l' => "<=?",
+            'L' => "<?",
             _ => {
                 hints.push_str(if letter == 'n' {
                     " LIMIT ?"
@@ -189,8 +401,8 @@ fn in_words(schema: &TableSchema, letters: &str) -> String {
                 continue;
             }
         };
-        conditions.push(format!("{}{operator}?", name(fixed)));
-        fixed += usize::from(letter == 'e');
+        conditions.push(format!("{}{operator}", path.name(fixed)));
+        fixed += usize::from(matches!(letter, 'e' | 'i' | 'z'));
     }
     conditions.join(" AND ") + &hints
 }
@@ -203,205 +415,27 @@ fn is_limit(operator: u8) -> bool {
     .contains(&u32::from(operator))
 }
 
-/// Whether rows in the key's order are in the wanted order: `Some(true)` from the greatest down, `None` where they aren't.
-fn order_of_key(
-    order: &[ffi::sqlite3_index_orderby],
-    fixed: &[c_int],
-    rest: &[c_int],
-    has_rowid: bool,
-) -> Option<bool> {
-    let first = order.first()?;
-    let mut rest = rest.iter();
-    for term in order {
-        if term.desc != first.desc {
-            return None;
-        }
-        let is_rowid = has_rowid && term.iColumn == ROWID;
-        if fixed.contains(&term.iColumn) {
-            continue;
-        }
-        match rest.next() {
-            Some(column) if *column == term.iColumn || is_rowid => {}
-            // Behind the whole key nothing is left to sort; the row id is the whole key of a table without one.
-            None if is_rowid => {}
-            _ => return None,
-        }
-    }
-    Some(first.desc != 0)
-}
-
-/// The columns of a plan, and its letters.
-pub fn parse(plan: &str) -> (&str, u64) {
+/// A plan, from SQLite's `idxStr`.
+pub fn parse(plan: &str) -> Plan<'_> {
     let (_, plan) = plan.rsplit_once('|').unwrap_or(("", plan));
-    let (letters, mask) = plan.split_once(';').unwrap_or((plan, ""));
-    (letters, u64::from_str_radix(mask, 16).unwrap_or(u64::MAX))
-}
-
-/// For each letter of a plan, whether SQLite compares its value as a number if it looks like one: so with a numeric column of the key.
-pub fn are_numeric(schema: &TableSchema, letters: &str) -> Vec<bool> {
-    let mut fixed = 0;
-    let is_numeric = |letter: char| {
-        let kind = kind_of(schema, fixed);
-        fixed += usize::from(letter == 'e');
-        !matches!(letter, 'n' | 'o') && !matches!(kind, ColumnType::Text | ColumnType::Blob)
+    let mut parts = plan.split(';');
+    let letters = parts.next().unwrap_or_default();
+    let mask = parts.next().unwrap_or_default();
+    let (mask, is_ordered) = match mask.strip_suffix('!') {
+        Some(mask) => (mask, true),
+        None => (mask, false),
     };
-    letters.chars().map(is_numeric).collect()
-}
-
-/// The type of a column of the key; an integer where there is none, as the row id is one.
-fn kind_of(schema: &TableSchema, place: usize) -> ColumnType {
-    schema
-        .key_columns()
-        .get(place)
-        .map_or(ColumnType::Integer, |column| schema.columns[*column].kind)
-}
-
-/// The bounds that a plan's letters and their values mean. What is `None` cannot be compared here.
-pub fn bounds(schema: &TableSchema, letters: &str, values: &[Option<Value>]) -> Bounds {
-    let mut prefix = Vec::new();
-    let mut range: Option<KeyRange> = None;
-    let mut is_exact = true;
-    let (mut limit, mut offset) = (None, 0);
-    let kind_of = |place: usize| kind_of(schema, place);
-    let mut fixed = 0;
-    for (letter, value) in letters.chars().zip(values) {
-        let Some(value) = value else {
-            // It equals nothing but a text.
-            if letter == 'e' && kind_of(fixed) != ColumnType::Text {
-                range = Some(nothing());
-            }
-            is_exact = false;
-            continue;
-        };
-        let count = || {
-            if let Value::Integer(count) = value {
-                usize::try_from(*count).ok()
-            } else {
-                None
-            }
-        };
-        match letter {
-            'n' => limit = count(),
-            'o' => offset = count().unwrap_or_default(),
-            _ if *value == Value::Null => range = Some(nothing()),
-            'e' => {
-                let kind = kind_of(fixed);
-                fixed += 1;
-                match convert(kind, value) {
-                    Converted::Exactly(value) if is_exact => key::encode(&value, &mut prefix),
-                    Converted::Never => range = Some(nothing()),
-                    _ => is_exact = false,
-                }
-            }
-            _ if is_exact => {
-                let kind = kind_of(fixed);
-                let bounded = bound(kind, letter, value, &prefix);
-                range = Some(range.unwrap_or_default().intersect(&bounded));
-            }
-            _ => {}
-        }
+    let index = parts.next().and_then(|index| {
+        let (id, columns) = index.split_once(':')?;
+        let columns = columns.split(',').map(|column| column.parse().ok());
+        Some((id.parse().ok()?, columns.collect::<Option<_>>()?))
+    });
+    Plan {
+        letters,
+        mask: u64::from_str_radix(mask, 16).unwrap_or(u64::MAX),
+        is_ordered,
+        index,
     }
-    let whole_key = fixed > 0 && fixed == schema.key_columns().len().max(1) && is_exact;
-    let fixed_range = match (prefix.is_empty(), whole_key) {
-        (true, _) => KeyRange::all(),
-        (false, true) => KeyRange::point(&prefix),
-        (false, false) => KeyRange::prefix(&prefix),
-    };
-    let range = range.map_or(fixed_range.clone(), |range| range.intersect(&fixed_range));
-    Bounds {
-        range,
-        rows_expected: limit.map(|limit| limit.saturating_add(offset)),
-    }
-}
-
-fn nothing() -> KeyRange {
-    KeyRange {
-        lower: Some(key::Key::from(&[][..])),
-        upper: Some(key::Key::from(&[][..])),
-    }
-}
-
-enum Converted {
-    /// The column's value that equals it.
-    Exactly(Value),
-    /// No value of the column equals it.
-    Never,
-    /// SQLite decides.
-    Unknown,
-}
-
-/// Texts that look like numbers are numbers already where the column is numeric (see [`are_numeric`]).
-fn convert(kind: ColumnType, value: &Value) -> Converted {
-    match (kind, value) {
-        (ColumnType::Integer | ColumnType::Boolean, Value::Integer(_))
-        | (ColumnType::Real, Value::Real(_))
-        | (ColumnType::Text, Value::Text(_))
-        | (ColumnType::Blob, Value::Blob(_)) => Converted::Exactly(value.clone()),
-        // SQLite compares integers and floats without rounding.
-        (ColumnType::Integer | ColumnType::Boolean, Value::Real(real)) => {
-            if real.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(real) {
-                Converted::Exactly(Value::Integer(*real as i64))
-            } else {
-                Converted::Never
-            }
-        }
-        (ColumnType::Real, Value::Integer(integer)) => {
-            let real = *integer as f64;
-            if real < TWO_TO_63 && real as i64 == *integer {
-                Converted::Exactly(Value::Real(real))
-            } else {
-                Converted::Never
-            }
-        }
-        (ColumnType::Text, Value::Integer(_) | Value::Real(_)) => Converted::Unknown,
-        _ => Converted::Never,
-    }
-}
-
-const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
-
-/// Below 2^53 every integer is a float.
-const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
-
-/// The keys behind `prefix` whose next column is bounded by a value.
-fn bound(kind: ColumnType, letter: char, value: &Value, prefix: &[u8]) -> KeyRange {
-    let of_prefix = if prefix.is_empty() {
-        KeyRange::all()
-    } else {
-        KeyRange::prefix(prefix)
-    };
-    // An integer column bounded by a float: by the next integer inside.
-    let (letter, value) = match (kind, value) {
-        (ColumnType::Integer, Value::Real(real)) if real.abs() < EXACT_INTEGERS => match letter {
-            'g' => ('g', Value::Integer(real.ceil() as i64)),
-            'G' => ('G', Value::Integer(real.floor() as i64)),
-            'l' => ('l', Value::Integer(real.floor() as i64)),
-            _ => ('L', Value::Integer(real.ceil() as i64)),
-        },
-        _ => match convert(kind, value) {
-            Converted::Exactly(value) => (letter, value),
-            _ => return of_prefix,
-        },
-    };
-    let mut bytes = prefix.to_vec();
-    key::encode(&value, &mut bytes);
-    let at = key::Key::from(&bytes[..]);
-    // Every key that begins with the bound's bytes has the bound's value in that column; behind the last of them there may be no key at all.
-    let after = key::successor_of_prefix(&bytes).map(key::Key::from);
-    let range = match (letter, after) {
-        ('g', _) => KeyRange {
-            lower: Some(at),
-            upper: None,
-        },
-        ('G', None) => nothing(),
-        ('G', lower) => KeyRange { lower, upper: None },
-        ('l', upper) => KeyRange { lower: None, upper },
-        _ => KeyRange {
-            lower: None,
-            upper: Some(at),
-        },
-    };
-    range.intersect(&of_prefix)
 }
 
 /// # Safety
@@ -420,103 +454,20 @@ unsafe fn slice<'a, T>(start: *const T, count: c_int) -> &'a [T] {
 mod tests {
     use super::*;
 
-    fn integer_key(value: i64) -> Vec<u8> {
-        key::encode_integer(value).to_vec()
-    }
-
-    fn some(values: &[Value]) -> Vec<Option<Value>> {
-        values.iter().cloned().map(Some).collect()
-    }
-
     #[test]
     fn a_plan_is_told_in_words_and_read_back() {
         let schema =
             TableSchema::parse(&["a TEXT", "\"b|c\" INTEGER", "PRIMARY KEY (a, \"b|c\")"]).unwrap();
-        let words = in_words(&schema, "egLno");
+        let words = in_words(&Path::key(&schema), "egLno");
         assert_eq!(words, "a=? AND b|c>=? AND b|c<? LIMIT ? OFFSET ?");
-        assert_eq!(parse(&format!("{words}|egLno;1f")), ("egLno", 0x1F));
-    }
-
-    #[test]
-    fn bounds_hold_what_matches_and_little_else() {
-        let schema = TableSchema::parse(&["id INTEGER PRIMARY KEY", "x TEXT"]).unwrap();
-        let holds = |letters: &str, values: &[Value], id: i64| {
-            bounds(&schema, letters, &some(values))
-                .range
-                .contains(&integer_key(id))
-        };
-        assert!(holds("e", &[Value::Integer(5)], 5) && !holds("e", &[Value::Integer(5)], 6));
-        assert!(holds("gL", &[Value::Integer(-3), Value::Integer(4)], -3));
-        assert!(!holds("gL", &[Value::Integer(-3), Value::Integer(4)], 4));
-        assert!(holds("G", &[Value::Real(2.5)], 3) && !holds("G", &[Value::Real(2.5)], 2));
-        assert!(holds("l", &[Value::Real(2.5)], 2) && !holds("l", &[Value::Real(2.5)], 3));
-        assert!(holds("l", &[Value::Integer(i64::MAX)], i64::MAX));
-        assert!(!holds("G", &[Value::Integer(i64::MAX)], i64::MAX));
-        assert!(!holds("e", &[Value::Null], 0) && !holds("g", &[Value::Null], 0));
-        // What is no number equals none; its order among them is left to SQLite.
-        assert!(holds("g", &[Value::Text("x".into())], 1));
-        assert!(!holds("e", &[Value::Text("x".into())], 1));
-        let greatest = 9_223_372_036_854_774_784.0;
-        assert!(holds("e", &[Value::Real(greatest)], greatest as i64));
-        assert!(!holds("e", &[Value::Real(TWO_TO_63)], i64::MAX));
-    }
-
-    #[test]
-    fn a_composite_key_is_bounded_by_its_first_columns() {
-        let schema = TableSchema::parse(&["a TEXT", "b INTEGER", "PRIMARY KEY (a, b)"]).unwrap();
-        let key_of = |a: &str, b: i64| {
-            let mut bytes = Vec::new();
-            key::encode(&Value::Text(a.into()), &mut bytes);
-            key::encode(&Value::Integer(b), &mut bytes);
-            bytes
-        };
-        let first = bounds(&schema, "e", &some(&[Value::Text("x".into())])).range;
-        assert!(first.contains(&key_of("x", i64::MIN)) && first.contains(&key_of("x", i64::MAX)));
-        assert!(!first.contains(&key_of("xa", 0)) && !first.contains(&key_of("w", 0)));
-        let both = bounds(
-            &schema,
-            "eGl",
-            &some(&[
-                Value::Text("x".into()),
-                Value::Integer(1),
-                Value::Integer(3),
-            ]),
-        )
-        .range;
-        assert!(
-            !both.contains(&key_of("x", 1))
-                && both.contains(&key_of("x", 2))
-                && both.contains(&key_of("x", 3))
+        let plan = parse("a=?|egLno;1f");
+        assert!(!plan.is_ordered);
+        assert_eq!((plan.letters, plan.mask, plan.index), ("egLno", 0x1F, None));
+        let plan = parse("INDEX i b|c IS NULL ORDER BY index|z;3!;12:1,0");
+        assert!(plan.is_ordered);
+        assert_eq!(
+            (plan.letters, plan.mask, plan.index),
+            ("z", 3, Some((12, vec![1, 0])))
         );
-        assert!(!both.contains(&key_of("x", 4)) && !both.contains(&key_of("y", 2)));
-        let text = bounds(&schema, "l", &some(&[Value::Text("x".into())])).range;
-        assert!(text.contains(&key_of("x", 9)) && !text.contains(&key_of("xa", 0)));
-    }
-
-    /// The greatest integer has no successor among the prefixes: the bound was taken for a whole key then, and what stood behind it in a
-    /// composite key was outside.
-    #[test]
-    fn the_greatest_integer_bounds_a_composite_key() {
-        let schema = TableSchema::parse(&["a INTEGER", "b TEXT", "PRIMARY KEY (a, b)"]).unwrap();
-        let mut key = integer_key(i64::MAX);
-        key::encode(&Value::Text("x".into()), &mut key);
-        let holds = |letters: &str| {
-            bounds(&schema, letters, &some(&[Value::Integer(i64::MAX)]))
-                .range
-                .contains(&key)
-        };
-        assert!(holds("l") && holds("g") && holds("e"));
-        assert!(!holds("G") && !holds("L"));
-    }
-
-    #[test]
-    fn a_limit_says_how_much_will_be_read() {
-        let schema = TableSchema::parse(&["id INTEGER PRIMARY KEY"]).unwrap();
-        let bounds = bounds(
-            &schema,
-            "gno",
-            &some(&[Value::Integer(1), Value::Integer(10), Value::Integer(5)]),
-        );
-        assert_eq!(bounds.rows_expected, Some(15));
     }
 }

@@ -42,6 +42,8 @@ struct RowIds {
 pub struct Table {
     /// Its number.
     pub id: TableId,
+    /// The table that it belongs to: itself or, where it holds an index's entries, the table whose rows those find.
+    pub owner: TableId,
     /// Its name when it was opened.
     pub name: String,
     /// Its columns and key.
@@ -49,9 +51,11 @@ pub struct Table {
     /// Its Tonbo.
     pub source: Arc<Source>,
     host: TonboHost,
-    /// Set by the one import that may run; commits of others are refused meanwhile. SeqCst, checked under the commit lock.
+    /// Set by the one import, or building of an index, that may run; commits of others are refused meanwhile. SeqCst, checked under the
+    /// commit lock.
     pub importing: AtomicBool,
-    /// The last import's commit: a transaction with an older snapshot may not write. Written and read under the commit lock.
+    /// The last commit that was an import or changed which indexes there are: a transaction with an older snapshot may not write. Written
+    /// and read under the commit lock.
     pub imported_at: AtomicU64,
     /// Set when its DROP was committed.
     pub dropped: AtomicBool,
@@ -79,6 +83,7 @@ impl Table {
     pub fn open(
         host: &TonboHost,
         id: TableId,
+        owner: TableId,
         name: &str,
         schema: TableSchema,
         memory: &Arc<MemoryBudget>,
@@ -86,6 +91,7 @@ impl Table {
         let source = Source::open(host, &Table::directory(id), name, schema.arrow.clone())?;
         Ok(Table {
             id,
+            owner,
             name: name.into(),
             schema,
             source: Arc::new(source),
@@ -155,9 +161,39 @@ impl Table {
         new_empty_array(self.schema.arrow.field(slot).data_type())
     }
 
-    /// Whether a transaction whose snapshot is `seen` may write: no import has come in between.
+    /// Whether a transaction whose snapshot is `seen` may write: no import and no index has come in between.
     pub fn may_write_since(&self, seen: Sequence) -> bool {
         self.imported_at.load(Ordering::SeqCst) <= seen
+    }
+}
+
+/// The right to keep everyone else's commits away from a table, which one import or building of an index has at a time.
+pub struct Gate<'a>(&'a Table);
+
+impl<'a> Gate<'a> {
+    /// Keeps new commits to the table out. Those under way are the caller's to wait for.
+    pub fn close(table: &'a Table) -> StoreResult<Gate<'a>> {
+        if table.importing.swap(true, Ordering::SeqCst) {
+            return Err(is_gated(table));
+        }
+        Ok(Gate(table))
+    }
+}
+
+/// The error of whoever meets another's [`Gate`].
+pub fn is_gated(table: &Table) -> StoreError {
+    StoreError::new(
+        StoreErrorCode::TableBusy,
+        format!(
+            "table {} is being imported into or indexed: try again when that is done",
+            table.name
+        ),
+    )
+}
+
+impl Drop for Gate<'_> {
+    fn drop(&mut self) {
+        self.0.importing.store(false, Ordering::SeqCst);
     }
 }
 

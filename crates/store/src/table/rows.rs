@@ -44,6 +44,18 @@ impl<'a> From<&'a Value> for Cell<'a> {
     }
 }
 
+impl From<Cell<'_>> for Value {
+    fn from(cell: Cell<'_>) -> Self {
+        match cell {
+            Cell::Null => Value::Null,
+            Cell::Integer(value) => Value::Integer(value),
+            Cell::Real(value) => Value::Real(value),
+            Cell::Text(value) => Value::Text(value.into()),
+            Cell::Blob(value) => Value::Blob(value.into()),
+        }
+    }
+}
+
 /// A decoded column, its type known.
 #[derive(Clone, Debug)]
 pub enum ColumnArray {
@@ -139,7 +151,7 @@ pub fn to_batch<'a>(
 }
 
 /// A column of cells that are of its type already.
-fn build_column<'a>(kind: ColumnType, cells: impl Iterator<Item = Cell<'a>>) -> ArrayRef {
+pub fn build_column<'a>(kind: ColumnType, cells: impl Iterator<Item = Cell<'a>>) -> ArrayRef {
     match kind {
         ColumnType::Integer => {
             let mut builder = Int64Builder::new();

@@ -8,6 +8,7 @@ use imbl::OrdMap;
 
 use super::Table;
 use super::base::Base;
+use crate::index::Indexes;
 use crate::key::Key;
 use crate::value::Row;
 
@@ -38,6 +39,8 @@ pub struct TableVersion {
     pub base: Arc<Base>,
     /// What was committed since.
     pub delta: Delta,
+    /// The indexes that find its rows. Part of the version, so that who sees a table's rows knows just the indexes that have their entries.
+    pub indexes: Indexes,
 }
 
 /// Puts a commit's changes over those before.
@@ -69,9 +72,9 @@ impl TableVersion {
             }
         }
         TableVersion {
-            table: self.table.clone(),
             base,
             delta,
+            ..self.clone()
         }
     }
 }

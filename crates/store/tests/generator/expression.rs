@@ -14,6 +14,8 @@ pub struct Column {
     pub sql: String,
     pub kind: Kind,
     pub is_key: bool,
+    /// Whether an index may have it.
+    pub is_indexable: bool,
 }
 
 /// What one statement is made with.
@@ -50,6 +52,7 @@ impl<'a> Maker<'a> {
     /// A table's columns under an alias.
     pub fn columns(table: &Table, alias: &str) -> Vec<Column> {
         let keys = table.key_names();
+        let indexable = table.names(&table.indexable);
         table
             .all_names()
             .into_iter()
@@ -61,6 +64,7 @@ impl<'a> Maker<'a> {
                     .find(|column| column.name == name)
                     .map_or(Kind::Integer, |column| column.kind),
                 is_key: keys.contains(&name),
+                is_indexable: indexable.contains(&name),
             })
             .collect()
     }
@@ -80,8 +84,12 @@ impl<'a> Maker<'a> {
         self.constant(&value)
     }
 
-    /// A column, most often of a key.
+    /// A column, most often of a key or an index.
     pub fn column(&mut self, scope: &[Column]) -> Column {
+        let indexable: Vec<&Column> = scope.iter().filter(|column| column.is_indexable).collect();
+        if !indexable.is_empty() && self.random.chance(30) {
+            return (*self.random.pick(&indexable)).clone();
+        }
         let keys: Vec<&Column> = scope.iter().filter(|column| column.is_key).collect();
         if !keys.is_empty() && self.random.chance(60) {
             return (*self.random.pick(&keys)).clone();

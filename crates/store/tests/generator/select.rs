@@ -117,6 +117,7 @@ fn one(maker: &mut Maker<'_>, table: &Table) -> From {
             sql: format!("{alias}.rowid"),
             kind: Kind::Integer,
             is_key: true,
+            is_indexable: false,
         });
     }
     From {

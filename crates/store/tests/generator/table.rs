@@ -1,6 +1,6 @@
 //! Tables, declared once for Tonbo and once for SQLite.
 
-use super::value::Kind;
+use super::value::{self, Kind};
 use crate::random::Random;
 
 /// A column.
@@ -9,6 +9,8 @@ pub struct Column {
     pub name: String,
     pub kind: Kind,
     pub not_null: bool,
+    /// What stands behind DEFAULT.
+    pub default: Option<String>,
 }
 
 /// How rows are found.
@@ -28,6 +30,12 @@ pub struct Table {
     pub name: String,
     pub columns: Vec<Column>,
     pub key: Key,
+    /// What stands in CHECK constraints.
+    pub checks: Vec<String>,
+    /// Columns that indexes may have, by position; none of the key.
+    pub indexable: Vec<usize>,
+    /// Columns that are UNIQUE, each by itself or several together. All of them are indexable.
+    pub uniques: Vec<Vec<usize>>,
     /// Whether it is a Tonbo table where there is Tonbo.
     pub is_tonbo: bool,
 }
@@ -41,6 +49,14 @@ impl Kind {
             Kind::Blob => "BLOB",
             Kind::Boolean => "BOOLEAN",
         }
+    }
+}
+
+impl Column {
+    fn constraints(&self) -> String {
+        let not_null = if self.not_null { " NOT NULL" } else { "" };
+        let default = self.default.as_ref().map(|sql| format!(" DEFAULT {sql}"));
+        format!("{not_null}{}", default.unwrap_or_default())
     }
 }
 
@@ -64,6 +80,7 @@ impl Table {
                 name: format!("c{position}"),
                 kind: kind_of_any(random),
                 not_null: random.chance(20),
+                default: None,
             })
             .collect();
         let key = match random.below(10) {
@@ -90,10 +107,46 @@ impl Table {
         for position in Table::positions(&key) {
             columns[*position].not_null = true;
         }
+        for column in &mut columns {
+            if random.chance(30) {
+                let default = value::literal(&value::value(random, column.kind));
+                column.default = Some(match random.below(3) {
+                    // A literal has its sign, if any, in front.
+                    0 => format!("({default})"),
+                    _ => default,
+                });
+            }
+        }
+        let mut checks = Vec::new();
+        while random.chance(25) && checks.len() < 3 {
+            let Column { name, kind, .. } = random.pick(&columns);
+            let operator = *random.pick(&["<>", "IS NOT"]);
+            let refused = value::literal(&value::value(random, *kind));
+            checks.push(format!("{name} {operator} {refused}"));
+        }
+        let mut indexable: Vec<usize> = (0..count)
+            .filter(|position| !Table::positions(&key).contains(position))
+            .collect();
+        while indexable.len() > 2 {
+            indexable.remove(random.below(indexable.len()));
+        }
+        let is_wide = |position: &&usize| columns[**position].kind != Kind::Boolean;
+        let uniques = match indexable[..] {
+            [_, _] if random.chance(25) => vec![indexable.clone()],
+            _ if random.chance(30) => indexable
+                .iter()
+                .filter(is_wide)
+                .map(|position| vec![*position])
+                .collect(),
+            _ => Vec::new(),
+        };
         Table {
             name: name.into(),
             columns,
             key,
+            checks,
+            indexable,
+            uniques,
             is_tonbo: true,
         }
     }
@@ -104,6 +157,7 @@ impl Table {
             name: name.into(),
             kind,
             not_null: false,
+            default: None,
         };
         Table {
             name: name.into(),
@@ -114,6 +168,9 @@ impl Table {
                 column("c3", Kind::Blob),
             ],
             key: Key::Integer(0),
+            checks: Vec::new(),
+            indexable: vec![1],
+            uniques: Vec::new(),
             is_tonbo: false,
         }
     }
@@ -158,13 +215,15 @@ impl Table {
             .columns
             .iter()
             .map(|column| {
-                let not_null = if column.not_null { " NOT NULL" } else { "" };
-                format!("{} {}{not_null}", column.name, column.kind.tonbo())
+                let (name, kind) = (&column.name, column.kind.tonbo());
+                format!("{name} {kind}{}", column.constraints())
             })
             .collect();
         if self.key != Key::RowId {
             parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
         }
+        parts.extend(self.checks.iter().map(|check| format!("CHECK ({check})")));
+        parts.extend(self.unique_parts());
         format!(
             "CREATE VIRTUAL TABLE {} USING tonbo({})",
             self.name,
@@ -184,17 +243,20 @@ impl Table {
             .columns
             .iter()
             .map(|column| {
-                let not_null = if column.not_null { " NOT NULL" } else { "" };
-                let name = &column.name;
+                let (name, constraints) = (&column.name, column.constraints());
                 match column.kind {
-                    Kind::Boolean => format!("{name} INTEGER{not_null} CHECK ({name} IN (0, 1))"),
-                    kind => format!("{name} {}{not_null}", kind.tonbo()),
+                    Kind::Boolean => {
+                        format!("{name} INTEGER{constraints} CHECK ({name} IN (0, 1))")
+                    }
+                    kind => format!("{name} {}{constraints}", kind.tonbo()),
                 }
             })
             .collect();
         if self.key != Key::RowId {
             parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
         }
+        parts.extend(self.checks.iter().map(|check| format!("CHECK ({check})")));
+        parts.extend(self.unique_parts());
         let without = if matches!(self.key, Key::Columns(_)) {
             ", WITHOUT ROWID"
         } else {
@@ -205,6 +267,20 @@ impl Table {
             self.name,
             parts.join(", ")
         )
+    }
+
+    fn unique_parts(&self) -> impl Iterator<Item = String> {
+        self.uniques
+            .iter()
+            .map(|positions| format!("UNIQUE ({})", self.names(positions).join(", ")))
+    }
+
+    /// The names of columns.
+    pub fn names(&self, positions: &[usize]) -> Vec<String> {
+        positions
+            .iter()
+            .map(|position| self.columns[*position].name.clone())
+            .collect()
     }
 
     /// The query for all that it holds, in order.

@@ -7,7 +7,7 @@ use heddle_store::value::Value;
 
 use super::Statement;
 use super::expression::Maker;
-use super::table::{Key, Table};
+use super::table::{Column, Key, Table};
 use super::value::{self, Kind};
 use crate::random::Random;
 
@@ -16,7 +16,7 @@ const CONFLICTS: [&str; 6] = ["", "", "OR IGNORE ", "OR REPLACE ", "OR ABORT ", 
 /// Rows for a table that has none, as one statement. Rows with a key that was there are passed over.
 pub fn fill(random: &mut Random, table: &Table, count: usize) -> Statement {
     let mut maker = Maker::new(random, &[]);
-    let rows = rows(&mut maker, table, count, false);
+    let rows = rows(&mut maker, table, count, false, &[]);
     Statement {
         writes: Some(table.name.clone()),
         parameters: maker.parameters,
@@ -61,7 +61,46 @@ pub fn transaction(random: &mut Random, is_open: bool, savepoints: usize) -> Sta
     })
 }
 
-fn rows(maker: &mut Maker<'_>, table: &Table, count: usize, with_parameters: bool) -> String {
+/// Makes or drops an index.
+pub fn index(random: &mut Random, tables: &[Table]) -> Statement {
+    let table = random.pick(tables);
+    let name = format!("i{}_{}", random.below(3), table.name);
+    if table.indexable.is_empty() || random.chance(30) {
+        let if_exists = if random.chance(60) { "IF EXISTS " } else { "" };
+        return Statement::new(format!("DROP INDEX {if_exists}{name}"));
+    }
+    let first = *random.pick(&table.indexable);
+    let mut columns = table.names(&[first]);
+    if random.chance(40) {
+        let others = table
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .filter(|name| *name != columns[0]);
+        let others: Vec<String> = others.collect();
+        columns.push(random.pick(&others).clone());
+    }
+    let unique = if random.chance(25) { "UNIQUE " } else { "" };
+    let if_not_exists = if random.chance(60) {
+        "IF NOT EXISTS "
+    } else {
+        ""
+    };
+    Statement::new(format!(
+        "CREATE {unique}INDEX {if_not_exists}{name} ON {}({})",
+        table.name,
+        columns.join(", ")
+    ))
+}
+
+/// Rows between parentheses, without the columns `left_out`.
+fn rows(
+    maker: &mut Maker<'_>,
+    table: &Table,
+    count: usize,
+    with_parameters: bool,
+    left_out: &[String],
+) -> String {
     let rows: Vec<String> = (0..count)
         .map(|_| {
             let mut cells: Vec<String> = Vec::new();
@@ -70,6 +109,9 @@ fn rows(maker: &mut Maker<'_>, table: &Table, count: usize, with_parameters: boo
                 cells.push(value::literal(&rowid));
             }
             for (position, column) in table.columns.iter().enumerate() {
+                if left_out.contains(&column.name) {
+                    continue;
+                }
                 let is_key = table.key_positions().contains(&position);
                 let cell = match maker.random.below(100) {
                     0..10 if !column.not_null && !is_key => Value::Null,
@@ -129,10 +171,27 @@ fn insert(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> S
         conflict
     };
     let count = 1 + maker.random.below(5);
-    let rows = rows(maker, table, count, true);
+    // What is left out gets its default or NULL.
+    let left_out: Vec<String> = if maker.random.chance(30) {
+        let may_be = |position: usize, column: &Column| {
+            let is_key = table.key_positions().contains(&position);
+            !is_key && (column.default.is_some() || !column.not_null)
+        };
+        let columns = table.columns.iter().enumerate();
+        columns
+            .filter(|(position, column)| may_be(*position, column) && maker.random.chance(50))
+            .map(|(_, column)| column.name.clone())
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let mut names = table.all_names();
+    names.retain(|name| !left_out.contains(name));
+    let rows = rows(maker, table, count, true, &left_out);
     format!(
-        "INSERT {conflict}INTO {}({names}) VALUES {rows}",
-        table.name
+        "INSERT {conflict}INTO {}({}) VALUES {rows}",
+        table.name,
+        names.join(", ")
     )
 }
 
@@ -224,11 +283,20 @@ fn update(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> S
         .collect();
     let scope = Maker::columns(table, &table.name);
     let depth = maker.random.below(2);
+    let parameters = maker.parameters.len();
     let condition = maker.condition(&scope, depth);
     if others.is_empty() {
         return format!("DELETE FROM {} WHERE {condition}", table.name);
     }
     let column = *maker.random.pick(&others);
+    let is_indexable = table.names(&table.indexable).contains(&column.name);
+    // Of rows that may meet, the order in which they are visited decides.
+    let (conflict, condition) = if is_indexable {
+        maker.parameters.truncate(parameters);
+        (*maker.random.pick(&CONFLICTS), simple(maker, table))
+    } else {
+        ("", format!(" WHERE {condition}"))
+    };
     let value = match maker.random.below(10) {
         0 if !column.not_null => "NULL".to_owned(),
         1 if table.is_tonbo && column.kind != Kind::Boolean => {
@@ -241,13 +309,14 @@ fn update(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> S
             maker.constant(&cell)
         }
         3 => maker_same_kind(maker, table, column.kind, &column.name),
+        4 | 5 if is_indexable => moved(maker, &column.name, column.kind),
         _ => {
             let cell = value::value(maker.random, column.kind);
             maker.constant(&cell)
         }
     };
     format!(
-        "UPDATE {} SET {} = {value} WHERE {condition}",
+        "UPDATE {conflict}{} SET {} = {value}{condition}",
         table.name, column.name
     )
 }
@@ -313,7 +382,9 @@ fn update_from(maker: &mut Maker<'_>, table: &Table) -> String {
         .iter()
         .enumerate()
         .find(|(position, column)| {
-            !table.key_positions().contains(position) && column.kind == Kind::Integer
+            !table.key_positions().contains(position)
+                && !table.indexable.contains(position)
+                && column.kind == Kind::Integer
         })
         .map(|(_, column)| column.name.clone());
     let own = table

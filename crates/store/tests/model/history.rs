@@ -150,6 +150,8 @@ pub struct History {
     main_perhaps: u64,
     /// Who may write `main`.
     lock: Option<usize>,
+    /// The Tonbo tables that have an index now.
+    indexed: BTreeSet<TableName>,
     /// How many operations have begun.
     pub operation: u64,
     log: VecDeque<String>,
@@ -180,6 +182,7 @@ impl History {
             main_surely: 0,
             main_perhaps: 0,
             lock: None,
+            indexed: BTreeSet::new(),
             operation: 0,
             log: VecDeque::new(),
             canary: None,
@@ -217,7 +220,8 @@ impl History {
             60..90 if is_inside => self.end(who, false),
             90..170 if is_inside => self.savepoint(who),
             0..150 if !is_inside => self.begin(who),
-            150..170 if !is_inside => self.import(who),
+            150..167 if !is_inside => self.import(who),
+            167..170 if !is_inside => self.reindex(who),
             170..185 => self.maintain(),
             185..188 => self.reopen(),
             188..191 => self.lose_power(),
@@ -274,6 +278,36 @@ impl History {
         for table in TableName::ALL {
             self.read_all(0, table);
         }
+    }
+
+    /// Makes a table's index, or drops it.
+    fn reindex(&mut self, who: usize) {
+        let table = *self.random.pick(&TableName::TONBO);
+        let name = table.sql();
+        let has_index = self.indexed.contains(&table);
+        let sql = if has_index {
+            format!("DROP INDEX by_content_of_{name}")
+        } else {
+            let columns = *self.random.pick(&["n", "t, n"]);
+            format!("CREATE INDEX by_content_of_{name} ON {name}({columns})")
+        };
+        if self.lock.is_some() {
+            self.expect_error(who, &sql, &[StoreErrorCode::Busy]);
+            return;
+        }
+        self.expect_done(who, &sql, 0);
+        if !self.indexed.remove(&table) {
+            self.indexed.insert(table);
+        }
+        // Who has an older snapshot does not know it: for them it is as if every row had been written.
+        self.main_surely += 1;
+        self.main_perhaps += 1;
+        self.commits.push(Commit {
+            state: self.last().clone(),
+            written: BTreeSet::new(),
+            is_mixed: true,
+            imported: Some(table),
+        });
     }
 
     fn maintain(&mut self) {
@@ -716,7 +750,15 @@ impl History {
         let (name, key_columns) = (table.sql(), table.key_columns());
         let (first, last) = self.random_range();
         let whole = move |(key, row): (&u16, &Row)| whole_row(table, *key, row);
-        match self.random.below(10) {
+        if self.random.chance(2) {
+            let table = *self.random.pick(&TableName::TONBO);
+            let sql = format!("PRAGMA integrity_check({})", table.sql());
+            self.expect_rows(who, &sql, &[table], |_| {
+                vec![vec![Value::Text("ok".into())]]
+            });
+            return;
+        }
+        match self.random.below(13) {
             0 => self.read_all(who, table),
             1 => {
                 // Not 0: SQLite then opens no cursor, so the transaction has not read the table.
@@ -810,6 +852,38 @@ impl History {
                 self.expect_rows(who, &sql, &[Weft], |state| {
                     let rows = state.weft.range(at * 30..(at + 1) * 30).rev();
                     rows.map(|(key, row)| whole_row(Weft, *key, row)).collect()
+                });
+            }
+            9 => {
+                let n = self.random.below(200) as i64 - 100;
+                let sql = format!("SELECT * FROM {name} WHERE n = {n} ORDER BY {key_columns}");
+                self.expect_rows(who, &sql, &[table], |state| {
+                    let rows = state.rows(table).iter();
+                    rows.filter(|(_, row)| row.n == Some(n))
+                        .map(whole)
+                        .collect()
+                });
+            }
+            10 => {
+                let first = self.random.below(200) as i64 - 100;
+                let last = first + self.random.below(60) as i64;
+                let sql = format!(
+                    "SELECT n FROM {name} WHERE n BETWEEN {first} AND {last} ORDER BY n DESC LIMIT 7"
+                );
+                self.expect_rows(who, &sql, &[table], |state| {
+                    let rows = state.rows(table).values().filter_map(|row| row.n);
+                    let mut found: Vec<i64> = rows.filter(|n| (first..=last).contains(n)).collect();
+                    found.sort_unstable_by(|a, b| b.cmp(a));
+                    found.truncate(7);
+                    found.into_iter().map(|n| vec![Value::Integer(n)]).collect()
+                });
+            }
+            11 => {
+                let sql = format!("SELECT count(*) FROM {name} WHERE n IS NULL");
+                self.expect_rows(who, &sql, &[table], |state| {
+                    let rows = state.rows(table).values();
+                    let count = rows.filter(|row| row.n.is_none()).count();
+                    vec![vec![Value::Integer(count as i64)]]
                 });
             }
             _ => {

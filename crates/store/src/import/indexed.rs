@@ -1,0 +1,117 @@
+//! A batch for a table with indexes: as one commit, through the log, that holds the rows and their entries.
+//!
+//! Tonbo takes a batch of one table whole or not at all, but not those of several tables; the log does.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow_array::RecordBatch;
+
+use crate::commit::changes::Changes;
+use crate::commit::log::Record;
+use crate::commit::mover;
+use crate::error::{StoreError, StoreResult};
+use crate::index::{Index, maintain};
+use crate::key::{Key, decode_integer};
+use crate::store::Store;
+use crate::table::range::KeyRange;
+use crate::table::rows::ColumnArray;
+use crate::table::scan::{Request, Scan};
+use crate::table::version::{Buffer, TableVersion};
+use crate::value::{Row, Value};
+
+/// Writes a batch whose keys are sorted, unlike each other and new, and makes it visible. The caller holds the table's gate.
+pub fn write(
+    store: &Arc<Store>,
+    version: &TableVersion,
+    batch: &RecordBatch,
+    keys: &[Key],
+) -> StoreResult<()> {
+    let table = &version.table;
+    let rows = rows_of(batch)?;
+    let entries = maintain::entries_of(&version.indexes, keys.iter().zip(&rows))
+        .map_err(|index| index.violation(&table.name, &table.schema))?;
+    for index in version.indexes.iter().filter(|index| index.is_unique) {
+        if let Some(buffer) = entries.get(&index.id)
+            && has_any(store, index, buffer)?
+        {
+            return Err(index.violation(&table.name, &table.schema));
+        }
+    }
+    let own: Buffer = keys
+        .iter()
+        .cloned()
+        .zip(rows.into_iter().map(Some))
+        .collect();
+    let mut changes = Changes { tables: entries };
+    changes.tables.insert(table.id, own);
+    let reservation = store.sequencer.reserve_import();
+    let sequence = reservation.sequence();
+    store
+        .log
+        .append(Record::new(sequence, &changes, reservation.after_mixed())?)?;
+    reservation.publish(false, |published| {
+        for (id, buffer) in &changes.tables {
+            if let Some(version) = published.tables.get(id) {
+                let next = Arc::new(version.with_changes(sequence, buffer));
+                published.tables.insert(*id, next);
+            }
+        }
+        table.imported_at.store(sequence, Ordering::SeqCst);
+    });
+    if table.schema.has_rowid()
+        && let Some(last) = keys.last().and_then(|key| decode_integer(key))
+    {
+        table.note_rowid(last);
+    }
+    // The batch is durable and visible. Moved at once, so that a long import doesn't pile up in memory; what fails is the mover's to try
+    // again, and to tell of.
+    let writing = store.mover.writing();
+    let _moved: Vec<_> = changes
+        .tables
+        .keys()
+        .map(|id| mover::move_table(store, *id))
+        .collect();
+    drop(writing);
+    store.mover.call();
+    Ok(())
+}
+
+fn rows_of(batch: &RecordBatch) -> StoreResult<Vec<Row>> {
+    let columns: Vec<ColumnArray> = batch
+        .columns()
+        .iter()
+        .skip(1) // the key
+        .map(|column| {
+            ColumnArray::new(column)
+                .ok_or_else(|| StoreError::corrupt("a converted column of an unknown type"))
+        })
+        .collect::<StoreResult<_>>()?;
+    let row = |number: usize| -> Row {
+        let cells = columns
+            .iter()
+            .map(|column| Value::from(column.cell(number)));
+        cells.collect()
+    };
+    Ok((0..batch.num_rows()).map(row).collect())
+}
+
+/// Whether an index has an entry with any of these keys.
+fn has_any(store: &Store, index: &Index, buffer: &Buffer) -> StoreResult<bool> {
+    let entries = index.table(store)?;
+    let published = store.sequencer.published();
+    let Some(version) = published.tables.get(&entries.id) else {
+        return Ok(false);
+    };
+    for key in buffer.keys() {
+        let request = Request {
+            range: KeyRange::point(key),
+            rows_expected: Some(1),
+            ..Request::default()
+        };
+        if !Scan::new(version.clone(), Buffer::new(), request)?.is_done() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

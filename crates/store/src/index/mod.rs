@@ -1,0 +1,182 @@
+//! Secondary indexes: what finds a table's rows by other columns than its key, and what keeps them unlike each other.
+//!
+//! An index's entries are rows of a table of their own, hidden from SQL, that goes the same way as others: buffered in the transaction that
+//! writes the rows, logged and published in the same commit, moved into Tonbo by the mover, replayed after a crash. So rows and entries agree
+//! in every snapshot.
+//!
+//! | entry of | key | value |
+//! |---|---|---|
+//! | a unique index, no column NULL | the columns | the row's key |
+//! | any other | the columns, then the row's key | the row's key |
+//!
+//! Columns are in the memcomparable encoding, each behind a byte that says whether it is NULL ([`key::encode_nullable`]). Two transactions
+//! that insert the same unique values write the same key, so that the second to commit is refused as with any other row.
+//!
+//! Which indexes a table has is part of its [version](crate::table::version), and comes from the catalogue.
+
+pub mod build;
+pub mod lookup;
+pub mod maintain;
+pub mod parse;
+pub mod scan;
+pub mod statement;
+
+use std::sync::{Arc, OnceLock};
+
+use rusqlite::ffi;
+
+use crate::catalogue::IndexEntry;
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::key::{self, Key};
+use crate::schema::TableSchema;
+use crate::store::Store;
+use crate::table::{Table, TableId};
+use crate::value::{Row, Value};
+
+/// A table's indexes, in the order of their creation.
+pub type Indexes = Arc<[Arc<Index>]>;
+
+/// An index.
+pub struct Index {
+    /// The number of the table that holds its entries.
+    pub id: TableId,
+    /// Its name.
+    pub name: String,
+    /// The positions of its columns among the table's.
+    pub columns: Vec<usize>,
+    /// Whether no two rows have the same values in them, NULL being unlike itself.
+    pub is_unique: bool,
+    /// The table that holds its entries, kept by whoever has a snapshot with the index in it; none as long as it could not be opened.
+    table: OnceLock<Arc<Table>>,
+}
+
+impl Index {
+    /// The index that the catalogue tells of.
+    pub fn new(entry: &IndexEntry, schema: &TableSchema) -> StoreResult<Index> {
+        Ok(Index {
+            id: entry.id,
+            name: entry.name.clone(),
+            columns: positions(&entry.columns, schema).map_err(|name| {
+                StoreError::corrupt(format!(
+                    "the index {} is on a column {name} that its table has not",
+                    entry.name
+                ))
+            })?,
+            is_unique: entry.is_unique,
+            table: OnceLock::new(),
+        })
+    }
+
+    /// An index that nobody has, on these columns.
+    pub fn unnamed(columns: &[usize]) -> Index {
+        Index {
+            id: 0,
+            name: String::new(),
+            columns: columns.to_vec(),
+            is_unique: false,
+            table: OnceLock::new(),
+        }
+    }
+
+    /// Notes the table that holds its entries.
+    pub fn bind(&self, table: &Arc<Table>) {
+        self.table.get_or_init(|| table.clone());
+    }
+
+    /// The table that holds its entries.
+    pub fn table(&self, store: &Store) -> StoreResult<&Arc<Table>> {
+        if let Some(table) = self.table.get() {
+            return Ok(table);
+        }
+        let table = store.table(self.id)?;
+        Ok(self.table.get_or_init(|| table))
+    }
+
+    /// Where the row of that key has its entry, and the entry.
+    pub fn entry(&self, row: &[Value], row_key: &Key) -> (Key, Row) {
+        let (mut bytes, has_null) = self.columns_of(row);
+        if has_null || !self.is_unique {
+            bytes.extend_from_slice(row_key);
+        }
+        (bytes.into(), entry_of(row_key))
+    }
+
+    /// The only key that an entry with these values can have, where there may be no two.
+    pub fn unique_key(&self, row: &[Value]) -> Option<Key> {
+        let (bytes, has_null) = self.columns_of(row);
+        (self.is_unique && !has_null).then(|| bytes.into())
+    }
+
+    fn columns_of(&self, row: &[Value]) -> (Vec<u8>, bool) {
+        let mut bytes = Vec::new();
+        for column in &self.columns {
+            key::encode_nullable(&row[*column], &mut bytes);
+        }
+        let is_null = |column: &usize| row[*column] == Value::Null;
+        (bytes, self.columns.iter().any(is_null))
+    }
+
+    /// The error of a row whose values another row has.
+    pub fn violation(&self, table: &str, schema: &TableSchema) -> StoreError {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| format!("{table}.{}", schema.columns[*column].name))
+            .collect();
+        let mut error = StoreError::new(
+            StoreErrorCode::Constraint,
+            format!("UNIQUE constraint failed: {}", columns.join(", ")),
+        );
+        error.sqlite_code = Some(ffi::SQLITE_CONSTRAINT_UNIQUE);
+        error
+    }
+}
+
+/// What an index holds for the row of that key.
+pub fn entry_of(row_key: &Key) -> Row {
+    Row::from([Value::Blob(row_key.clone())])
+}
+
+/// The row's key that an entry holds.
+pub fn row_key(entry: &[Value]) -> StoreResult<Key> {
+    match entry {
+        [Value::Blob(key)] => Ok(key.clone()),
+        _ => Err(StoreError::corrupt("an index entry names no row")),
+    }
+}
+
+/// The positions of named columns; the first name that is none.
+pub fn positions<'a>(names: &'a [String], schema: &TableSchema) -> Result<Vec<usize>, &'a str> {
+    let position = |name: &'a String| {
+        schema
+            .columns
+            .iter()
+            .position(|column| column.name.eq_ignore_ascii_case(name))
+            .ok_or(name.as_str())
+    };
+    names.iter().map(position).collect()
+}
+
+/// A table's indexes, among all that the catalogue has.
+pub fn of_table(
+    entries: &[IndexEntry],
+    table: TableId,
+    schema: &TableSchema,
+) -> StoreResult<Indexes> {
+    entries
+        .iter()
+        .filter(|entry| entry.table == table)
+        .map(|entry| Index::new(entry, schema).map(Arc::new))
+        .collect()
+}
+
+/// The columns that any of the indexes has.
+pub fn columns_of(indexes: &[Arc<Index>]) -> Vec<usize> {
+    let mut columns: Vec<usize> = indexes
+        .iter()
+        .flat_map(|index| index.columns.iter().copied())
+        .collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns
+}

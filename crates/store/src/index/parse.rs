@@ -1,0 +1,253 @@
+//! `CREATE INDEX` and `DROP INDEX`, read so far as a Tonbo table's need it: SQLite refuses indexes on virtual tables.
+
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::routing::{Token, Tokens};
+
+/// What a statement about an index begins with.
+#[derive(Debug, PartialEq, Eq)]
+pub enum IndexStatement {
+    /// `CREATE [UNIQUE] INDEX [IF NOT EXISTS] name ON table`, and the rest.
+    Create(Creation),
+    /// `DROP INDEX [IF EXISTS] name`.
+    Drop {
+        /// The index.
+        name: String,
+        /// Whether it does nothing where there is none.
+        if_exists: bool,
+        /// The byte behind the name.
+        end: usize,
+    },
+}
+
+/// The creation of an index.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Creation {
+    /// Its name.
+    pub name: String,
+    /// Its table's.
+    pub table: String,
+    /// Whether it is unique.
+    pub is_unique: bool,
+    /// Whether it does nothing where the name is taken.
+    pub if_not_exists: bool,
+    /// The byte behind the table's name.
+    end: usize,
+}
+
+/// What `sql` begins with, if that is about an index of `main` or of no named schema.
+pub fn parse(sql: &str) -> Option<IndexStatement> {
+    let mut tokens = Tokens::new(sql);
+    let verb = tokens.next_token()?;
+    if verb.is("DROP") {
+        tokens.expect("INDEX")?;
+        let mut name = tokens.next_token()?;
+        let if_exists = name.is("IF");
+        if if_exists {
+            tokens.expect("EXISTS")?;
+            name = tokens.next_token()?;
+        }
+        let (name, end) = behind_schema(sql, name)?;
+        return Some(IndexStatement::Drop {
+            name,
+            if_exists,
+            end,
+        });
+    }
+    if !verb.is("CREATE") {
+        return None;
+    }
+    let mut kind = tokens.next_token()?;
+    let is_unique = kind.is("UNIQUE");
+    if is_unique {
+        kind = tokens.next_token()?;
+    }
+    if !kind.is("INDEX") {
+        return None;
+    }
+    let mut name = tokens.next_token()?;
+    let if_not_exists = name.is("IF");
+    if if_not_exists {
+        tokens.expect("NOT")?;
+        tokens.expect("EXISTS")?;
+        name = tokens.next_token()?;
+    }
+    let (name, end) = behind_schema(sql, name)?;
+    let mut tokens = Tokens::new(&sql[end..]);
+    tokens.expect("ON")?;
+    let table = tokens.next_token()?;
+    Some(IndexStatement::Create(Creation {
+        name,
+        table: table.unquoted(),
+        is_unique,
+        if_not_exists,
+        end: end + table.start + table.text.len(),
+    }))
+}
+
+/// A name, its schema left out, and where it ends; `None` where the schema is another than ours.
+fn behind_schema(sql: &str, first: Token<'_>) -> Option<(String, usize)> {
+    let end = first.start + first.text.len();
+    let mut tokens = Tokens::new(&sql[end..]);
+    if tokens.next_token().is_none_or(|token| token.text != ".") {
+        return Some((first.unquoted(), end));
+    }
+    let schema = first.unquoted();
+    let name = tokens.next_token()?;
+    let is_ours = ["main", "temp"]
+        .iter()
+        .any(|own| schema.eq_ignore_ascii_case(own));
+    is_ours.then(|| (name.unquoted(), end + name.start + name.text.len()))
+}
+
+/// The byte behind the statement whose last word ends at `end`.
+pub fn end_of(sql: &str, end: usize) -> StoreResult<usize> {
+    match Tokens::new(&sql[end..]).next_token() {
+        None => Ok(sql.len()),
+        Some(token) if token.text == ";" => Ok(end + token.start + 1),
+        Some(token) => Err(unexpected(end, token)),
+    }
+}
+
+impl Creation {
+    /// The columns' names, and the byte behind the statement.
+    pub fn columns(&self, sql: &str) -> StoreResult<(Vec<String>, usize)> {
+        let mut tokens = Tokens::new(&sql[self.end..]);
+        let mut next = || {
+            tokens.next_token().ok_or_else(|| {
+                StoreError::new(StoreErrorCode::SqlError, "incomplete input: CREATE INDEX")
+            })
+        };
+        let wrong = |token| unexpected(self.end, token);
+        let open = next()?;
+        if open.text != "(" {
+            return Err(wrong(open));
+        }
+        let mut columns = Vec::new();
+        loop {
+            let name = next()?;
+            if !is_name(name) {
+                return Err(wrong(name));
+            }
+            columns.push(name.unquoted());
+            let mut token = next()?;
+            if token.text == "(" {
+                return Err(refused("an expression"));
+            }
+            if token.is("COLLATE") {
+                if !next()?.unquoted().eq_ignore_ascii_case("BINARY") {
+                    return Err(refused("another collation than BINARY"));
+                }
+                token = next()?;
+            }
+            // An index is read in both directions, so that its columns' own says nothing.
+            if token.is("ASC") || token.is("DESC") {
+                token = next()?;
+            }
+            match token.text {
+                "," => {}
+                ")" => break,
+                _ => return Err(wrong(token)),
+            }
+        }
+        let at = self.end + tokens.position();
+        if let Some(token) = Tokens::new(&sql[at..]).next_token()
+            && token.is("WHERE")
+        {
+            return Err(refused("a WHERE"));
+        }
+        Ok((columns, end_of(sql, at)?))
+    }
+}
+
+fn is_name(token: Token<'_>) -> bool {
+    token
+        .text
+        .starts_with(|first: char| first.is_alphabetic() || "_\"'`[".contains(first))
+}
+
+fn refused(what: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorCode::SqlError,
+        format!("an index of a Tonbo table cannot have {what}"),
+    )
+}
+
+fn unexpected(base: usize, token: Token<'_>) -> StoreError {
+    let mut error = StoreError::new(
+        StoreErrorCode::SqlError,
+        format!("near \"{}\": syntax error", token.text),
+    );
+    error.offset = i32::try_from(base + token.start).ok();
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(sql: &str) -> Result<(Vec<String>, usize), String> {
+        match parse(sql) {
+            Some(IndexStatement::Create(creation)) => {
+                creation.columns(sql).map_err(|error| error.message)
+            }
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_creation_is_read_to_its_end() {
+        let sql = "create unique index if not exists main.\"i 1\" ON [a b] (x, \"y\"\"z\" DESC, w COLLATE binary) ; SELECT 1";
+        let Some(IndexStatement::Create(creation)) = parse(sql) else {
+            panic!("{sql}");
+        };
+        assert_eq!(
+            (creation.name.as_str(), creation.table.as_str()),
+            ("i 1", "a b")
+        );
+        assert!(creation.is_unique && creation.if_not_exists);
+        let (columns, end) = creation.columns(sql).unwrap();
+        assert_eq!(columns, ["x", "y\"z", "w"]);
+        assert_eq!(&sql[end..], " SELECT 1");
+    }
+
+    #[test]
+    fn what_an_index_cannot_have_is_named() {
+        for (sql, part) in [
+            ("CREATE INDEX i ON t(lower(x))", "an expression"),
+            (
+                "CREATE INDEX i ON t(x COLLATE NOCASE)",
+                "another collation than BINARY",
+            ),
+            ("CREATE INDEX i ON t(x) WHERE x > 1", "a WHERE"),
+            ("CREATE INDEX i ON t(x", "incomplete input"),
+            ("CREATE INDEX i ON t()", "near \")\""),
+            ("CREATE INDEX i ON t(1)", "near \"1\""),
+            ("CREATE INDEX i ON t(x) y", "near \"y\""),
+            ("CREATE INDEX i ON t x", "near \"x\""),
+        ] {
+            let error = columns(sql).unwrap_err();
+            assert!(error.contains(part), "{sql}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_removal_is_read_and_others_are_not() {
+        assert_eq!(
+            parse("DROP INDEX IF EXISTS temp.i;"),
+            Some(IndexStatement::Drop {
+                name: "i".into(),
+                if_exists: true,
+                end: 27
+            })
+        );
+        for sql in [
+            "CREATE INDEX other.i ON t(x)",
+            "DROP INDEX other.i",
+            "DROP TABLE i",
+            "CREATE TABLE t(x)",
+            "",
+        ] {
+            assert_eq!(parse(sql), None, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Running `CREATE INDEX` and `DROP INDEX` of Tonbo tables on a connection.
+//!
+//! Outside of a transaction an index is built before one begins, from what is published, while the table's gate keeps others' commits to it
+//! away: the lock of the ordinary tables is held for the catalogue's row alone. Inside of one it is built from what the transaction sees, and
+//! its commit is refused if somebody has written the table since.
+
+use std::sync::Arc;
+
+use rusqlite::ffi;
+
+use super::parse::{self, Creation, IndexStatement};
+use super::{Index, Indexes, build};
+use crate::catalogue::{self, IndexEntry};
+use crate::commit::sequencer::Claim;
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::schema::quote_identifier;
+use crate::session::Shared;
+use crate::store::Built;
+use crate::table::version::{Buffer, TableVersion};
+use crate::table::{Gate, Table, TableId};
+use crate::transaction::{Reindexing, Transaction};
+
+/// What a connection's open transaction has done to indexes.
+#[derive(Default)]
+pub struct Changed {
+    /// Whose indexes it has changed.
+    tables: Vec<TableId>,
+    /// The indexes that it has made.
+    made: Vec<Arc<Index>>,
+    /// The table that it keeps others' commits away from.
+    gated: Option<TableId>,
+}
+
+/// Runs the first statement of a text if it is about an index of a Tonbo table, and returns the length of its part.
+pub fn run(shared: &Shared, sql: &str) -> StoreResult<Option<usize>> {
+    let Some(statement) = parse::parse(sql) else {
+        return Ok(None);
+    };
+    match statement {
+        IndexStatement::Create(creation) => create(shared, sql, &creation),
+        IndexStatement::Drop {
+            name,
+            if_exists: _,
+            end,
+        } => {
+            let entries = catalogue::read_indexes(shared.handle)?;
+            let named = |entry: &&IndexEntry| entry.name.eq_ignore_ascii_case(&name);
+            let Some(entry) = entries.iter().find(named) else {
+                return Ok(None); // an ordinary table's, or none: SQLite tells
+            };
+            let length = parse::end_of(sql, end)?;
+            if entry.is_constraint {
+                return Err(refused(
+                    "index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped"
+                        .into(),
+                ));
+            }
+            in_transaction(shared, || {
+                catalogue::remove_index(shared.handle, entry.id)?;
+                shared.dropped.borrow_mut().push(entry.id);
+                shared.indexes.borrow_mut().tables.push(entry.table);
+                enlist(shared, entry.table)
+            })?;
+            Ok(Some(length))
+        }
+    }
+}
+
+fn create(shared: &Shared, sql: &str, creation: &Creation) -> StoreResult<Option<usize>> {
+    let indexes = catalogue::read_indexes(shared.handle)?;
+    let named = |entry: &IndexEntry| entry.name.eq_ignore_ascii_case(&creation.name);
+    let is_taken = indexes.iter().any(named);
+    let tables = catalogue::read(shared.handle)?;
+    let table = tables
+        .iter()
+        .find(|entry| entry.name.eq_ignore_ascii_case(&creation.table));
+    let Some(table) = table else {
+        if is_taken && !creation.if_not_exists {
+            return Err(exists(&creation.name));
+        }
+        return Ok(None);
+    };
+    let (columns, length) = creation.columns(sql)?;
+    let is_table = tables
+        .iter()
+        .any(|entry| entry.name.eq_ignore_ascii_case(&creation.name));
+    if is_table {
+        let message = format!("there is already a table named {}", creation.name);
+        return Err(refused(message));
+    }
+    if is_taken || catalogue::is_taken(shared.handle, &creation.name)? {
+        if creation.if_not_exists {
+            return Ok(Some(length));
+        }
+        return Err(exists(&creation.name));
+    }
+    let target = shared.store.table(table.id)?;
+    super::positions(&columns, &target.schema)
+        .map_err(|column| refused(format!("no such column: {column}")))?;
+    let entry = IndexEntry {
+        id: shared.store.new_table_id(),
+        name: creation.name.clone(),
+        table: table.id,
+        columns,
+        is_unique: creation.is_unique,
+        is_constraint: false,
+    };
+    if shared.handle.is_autocommit() {
+        build_and_note(shared, &target, &entry)?;
+    } else {
+        in_transaction(shared, || {
+            // First, so that a lock that can't be had is told before the work.
+            catalogue::insert_index(shared.handle, &entry)?;
+            let transaction = shared.transaction()?;
+            let version = transaction.version(&shared.store, &target)?;
+            let buffer = transaction.buffer(&target);
+            drop(transaction);
+            let built = build(shared, &entry, version, buffer)?;
+            note(shared, &entry, built)
+        })?;
+    }
+    Ok(Some(length))
+}
+
+/// Outside of a transaction.
+fn build_and_note(shared: &Shared, target: &Arc<Table>, entry: &IndexEntry) -> StoreResult<()> {
+    let store = &shared.store;
+    let _gate = Gate::close(target)?;
+    store.sequencer.settle();
+    let version = store.sequencer.published().tables.get(&target.id).cloned();
+    let version = version.ok_or_else(|| dropped(target))?;
+    let built = build(shared, entry, version, Buffer::new())?;
+    in_transaction(shared, || {
+        // The catalogue is another one perhaps.
+        let tables = catalogue::read(shared.handle)?;
+        if !tables.iter().any(|table| table.id == entry.table) {
+            return Err(dropped(target));
+        }
+        let indexes = catalogue::read_indexes(shared.handle)?;
+        let named = |other: &IndexEntry| other.name.eq_ignore_ascii_case(&entry.name);
+        if indexes.iter().any(named) || catalogue::is_taken(shared.handle, &entry.name)? {
+            return Err(exists(&entry.name));
+        }
+        shared.indexes.borrow_mut().gated = Some(target.id);
+        catalogue::insert_index(shared.handle, entry)?;
+        note(shared, entry, built)
+    })
+}
+
+fn build(
+    shared: &Shared,
+    entry: &IndexEntry,
+    version: Arc<TableVersion>,
+    buffer: Buffer,
+) -> StoreResult<(Arc<Index>, Built)> {
+    let index = Arc::new(Index::new(entry, &version.table.schema)?);
+    let built = shared.store.new_index(entry, |entries| {
+        index.bind(entries);
+        build::fill(&index, entries, version, buffer, &|| {
+            shared.is_interrupted()
+        })
+    })?;
+    Ok((index, built))
+}
+
+/// Makes an index known to the open transaction.
+fn note(
+    shared: &Shared,
+    entry: &IndexEntry,
+    (index, built): (Arc<Index>, Built),
+) -> StoreResult<()> {
+    shared.made.borrow_mut().push(entry.id);
+    shared.store.add(built);
+    let mut changed = shared.indexes.borrow_mut();
+    changed.tables.push(entry.table);
+    changed.made.push(index);
+    drop(changed);
+    enlist(shared, entry.table)
+}
+
+/// Runs `body` in the open transaction, or one of its own: all of it is done, or nothing.
+fn in_transaction(shared: &Shared, body: impl FnOnce() -> StoreResult<()>) -> StoreResult<()> {
+    let (begin, end, undo) = if shared.handle.is_autocommit() {
+        ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+    } else {
+        (
+            "SAVEPOINT heddle_index",
+            "RELEASE heddle_index",
+            "ROLLBACK TO heddle_index; RELEASE heddle_index",
+        )
+    };
+    shared.unnoticed(|| {
+        shared.handle.execute(begin)?;
+        let outcome = body().and_then(|()| shared.handle.execute(end));
+        if outcome.is_err() && !shared.handle.is_autocommit() {
+            // What failed is the error to tell.
+            let _undone = shared.handle.execute(undo);
+        }
+        outcome
+    })
+}
+
+/// Makes the table take part in SQLite's commit, as one that was written does.
+fn enlist(shared: &Shared, table: TableId) -> StoreResult<()> {
+    let tables = catalogue::read(shared.handle)?;
+    let Some(entry) = tables.iter().find(|entry| entry.id == table) else {
+        return Ok(());
+    };
+    let name = quote_identifier(&entry.name);
+    shared
+        .handle
+        .execute(&format!("DELETE FROM temp.{name} WHERE 0"))
+}
+
+/// The indexes of a table as the connection's open transaction sees them; `version` is the table's.
+pub fn visible(shared: &Shared, version: &TableVersion) -> StoreResult<Indexes> {
+    let changed = shared.indexes.borrow();
+    let table = version.table.id;
+    if !changed.tables.contains(&table) {
+        return Ok(version.indexes.clone());
+    }
+    catalogue::read_indexes(shared.handle)?
+        .iter()
+        .filter(|entry| entry.table == table)
+        .map(|entry| {
+            let known = version.indexes.iter().chain(&changed.made);
+            let known = known.into_iter().find(|index| index.id == entry.id);
+            known.cloned().ok_or_else(|| {
+                StoreError::new(
+                    StoreErrorCode::EngineFailed,
+                    format!("the index {} was committed by nobody", entry.name),
+                )
+            })
+        })
+        .collect()
+}
+
+/// What the open transaction's commit changes about indexes.
+pub fn reindexings(shared: &Shared, transaction: &Transaction) -> StoreResult<Vec<Reindexing>> {
+    let (mut tables, gated) = {
+        let changed = shared.indexes.borrow();
+        (changed.tables.clone(), changed.gated)
+    };
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    tables.sort_unstable();
+    tables.dedup();
+    let standing = catalogue::ids(shared.handle)?;
+    let mut reindexings = Vec::new();
+    for id in tables.into_iter().filter(|id| standing.contains(id)) {
+        let table = shared.store.table(id)?;
+        let version = transaction.version(&shared.store, &table)?;
+        let indexes = visible(shared, &version)?;
+        let has = |indexes: &[Arc<Index>], id| indexes.iter().any(|index| index.id == id);
+        let has_built = indexes.iter().any(|index| !has(&version.indexes, index.id));
+        let has_dropped = version.indexes.iter().any(|index| !has(&indexes, index.id));
+        if has_built || has_dropped {
+            let claim = Claim {
+                table,
+                has_built,
+                holds_gate: gated == Some(id),
+            };
+            reindexings.push(Reindexing { claim, indexes });
+        }
+    }
+    Ok(reindexings)
+}
+
+/// Makes the indexes of a table's own UNIQUE constraints, empty as the table is, in the connection's transaction.
+pub fn create_constraints(
+    shared: &Shared,
+    table: TableId,
+    name: &str,
+    schema: &crate::schema::TableSchema,
+) -> StoreResult<Indexes> {
+    let mut indexes = Vec::new();
+    for (number, columns) in schema.uniques.iter().enumerate() {
+        let entry = IndexEntry {
+            id: shared.store.new_table_id(),
+            name: format!("sqlite_autoindex_{name}_{}", number + 1),
+            table,
+            columns: columns
+                .iter()
+                .map(|column| schema.columns[*column].name.clone())
+                .collect(),
+            is_unique: true,
+            is_constraint: true,
+        };
+        catalogue::insert_index(shared.handle, &entry)?;
+        shared.made.borrow_mut().push(entry.id);
+        let index = Index::new(&entry, schema)?;
+        let built = shared.store.new_index(&entry, |entries| {
+            index.bind(entries);
+            Ok(())
+        })?;
+        shared.store.add(built);
+        indexes.push(Arc::new(index));
+    }
+    Ok(indexes.into())
+}
+
+/// Drops a table's indexes from the catalogue, in the connection's transaction.
+pub fn drop_all(shared: &Shared, table: TableId) -> StoreResult<()> {
+    for entry in catalogue::read_indexes(shared.handle)? {
+        if entry.table == table {
+            catalogue::remove_index(shared.handle, entry.id)?;
+            shared.dropped.borrow_mut().push(entry.id);
+        }
+    }
+    Ok(())
+}
+
+fn exists(name: &str) -> StoreError {
+    refused(format!("index {name} already exists"))
+}
+
+fn dropped(table: &Table) -> StoreError {
+    StoreError::new(
+        StoreErrorCode::NotFound,
+        format!("table {} has been dropped", table.name),
+    )
+}
+
+fn refused(message: String) -> StoreError {
+    let mut error = StoreError::new(StoreErrorCode::SqlError, message);
+    error.sqlite_code = Some(ffi::SQLITE_ERROR);
+    error
+}

@@ -1,0 +1,484 @@
+//! From a plan's letters and their values to the keys that can match.
+
+use crate::key;
+use crate::schema::{ColumnType, TableSchema};
+use crate::table::range::KeyRange;
+use crate::value::Value;
+
+/// What a scan goes along: a table's key, or an index.
+pub struct Path<'a> {
+    schema: &'a TableSchema,
+    /// Positions of its columns, in order; `None` for the row id.
+    pub columns: Vec<Option<usize>>,
+    /// Whether it is an index, whose columns can be NULL.
+    pub is_index: bool,
+    /// Whether values in all of its columns are those of one row.
+    pub is_unique: bool,
+}
+
+impl<'a> Path<'a> {
+    /// The table's key.
+    pub fn key(schema: &'a TableSchema) -> Path<'a> {
+        let columns: Vec<Option<usize>> = schema.key_columns().iter().copied().map(Some).collect();
+        Path {
+            schema,
+            columns: if columns.is_empty() {
+                vec![None]
+            } else {
+                columns
+            },
+            is_index: false,
+            is_unique: true,
+        }
+    }
+
+    /// An index on these columns.
+    pub fn index(schema: &'a TableSchema, columns: &[usize], is_unique: bool) -> Path<'a> {
+        Path {
+            schema,
+            columns: columns.iter().copied().map(Some).collect(),
+            is_index: true,
+            is_unique,
+        }
+    }
+
+    /// The type of its column at `place`; the row id is an integer.
+    pub fn kind(&self, place: usize) -> ColumnType {
+        let column = self.columns.get(place).copied().flatten();
+        column.map_or(ColumnType::Integer, |column| {
+            self.schema.columns[column].kind
+        })
+    }
+
+    /// The name of its column at `place`.
+    pub fn name(&self, place: usize) -> &'a str {
+        let column = self.columns.get(place).copied().flatten();
+        column.map_or("rowid", |column| &self.schema.columns[column].name)
+    }
+
+    /// The bytes that stand before those of a column's value, behind the columns of `prefix`.
+    fn before_value(&self, prefix: &[u8]) -> Vec<u8> {
+        let marker = self.is_index.then_some(key::SOME);
+        prefix.iter().copied().chain(marker).collect()
+    }
+}
+
+/// A constraint's value, as far as it can be compared here.
+#[derive(Clone, Debug)]
+pub enum Argument {
+    /// One.
+    One(Value),
+    /// Any of several.
+    List(Vec<Argument>),
+    /// A text that is not UTF-8 and has no place among the keys: SQLite compares it.
+    Unknown,
+}
+
+/// A scan's bounds, from a plan and its arguments.
+pub struct Bounds {
+    /// The keys that can match.
+    pub range: KeyRange,
+    /// The parts of the range where they are, ascending, if there are several.
+    pub parts: Option<Vec<KeyRange>>,
+    /// How many columns are fixed, where one of them is TEXT and stands against a number: it can equal several texts, so that rows are not in
+    /// the order of the columns behind it.
+    pub fixed_loosely: Option<usize>,
+    /// How many rows will be taken, if that is known.
+    pub rows_expected: Option<usize>,
+}
+
+/// For each letter of a plan, whether SQLite compares its value as a number if it looks like one: so with a numeric column.
+pub fn are_numeric(path: &Path<'_>, letters: &str) -> Vec<bool> {
+    let mut fixed = 0;
+    let is_numeric = |letter: char| {
+        let kind = path.kind(fixed);
+        fixed += usize::from(matches!(letter, 'e' | 'i' | 'z'));
+        !matches!(letter, 'n' | 'o') && !matches!(kind, ColumnType::Text | ColumnType::Blob)
+    };
+    letters.chars().map(is_numeric).collect()
+}
+
+/// The bounds that a plan's letters and their values mean.
+pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
+    let mut prefix = Vec::new();
+    let mut range: Option<KeyRange> = None;
+    let (mut is_exact, mut has_null) = (true, false);
+    let (mut limit, mut offset) = (None, 0);
+    let (mut parts, mut is_loose) = (None, false);
+    let kind_of = |place: usize| path.kind(place);
+    let mut fixed = 0;
+    for (letter, value) in letters.chars().zip(values) {
+        let value = match value {
+            Argument::One(value) => value,
+            Argument::Unknown => {
+                // It equals nothing but a text.
+                if matches!(letter, 'e' | 'i') && kind_of(fixed) != ColumnType::Text {
+                    range = Some(nothing());
+                }
+                is_exact = false;
+                continue;
+            }
+            Argument::List(list) => {
+                if is_exact {
+                    let is_last = path.is_unique && fixed + 1 == path.columns.len();
+                    parts = texts(&path.before_value(&prefix), list, is_last);
+                }
+                is_exact = false;
+                continue;
+            }
+        };
+        let count = || {
+            if let Value::Integer(count) = value {
+                usize::try_from(*count).ok()
+            } else {
+                None
+            }
+        };
+        match letter {
+            'n' => limit = count(),
+            'o' => offset = count().unwrap_or_default(),
+            'z' | 'i' if *value == Value::Null => {
+                fixed += 1;
+                has_null = true;
+                match path.is_index {
+                    true if is_exact => prefix.push(key::NULL),
+                    true => {}
+                    false => range = Some(nothing()),
+                }
+            }
+            'm' if is_exact => {
+                let bounded = of_prefix(&path.before_value(&prefix));
+                range = Some(range.unwrap_or_default().intersect(&bounded));
+            }
+            'm' => {}
+            _ if *value == Value::Null => range = Some(nothing()),
+            'e' | 'i' => {
+                let kind = kind_of(fixed);
+                fixed += 1;
+                match convert(kind, value) {
+                    Converted::Exactly(value) if is_exact => {
+                        prefix = path.before_value(&prefix);
+                        key::encode(&value, &mut prefix);
+                    }
+                    Converted::Never => range = Some(nothing()),
+                    Converted::Unknown => (is_exact, is_loose) = (false, true),
+                    Converted::Exactly(_) => {}
+                }
+            }
+            _ if is_exact => {
+                let kind = kind_of(fixed);
+                let bounded = bound(kind, letter, value, &path.before_value(&prefix));
+                range = Some(range.unwrap_or_default().intersect(&bounded));
+            }
+            _ => {}
+        }
+    }
+    let whole_key =
+        path.is_unique && fixed > 0 && fixed == path.columns.len() && is_exact && !has_null;
+    let fixed_range = match (prefix.is_empty(), whole_key) {
+        (true, _) => KeyRange::all(),
+        (false, true) => KeyRange::point(&prefix),
+        (false, false) => KeyRange::prefix(&prefix),
+    };
+    let range = range.map_or(fixed_range.clone(), |range| range.intersect(&fixed_range));
+    Bounds {
+        range,
+        parts,
+        fixed_loosely: is_loose.then_some(fixed),
+        rows_expected: limit.map(|limit| limit.saturating_add(offset)),
+    }
+}
+
+/// The keys that begin with one of the texts behind `prefix`; `None` where one of the values is no text, which may equal several.
+fn texts(prefix: &[u8], list: &[Argument], is_point: bool) -> Option<Vec<KeyRange>> {
+    let mut keys = Vec::new();
+    for value in list {
+        match value {
+            Argument::One(Value::Null | Value::Blob(_)) => {}
+            Argument::One(text @ Value::Text(_)) => {
+                let mut bytes = prefix.to_vec();
+                key::encode(text, &mut bytes);
+                keys.push(bytes);
+            }
+            _ => return None,
+        }
+    }
+    keys.sort();
+    keys.dedup();
+    let range = |bytes: &Vec<u8>| match is_point {
+        true => KeyRange::point(bytes),
+        false => KeyRange::prefix(bytes),
+    };
+    Some(keys.iter().map(range).collect())
+}
+
+/// Every key that begins so.
+fn of_prefix(prefix: &[u8]) -> KeyRange {
+    if prefix.is_empty() {
+        KeyRange::all()
+    } else {
+        KeyRange::prefix(prefix)
+    }
+}
+
+fn nothing() -> KeyRange {
+    KeyRange {
+        lower: Some(key::Key::from(&[][..])),
+        upper: Some(key::Key::from(&[][..])),
+    }
+}
+
+enum Converted {
+    /// The column's value that equals it.
+    Exactly(Value),
+    /// No value of the column equals it.
+    Never,
+    /// SQLite decides.
+    Unknown,
+}
+
+/// Texts that look like numbers are numbers already where the column is numeric (see [`are_numeric`]).
+fn convert(kind: ColumnType, value: &Value) -> Converted {
+    match (kind, value) {
+        (ColumnType::Integer | ColumnType::Boolean, Value::Integer(_))
+        | (ColumnType::Real, Value::Real(_))
+        | (ColumnType::Text, Value::Text(_))
+        | (ColumnType::Blob, Value::Blob(_)) => Converted::Exactly(value.clone()),
+        // SQLite compares integers and floats without rounding.
+        (ColumnType::Integer | ColumnType::Boolean, Value::Real(real)) => {
+            if real.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(real) {
+                Converted::Exactly(Value::Integer(*real as i64))
+            } else {
+                Converted::Never
+            }
+        }
+        (ColumnType::Real, Value::Integer(integer)) => {
+            let real = *integer as f64;
+            if real < TWO_TO_63 && real as i64 == *integer {
+                Converted::Exactly(Value::Real(real))
+            } else {
+                Converted::Never
+            }
+        }
+        (ColumnType::Text, Value::Integer(_) | Value::Real(_)) => Converted::Unknown,
+        _ => Converted::Never,
+    }
+}
+
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+
+/// Below 2^53 every integer is a float.
+const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
+
+/// The keys behind `prefix` whose next column is bounded by a value.
+fn bound(kind: ColumnType, letter: char, value: &Value, prefix: &[u8]) -> KeyRange {
+    let of_prefix = of_prefix(prefix);
+    // An integer column bounded by a float: by the next integer inside.
+    let (letter, value) = match (kind, value) {
+        (ColumnType::Integer, Value::Real(real)) if real.abs() < EXACT_INTEGERS => match letter {
+            'g' => ('g', Value::Integer(real.ceil() as i64)),
+            'G' => ('G', Value::Integer(real.floor() as i64)),
+            'l' => ('l', Value::Integer(real.floor() as i64)),
+            _ => ('L', Value::Integer(real.ceil() as i64)),
+        },
+        _ => match convert(kind, value) {
+            Converted::Exactly(value) => (letter, value),
+            _ => return of_prefix,
+        },
+    };
+    let mut bytes = prefix.to_vec();
+    key::encode(&value, &mut bytes);
+    let at = key::Key::from(&bytes[..]);
+    // Every key that begins with the bound's bytes has the bound's value in that column; behind the last of them there may be no key at all.
+    let after = key::successor_of_prefix(&bytes).map(key::Key::from);
+    let range = match (letter, after) {
+        ('g', _) => KeyRange {
+            lower: Some(at),
+            upper: None,
+        },
+        ('G', None) => nothing(),
+        ('G', lower) => KeyRange { lower, upper: None },
+        ('l', upper) => KeyRange { lower: None, upper },
+        _ => KeyRange {
+            lower: None,
+            upper: Some(at),
+        },
+    };
+    range.intersect(&of_prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn integer_key(value: i64) -> Vec<u8> {
+        key::encode_integer(value).to_vec()
+    }
+
+    fn some(values: &[Value]) -> Vec<Argument> {
+        values.iter().cloned().map(Argument::One).collect()
+    }
+
+    #[test]
+    fn bounds_hold_what_matches_and_little_else() {
+        let schema = TableSchema::parse(&["id INTEGER PRIMARY KEY", "x TEXT"]).unwrap();
+        let holds = |letters: &str, values: &[Value], id: i64| {
+            bounds(&Path::key(&schema), letters, &some(values))
+                .range
+                .contains(&integer_key(id))
+        };
+        assert!(holds("e", &[Value::Integer(5)], 5) && !holds("e", &[Value::Integer(5)], 6));
+        assert!(holds("gL", &[Value::Integer(-3), Value::Integer(4)], -3));
+        assert!(!holds("gL", &[Value::Integer(-3), Value::Integer(4)], 4));
+        assert!(holds("G", &[Value::Real(2.5)], 3) && !holds("G", &[Value::Real(2.5)], 2));
+        assert!(holds("l", &[Value::Real(2.5)], 2) && !holds("l", &[Value::Real(2.5)], 3));
+        assert!(holds("l", &[Value::Integer(i64::MAX)], i64::MAX));
+        assert!(!holds("G", &[Value::Integer(i64::MAX)], i64::MAX));
+        assert!(!holds("e", &[Value::Null], 0) && !holds("g", &[Value::Null], 0));
+        // What is no number equals none; its order among them is left to SQLite.
+        assert!(holds("g", &[Value::Text("x".into())], 1));
+        assert!(!holds("e", &[Value::Text("x".into())], 1));
+        let greatest = 9_223_372_036_854_774_784.0;
+        assert!(holds("e", &[Value::Real(greatest)], greatest as i64));
+        assert!(!holds("e", &[Value::Real(TWO_TO_63)], i64::MAX));
+    }
+
+    #[test]
+    fn a_composite_key_is_bounded_by_its_first_columns() {
+        let schema = TableSchema::parse(&["a TEXT", "b INTEGER", "PRIMARY KEY (a, b)"]).unwrap();
+        let key_of = |a: &str, b: i64| {
+            let mut bytes = Vec::new();
+            key::encode(&Value::Text(a.into()), &mut bytes);
+            key::encode(&Value::Integer(b), &mut bytes);
+            bytes
+        };
+        let first = bounds(&Path::key(&schema), "e", &some(&[Value::Text("x".into())])).range;
+        assert!(first.contains(&key_of("x", i64::MIN)) && first.contains(&key_of("x", i64::MAX)));
+        assert!(!first.contains(&key_of("xa", 0)) && !first.contains(&key_of("w", 0)));
+        let both = bounds(
+            &Path::key(&schema),
+            "eGl",
+            &some(&[
+                Value::Text("x".into()),
+                Value::Integer(1),
+                Value::Integer(3),
+            ]),
+        )
+        .range;
+        assert!(
+            !both.contains(&key_of("x", 1))
+                && both.contains(&key_of("x", 2))
+                && both.contains(&key_of("x", 3))
+        );
+        assert!(!both.contains(&key_of("x", 4)) && !both.contains(&key_of("y", 2)));
+        let text = bounds(&Path::key(&schema), "l", &some(&[Value::Text("x".into())])).range;
+        assert!(text.contains(&key_of("x", 9)) && !text.contains(&key_of("xa", 0)));
+    }
+
+    /// The greatest integer has no successor among the prefixes: the bound was taken for a whole key then, and what stood behind it in a
+    /// composite key was outside.
+    #[test]
+    fn the_greatest_integer_bounds_a_composite_key() {
+        let schema = TableSchema::parse(&["a INTEGER", "b TEXT", "PRIMARY KEY (a, b)"]).unwrap();
+        let mut key = integer_key(i64::MAX);
+        key::encode(&Value::Text("x".into()), &mut key);
+        let holds = |letters: &str| {
+            bounds(
+                &Path::key(&schema),
+                letters,
+                &some(&[Value::Integer(i64::MAX)]),
+            )
+            .range
+            .contains(&key)
+        };
+        assert!(holds("l") && holds("g") && holds("e"));
+        assert!(!holds("G") && !holds("L"));
+    }
+
+    #[test]
+    fn a_limit_says_how_much_will_be_read() {
+        let schema = TableSchema::parse(&["id INTEGER PRIMARY KEY"]).unwrap();
+        let bounds = bounds(
+            &Path::key(&schema),
+            "gno",
+            &some(&[Value::Integer(1), Value::Integer(10), Value::Integer(5)]),
+        );
+        assert_eq!(bounds.rows_expected, Some(15));
+    }
+
+    #[test]
+    fn an_index_is_bounded_by_its_columns_with_null_first() {
+        let schema =
+            TableSchema::parse(&["id INTEGER PRIMARY KEY", "a INTEGER", "b TEXT"]).unwrap();
+        let entry = |a: Value, b: &str| {
+            let mut bytes = Vec::new();
+            key::encode_nullable(&a, &mut bytes);
+            key::encode_nullable(&Value::Text(b.into()), &mut bytes);
+            bytes.extend_from_slice(&integer_key(7));
+            bytes
+        };
+        let path = Path::index(&schema, &[1, 2], false);
+        let holds = |letters: &str, values: &[Value], entry: Vec<u8>| {
+            bounds(&path, letters, &some(values)).range.contains(&entry)
+        };
+        let (five, text) = (Value::Integer(5), |text: &str| Value::Text(text.into()));
+        for letters in ["e", "i", "g", "l"] {
+            let values = [five.clone()];
+            assert!(
+                holds(letters, &values, entry(five.clone(), "x")),
+                "{letters}"
+            );
+            assert!(
+                !holds(letters, &values, entry(Value::Null, "x")),
+                "{letters}"
+            );
+        }
+        for letters in ["z", "i"] {
+            assert!(holds(letters, &[Value::Null], entry(Value::Null, "x")));
+            assert!(!holds(
+                letters,
+                &[Value::Null],
+                entry(Value::Integer(i64::MIN), "x")
+            ));
+        }
+        assert!(holds(
+            "m",
+            &[Value::Null],
+            entry(Value::Integer(i64::MIN), "x")
+        ));
+        assert!(!holds("m", &[Value::Null], entry(Value::Null, "x")));
+        assert!(!holds("e", &[Value::Null], entry(Value::Null, "x")));
+        let both = [five.clone(), text("x")];
+        assert!(holds("eg", &both, entry(five.clone(), "xa")));
+        assert!(!holds("eg", &both, entry(five.clone(), "w")));
+        assert!(holds(
+            "zL",
+            &[Value::Null, text("x")],
+            entry(Value::Null, "w")
+        ));
+        assert!(!holds(
+            "zL",
+            &[Value::Null, text("x")],
+            entry(five.clone(), "w")
+        ));
+        let list = Argument::List(some(&[text("y"), Value::Null, text("x"), text("y")]));
+        let parts = bounds(&path, "eE", &[Argument::One(five.clone()), list])
+            .parts
+            .unwrap();
+        assert_eq!(parts.len(), 2);
+        assert!(parts[0].contains(&entry(five.clone(), "x")));
+        assert!(parts[1].contains(&entry(five.clone(), "y")));
+        let list = Argument::List(some(&[text("y"), Value::Integer(1)]));
+        let bounds_of_numbers = bounds(&path, "eE", &[Argument::One(five.clone()), list]);
+        assert!(bounds_of_numbers.parts.is_none());
+        assert!(bounds_of_numbers.range.contains(&entry(five.clone(), "01")));
+        // A unique index's entries end with the columns, but where one is NULL.
+        let unique = Path::index(&schema, &[1], true);
+        let mut bytes = Vec::new();
+        key::encode_nullable(&five, &mut bytes);
+        let range = bounds(&unique, "e", &some(&[five])).range;
+        assert!(range == KeyRange::point(&bytes));
+        let nulls = bounds(&unique, "z", &some(&[Value::Null])).range;
+        assert!(nulls.contains(&[key::NULL, 1, 2, 3]));
+    }
+}
