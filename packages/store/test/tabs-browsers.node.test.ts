@@ -103,6 +103,22 @@ describe.each(BROWSERS)('in %s', (name) => {
     TIMEOUT_MS,
   );
 
+  test(
+    'a follower that is closed in the middle of an import leaves its table to others, and whole batches',
+    async () => {
+      const [leader, follower] = await openTabs(await launch(name), 2);
+      const begun = new Promise<void>((resolve) => (server.onTold = () => resolve()));
+      void follower.evaluate((file) => page.importFile(file, 200_000, false), flightsUrl()).catch(() => undefined);
+      await begun;
+      await follower.close();
+      await expect.poll(() => leader.evaluate(() => page.exec('INSERT INTO imported(id) VALUES (-1)')), { timeout: 60_000 }).toBe('done');
+      const [row] = await leader.evaluate(() => page.all('SELECT count(*) AS n, max(id) AS last FROM imported WHERE id > 0'));
+      expect(row).toMatchObject({ n: row?.['last'] });
+      expect(await leader.evaluate(() => page.all('PRAGMA integrity_check'))).toEqual([{ integrity_check: 'ok' }]);
+    },
+    TIMEOUT_MS,
+  );
+
   describe('a leader that goes while all tabs write', () => {
     const WAYS: [string, (tab: Page, browser: BrowserName) => Promise<unknown>][] = [
       ['is closed', (tab) => tab.close()],
@@ -155,6 +171,7 @@ describe.each(BROWSERS)('in %s', (name) => {
   );
 });
 
+/** Where the pages find a file to import. */
 function flightsUrl(): string {
   return `/@fs${new URL('../node_modules/vega-datasets/data/flights-200k.arrow', import.meta.url).pathname}`;
 }

@@ -114,13 +114,14 @@ const page = {
 
   commit: () => codeOf(connection?.exec('COMMIT') ?? Promise.resolve()),
 
-  /** Imports a CSV-like number column from a file of Arrow bytes at a URL, as a Blob. */
+  /** Imports rows of a file at a URL, as a Blob; tells when the first are there. */
   async importFile(url: string, rows: number, giveUp: boolean): Promise<{ code: string; progress: number; phases: string[] }> {
     const blob = await (await fetch(url)).blob();
     const aborter = new AbortController();
     const seen: ImportProgress[] = [];
     const onProgress = (progress: ImportProgress): void => {
       seen.push(progress);
+      if (progress.rows > 0) void tell('imported');
       if (giveUp && progress.bytes > 0) aborter.abort();
     };
     const code = await codeOf(db().import(blob, { table: 'imported', rowNumber: 'id', rows, onProgress, signal: aborter.signal }));
