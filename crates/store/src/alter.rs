@@ -42,8 +42,13 @@ fn within_savepoint(
     sql: &str,
 ) -> StoreResult<()> {
     let handle = shared.handle;
-    // Before anything is read, so that this connection can become the writer of `main`.
-    catalogue::update(handle, entry)?;
+    // Before anything is read, so that this connection can become the writer of `main`; then as the table is now, whoever altered it before.
+    catalogue::lock(handle)?;
+    let named = catalogue::find(handle, &entry.name)?;
+    let entry = &named.filter(|now| now.id == entry.id).ok_or_else(|| {
+        let message = format!("no such table: {}", entry.name);
+        StoreError::new(StoreErrorCode::SqlError, message)
+    })?;
     let schema = entry.schema()?;
     if let Change::Rename(name) = &alteration.change
         && (catalogue::is_taken(handle, name)? || is_index(handle, name)?)
@@ -53,7 +58,11 @@ fn within_savepoint(
         error.sqlite_code = Some(ffi::SQLITE_ERROR);
         return Err(error);
     }
-    shared.with_purpose(Purpose::Forget, || drop_table(handle, &entry.name))?;
+    let forget = format!(
+        "DROP TABLE IF EXISTS temp.{}",
+        quote_identifier(&entry.name)
+    );
+    shared.with_purpose(Purpose::Forget, || handle.execute(&forget))?;
     let (name, altered) = altered_by_sqlite(handle, entry, &schema, alteration, sql)?;
     let mut altered = keep_slots(altered, &schema, &alteration.change)?;
     if alteration.change == Change::AddColumn {
@@ -122,7 +131,7 @@ fn altered_by_sqlite(
         return Err(StoreError::new(StoreErrorCode::EngineFailed, message));
     };
     let altered = TableSchema::parse(&routing::split_arguments(routing::in_parentheses(text)))?;
-    drop_table(handle, &name)?;
+    handle.execute(&format!("DROP TABLE temp.{}", quote_identifier(&name)))?;
     Ok((name, altered))
 }
 
@@ -190,10 +199,6 @@ fn rename_in_indexes(
         catalogue::insert_index(handle, &index)?;
     }
     Ok(())
-}
-
-fn drop_table(handle: Handle, name: &str) -> StoreResult<()> {
-    handle.execute(&format!("DROP TABLE temp.{}", quote_identifier(name)))
 }
 
 /// Runs with CHECK constraints ignored.

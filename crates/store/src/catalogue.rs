@@ -121,6 +121,11 @@ pub fn insert(main: Handle, entry: &Entry) -> StoreResult<()> {
     .run(&entry.values())
 }
 
+/// Takes the lock of the ordinary tables, or waits for it: what is read from here on stays so until the transaction ends.
+pub fn lock(main: Handle) -> StoreResult<()> {
+    main.execute("UPDATE main.heddle_tables SET id = id WHERE 0")
+}
+
 /// Replaces what is known of a table, in the connection's transaction.
 pub fn update(main: Handle, entry: &Entry) -> StoreResult<()> {
     main.statement(

@@ -331,6 +331,45 @@ fn other_connections_see_it_once_it_is_committed() {
     b.run("INSERT INTO t VALUES (1)");
 }
 
+/// Each reads the definition that it changes under the lock of the one that it writes.
+#[test]
+fn connections_that_alter_one_table_at_once_lose_nothing() {
+    const COLUMNS: i64 = 8;
+    let database = Database::new();
+    database
+        .connect()
+        .run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY)");
+    std::thread::scope(|scope| {
+        for thread in 0..3i64 {
+            let database = &database;
+            scope.spawn(move || {
+                let connection = database.connect();
+                for number in 0..COLUMNS {
+                    let default = thread * 100 + number;
+                    connection.run(&format!(
+                        "INSERT INTO t(id) VALUES ({});
+                         ALTER TABLE t ADD COLUMN c{thread}_{number} INTEGER DEFAULT {default}",
+                        default * 2
+                    ));
+                }
+            });
+        }
+    });
+    let connection = database.connect();
+    connection.run("INSERT INTO t(id) VALUES (-1)");
+    for thread in 0..3 {
+        for number in 0..COLUMNS {
+            let default = thread * 100 + number;
+            assert_eq!(
+                connection.integers(&format!("SELECT DISTINCT c{thread}_{number} FROM t")),
+                [default]
+            );
+        }
+    }
+    let rows = connection.integers("SELECT count(*) FROM t");
+    assert_eq!(rows, [3 * COLUMNS + 1]);
+}
+
 #[test]
 fn an_altered_table_can_be_imported_into() {
     let database = Database::new();
