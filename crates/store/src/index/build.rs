@@ -14,7 +14,7 @@ use crate::table::version::{Buffer, TableVersion};
 use crate::value::{Row, Value};
 
 /// Entries that are written at once.
-const BATCH_ROWS: usize = 64 * 1024;
+const BATCH_ROWS: usize = 8 * 1024;
 
 /// Rows between two looks at the interrupt word.
 const LOOK_ROWS: usize = 256;
