@@ -39,6 +39,7 @@ export function vitestProjects(name: string, options: ProjectOptions = {}): Test
       include: ['test/**/*.test.ts'],
       exclude: ['test/**/*.browser.test.ts'],
       environment: 'node',
+      env: longTestEnvironment(),
       pool: 'forks',
       // Real worker threads load TypeScript by Node itself: they need the condition too.
       execArgv: [`--conditions=${SOURCE_CONDITION}`],
@@ -50,6 +51,12 @@ export function vitestProjects(name: string, options: ProjectOptions = {}): Test
     browserProject({ name, root, testTimeout, browser: 'chromium' }),
     browserProject({ name, root, testTimeout, browser: 'firefox' }),
   ];
+}
+
+/** What long tests are told by: `import.meta.env` has nothing else of the environment. */
+function longTestEnvironment(): Record<string, string> {
+  const minutes = process.env['HEDDLE_LONG_MINUTES'];
+  return minutes === undefined ? {} : { HEDDLE_LONG_MINUTES: minutes };
 }
 
 interface BrowserProjectOptions {
@@ -67,6 +74,7 @@ function browserProject({ name, root, testTimeout, browser }: BrowserProjectOpti
     worker: { format: 'es' },
     test: {
       name: `${name}:${browser}`,
+      env: longTestEnvironment(),
       include: ['test/**/*.test.ts'],
       exclude: ['test/**/*.node.test.ts'],
       testTimeout,

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** One Vitest project: node tools/suites/vitest.mjs <package>:<node|chromium|firefox>. */
+/** One Vitest project: node tools/suites/vitest.mjs <package>:<node|chromium|firefox> [part of a file's name …]. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { inWorkspace, isMain, workspaceRoot } from '../workspace.mjs';
@@ -42,7 +42,7 @@ export function hasTestFiles(folder, host) {
   return readdirSync(folder, { recursive: true }).some((file) => file.endsWith('.test.ts') && !file.endsWith(otherHost));
 }
 
-async function main(project) {
+async function main(project, ...files) {
   const [name, host] = project.split(':');
   const folder = ['packages', 'apps'].map((parent) => inWorkspace(parent, name)).find((candidate) => existsSync(candidate));
   if (!folder) return report(withFailure(noCounts(), `${project}: there is no such package`));
@@ -52,7 +52,7 @@ async function main(project) {
   const jsonFile = path.join(folder, '.results', `vitest-${host}.raw.json`);
   mkdirSync(path.dirname(jsonFile), { recursive: true });
   rmSync(jsonFile, { force: true });
-  const args = ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${jsonFile}`];
+  const args = ['run', ...files, '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${jsonFile}`];
   // An application may have a configuration of its own; packages share the root's.
   const cwd = existsSync(path.join(folder, 'vitest.config.ts')) ? folder : workspaceRoot;
   const { exitCode } = await runSuiteProgram(inWorkspace('node_modules/.bin/vitest'), args, { cwd });
@@ -67,4 +67,4 @@ function readJson(file) {
   }
 }
 
-if (isMain(import.meta.url)) await main(process.argv[2]);
+if (isMain(import.meta.url)) await main(...process.argv.slice(2));

@@ -1,6 +1,38 @@
 //! What a SQL thread shows of itself to others, and the word by which they interrupt it: the record `Connection` of `layout/store.json`.
 
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
+
+thread_local! {
+    /// Whose request this thread runs.
+    static RUNNING: RefCell<Option<Arc<Activity>>> = const { RefCell::new(None) };
+}
+
+/// Runs a part of a request: whatever waits or works long in it looks up [`check_interrupt`].
+pub fn while_running<R>(activity: &Arc<Activity>, body: impl FnOnce() -> R) -> R {
+    /// Puts back what ran before, also where the body panics.
+    struct Before(Option<Arc<Activity>>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            RUNNING.replace(self.0.take());
+        }
+    }
+    let _before = Before(RUNNING.replace(Some(activity.clone())));
+    body()
+}
+
+/// Fails where the request that this thread runs is to be interrupted; a thread that runs none goes on.
+pub fn check_interrupt() -> StoreResult<()> {
+    let is_interrupted =
+        RUNNING.with_borrow(|running| running.as_ref().is_some_and(|own| own.is_interrupted()));
+    if is_interrupted {
+        return Err(StoreError::new(StoreErrorCode::Interrupted, "interrupted"));
+    }
+    Ok(())
+}
 
 /// A record in shared memory. Every word is a figure or a flag of its own and publishes nothing else: Relaxed loads and stores do.
 #[derive(Debug, Default)]

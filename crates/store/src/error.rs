@@ -30,6 +30,10 @@ pub enum StoreErrorCode {
     Locked,
     /// The host refuses access.
     PermissionDenied,
+    /// The memory that statements may use is used up.
+    OutOfMemory,
+    /// A value, a statement or a transaction is larger than the store takes.
+    TooBig,
     /// The disk or the quota is full.
     NoSpace,
     /// A file operation failed otherwise.

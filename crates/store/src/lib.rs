@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the main thread's requests | [`service`], [`import`] |
 //! | a connection | [`session`], [`parameters`], [`transaction`], [`module`], [`routing`], [`statement`] |
-//! | a database | [`store`], [`catalogue`], [`commit`], [`index`] |
+//! | a database | [`store`], [`catalogue`], [`commit`], [`index`], [`memory`] |
 //! | a table | [`table`], [`schema`], [`key`], [`value`] |
 //! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
 //! | files | [`io`] |
@@ -19,6 +19,7 @@ pub mod io;
 pub mod key;
 #[cfg(target_arch = "wasm32")]
 mod layout;
+pub mod memory;
 pub mod module;
 pub mod parameters;
 pub mod routing;

@@ -170,7 +170,7 @@ pub struct Tokens<'a> {
 }
 
 /// A word of a statement, and where it stands.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Token<'a> {
     /// As it is written.
     pub text: &'a str,
@@ -211,7 +211,7 @@ impl<'a> Tokens<'a> {
         self.at
     }
 
-    /// The next token: a word, a quoted name or string, or one other character. Space and comments are passed over.
+    /// The next token: a word, a number, a quoted name or string, or one other character. Space and comments are passed over.
     pub fn next_token(&mut self) -> Option<Token<'a>> {
         loop {
             let rest = &self.text[self.at..];
@@ -231,6 +231,7 @@ impl<'a> Tokens<'a> {
         let length = match first {
             '"' | '\'' | '`' => quoted_length(rest, first),
             '[' => rest.find(']').map_or(rest.len(), |end| end + 1),
+            _ if first.is_ascii_digit() => number_length(rest),
             _ if first.is_alphanumeric() || first == '_' => rest
                 .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
                 .unwrap_or(rest.len()),
@@ -247,6 +248,24 @@ impl<'a> Tokens<'a> {
     /// Passes over `word`; `None` where another one stands.
     pub fn expect(&mut self, word: &str) -> Option<()> {
         self.next_token()?.is(word).then_some(())
+    }
+}
+
+/// The length of a number that begins with a digit, with its fraction and exponent.
+fn number_length(text: &str) -> usize {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
+    let mut end = 0;
+    loop {
+        end += text[end..]
+            .find(|c| !is_part(c))
+            .unwrap_or(text.len() - end);
+        let is_hexadecimal = text[..end].starts_with("0x") || text[..end].starts_with("0X");
+        let in_exponent = !is_hexadecimal && text[..end].ends_with(['e', 'E']);
+        let sign = text[end..].starts_with(['+', '-']);
+        if !(in_exponent && sign) {
+            return end;
+        }
+        end += 1;
     }
 }
 

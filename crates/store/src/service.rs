@@ -8,6 +8,7 @@
 //! 0 on the last piece.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use heddle_channel::bytes::{Receiver, SendTimeoutError, Sender};
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
+use crate::commit::log::Durability;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::import::{self, ImportOptions};
 use crate::io::{MemoryIo, SharedIo};
@@ -51,6 +53,8 @@ struct Request {
     op: String,
     location: String,
     cache_bytes: Option<f64>,
+    memory_bytes: Option<f64>,
+    durability: String,
     sql: String,
     params: Option<WireParameters>,
     batch_rows: Option<f64>,
@@ -170,7 +174,8 @@ impl Server {
         let outcome = if self.activity.is_interrupted() {
             Err(Unsent::Interrupted.into())
         } else {
-            self.dispatch(request)
+            catch_unwind(AssertUnwindSafe(|| self.dispatch(request)))
+                .unwrap_or_else(|_| Err(panicked()))
         };
         self.activity.end();
         match outcome {
@@ -198,13 +203,16 @@ impl Server {
     fn dispatch(&mut self, request: Request) -> StoreResult<Response<'static>> {
         match request.op.as_str() {
             "open" => {
-                let options = match request.cache_bytes {
-                    Some(size) => StoreOptions {
-                        cache_size: size as usize,
-                        ..StoreOptions::default()
-                    },
-                    None => StoreOptions::default(),
-                };
+                let mut options = StoreOptions::default();
+                if let Some(size) = request.cache_bytes {
+                    options.cache_size = size as usize;
+                }
+                if let Some(size) = request.memory_bytes {
+                    options.memory_size = size as usize;
+                }
+                if request.durability == "relaxed" {
+                    options.durability = Durability::Relaxed;
+                }
                 let io = open_location(&request.location)?;
                 let store = Store::open(io, &options)?;
                 self.session = Some(Session::open(&store, self.activity.clone())?);
@@ -219,7 +227,7 @@ impl Server {
             "query" => self.query(request),
             "import" => self.import(request),
             "alloc" => {
-                let buffer = vec![0u8; request.size as usize].into_boxed_slice();
+                let buffer = zeroed(request.size as usize)?;
                 Ok(Response {
                     address: Some(Box::into_raw(buffer).cast::<u8>() as u64),
                     ..Response::default()
@@ -345,6 +353,14 @@ impl Service {
     }
 }
 
+/// What callbacks of SQLite's run into is told by the statement; this is for the rest.
+fn panicked() -> StoreError {
+    StoreError::new(
+        StoreErrorCode::EngineFailed,
+        "the request panicked; what it had begun in a transaction can be rolled back",
+    )
+}
+
 fn not_open() -> StoreError {
     StoreError::new(StoreErrorCode::Closed, "the database is not open")
 }
@@ -359,6 +375,22 @@ fn open_location(location: &str) -> StoreResult<SharedIo> {
     #[cfg(not(target_arch = "wasm32"))]
     let io: SharedIo = Arc::new(crate::io::NativeIo::open(location)?);
     Ok(io)
+}
+
+/// A buffer for a file to import, if there is room for it.
+fn zeroed(size: usize) -> StoreResult<Box<[u8]>> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(size).map_err(|_| {
+        StoreError::new(
+            StoreErrorCode::OutOfMemory,
+            format!(
+                "there is no room for a file of {} MiB in memory: import it in parts",
+                size >> 20
+            ),
+        )
+    })?;
+    buffer.resize(size, 0);
+    Ok(buffer.into_boxed_slice())
 }
 
 /// # Safety

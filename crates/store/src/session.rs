@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rusqlite::ffi;
 
-use crate::activity::Activity;
+use crate::activity::{self, Activity};
 use crate::catalogue;
 use crate::commit::log;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
@@ -19,7 +20,7 @@ use crate::index::statement::{self as index_statement, Changed};
 use crate::module;
 use crate::parameters::{Binder, Parameters};
 use crate::routing;
-use crate::schema::quote_identifier;
+use crate::schema::{TableSchema, quote_identifier};
 use crate::statement::{Handle, Statement};
 use crate::store::Store;
 use crate::table::version::Sequence;
@@ -28,6 +29,12 @@ use crate::transaction::Transaction;
 
 /// SQLite's virtual machine instructions between two looks at the interrupt word: some microseconds.
 const PROGRESS_INSTRUCTIONS: c_int = 2000;
+
+/// How long a statement waits for the writer of the ordinary tables, in milliseconds.
+const BUSY_WAIT_MS: f64 = 5000.0;
+
+/// The longest pause between two attempts to become the writer.
+const BUSY_PAUSE_MAX: Duration = Duration::from_millis(20);
 
 /// See the module's documentation.
 pub struct Session {
@@ -61,6 +68,8 @@ pub struct Shared {
     /// Rows that SQLite has counted as changed though no user's statement did.
     uncounted: Cell<i64>,
     last_mixed: RefCell<Option<Statement>>,
+    /// When the wait for the writer of the ordinary tables began.
+    busy_since_ms: Cell<f64>,
 }
 
 /// What the module's xCreate and xDestroy are called for.
@@ -122,6 +131,7 @@ impl Session {
             entered: Cell::new(None),
             uncounted: Cell::new(0),
             last_mixed: RefCell::new(None),
+            busy_since_ms: Cell::new(0.0),
         });
         let session = Session { shared };
         module::register(&session.shared)?;
@@ -132,6 +142,14 @@ impl Session {
                 handle.raw(),
                 PROGRESS_INSTRUCTIONS,
                 Some(look_up),
+                pointer.cast_mut().cast(),
+            )
+        };
+        // SAFETY: as above.
+        unsafe {
+            ffi::sqlite3_busy_handler(
+                handle.raw(),
+                Some(wait_for_writer),
                 pointer.cast_mut().cast(),
             )
         };
@@ -151,7 +169,25 @@ impl Session {
         parameters: &Parameters,
         sink: &mut dyn Sink,
     ) -> StoreResult<Outcome> {
+        activity::while_running(&self.shared.activity, || {
+            self.run_all(sql, parameters, sink)
+        })
+    }
+
+    fn run_all(
+        &self,
+        sql: &str,
+        parameters: &Parameters,
+        sink: &mut dyn Sink,
+    ) -> StoreResult<Outcome> {
         let shared = &*self.shared;
+        if let Some(offset) = sql.find('\0') {
+            // SQLite takes it for the end of the text, and would silently leave out what follows.
+            let mut error =
+                StoreError::new(StoreErrorCode::SqlError, "a NUL character in the SQL text");
+            error.offset = i32::try_from(offset).ok();
+            return Err(error);
+        }
         let before = shared.changes();
         let mut binder = Binder::new(parameters);
         let mut at = 0;
@@ -173,6 +209,11 @@ impl Session {
             changes: shared.changes() - before,
             last_insert_rowid: shared.handle.last_insert_rowid(),
         })
+    }
+
+    /// The connection, for statements of the engine's own.
+    pub(crate) fn handle(&self) -> Handle {
+        self.shared.handle
     }
 
     /// The Tonbo table of that name, without regard to case, if there is one.
@@ -226,7 +267,10 @@ impl Shared {
                 empty => empty.insert(log::last_mixed_statement(self.handle)?),
             };
             let mixed = log::last_mixed(statement)?;
-            *transaction = Some(Transaction::new(self.store.sequencer.snapshot(mixed)?));
+            *transaction = Some(Transaction::new(
+                self.store.sequencer.snapshot(mixed)?,
+                self.store.memory.share(),
+            ));
         }
         RefMut::filter_map(transaction, Option::as_mut).map_err(|_| {
             StoreError::new(StoreErrorCode::EngineFailed, "a transaction has vanished")
@@ -280,7 +324,9 @@ impl Shared {
     /// A transaction that has read cannot wait for the writer of the ordinary tables, as SQLite has it: it may never become one itself. What
     /// helps is to begin again.
     fn retryable(&self, mut error: StoreError) -> StoreError {
-        if error.code == StoreErrorCode::Busy && !self.handle.is_autocommit() {
+        if error.code == StoreErrorCode::Busy && self.is_interrupted() {
+            error.code = StoreErrorCode::Interrupted;
+        } else if error.code == StoreErrorCode::Busy && !self.handle.is_autocommit() {
             error.code = StoreErrorCode::Conflict;
             error.message = format!(
                 "{}: another connection writes the ordinary tables; roll back and try again",
@@ -417,7 +463,7 @@ impl Shared {
                 let name = quote_identifier(&entry.name);
                 let sql = format!(
                     "DROP TABLE IF EXISTS temp.{name}; CREATE VIRTUAL TABLE temp.{name} USING tonbo({})",
-                    entry.definition
+                    declared_definition(entry)
                 );
                 let outcome = self.handle.execute(&sql);
                 self.purpose.replace(Purpose::Statement);
@@ -428,6 +474,28 @@ impl Shared {
         self.seen_catalogue.set(version);
         Ok(())
     }
+}
+
+/// What a table of the catalogue is declared with. One whose definition is damaged can be named, to be told why it can't be used, and dropped.
+fn declared_definition(entry: &catalogue::Entry) -> String {
+    TableSchema::parse(&routing::split_arguments(&entry.definition))
+        .map_or_else(|_| "damaged TEXT".to_owned(), |schema| schema.definition())
+}
+
+/// The busy handler: 0 gives up. SQLite's own would not look whether the statement is interrupted.
+unsafe extern "C" fn wait_for_writer(shared: *mut c_void, attempts: c_int) -> c_int {
+    // SAFETY: `Session::open` passed a `Shared` that lives as long as the connection.
+    let shared = unsafe { &*shared.cast::<Shared>() };
+    let now_ms = heddle_thread::time::now_ms();
+    if attempts == 0 {
+        shared.busy_since_ms.set(now_ms);
+    }
+    if shared.is_interrupted() || now_ms - shared.busy_since_ms.get() > BUSY_WAIT_MS {
+        return 0;
+    }
+    let pause = Duration::from_millis(1 << attempts.clamp(0, 10));
+    heddle_thread::sleep(pause.min(BUSY_PAUSE_MAX));
+    1
 }
 
 /// The progress handler: anything but 0 interrupts the statement.

@@ -123,6 +123,15 @@ impl Handle {
         unsafe { ffi::sqlite3_get_autocommit(self.raw()) != 0 }
     }
 
+    /// Bounds the bytes of a value, a row and a statement's text: what exceeds them is [`StoreErrorCode::TooBig`].
+    pub fn limit_values(self, size_max: c_int) {
+        // SAFETY: the connection is open.
+        unsafe {
+            ffi::sqlite3_limit(self.raw(), ffi::SQLITE_LIMIT_LENGTH, size_max);
+            ffi::sqlite3_limit(self.raw(), ffi::SQLITE_LIMIT_SQL_LENGTH, size_max);
+        }
+    }
+
     /// Whether a write transaction is open on the database file.
     pub fn writes_main(self) -> bool {
         // SAFETY: the connection is open, the name ends in NUL.
@@ -200,9 +209,12 @@ pub fn kind_of(code: c_int) -> StoreErrorCode {
         ffi::SQLITE_BUSY_SNAPSHOT => return StoreErrorCode::Conflict,
         ffi::SQLITE_LOCKED_VTAB => return StoreErrorCode::TableBusy,
         ffi::SQLITE_CONSTRAINT_DATATYPE => return StoreErrorCode::TypeMismatch,
+        ffi::SQLITE_IOERR_NOMEM => return StoreErrorCode::OutOfMemory,
         _ => {}
     }
     match code & 0xFF {
+        ffi::SQLITE_NOMEM => StoreErrorCode::OutOfMemory,
+        ffi::SQLITE_TOOBIG => StoreErrorCode::TooBig,
         ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => StoreErrorCode::Busy,
         ffi::SQLITE_CONSTRAINT => StoreErrorCode::Constraint,
         ffi::SQLITE_MISMATCH => StoreErrorCode::TypeMismatch,
@@ -231,6 +243,8 @@ pub fn code_of(error: &StoreError) -> c_int {
         StoreErrorCode::Constraint => ffi::SQLITE_CONSTRAINT,
         StoreErrorCode::Busy => ffi::SQLITE_BUSY,
         StoreErrorCode::Interrupted => ffi::SQLITE_INTERRUPT,
+        StoreErrorCode::OutOfMemory => ffi::SQLITE_NOMEM,
+        StoreErrorCode::TooBig => ffi::SQLITE_TOOBIG,
         StoreErrorCode::NoSpace => ffi::SQLITE_FULL,
         StoreErrorCode::Corrupt => ffi::SQLITE_CORRUPT_VTAB,
         StoreErrorCode::IoError => ffi::SQLITE_IOERR,

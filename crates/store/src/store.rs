@@ -1,16 +1,20 @@
 //! An open database: what all its connections share.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use crate::activity::check_interrupt;
 use crate::catalogue::{self, IndexEntry};
-use crate::commit::log::{self, LogFile};
+use crate::commit::log::{self, Durability, LogFile};
 use crate::commit::mover::{self, Mover};
 use crate::commit::sequencer::{Published, Sequencer};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::{self, Indexes};
 use crate::io::SharedIo;
+use crate::memory::MemoryBudget;
 use crate::schema::TableSchema;
 use crate::sqlite::{self, Vfs};
 use crate::statement::Handle;
@@ -29,11 +33,27 @@ pub const LOG_FILE: &str = "log.db";
 /// Rows in Tonbo's log from which on a close writes them to a file, so that the next open need not replay them.
 const CLOSE_FLUSH_ROWS: usize = 4096;
 
+/// The default of [`StoreOptions::memory_size`]: a quarter of what a Wasm memory may grow to.
+const MEMORY_SIZE: usize = 1 << 30;
+
+/// Committed rows that wait for the mover may take so much of the memory; then commits wait for it.
+const DELTA_SHARE: usize = 4;
+
+/// Between two looks whether a commit that waits for the mover is interrupted.
+const MOVER_PATIENCE: Duration = Duration::from_millis(10);
+
+/// The largest value, row or statement of SQL, in bytes. A transaction's row in the log has to fit too.
+const VALUE_SIZE_MAX: c_int = 256 << 20;
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// The budget of decoded columns, in bytes.
     pub cache_size: usize,
+    /// What statements may take for uncommitted rows, sorts and temporary tables, in bytes, all connections together.
+    pub memory_size: usize,
+    /// How sure an acknowledged commit is.
+    pub durability: Durability,
     /// Whether a thread of the store's moves commits into Tonbo. Without one, [`mover::round`] has to be called: tests that replay a
     /// history do that.
     pub moves_in_background: bool,
@@ -45,6 +65,8 @@ impl Default for StoreOptions {
     fn default() -> Self {
         StoreOptions {
             cache_size: 256 << 20,
+            memory_size: MEMORY_SIZE,
+            durability: Durability::Full,
             moves_in_background: true,
             chunk_rows: CHUNK_ROWS,
         }
@@ -61,6 +83,8 @@ pub struct Store {
     pub log: LogFile,
     /// Decoded columns.
     pub cache: Arc<ColumnCache>,
+    /// What statements take.
+    pub memory: Arc<MemoryBudget>,
     /// The background thread's mailbox.
     pub mover: Mover,
     /// Moves when the catalogue changes: connections look again. SeqCst.
@@ -69,6 +93,10 @@ pub struct Store {
     tables: Mutex<BTreeMap<TableId, Slot>>,
     /// Commits below this number are in Tonbo, durably. Relaxed: an older value only keeps rows of the logs for longer.
     pub floor: AtomicU64,
+    moves_in_background: bool,
+    durability: Durability,
+    /// A connection whose WAL is that of the ordinary tables; only with [`Durability::Relaxed`].
+    main_wal: Mutex<Option<MainWal>>,
     background: Mutex<Option<heddle_thread::JoinHandle<()>>>,
     // Last: the connections above are closed before their VFS goes.
     vfs: Vfs,
@@ -116,6 +144,18 @@ impl Drop for Maintenance {
     }
 }
 
+/// See [`Store::sync_logs`].
+struct MainWal(Handle);
+
+// SAFETY: the handle is only used under the lock of `Store::main_wal`, by one thread at a time.
+unsafe impl Send for MainWal {}
+
+impl Drop for MainWal {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Store {
     /// Opens a database, or creates it, and brings back every commit that was acknowledged.
     pub fn open(io: SharedIo, options: &StoreOptions) -> StoreResult<Arc<Store>> {
@@ -124,28 +164,35 @@ impl Store {
         };
         static STORES: AtomicU64 = AtomicU64::new(0);
         let vfs_name = format!("heddle-{}", STORES.fetch_add(1, Ordering::Relaxed));
-        let vfs = sqlite::register_vfs(&vfs_name, io.clone()).map_err(failed)?;
+        let memory = MemoryBudget::new(options.memory_size);
+        let vfs =
+            sqlite::register_vfs_within(&vfs_name, io.clone(), memory.clone()).map_err(failed)?;
         let maintenance = Maintenance(Handle::open(MAIN_FILE, vfs.name())?);
         let main = maintenance.0;
-        configure(main)?;
+        configure(main, options.durability)?;
         log::transaction(main, || {
             catalogue::create_main_tables(main)?;
             log::create_main_tables(main)
         })?;
-        let log = LogFile::open(LOG_FILE, vfs.name())?;
+        let log = LogFile::open(LOG_FILE, vfs.name(), options.durability)?;
         let cache = Arc::new(ColumnCache::new(options.cache_size, options.chunk_rows));
         let host = TonboHost::open(io)?;
-        let recovered = recover(&host, main, &log, &cache)?;
+        let recovered = recover(&host, main, &log, &cache, &memory)?;
+        log.note_durability()?;
         let store = Arc::new(Store {
             host,
             sequencer: Sequencer::new(recovered.published),
             log,
             cache,
+            memory,
             mover: Mover::default(),
             catalogue_version: AtomicU64::new(1),
             next_table: AtomicU64::new(recovered.next_table),
             tables: Mutex::new(recovered.tables),
             floor: AtomicU64::new(0),
+            moves_in_background: options.moves_in_background,
+            durability: options.durability,
+            main_wal: Mutex::new(None),
             background: Mutex::new(None),
             vfs,
         });
@@ -209,8 +256,62 @@ impl Store {
     /// A connection's handle, configured.
     pub fn connect(&self) -> StoreResult<Handle> {
         let handle = Handle::open(MAIN_FILE, self.vfs.name())?;
-        configure(handle).inspect_err(|_| handle.close())?;
+        configure(handle, self.durability).inspect_err(|_| handle.close())?;
+        handle.limit_values(VALUE_SIZE_MAX);
         Ok(handle)
+    }
+
+    /// Waits while more is committed than the mover can keep up with.
+    ///
+    /// # Errors
+    /// What keeps the mover from its work, or [`StoreErrorCode::Interrupted`].
+    pub fn wait_for_mover(&self) -> StoreResult<()> {
+        // Without a thread of its own the mover comes when it is called, not while somebody waits.
+        if !self.moves_in_background {
+            return Ok(());
+        }
+        while self.delta_size() > self.memory.size_max() / DELTA_SHARE {
+            if let Some(mut failure) = self.mover.failure() {
+                failure.message = format!(
+                    "so much is committed already that cannot be moved into the tables: {}",
+                    failure.message
+                );
+                return Err(failure);
+            }
+            check_interrupt()?;
+            self.mover.wait_for_round(MOVER_PATIENCE);
+        }
+        Ok(())
+    }
+
+    /// Returns when every commit that was acknowledged survives the loss of power.
+    pub fn sync_logs(&self) -> StoreResult<()> {
+        if self.durability == Durability::Full {
+            return Ok(());
+        }
+        let mut main_wal = self.main_wal.lock().unwrap_or_else(PoisonError::into_inner);
+        let main = match &*main_wal {
+            Some(MainWal(main)) => *main,
+            None => {
+                let main = self.connect()?;
+                // Opens the WAL.
+                let read = main.execute("SELECT 1 FROM main.sqlite_schema");
+                *main_wal = Some(MainWal(main));
+                read?;
+                main
+            }
+        };
+        log::sync_wal(main)?;
+        self.log.sync()
+    }
+
+    fn delta_size(&self) -> usize {
+        self.sequencer
+            .published()
+            .tables
+            .values()
+            .map(|version| version.table.delta_size())
+            .sum()
     }
 
     /// A number for a new table.
@@ -231,9 +332,10 @@ impl Store {
             }
             Slot::Shut(shut) => shut,
         };
-        let mut version = open_stored(&self.host, &shut.entry, &self.cache)
+        let mut version = open_stored(&self.host, &shut.entry, &self.cache, &self.memory)
             .inspect_err(|error| shut.reason = error.clone())?;
         version.delta = std::mem::take(&mut shut.delta);
+        version.table.note_delta(&version.delta);
         let table = version.table.clone();
         self.sequencer.replace(|published| {
             published.tables.insert(id, Arc::new(version));
@@ -261,7 +363,7 @@ impl Store {
         schema: TableSchema,
         indexes: Indexes,
     ) -> StoreResult<Arc<Table>> {
-        let table = Arc::new(Table::open(&self.host, id, id, name, schema)?);
+        let table = Arc::new(Table::open(&self.host, id, id, name, schema, &self.memory)?);
         let version = TableVersion {
             indexes,
             ..first_version(&table, &self.cache)?
@@ -276,7 +378,7 @@ impl Store {
         entry: &IndexEntry,
         fill: impl FnOnce(&Arc<Table>) -> StoreResult<()>,
     ) -> StoreResult<Built> {
-        let table = Arc::new(open_entries(&self.host, entry)?);
+        let table = Arc::new(open_entries(&self.host, entry, &self.memory)?);
         let version = fill(&table).and_then(|()| first_version(&table, &self.cache));
         if version.is_err() {
             table.dropped.store(true, Ordering::SeqCst);
@@ -322,6 +424,8 @@ impl Store {
             ("cacheHits", hits as f64),
             ("cacheMisses", misses as f64),
             ("deltaRows", delta_rows as f64),
+            ("memoryBytes", self.memory.used() as f64),
+            ("memoryBytesMax", self.memory.size_max() as f64),
             ("moverFailures", self.mover.failures().into()),
             ("sequence", published.sequence as f64),
             (
@@ -352,6 +456,7 @@ fn recover(
     main: Handle,
     log: &LogFile,
     cache: &Arc<ColumnCache>,
+    memory: &Arc<MemoryBudget>,
 ) -> StoreResult<Recovered> {
     let entries = catalogue::read(main)?;
     let indexes = catalogue::read_indexes(main)?;
@@ -383,7 +488,7 @@ fn recover(
             .map(|index| (index.id, Stored::Entries(index.clone()))),
     );
     for (id, entry) in stored {
-        let slot = match open_stored(host, &entry, cache) {
+        let slot = match open_stored(host, &entry, cache, memory) {
             Ok(version) => {
                 let table = version.table.clone();
                 published.tables.insert(id, Arc::new(version));
@@ -398,6 +503,8 @@ fn recover(
         };
         tables.insert(id, slot);
     }
+    published.mixed = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
+    log.drop_orphans(published.mixed)?;
     for version in published.tables.values() {
         for index in version.indexes.iter() {
             if let Some(Slot::Open(table)) = tables.get(&index.id) {
@@ -413,7 +520,6 @@ fn recover(
         .chain(mixed.into_iter().filter(|(sequence, _)| *sequence >= floor))
         .collect();
     commits.sort_by_key(|(sequence, _)| *sequence);
-    published.mixed = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
     published.sequence = published.mixed.max(floor.saturating_sub(1));
     let table_floors = log.table_floors()?;
     for table_floor in table_floors.values() {
@@ -435,6 +541,9 @@ fn recover(
             }
         }
     }
+    for version in published.tables.values() {
+        version.table.note_delta(&version.delta);
+    }
     Ok(Recovered {
         published,
         tables,
@@ -446,6 +555,7 @@ fn open_stored(
     host: &TonboHost,
     stored: &Stored,
     cache: &Arc<ColumnCache>,
+    memory: &Arc<MemoryBudget>,
 ) -> StoreResult<TableVersion> {
     let (id, what, name) = match stored {
         Stored::Rows(entry, _) => (entry.id, "table", &entry.name),
@@ -461,19 +571,25 @@ fn open_stored(
         Stored::Rows(entry, indexes) => {
             let schema = TableSchema::parse(&crate::routing::split_arguments(&entry.definition))?;
             let indexes = index::of_table(indexes, id, &schema)?;
-            let table = Arc::new(Table::open(host, id, id, name, schema)?);
+            let table = Arc::new(Table::open(host, id, id, name, schema, memory)?);
             Ok(TableVersion {
                 indexes,
                 ..first_version(&table, cache)?
             })
         }
-        Stored::Entries(entry) => first_version(&Arc::new(open_entries(host, entry)?), cache),
+        Stored::Entries(entry) => {
+            first_version(&Arc::new(open_entries(host, entry, memory)?), cache)
+        }
     }
 }
 
-fn open_entries(host: &TonboHost, entry: &IndexEntry) -> StoreResult<Table> {
+fn open_entries(
+    host: &TonboHost,
+    entry: &IndexEntry,
+    memory: &Arc<MemoryBudget>,
+) -> StoreResult<Table> {
     let schema = TableSchema::of_index();
-    Table::open(host, entry.id, entry.table, &entry.name, schema)
+    Table::open(host, entry.id, entry.table, &entry.name, schema, memory)
 }
 
 fn first_version(table: &Arc<Table>, cache: &Arc<ColumnCache>) -> StoreResult<TableVersion> {
@@ -487,9 +603,10 @@ fn first_version(table: &Arc<Table>, cache: &Arc<ColumnCache>) -> StoreResult<Ta
     })
 }
 
-fn configure(handle: Handle) -> StoreResult<()> {
-    handle.execute(
-        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+fn configure(handle: Handle, durability: Durability) -> StoreResult<()> {
+    handle.execute(&format!(
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = {};
          PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;",
-    )
+        durability.synchronous()
+    ))
 }

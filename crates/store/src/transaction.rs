@@ -8,9 +8,10 @@ use crate::commit::changes::Changes;
 use crate::commit::log::{self, Record};
 use crate::commit::sequencer::Claim;
 use crate::commit::sequencer::{Reservation, Snapshot};
-use crate::error::StoreResult;
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::Indexes;
 use crate::key::Key;
+use crate::memory::MemoryShare;
 use crate::statement::Handle;
 use crate::store::Store;
 use crate::table::range::KeyRange;
@@ -19,22 +20,51 @@ use crate::table::version::{Buffer, TableVersion};
 use crate::table::{Table, TableId};
 use crate::value::{Row, Value};
 
+/// What a transaction's changes to Tonbo tables may take, in bytes: they are one row of a log, whose size SQLite bounds.
+pub const TRANSACTION_SIZE_MAX: usize = 240 << 20;
+
+/// What a change takes beside its key and its texts and bytes: its place in the buffer, and the row's values.
+const CHANGE_SIZE: usize = 64;
+
 /// See the module's documentation. Dropping it undoes everything that was not published.
 pub struct Transaction {
     snapshot: Snapshot,
     /// By table, its indexes' entries included.
     writes: BTreeMap<TableId, Writes>,
+    /// What all `writes` take.
+    memory: MemoryShare,
     reserved: Option<Reserved>,
 }
 
 /// Changes of a table's rows and of its indexes' entries, by the table that holds them.
-type Buffers = BTreeMap<TableId, Buffer>;
+type Buffers = BTreeMap<TableId, Changed>;
+
+#[derive(Clone, Default)]
+struct Changed {
+    rows: Buffer,
+    /// The bytes of the rows and what belongs to them.
+    size: usize,
+}
 
 #[derive(Default)]
 struct Writes {
     buffers: Buffers,
     /// The buffers as they were at each open savepoint, by SQLite's number for it, ascending.
     saved: Vec<(i32, Buffers)>,
+}
+
+impl Writes {
+    fn size(&self) -> usize {
+        self.buffers.values().map(|changed| changed.size).sum()
+    }
+}
+
+/// The bytes that a change takes in memory, about.
+pub fn change_size(key: &Key, row: Option<&Row>) -> usize {
+    let values = row.map_or(0, |row| {
+        size_of_val(&**row) + row.iter().map(Value::heap_size).sum::<usize>()
+    });
+    CHANGE_SIZE + key.len() + values
 }
 
 /// A table whose indexes are others from a transaction's commit on.
@@ -54,11 +84,12 @@ struct Reserved {
 }
 
 impl Transaction {
-    /// A transaction that sees `snapshot`.
-    pub fn new(snapshot: Snapshot) -> Transaction {
+    /// A transaction that sees `snapshot`, and keeps its changes in `memory`.
+    pub fn new(snapshot: Snapshot, memory: MemoryShare) -> Transaction {
         Transaction {
             snapshot,
             writes: BTreeMap::new(),
+            memory,
             reserved: None,
         }
     }
@@ -71,8 +102,8 @@ impl Transaction {
         find(&self.snapshot.published)
             .or_else(|| find(&store.sequencer.published()))
             .ok_or_else(|| {
-                crate::error::StoreError::new(
-                    crate::error::StoreErrorCode::NotFound,
+                StoreError::new(
+                    StoreErrorCode::NotFound,
                     format!("table {} has been dropped", table.name),
                 )
             })
@@ -84,7 +115,8 @@ impl Transaction {
     }
 
     fn own(&self, table: &Table) -> Option<&Buffer> {
-        self.writes.get(&table.owner)?.buffers.get(&table.id)
+        let changed = self.writes.get(&table.owner)?.buffers.get(&table.id)?;
+        Some(&changed.rows)
     }
 
     /// Whether a row of that key is visible.
@@ -120,15 +152,41 @@ impl Transaction {
         Ok(Some(row))
     }
 
-    /// Writes a row, or deletes it.
+    /// Whether so many bytes more may be written: a row and its entries, all or none.
+    ///
+    /// # Errors
+    /// [`StoreErrorCode::OutOfMemory`] and [`StoreErrorCode::TooBig`].
+    pub fn check_room(&self, size: usize) -> StoreResult<()> {
+        if self.memory.size() + size > TRANSACTION_SIZE_MAX {
+            return Err(StoreError::new(
+                StoreErrorCode::TooBig,
+                format!(
+                    "a transaction may change {} MiB of Tonbo tables' rows: commit in smaller steps, or import",
+                    TRANSACTION_SIZE_MAX >> 20
+                ),
+            ));
+        }
+        Ok(self.memory.check_room(size)?)
+    }
+
+    /// Writes a row, or deletes it. Whether there is room has been looked at before.
     pub fn write(&mut self, table: &Table, key: Key, row: Option<Row>) {
-        self.writes
+        let size = change_size(&key, row.as_ref());
+        let changed = self
+            .writes
             .entry(table.owner)
             .or_default()
             .buffers
             .entry(table.id)
-            .or_default()
-            .insert(key, row);
+            .or_default();
+        let replaced = match changed.rows.get(&key) {
+            Some(before) => change_size(&key, before.as_ref()),
+            None => 0,
+        };
+        let total = self.memory.size() + size - replaced;
+        self.memory.set(total);
+        changed.size = changed.size + size - replaced;
+        changed.rows.insert(key, row);
     }
 
     /// A savepoint begins for a table.
@@ -150,12 +208,16 @@ impl Transaction {
         let Some(writes) = self.writes.get_mut(&table) else {
             return;
         };
+        let before = writes.size();
         writes.saved.retain(|(other, _)| *other <= savepoint);
         match writes.saved.last() {
             Some((other, buffers)) if *other == savepoint => writes.buffers = buffers.clone(),
             // SQLite named a savepoint from before the table's first write.
             _ => writes.buffers = Buffers::new(),
         }
+        // What was overwritten and stands again may take more than what overwrote it.
+        let total = self.memory.size() + writes.size() - before;
+        self.memory.set(total);
     }
 
     /// Whether xSync has been called.
@@ -177,19 +239,25 @@ impl Transaction {
             .writes
             .values()
             .flat_map(|writes| &writes.buffers)
-            .filter(|(_, buffer)| !buffer.is_empty());
+            .filter(|(_, changed)| !changed.rows.is_empty());
         let changes = Changes {
-            tables: written.map(|(id, buffer)| (*id, buffer.clone())).collect(),
+            tables: written
+                .map(|(id, changed)| (*id, changed.rows.clone()))
+                .collect(),
         };
         if changes.tables.is_empty() && reindexings.is_empty() {
             return Ok(());
         }
+        store.wait_for_mover()?;
         let is_mixed = main.writes_main();
         let claims = reindexings.iter().map(|reindexing| &reindexing.claim);
         let reservation = store.sequencer.reserve(&self.snapshot, &changes, claims)?;
-        let record = Record::new(reservation.sequence(), &changes)?;
+        let record = Record::new(reservation.sequence(), &changes, reservation.after_mixed())?;
         if is_mixed {
-            log::write_to_main(main, &record, store.floor.load(Ordering::Relaxed))?;
+            // In this order: the log file must have lost, durably, what is dropped from `main`'s log, or it would be replayed alone.
+            let floor = store.floor.load(Ordering::Relaxed);
+            store.log.sync()?;
+            log::write_to_main(main, &record, floor)?;
         } else {
             store.log.append(record)?;
         }
@@ -214,9 +282,15 @@ impl Transaction {
             return;
         };
         let sequence = reservation.sequence();
+        let (writes, memory) = (&self.writes, &mut self.memory);
         reservation.publish(is_mixed, |published| {
             for (id, buffer) in &changes.tables {
                 if let Some(version) = published.tables.get(id) {
+                    let size = writes
+                        .get(&version.table.owner)
+                        .and_then(|writes| writes.buffers.get(id))
+                        .map_or(0, |changed| changed.size);
+                    version.table.take_delta_memory(memory, size);
                     let next = Arc::new(version.with_changes(sequence, buffer));
                     published.tables.insert(*id, next);
                 }

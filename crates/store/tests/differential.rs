@@ -467,6 +467,7 @@ fn large_steps(episode: &mut Episode, random: &mut Random, tables: &[Table], sto
         name: name.into(),
         kind,
         not_null,
+        default: None,
     };
     let key = if random.chance(50) {
         Key::Integer(0)
@@ -483,6 +484,7 @@ fn large_steps(episode: &mut Episode, random: &mut Random, tables: &[Table], sto
         key,
         indexable: vec![2],
         uniques: Vec::new(),
+        checks: Vec::new(),
         is_tonbo: true,
     };
     let fill = "INSERT INTO big WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < 40000) \

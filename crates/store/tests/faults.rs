@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
-use engine::faults::{Fault, FaultyIo, Kind};
+use engine::faults::{Fault, FaultyIo, Kind, copy_of, disk_of};
 use engine::{Connection, Database, integer};
 use heddle_store::commit::mover;
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::import::{self, ImportOptions};
-use heddle_store::io::{Io, IoErrorCode, MemoryIo, OpenMode, PowerLossIo, SharedIo};
+use heddle_store::io::{IoErrorCode, MemoryIo, PowerLossIo, SharedIo};
 use random::Random;
 
 /// Above this a run hangs.
@@ -632,30 +632,6 @@ fn a_table_that_could_not_be_opened_keeps_its_commits_and_is_opened_later() {
     io.lift();
     let database = Database::on(io);
     assert_eq!(database.connect().integers("SELECT n FROM t"), [2, 3, 4]);
-}
-
-fn copy_of(io: &dyn Io) -> BTreeMap<String, Vec<u8>> {
-    let all = io.list("").unwrap();
-    let bytes = |path: &str, size: u64| {
-        let file = io.open(path, OpenMode::Existing).unwrap();
-        let mut bytes = vec![0; size as usize];
-        io.read_at(file, 0, &mut bytes).unwrap();
-        io.close(file).unwrap();
-        bytes
-    };
-    all.into_iter()
-        .map(|(path, size)| (path.clone(), bytes(&path, size)))
-        .collect()
-}
-
-fn disk_of(files: &BTreeMap<String, Vec<u8>>) -> SharedIo {
-    let io = MemoryIo::new();
-    for (path, bytes) in files {
-        let file = io.open(path, OpenMode::CreateNew).unwrap();
-        io.write_at(file, 0, bytes).unwrap();
-        io.close(file).unwrap();
-    }
-    Arc::new(io)
 }
 
 /// A database with rows in every place: files of Tonbo's, its log, both of ours, ordinary tables; as it lies there when it is closed, and

@@ -19,6 +19,8 @@
  * | `CLOSED` | the database or connection has been closed | |
  * | `LOCKED` | another process or page has the directory open | close it there |
  * | `PERMISSION_DENIED` | the host refuses access to a file or directory | |
+ * | `OUT_OF_MEMORY` | the memory that statements may take is used up | commit in smaller steps, sort less, or open with more `memoryBytes` |
+ * | `TOO_BIG` | a value, a statement or a transaction is larger than the store takes: 256 MiB, 240 MiB of a transaction's rows | |
  * | `NO_SPACE` | the disk or the origin's quota is full | make room, retry |
  * | `IO_ERROR` | the host failed to read or write | |
  * | `CORRUPT` | stored bytes are not what was written | restore a copy |
@@ -43,6 +45,8 @@ export type StoreErrorCode =
   | 'CLOSED'
   | 'LOCKED'
   | 'PERMISSION_DENIED'
+  | 'OUT_OF_MEMORY'
+  | 'TOO_BIG'
   | 'NO_SPACE'
   | 'IO_ERROR'
   | 'CORRUPT'

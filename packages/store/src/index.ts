@@ -10,7 +10,7 @@ export { HeddleStoreError, type StoreErrorCode, type StoreErrorDetails } from '.
 export type { ImportOptions, ImportProgress, ImportResult, ImportSource } from './Importer.ts';
 export type { EngineRestart } from './internal/EngineKeeper.ts';
 export type { StopOptions } from './internal/Stop.ts';
-export { open, type OpenOptions } from './open.ts';
+export { type Durability, open, type OpenOptions } from './open.ts';
 export { Query, type QueryOptions } from './Query.ts';
 export { type ExecResult, Session } from './Session.ts';
 export type { Row, SqlParam, SqlParams, SqlValue } from './SqlValue.ts';

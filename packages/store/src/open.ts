@@ -15,6 +15,13 @@ export interface OpenOptions {
   /** How many bytes of decoded columns are kept in memory at most; 256 MiB by default. */
   readonly cacheBytes?: number | undefined;
   /**
+   * How many bytes uncommitted rows, sorts and temporary tables take at most, of all threads together; 1 GiB by default. What doesn't
+   * fit fails with `OUT_OF_MEMORY`.
+   */
+  readonly memoryBytes?: number | undefined;
+  /** How sure an acknowledged commit is; `full` by default. */
+  readonly durability?: Durability | undefined;
+  /**
    * Called when the engine stopped by itself and another has taken its place. Not for databases in memory, which end with their
    * engine.
    */
@@ -23,9 +30,20 @@ export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * How sure an acknowledged commit is.
+ *
+ * | level | a tab or process that ends | loss of power, end of the system |
+ * |---|---|---|
+ * | `full` | keeps every commit | keeps every commit, as far as the host's sync does: `fsync` in Node, `flush()` of the origin's private files in browsers |
+ * | `relaxed` | keeps every commit, as far as the browser has handed on what was written | may take the last commits: never a part of one, and of those to Tonbo tables never one before another |
+ */
+export type Durability = 'full' | 'relaxed';
+
 const THREADS_DEFAULT = 4;
 const THREADS_MAX = 64;
 const CACHE_BYTES_DEFAULT = 256 * 2 ** 20;
+const MEMORY_BYTES_DEFAULT = 2 ** 30;
 
 /**
  * Opens a database, and creates it where there is none.
@@ -38,16 +56,20 @@ const CACHE_BYTES_DEFAULT = 256 * 2 ** 20;
  *   `NOT_CROSS_ORIGIN_ISOLATED` and others
  */
 export async function open(location: string | URL, options: OpenOptions = {}): Promise<Database> {
-  const { threads = THREADS_DEFAULT, cacheBytes = CACHE_BYTES_DEFAULT, signal } = options;
+  const { threads = THREADS_DEFAULT, cacheBytes = CACHE_BYTES_DEFAULT, memoryBytes = MEMORY_BYTES_DEFAULT, signal } = options;
+  const { durability = 'full' } = options;
   if (!Number.isInteger(threads) || threads < 1 || threads > THREADS_MAX) {
     throw new HeddleStoreError('MISUSE', `threads is ${threads}, not a number from 1 to ${THREADS_MAX}`);
   }
-  if (!Number.isSafeInteger(cacheBytes) || cacheBytes < 0) {
-    throw new HeddleStoreError('MISUSE', `cacheBytes is ${cacheBytes}, not a number of bytes`);
+  for (const [name, bytes] of Object.entries({ cacheBytes, memoryBytes })) {
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new HeddleStoreError('MISUSE', `${name} is ${bytes}, not a number of bytes`);
+  }
+  if (durability !== 'full' && durability !== 'relaxed') {
+    throw new HeddleStoreError('MISUSE', `durability is ${String(durability)}, neither "full" nor "relaxed"`);
   }
   if (location === '') throw new HeddleStoreError('MISUSE', 'a database needs a location: "memory:" or a directory');
   checkIsolation();
   const directory = location === 'memory:' ? undefined : resolveDirectory(location);
-  const engine = await startEngine({ directory, threads, cacheBytes, signal });
+  const engine = await startEngine({ directory, threads, cacheBytes, memoryBytes, durability, signal });
   return new Database(engine, options.onRestart);
 }

@@ -103,6 +103,8 @@ test.each<[string, string, object]>([
   ['half a thread', 'memory:', { threads: 1.5 }],
   ['too many threads', 'memory:', { threads: 65 }],
   ['a negative cache', 'memory:', { cacheBytes: -1 }],
+  ['memory that is no number', 'memory:', { memoryBytes: Number.NaN }],
+  ['an unknown durability', 'memory:', { durability: 'some' }],
 ])('%s is MISUSE', async (_, location, options) => {
   await expectError(open(location, options), 'MISUSE');
 });

@@ -298,7 +298,14 @@ describe('when the engine traps', () => {
     'on a SQL thread: the message names it',
     async () => {
       const location = await temporaryLocation();
-      const engine = await startEngine({ directory: location, threads: 2, cacheBytes: 2 ** 26, signal: undefined });
+      const engine = await startEngine({
+        directory: location,
+        threads: 2,
+        cacheBytes: 2 ** 26,
+        memoryBytes: 2 ** 30,
+        durability: 'full',
+        signal: undefined,
+      });
       const restarts: EngineRestart[] = [];
       const db = new Database(engine, (restart) => restarts.push(restart));
       onTestFinished(() => db.close());

@@ -9,6 +9,12 @@
 //! | `sequence` | the commit's number |
 //! | `changes` | [`Changes::encode`] |
 //! | `row_count`, `checksum` | the changed rows, and the CRC-32 of `changes`: damage is noticed, not replayed |
+//! | `after_mixed` | in the log file alone: the last mixed commit that was published before this one |
+//!
+//! # Relaxed durability
+//! SQLite then syncs a WAL only before it is copied into its database, so that power loss may take the end of either log, not of both alike.
+//! What remains must still be the beginning of the history, so: before a mixed commit, and before the mover writes anything to Tonbo, the
+//! WALs are synced ([`sync_wal`]); and rows of the log file whose `after_mixed` the database file does not know are dropped at the next open.
 //!
 //! # Group commit
 //! Who comes to an idle log leads: it writes everything that waits in one SQLite commit, with one sync, and tells the others. Meanwhile the
@@ -26,6 +32,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::changes::Changes;
+use rusqlite::ffi;
+
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::statement::{Handle, Statement};
 use crate::table::TableId;
@@ -35,6 +43,26 @@ use crate::value::Value;
 /// The table of `main` that holds mixed commits.
 pub const MAIN_LOG: &str = "main.heddle_log";
 
+/// How sure an acknowledged commit is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives the loss of power.
+    #[default]
+    Full,
+    /// It survives the end of the process. The loss of power may undo the last commits, never a part of one, nor one before another.
+    Relaxed,
+}
+
+impl Durability {
+    /// The value of SQLite's `PRAGMA synchronous`.
+    pub fn synchronous(self) -> &'static str {
+        match self {
+            Durability::Full => "FULL",
+            Durability::Relaxed => "NORMAL",
+        }
+    }
+}
+
 const COLUMNS: &str = "(sequence INTEGER PRIMARY KEY, changes BLOB NOT NULL, row_count INTEGER NOT NULL, checksum INTEGER NOT NULL)";
 
 /// A commit's row, ready to be written.
@@ -42,13 +70,19 @@ pub struct Record {
     sequence: Sequence,
     changes: Vec<u8>,
     row_count: usize,
+    after_mixed: Sequence,
 }
 
 impl Record {
     /// The record of a commit.
-    pub fn new(sequence: Sequence, changes: &Changes) -> StoreResult<Record> {
+    pub fn new(
+        sequence: Sequence,
+        changes: &Changes,
+        after_mixed: Sequence,
+    ) -> StoreResult<Record> {
         Ok(Record {
             sequence,
+            after_mixed,
             changes: changes.encode()?,
             row_count: changes.row_count(),
         })
@@ -140,6 +174,7 @@ fn trim(handle: Handle, table: &str, floor: Sequence) -> StoreResult<()> {
 
 /// The log file.
 pub struct LogFile {
+    durability: Durability,
     queue: Mutex<Queue>,
     /// Notified when a group is durable, or failed.
     written: Condvar,
@@ -161,20 +196,22 @@ struct Queue {
 
 impl LogFile {
     /// Opens the log file, or creates it.
-    pub fn open(path: &str, vfs: &str) -> StoreResult<LogFile> {
+    pub fn open(path: &str, vfs: &str, durability: Durability) -> StoreResult<LogFile> {
         let handle = Handle::open(path, vfs)?;
+        let synchronous = durability.synchronous();
         let prepared = handle.execute(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000;
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 1000;
              CREATE TABLE IF NOT EXISTS log{COLUMNS};
              CREATE TABLE IF NOT EXISTS state(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
              INSERT OR IGNORE INTO state VALUES ('floor', 0);
              CREATE TABLE IF NOT EXISTS table_floors(id INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);"
         ));
-        if let Err(error) = prepared {
+        if let Err(error) = prepared.and_then(|()| add_after_mixed(handle)) {
             handle.close();
             return Err(error);
         }
         Ok(LogFile {
+            durability,
             queue: Mutex::new(Queue::default()),
             written: Condvar::new(),
             connection: Mutex::new(LogConnection(handle)),
@@ -192,6 +229,56 @@ impl LogFile {
         {
             Some([Value::Integer(floor)]) => Ok(*floor as Sequence),
             _ => Err(StoreError::corrupt("the log file has lost its floor")),
+        }
+    }
+
+    /// Deletes what the loss of power has left behind of commits that came after a mixed one which it took: `mixed` is the last that is there.
+    ///
+    /// # Errors
+    /// [`StoreErrorCode::Corrupt`] where the log was written with full durability: then such a commit cannot be lost.
+    pub fn drop_orphans(&self, mixed: Sequence) -> StoreResult<()> {
+        let connection = self.connection();
+        let mixed = Value::Integer(mixed as i64);
+        let orphans = connection
+            .0
+            .statement("SELECT 1 FROM log WHERE after_mixed > ?1")?
+            .first(std::slice::from_ref(&mixed))?;
+        if orphans.is_some() {
+            let was_relaxed = connection
+                .0
+                .statement("SELECT value FROM state WHERE name = 'relaxed'")?
+                .first(&[])?;
+            if was_relaxed.is_none() {
+                return Err(StoreError::corrupt(
+                    "the database file is older than the log file: it has lost commits, or was put back from a copy",
+                ));
+            }
+            connection
+                .0
+                .statement("DELETE FROM log WHERE after_mixed > ?1")?
+                .run(&[mixed])?;
+        }
+        Ok(())
+    }
+
+    /// Notes with which durability the log is written from now on. Behind [`LogFile::drop_orphans`].
+    pub fn note_durability(&self) -> StoreResult<()> {
+        let connection = self.connection();
+        match self.durability {
+            Durability::Full => connection
+                .0
+                .execute("DELETE FROM state WHERE name = 'relaxed'"),
+            Durability::Relaxed => connection
+                .0
+                .execute("INSERT OR IGNORE INTO state VALUES ('relaxed', 1)"),
+        }
+    }
+
+    /// Returns when every record that was appended survives the loss of power.
+    pub fn sync(&self) -> StoreResult<()> {
+        match self.durability {
+            Durability::Full => Ok(()),
+            Durability::Relaxed => sync_wal(self.connection().0),
         }
     }
 
@@ -288,12 +375,13 @@ impl LogFile {
     fn write(&self, group: &[(u64, Record)]) -> StoreResult<()> {
         let connection = self.connection();
         transaction(connection.0, || {
-            let mut statement = connection
-                .0
-                .statement("INSERT INTO log VALUES (?1, ?2, ?3, ?4)")?;
-            group
-                .iter()
-                .try_for_each(|(_, record)| statement.run(&record.values()))
+            let mut statement = connection.0.statement(
+                "INSERT INTO log(sequence, changes, row_count, checksum, after_mixed) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            group.iter().try_for_each(|(_, record)| {
+                statement.bind(5, &Value::Integer(record.after_mixed as i64))?;
+                statement.run(&record.values())
+            })
         })
     }
 
@@ -311,6 +399,43 @@ impl LogFile {
 impl Drop for LogFile {
     fn drop(&mut self) {
         self.connection().0.close();
+    }
+}
+
+/// Log files of before have no column for it: their rows are durable whatever came before them.
+fn add_after_mixed(log: Handle) -> StoreResult<()> {
+    let has_column = log
+        .statement("SELECT 1 FROM pragma_table_info('log') WHERE name = 'after_mixed'")?
+        .first(&[])?;
+    match has_column {
+        Some(_) => Ok(()),
+        None => log.execute("ALTER TABLE log ADD COLUMN after_mixed INTEGER NOT NULL DEFAULT 0"),
+    }
+}
+
+/// Syncs a database's WAL: commits that are in it survive the loss of power from then on.
+pub fn sync_wal(handle: Handle) -> StoreResult<()> {
+    let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
+    // SAFETY: the connection is open; the operation writes a pointer to the WAL's file, which lives as long as the connection uses it, and
+    // that is while nobody else calls the connection.
+    let code = unsafe {
+        let code = ffi::sqlite3_file_control(
+            handle.raw(),
+            c"main".as_ptr(),
+            ffi::SQLITE_FCNTL_JOURNAL_POINTER,
+            (&raw mut file).cast(),
+        );
+        match file.as_ref().and_then(|file| file.pMethods.as_ref()) {
+            // Without methods the WAL is not open: nothing has been written through this connection yet, nor read.
+            None => code,
+            Some(methods) => methods
+                .xSync
+                .map_or(code, |sync| sync(file, ffi::SQLITE_SYNC_NORMAL)),
+        }
+    };
+    match code {
+        ffi::SQLITE_OK => Ok(()),
+        code => Err(handle.error(code)),
     }
 }
 

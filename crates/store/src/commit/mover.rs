@@ -35,6 +35,8 @@ pub const FLUSH_ROWS: usize = 128 * 1024;
 pub struct Mover {
     state: Mutex<State>,
     called: Condvar,
+    /// Notified when a round has ended.
+    ended: Condvar,
     /// Held while a table's rows are written to Tonbo and its base is replaced: by the mover, or by an import.
     writing: Mutex<()>,
 }
@@ -47,6 +49,8 @@ struct State {
     failure: Option<StoreError>,
     /// How many rounds have failed since the last one that succeeded.
     failures: u32,
+    /// How many rounds have ended, modulo 2^32.
+    rounds: u32,
 }
 
 impl Mover {
@@ -60,6 +64,16 @@ impl Mover {
     pub fn close(&self) {
         self.state().is_closing = true;
         self.called.notify_one();
+    }
+
+    /// Waits for at most `timeout` until a round has ended.
+    pub fn wait_for_round(&self, timeout: Duration) {
+        let state = self.state();
+        let rounds = state.rounds;
+        let _waited = self
+            .ended
+            .wait_timeout_while(state, timeout, |state| state.rounds == rounds)
+            .unwrap_or_else(PoisonError::into_inner);
     }
 
     /// Why the last round failed, if it did.
@@ -115,6 +129,9 @@ impl Mover {
             None => 0,
             Some(_) => state.failures.saturating_add(1),
         };
+        state.rounds = state.rounds.wrapping_add(1);
+        drop(state);
+        self.ended.notify_all();
     }
 }
 
@@ -149,6 +166,8 @@ pub fn move_table(store: &Store, id: TableId) -> StoreResult<()> {
     };
     let table = &version.table;
     if !version.delta.is_empty() {
+        // What Tonbo has is durable: neither may an earlier commit be lost then, nor another table's part of the same one.
+        store.sync_logs()?;
         let changes = version
             .delta
             .iter()
@@ -161,6 +180,7 @@ pub fn move_table(store: &Store, id: TableId) -> StoreResult<()> {
         store.sequencer.replace(|published| {
             if let Some(current) = published.tables.get(&id) {
                 let next = current.after_move(&version.delta, base.clone());
+                table.note_delta(&next.delta);
                 published.tables.insert(id, std::sync::Arc::new(next));
             }
         });

@@ -95,6 +95,8 @@ pub struct Claim {
 /// A number that is given out. Must be published or voided; dropping it voids it.
 pub struct Reservation {
     sequence: Sequence,
+    /// The last mixed commit that was published when the number was given out.
+    after_mixed: Sequence,
     /// What `last_write` held for the rows before.
     previous: Vec<((TableId, Key), Option<Sequence>)>,
     /// The tables that were claimed, and their `imported_at` from before.
@@ -245,6 +247,7 @@ impl Sequencer {
         };
         Ok(Reservation {
             sequence,
+            after_mixed: state.published.mixed,
             previous,
             claimed: claims.map(claim).collect(),
             sequencer: self.clone(),
@@ -260,6 +263,7 @@ impl Sequencer {
         state.reserved.insert(sequence);
         Reservation {
             sequence,
+            after_mixed: state.published.mixed,
             previous: Vec::new(),
             claimed: Vec::new(),
             sequencer: self.clone(),
@@ -346,6 +350,11 @@ impl Reservation {
     /// The number.
     pub fn sequence(&self) -> Sequence {
         self.sequence
+    }
+
+    /// The last mixed commit that was published when the number was given out.
+    pub fn after_mixed(&self) -> Sequence {
+        self.after_mixed
     }
 
     /// Makes the commit visible, once every smaller number is settled. Nothing in here can fail.

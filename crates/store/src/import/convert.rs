@@ -11,9 +11,12 @@ use arrow_schema::{DataType, Schema};
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{self, Key};
+use crate::module::rules::Rules;
+use crate::module::values;
 use crate::schema::{ColumnType, KeyKind, TableSchema, quote_identifier};
+use crate::statement::Handle;
 use crate::table::Table;
-use crate::table::rows::{Cell, ColumnArray};
+use crate::table::rows::{Cell, ColumnArray, build_column};
 use crate::value::Value;
 
 pub(super) fn bad(message: String) -> StoreError {
@@ -78,20 +81,22 @@ enum Source {
     File(usize),
     /// The row's number in the file.
     RowNumber,
-    /// The file has no such column.
-    Null,
+    /// The file has no such column: its default, or NULL.
+    Default,
 }
 
 /// Turns a file's batches into a table's.
 pub struct Converter<'a> {
     table: &'a Table,
     sources: Vec<Source>,
+    rules: Rules,
     rows_before: i64,
 }
 
 impl<'a> Converter<'a> {
     /// Matches columns by name, without regard to case.
     pub fn new(
+        handle: Handle,
         table: &'a Table,
         file: &Schema,
         row_number: Option<&str>,
@@ -142,15 +147,16 @@ impl<'a> Converter<'a> {
                     table.name,
                     column.kind.sql_name()
                 ))),
-                None if column.not_null => Err(bad(format!(
+                None if column.not_null && column.default.is_none() => Err(bad(format!(
                     "the file has no column {}, which is NOT NULL in table {}",
                     column.name, table.name
                 ))),
-                None => Ok(Source::Null),
+                None => Ok(Source::Default),
             }
         });
         Ok(Converter {
             sources: sources.collect::<StoreResult<_>>()?,
+            rules: Rules::new(handle, &table.name, schema)?,
             table,
             rows_before: 0,
         })
@@ -161,9 +167,17 @@ impl<'a> Converter<'a> {
         let rows = batch.num_rows();
         let schema = &self.table.schema;
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.columns.len() + 1);
-        for (column, source) in schema.columns.iter().zip(&self.sources) {
+        for (position, (column, source)) in schema.columns.iter().zip(&self.sources).enumerate() {
             let array: ArrayRef = match source {
-                Source::Null => arrow_array::new_null_array(&column.kind.arrow(), rows),
+                Source::Default if column.default.is_none() => {
+                    arrow_array::new_null_array(&column.kind.arrow(), rows)
+                }
+                Source::Default => {
+                    let values = (0..rows)
+                        .map(|_| self.rules.default(schema, &self.table.name, position))
+                        .collect::<StoreResult<Vec<Value>>>()?;
+                    build_column(column.kind, values.iter().map(Cell::from))
+                }
                 Source::RowNumber => {
                     let first = self.rows_before + 1;
                     Arc::new(Int64Array::from_iter_values(first..first + rows as i64))
@@ -177,15 +191,15 @@ impl<'a> Converter<'a> {
                         .map_err(|error| bad(format!("column {}: {error}", column.name)))?
                 }
             };
-            if column.not_null && array.null_count() > 0 {
-                return Err(bad(format!(
-                    "NOT NULL constraint failed: {}.{}",
-                    self.table.name, column.name
-                )));
+            if column.not_null
+                && let Some(row) = (0..rows).find(|row| array.is_null(*row))
+            {
+                return Err(self.refused(row, values::not_null(&self.table.name, column)));
             }
             columns.push(array);
         }
         let mut keys = self.keys(schema, &columns, rows)?;
+        self.check(&columns, &keys)?;
         self.rows_before += rows as i64;
         if !keys.is_sorted() {
             let mut order: Vec<u32> = (0..rows as u32).collect();
@@ -207,6 +221,37 @@ impl<'a> Converter<'a> {
         let batch = RecordBatch::try_new(schema.arrow.clone(), columns)
             .map_err(|error| bad(error.to_string()))?;
         Ok((batch, keys))
+    }
+
+    /// Refuses rows that a CHECK constraint does not hold for.
+    fn check(&mut self, columns: &[ArrayRef], keys: &[Key]) -> StoreResult<()> {
+        if !self.rules.has_checks() {
+            return Ok(());
+        }
+        let columns: Vec<ColumnArray> = columns
+            .iter()
+            .map(|column| {
+                ColumnArray::new(column).ok_or_else(|| bad("a column of an unknown type".into()))
+            })
+            .collect::<StoreResult<_>>()?;
+        for (row, key) in keys.iter().enumerate() {
+            let cell = |column: usize| Value::from(columns[column].cell(row));
+            let rowid = key::decode_integer(key);
+            self.rules
+                .check(&self.table.schema, rowid, cell)
+                .map_err(|error| self.refused(row, error))?;
+        }
+        Ok(())
+    }
+
+    /// Why a row of the current batch is refused, with its number in the file.
+    fn refused(&self, row: usize, error: StoreError) -> StoreError {
+        let number = self.rows_before + row as i64 + 1;
+        StoreError {
+            code: StoreErrorCode::BadImport,
+            message: format!("row {number}: {}", error.message),
+            ..error
+        }
     }
 
     fn keys(

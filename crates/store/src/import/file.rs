@@ -1,6 +1,7 @@
 //! Files that can be imported, as batches of rows.
 
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
@@ -17,28 +18,38 @@ pub struct ImportFile {
     pub schema: SchemaRef,
     /// How many rows it has, where it tells.
     pub rows_total: Option<u64>,
-    /// Its rows.
-    pub batches: Box<dyn Iterator<Item = StoreResult<RecordBatch>>>,
+    batches: Box<dyn Iterator<Item = StoreResult<RecordBatch>>>,
 }
 
 impl ImportFile {
+    /// The next rows, if there are any.
+    pub fn next_batch(&mut self) -> StoreResult<Option<RecordBatch>> {
+        caught(|| self.batches.next().transpose())
+    }
+
     /// Recognises a file and reads what describes it.
     pub fn open(source: Bytes, format: Option<&str>, batch_rows: usize) -> StoreResult<ImportFile> {
         match format {
-            Some("parquet") => open_parquet(source, batch_rows),
-            Some("arrow") => open_arrow(source, batch_rows),
+            Some("parquet") => caught(|| open_parquet(source, batch_rows)),
+            Some("arrow") => caught(|| open_arrow(source, batch_rows)),
             Some(other) => Err(bad(format!(
                 "unknown format {other:?}: parquet and arrow can be imported"
             ))),
-            None if source.starts_with(b"PAR1") => open_parquet(source, batch_rows),
+            None if source.starts_with(b"PAR1") => caught(|| open_parquet(source, batch_rows)),
             None if source.starts_with(b"ARROW1") || source.starts_with(&[0xFF; 4]) => {
-                open_arrow(source, batch_rows)
+                caught(|| open_arrow(source, batch_rows))
             }
             None => Err(bad(
                 "neither a Parquet nor an Arrow file, by its first bytes".into(),
             )),
         }
     }
+}
+
+/// The readers panic at some files that no writer would write.
+fn caught<T>(read: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(bad("the file cannot be read: it contradicts itself".into())))
 }
 
 fn open_parquet(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> {

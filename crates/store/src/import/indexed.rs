@@ -47,7 +47,9 @@ pub fn write(
     changes.tables.insert(table.id, own);
     let reservation = store.sequencer.reserve_import();
     let sequence = reservation.sequence();
-    store.log.append(Record::new(sequence, &changes)?)?;
+    store
+        .log
+        .append(Record::new(sequence, &changes, reservation.after_mixed())?)?;
     reservation.publish(false, |published| {
         for (id, buffer) in &changes.tables {
             if let Some(version) = published.tables.get(id) {

@@ -66,7 +66,7 @@ pub fn run(
     report: &mut dyn FnMut(Progress) -> StoreResult<()>,
 ) -> StoreResult<u64> {
     let batch_rows = options.batch_rows.unwrap_or(BATCH_ROWS).max(1);
-    let file = ImportFile::open(source, options.format.as_deref(), batch_rows)?;
+    let mut file = ImportFile::open(source, options.format.as_deref(), batch_rows)?;
     let limit = options.rows.unwrap_or(u64::MAX);
     let rows_total = file.rows_total.map(|total| total.min(limit));
     let table = match session.table(&options.table)? {
@@ -84,18 +84,22 @@ pub fn run(
         }
         None => return Err(no_table(&options.table)),
     };
-    let mut converter = Converter::new(&table, &file.schema, options.row_number.as_deref())?;
+    let mut converter = Converter::new(
+        session.handle(),
+        &table,
+        &file.schema,
+        options.row_number.as_deref(),
+    )?;
     let store = session.store();
     let _gate = close_gate(store, &table)?;
     let mut done = 0;
-    for batch in file.batches {
+    while let Some(mut batch) = file.next_batch()? {
         if session.is_interrupted() {
             return Err(StoreError::new(
                 StoreErrorCode::Interrupted,
                 format!("interrupted after {done} rows, which stay"),
             ));
         }
-        let mut batch = batch?;
         if batch.num_rows() == 0 {
             continue;
         }
@@ -133,6 +137,7 @@ fn close_gate<'a>(store: &Store, table: &'a Arc<Table>) -> StoreResult<Gate<'a>>
     // The logs may hold the table's commits for longer; they must not be replayed over what is imported.
     let moved = store.sequencer.published().sequence;
     store.log.set_table_floor(table.id, moved)?;
+    store.sync_logs()?;
     Ok(gate)
 }
 

@@ -8,7 +8,7 @@ use crate::error::StoreResult;
 use crate::key::Key;
 use crate::store::Store;
 use crate::table::{Table, TableId};
-use crate::transaction::Transaction;
+use crate::transaction::{Transaction, change_size};
 use crate::value::{Row, Value};
 
 /// A table that a transaction writes, with its indexes as that transaction knows them.
@@ -53,6 +53,7 @@ impl Writer<'_> {
 
     /// Deletes the row of that key and its entries.
     pub fn delete(&self, transaction: &mut Transaction, key: Key) -> StoreResult<()> {
+        transaction.check_room(change_size(&key, None) * self.changes_per_row())?;
         if !self.indexes.is_empty()
             && let Some(old) = self.old_row(transaction, &key)?
         {
@@ -70,6 +71,7 @@ impl Writer<'_> {
         key: Key,
         row: Row,
     ) -> StoreResult<()> {
+        transaction.check_room(change_size(&key, Some(&row)) * self.changes_per_row())?;
         self.write_entries(transaction, old, Some((&key, &row)))?;
         if let Some((old, _)) = old
             && *old != key
@@ -78,6 +80,11 @@ impl Writer<'_> {
         }
         transaction.write(self.table, key, Some(row));
         Ok(())
+    }
+
+    /// The row's own change, and each index's: the entry that goes and the one that comes.
+    fn changes_per_row(&self) -> usize {
+        1 + 2 * self.indexes.len()
     }
 
     fn write_entries(

@@ -7,8 +7,10 @@ mod bounds;
 mod filter;
 mod integrity;
 mod plan;
-mod values;
+pub(crate) mod rules;
+pub(crate) mod values;
 
+use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -31,6 +33,7 @@ use crate::table::scan::{Request, Scan};
 use crate::table::{Table, TableId};
 use crate::transaction::Transaction;
 use crate::value::Value;
+use rules::Rules;
 
 /// A declared table of one connection. SQLite's part must come first.
 #[repr(C)]
@@ -42,6 +45,8 @@ struct TableHandle {
     schema: TableSchema,
     /// The table, or why it couldn't be used when it was declared.
     table: StoreResult<Arc<Table>>,
+    /// CHECK constraints and defaults, prepared when a statement first needs them.
+    rules: RefCell<Option<Rules>>,
 }
 
 /// A scan of one statement. SQLite's part must come first.
@@ -261,6 +266,7 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
         let message = format!("there is already an ordinary table, view or index named {name}");
         return Err(StoreError::new(StoreErrorCode::SqlError, message));
     }
+    rules::validate(shared.handle, name, &schema)?;
     let id = store.new_table_id();
     let entry = catalogue::Entry {
         id,
@@ -349,7 +355,46 @@ impl TableHandle {
             name: name.into(),
             schema,
             table,
+            rules: RefCell::new(None),
         }
+    }
+
+    /// The table's CHECK constraints and defaults.
+    fn with_rules<T>(
+        &self,
+        shared: &Shared,
+        body: impl FnOnce(&mut Rules) -> StoreResult<T>,
+    ) -> StoreResult<T> {
+        let mut rules = self.rules.borrow_mut();
+        let rules = match &mut *rules {
+            Some(rules) => rules,
+            empty => empty.insert(Rules::new(shared.handle, &self.name, &self.schema)?),
+        };
+        body(rules)
+    }
+
+    /// What stands for a NULL that is refused: the column's default with OR REPLACE, as SQLite has it.
+    fn default_for_null(&self, shared: &Shared, column: usize) -> StoreResult<Value> {
+        // SAFETY: within xUpdate.
+        let on_conflict = unsafe { ffi::sqlite3_vtab_on_conflict(shared.handle.raw()) };
+        if on_conflict != ffi::SQLITE_REPLACE || self.schema.columns[column].default.is_none() {
+            return Ok(Value::Null);
+        }
+        self.with_rules(shared, |rules| {
+            rules.default(&self.schema, &self.name, column)
+        })
+    }
+
+    /// Refuses a row that a CHECK constraint does not hold for.
+    fn check(&self, shared: &Shared, key: &Key, row: &[Value]) -> StoreResult<()> {
+        if self.schema.checks.is_empty() {
+            return Ok(());
+        }
+        self.with_rules(shared, |rules| {
+            rules.check(&self.schema, key::decode_integer(key), |column| {
+                row[column].clone()
+            })
+        })
     }
 }
 
@@ -601,6 +646,17 @@ unsafe fn update(
         }
         return Ok(None);
     };
+    let old = match old {
+        Some(old) if !indexes.is_empty() => match writer.old_row(&transaction, &old)? {
+            Some(row) => Some((old, row)),
+            // An earlier row of this statement has taken its place: an ordinary table passes over it too.
+            None => {
+                shared.uncount();
+                return Ok(None);
+            }
+        },
+        old => old.map(|old| (old, Vec::new())),
+    };
     // SAFETY: the caller's promise: behind the row id stands a value for each declared column.
     let (mut row, given) = unsafe {
         let given = if handle.schema.has_rowid() {
@@ -608,7 +664,9 @@ unsafe fn update(
         } else {
             None
         };
-        (values::row(&handle.schema, &handle.name, columns)?, given)
+        let default = |column| handle.default_for_null(shared, column);
+        let row = values::row(&handle.schema, &handle.name, columns, default)?;
+        (row, given)
     };
     // SAFETY: the caller's promise.
     let was = unsafe { value_of(*old_rowid) };
@@ -632,17 +690,7 @@ unsafe fn update(
         }
     }
     let key = values::key_of(&handle.schema, &row, number)?;
-    let old = match old {
-        Some(old) if !indexes.is_empty() => match writer.old_row(&transaction, &old)? {
-            Some(row) => Some((old, row)),
-            // An earlier row of this statement has taken its place: an ordinary table passes over it too.
-            None => {
-                shared.uncount();
-                return Ok(None);
-            }
-        },
-        old => old.map(|old| (old, Vec::new())),
-    };
+    handle.check(shared, &key, &row)?;
     let mut rivals = Vec::new();
     let mut failure = None;
     let old_key = old.as_ref().map(|(key, _)| key);

@@ -11,7 +11,8 @@ use crate::schema::{Column, ColumnType, KeyKind, TableSchema};
 use crate::statement::{is_utf8, text_of, value_of};
 use crate::value::Value;
 
-/// The row that an INSERT or UPDATE gives. An INTEGER PRIMARY KEY may be `NULL` in it: the caller gives it a number.
+/// The row that an INSERT or UPDATE gives. An INTEGER PRIMARY KEY may be `NULL` in it: the caller gives it a number. `default` is what
+/// stands for a NULL that is refused, `NULL` where nothing does.
 ///
 /// # Safety
 /// `values` must be valid values of SQLite's, at least one for each column.
@@ -19,20 +20,20 @@ pub unsafe fn row(
     schema: &TableSchema,
     table: &str,
     values: &[*mut ffi::sqlite3_value],
+    mut default: impl FnMut(usize) -> StoreResult<Value>,
 ) -> StoreResult<Vec<Value>> {
+    let mut replaced: Vec<(usize, Value)> = Vec::new();
     for (position, (column, raw)) in schema.columns.iter().zip(values).enumerate() {
         // SAFETY: the caller's promise.
         let is_null = unsafe { ffi::sqlite3_value_type(*raw) } == ffi::SQLITE_NULL;
         if is_null && column.not_null && schema.key != KeyKind::Integer(position) {
-            let mut error = StoreError::new(
-                StoreErrorCode::Constraint,
-                format!("NOT NULL constraint failed: {table}.{}", column.name),
-            );
-            error.sqlite_code = Some(ffi::SQLITE_CONSTRAINT_NOTNULL);
-            return Err(error);
+            match default(position)? {
+                Value::Null => return Err(not_null(table, column)),
+                value => replaced.push((position, value)),
+            }
         }
     }
-    schema
+    let mut row: Vec<Value> = schema
         .columns
         .iter()
         .zip(values)
@@ -44,7 +45,21 @@ pub unsafe fn row(
             }
             column_value(column, table, *raw)
         })
-        .collect()
+        .collect::<StoreResult<_>>()?;
+    for (position, value) in replaced {
+        row[position] = value;
+    }
+    Ok(row)
+}
+
+/// The error of a NULL where none may be.
+pub fn not_null(table: &str, column: &Column) -> StoreError {
+    let mut error = StoreError::new(
+        StoreErrorCode::Constraint,
+        format!("NOT NULL constraint failed: {table}.{}", column.name),
+    );
+    error.sqlite_code = Some(ffi::SQLITE_CONSTRAINT_NOTNULL);
+    error
 }
 
 /// The key of a row; for a table without a declared key, `rowid` gives it.
@@ -63,9 +78,11 @@ pub fn key_of(
     Ok(bytes.into())
 }
 
+/// A value as the column holds it, or why it can't.
+///
 /// # Safety
 /// `raw` must be a valid value of SQLite's.
-unsafe fn column_value(
+pub unsafe fn column_value(
     column: &Column,
     table: &str,
     raw: *mut ffi::sqlite3_value,

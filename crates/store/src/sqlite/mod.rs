@@ -36,7 +36,7 @@ use rusqlite::{OpenFlags, ffi};
 
 pub(crate) use clock::unix_ms;
 pub use file::take_io_error;
-pub use vfs::{Vfs, register_vfs};
+pub use vfs::{Vfs, register_vfs, register_vfs_within};
 
 /// Read, write, create; no mutex on the connection, because each is used by one thread at a time.
 pub const OPEN_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE

@@ -9,19 +9,32 @@
 
 use std::collections::TryReserveError;
 
+use crate::memory::{MemoryShare, OutOfBudget};
+
 /// Bytes in a chunk: many of the pages SQLite writes, few enough that a small file wastes little.
 const CHUNK_SIZE: usize = 64 * 1024;
 
 /// # Invariants
 /// 1. `chunks` is as long as `size` asks for, no longer.
 /// 2. Bytes of the last chunk behind `size` are zeros.
-#[derive(Debug, Default)]
+/// 3. `memory` is what the chunks take.
+#[derive(Debug)]
 pub(super) struct TemporaryFile {
     chunks: Vec<Box<[u8]>>,
     size: usize,
+    memory: MemoryShare,
 }
 
 impl TemporaryFile {
+    /// An empty file that lives on this share.
+    pub(super) fn new(memory: MemoryShare) -> TemporaryFile {
+        TemporaryFile {
+            chunks: Vec::new(),
+            size: 0,
+            memory,
+        }
+    }
+
     pub(super) fn size(&self) -> u64 {
         self.size as u64
     }
@@ -67,7 +80,9 @@ impl TemporaryFile {
         if size >= self.size {
             return;
         }
-        self.chunks.truncate(size.div_ceil(CHUNK_SIZE));
+        let count = size.div_ceil(CHUNK_SIZE);
+        self.memory.shrink((self.chunks.len() - count) * CHUNK_SIZE);
+        self.chunks.truncate(count);
         let (index, within) = place(size);
         if let Some(last) = self.chunks.get_mut(index) {
             last[within..].fill(0);
@@ -78,17 +93,22 @@ impl TemporaryFile {
     fn grow(&mut self, size: usize) -> Result<(), OutOfMemory> {
         let count = size.div_ceil(CHUNK_SIZE);
         let had = self.chunks.len();
-        self.chunks.try_reserve(count.saturating_sub(had))?;
-        while self.chunks.len() < count {
-            match zeroed_chunk() {
-                Ok(chunk) => self.chunks.push(chunk),
-                Err(error) => {
-                    self.chunks.truncate(had);
-                    return Err(error);
-                }
-            }
+        let added = count.saturating_sub(had);
+        self.memory.grow(added * CHUNK_SIZE)?;
+        if let Err(error) = self.add_chunks(added) {
+            self.chunks.truncate(had);
+            self.memory.shrink(added * CHUNK_SIZE);
+            return Err(error);
         }
         self.size = size;
+        Ok(())
+    }
+
+    fn add_chunks(&mut self, count: usize) -> Result<(), OutOfMemory> {
+        self.chunks.try_reserve(count)?;
+        for _ in 0..count {
+            self.chunks.push(zeroed_chunk()?);
+        }
         Ok(())
     }
 }
@@ -99,6 +119,12 @@ pub(super) struct OutOfMemory;
 
 impl From<TryReserveError> for OutOfMemory {
     fn from(_: TryReserveError) -> Self {
+        OutOfMemory
+    }
+}
+
+impl From<OutOfBudget> for OutOfMemory {
+    fn from(_: OutOfBudget) -> Self {
         OutOfMemory
     }
 }
@@ -118,6 +144,11 @@ fn zeroed_chunk() -> Result<Box<[u8]>, OutOfMemory> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::MemoryBudget;
+
+    fn empty() -> TemporaryFile {
+        TemporaryFile::new(MemoryBudget::new(16 * CHUNK_SIZE).share())
+    }
 
     fn content(file: &TemporaryFile) -> Vec<u8> {
         let mut bytes = vec![0xff; file.size() as usize];
@@ -127,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_is_written_across_chunks_is_read_back() {
-        let mut file = TemporaryFile::default();
+        let mut file = empty();
         let bytes: Vec<u8> = (0..3 * CHUNK_SIZE + 17).map(|n| (n % 251) as u8).collect();
         file.write_at(0, &bytes).unwrap();
         file.write_at(CHUNK_SIZE as u64 - 2, b"warp").unwrap();
@@ -138,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_gap_and_what_was_cut_off_are_zeros() {
-        let mut file = TemporaryFile::default();
+        let mut file = empty();
         file.write_at(0, &[7; 100]).unwrap();
         file.truncate(10);
         file.write_at(CHUNK_SIZE as u64 + 5, &[9]).unwrap();
@@ -150,7 +181,7 @@ mod tests {
 
     #[test]
     fn reads_stop_at_the_end() {
-        let mut file = TemporaryFile::default();
+        let mut file = empty();
         file.write_at(0, b"weft").unwrap();
         let mut buffer = [0; 8];
         assert_eq!(file.read_at(2, &mut buffer), 2);
@@ -161,11 +192,24 @@ mod tests {
 
     #[test]
     fn a_longer_truncation_leaves_the_file_as_it_is() {
-        let mut file = TemporaryFile::default();
+        let mut file = empty();
         file.write_at(0, b"weft").unwrap();
         file.truncate(9);
         assert_eq!(file.size(), 4);
         file.truncate(CHUNK_SIZE as u64 * 4);
         assert_eq!(file.size(), 4);
+    }
+
+    #[test]
+    fn a_file_takes_no_more_than_its_budget_has() {
+        let budget = MemoryBudget::new(3 * CHUNK_SIZE);
+        let mut file = TemporaryFile::new(budget.share());
+        file.write_at(0, &[1; 2 * CHUNK_SIZE]).unwrap();
+        assert_eq!(file.write_at(0, &[2; 3 * CHUNK_SIZE + 1]), Err(OutOfMemory));
+        assert_eq!(content(&file), vec![1; 2 * CHUNK_SIZE]);
+        file.truncate(1);
+        assert_eq!(budget.used(), CHUNK_SIZE);
+        drop(file);
+        assert_eq!(budget.used(), 0);
     }
 }

@@ -15,6 +15,7 @@ use super::page_sums::PageSums;
 use super::temporary::TemporaryFile;
 use super::{SqliteError, clock, initialize};
 use crate::io::{FileId, IoErrorCode, OpenMode, SharedIo};
+use crate::memory::MemoryBudget;
 
 /// The longest path in bytes, its end mark included.
 const PATH_SIZE_MAX: c_int = 1024;
@@ -51,6 +52,8 @@ struct Record {
 #[derive(Debug)]
 struct Files {
     io: SharedIo,
+    /// What temporary files live on.
+    memory: Arc<MemoryBudget>,
     open: Mutex<HashMap<String, Weak<SharedFile>>>,
 }
 
@@ -60,6 +63,18 @@ struct Files {
 /// # Errors
 /// SQLite can't be [initialized](initialize), or a VFS of that name exists.
 pub fn register_vfs(name: &str, io: SharedIo) -> Result<Vfs, SqliteError> {
+    register_vfs_within(name, io, MemoryBudget::new(usize::MAX))
+}
+
+/// As [`register_vfs`]; temporary files take what they need of `memory`.
+///
+/// # Errors
+/// As [`register_vfs`].
+pub fn register_vfs_within(
+    name: &str,
+    io: SharedIo,
+    memory: Arc<MemoryBudget>,
+) -> Result<Vfs, SqliteError> {
     initialize()?;
     let c_name = CString::new(name)
         .map_err(|_| SqliteError::new("the VFS's name contains a NUL", ffi::SQLITE_MISUSE))?;
@@ -73,7 +88,7 @@ pub fn register_vfs(name: &str, io: SharedIo) -> Result<Vfs, SqliteError> {
             ffi::SQLITE_MISUSE,
         ));
     }
-    let record = Record::leak(c_name, io);
+    let record = Record::leak(c_name, io, memory);
     // SAFETY: the record stays in place until it is unregistered; moving the `CString` into it didn't move its
     // bytes.
     let code = unsafe { ffi::sqlite3_vfs_register(record.cast(), 0) };
@@ -90,7 +105,7 @@ pub fn register_vfs(name: &str, io: SharedIo) -> Result<Vfs, SqliteError> {
 
 impl Record {
     /// A record at an address that stays, for SQLite to list.
-    fn leak(name: CString, io: SharedIo) -> *mut Self {
+    fn leak(name: CString, io: SharedIo, memory: Arc<MemoryBudget>) -> *mut Self {
         Box::into_raw(Box::new(Record {
             base: ffi::sqlite3_vfs {
                 iVersion: 2,
@@ -119,6 +134,7 @@ impl Record {
             name,
             files: Arc::new(Files {
                 io,
+                memory,
                 open: Mutex::new(HashMap::new()),
             }),
         }))
@@ -132,6 +148,7 @@ pub(super) fn register_default() -> c_int {
     let record = Record::leak(
         c"heddle-memory".to_owned(),
         Arc::new(crate::io::MemoryIo::new()),
+        MemoryBudget::new(usize::MAX),
     );
     // SAFETY: the record stays in place for ever.
     unsafe { ffi::sqlite3_vfs_register(record.cast(), 1) }
@@ -258,7 +275,9 @@ unsafe extern "C" fn open(
         // SAFETY: SQLite passes a record of `szOsFile` bytes; without methods it isn't closed when opening fails.
         unsafe { (*record).pMethods = ptr::null() };
         let opened = if path.is_null() || flags & TEMPORARY != 0 {
-            OpenFile::Temporary(TemporaryFile::default())
+            // SAFETY: our own VFS, see `files`.
+            let memory = unsafe { files(vfs) }.memory.share();
+            OpenFile::Temporary(TemporaryFile::new(memory))
         } else {
             // SAFETY: SQLite's path, see `path_str`.
             let Some(path) = (unsafe { path_str(path) }) else {

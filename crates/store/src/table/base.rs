@@ -2,7 +2,8 @@
 //!
 //! The chunks' ranges follow one another from no lower bound to no upper bound, so that every key belongs to just one. A range whose rows
 //! nobody has read yet is *unknown*; reading it cuts a chunk of a fixed number of rows ([`CHUNK_ROWS`]) off its front and leaves the rest unknown. So a point or
-//! a `LIMIT` on a cold table reads little, and nothing has to be read when a table is opened.
+//! a `LIMIT` on a cold table reads little, and nothing has to be read when a table is opened. Where rows are large a chunk gets fewer of them:
+//! one whose columns exceed [`CHUNK_SIZE_MAX`] when they are read is halved.
 //!
 //! Invariants: the directory is never empty; neighbours' bounds are equal; a known chunk holds just the snapshot's rows of its range.
 
@@ -13,13 +14,16 @@ use arrow_array::{Array, ArrayRef};
 
 use super::cache::ColumnCache;
 use super::chunk::Chunk;
-use super::range::KeyRange;
+use super::range::{KeyRange, just_after};
 use super::source::SourceSnapshot;
-use crate::error::StoreResult;
+use crate::error::{StoreError, StoreResult};
 use crate::key::Key;
 
 /// How many rows a chunk gets when it is cut: enough to make a scan's start negligible, few enough to share the work.
 pub const CHUNK_ROWS: usize = 32 * 1024;
+
+/// The columns that are read of a chunk at once take no more bytes than this, but for one row and what Tonbo reads ahead.
+pub const CHUNK_SIZE_MAX: usize = 32 << 20;
 
 /// The key's position among the slots.
 pub const KEY_SLOT: usize = 0;
@@ -144,13 +148,19 @@ impl Base {
     /// Makes an entry's columns available: those of the whole entry where it is known, else those of the chunk that is cut off its front.
     pub fn load(&self, entry: &Entry, slots: &[usize]) -> StoreResult<Loaded> {
         if let Some(chunk) = &entry.chunk {
-            let columns = chunk.load(&self.snapshot, &entry.range, slots)?;
-            return Ok(Loaded {
-                range: entry.range.clone(),
-                rows: chunk.rows,
-                columns,
-                chunk: Some(chunk.clone()),
-            });
+            let size_max = match chunk.rows {
+                0 | 1 => usize::MAX,
+                _ => self.cache.chunk_size(),
+            };
+            return match chunk.load(&self.snapshot, &entry.range, slots, size_max)? {
+                Some(columns) => Ok(Loaded {
+                    range: entry.range.clone(),
+                    rows: chunk.rows,
+                    columns,
+                    chunk: Some(chunk.clone()),
+                }),
+                None => self.load(&self.halve(entry, chunk)?, slots),
+            };
         }
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.entry(entry.range.lower.as_ref());
@@ -159,6 +169,68 @@ impl Base {
             return self.load(&current, slots);
         }
         self.cut(&current, slots)
+    }
+
+    /// A further column of an entry whose others are in use already.
+    pub fn load_beside(&self, entry: &Entry, slot: usize) -> StoreResult<Option<ArrayRef>> {
+        let Some(chunk) = &entry.chunk else {
+            return Ok(None);
+        };
+        let columns = chunk.load(&self.snapshot, &entry.range, &[slot], usize::MAX)?;
+        Ok(columns.and_then(|mut columns| columns.pop()))
+    }
+
+    /// Splits an entry whose chunk is too large to be read, and returns the first half.
+    fn halve(&self, entry: &Entry, chunk: &Arc<Chunk>) -> StoreResult<Entry> {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.entry(entry.range.lower.as_ref());
+        if current
+            .chunk
+            .as_ref()
+            .is_none_or(|other| !Arc::ptr_eq(other, chunk))
+        {
+            return Ok(current);
+        }
+        let keys = self.snapshot.scan(&entry.range, &[KEY_SLOT], None)?;
+        let [keys] = &keys[..] else {
+            return Err(StoreError::corrupt("a chunk without keys"));
+        };
+        if keys.len() != chunk.rows {
+            return Err(super::chunk::read_back_differs(chunk.rows, keys.len()));
+        }
+        let middle = keys.len() / 2;
+        let bound = Key::from(keys.as_binary::<i32>().value(middle));
+        let half = |range: KeyRange, from: usize, count: usize| Entry {
+            range,
+            chunk: Some(Chunk::new(
+                &self.cache,
+                vec![None; self.slots],
+                &keys.slice(from, count),
+            )),
+        };
+        let (lower, upper) = (entry.range.lower.clone(), entry.range.upper.clone());
+        let first = KeyRange {
+            lower,
+            upper: Some(bound.clone()),
+        };
+        let second = KeyRange {
+            lower: Some(bound),
+            upper,
+        };
+        let first = half(first, 0, middle);
+        let second = half(second, middle, keys.len() - middle);
+        self.replace(entry.range.lower.as_ref(), vec![first.clone(), second]);
+        Ok(first)
+    }
+
+    /// Puts entries in the place of the one that `key` belongs to.
+    fn replace(&self, key: Option<&Key>, entries: Vec<Entry>) {
+        let mut directory = self
+            .directory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let index = entry_index(&directory, key);
+        Arc::make_mut(&mut directory).splice(index..=index, entries);
     }
 
     /// Reads rows straight from Tonbo, past the chunks: for a few rows of a range that nobody has decoded.
@@ -183,12 +255,17 @@ impl Base {
         read.extend(slots.iter().filter(|slot| **slot != KEY_SLOT));
         self.cache.miss();
         let rows_max = self.cache.chunk_rows();
-        let mut columns = self
+        let size_max = self.cache.chunk_size();
+        let piece = self
             .snapshot
-            .scan(&entry.range, &read, Some(rows_max + 1))?;
+            .scan_piece(&entry.range, &read, Some(rows_max + 1), size_max)?;
+        let mut columns = piece.columns;
+        let keys = columns[0].as_binary::<i32>();
         let mut range = entry.range.clone();
-        if columns[0].len() > rows_max {
-            range.upper = Some(Key::from(columns[0].as_binary::<i32>().value(rows_max)));
+        if piece.is_cut && keys.len() <= rows_max {
+            range.upper = Some(just_after(keys.value(keys.len() - 1)));
+        } else if keys.len() > rows_max {
+            range.upper = Some(Key::from(keys.value(rows_max)));
             for column in &mut columns {
                 *column = owned_prefix(column, rows_max);
             }
@@ -215,13 +292,7 @@ impl Base {
                 chunk: None,
             });
         }
-        let mut directory = self
-            .directory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let index = entry_index(&directory, entry.range.lower.as_ref());
-        Arc::make_mut(&mut directory).splice(index..=index, pieces);
-        drop(directory);
+        self.replace(entry.range.lower.as_ref(), pieces);
         let columns = slots
             .iter()
             .filter_map(|slot| by_slot[*slot].clone())

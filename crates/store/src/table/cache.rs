@@ -6,13 +6,18 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, Weak};
 
+use super::base::CHUNK_SIZE_MAX;
 use super::chunk::Chunk;
+
+/// Where the budget is small, chunks are; but reading them must still pay.
+const CHUNK_SIZE_MIN: usize = 64 << 10;
 
 /// Counts and bounds the bytes of decoded columns.
 #[derive(Debug)]
 pub struct ColumnCache {
     budget: usize,
     chunk_rows: usize,
+    chunk_size: usize,
     // Relaxed throughout: figures of their own, publishing nothing.
     used: AtomicUsize,
     hits: AtomicU64,
@@ -36,6 +41,7 @@ impl ColumnCache {
         ColumnCache {
             budget,
             chunk_rows: chunk_rows.max(1),
+            chunk_size: CHUNK_SIZE_MAX.min((budget / 4).max(CHUNK_SIZE_MIN)),
             used: AtomicUsize::new(0),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
@@ -51,6 +57,11 @@ impl ColumnCache {
     /// How many rows a chunk gets when it is cut.
     pub fn chunk_rows(&self) -> usize {
         self.chunk_rows
+    }
+
+    /// How many bytes of a chunk are read at once.
+    pub fn chunk_size(&self) -> usize {
+        self.chunk_size
     }
 
     /// The bytes held now.

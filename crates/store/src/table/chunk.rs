@@ -68,16 +68,18 @@ impl Chunk {
         chunk
     }
 
-    /// The columns of these slots, decoded now where they weren't. `range` must hold the chunk's rows and no others in `snapshot`.
+    /// The columns of these slots, decoded now where they weren't; `None` where those take more than `size_max` bytes. `range` must hold the
+    /// chunk's rows and no others in `snapshot`.
     pub fn load(
         self: &Arc<Self>,
         snapshot: &SourceSnapshot,
         range: &KeyRange,
         slots: &[usize],
-    ) -> StoreResult<Vec<ArrayRef>> {
+        size_max: usize,
+    ) -> StoreResult<Option<Vec<ArrayRef>>> {
         if let Some(columns) = self.peek(slots) {
             self.cache.hit();
-            return Ok(columns);
+            return Ok(Some(columns));
         }
         let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let mut columns: Vec<Option<ArrayRef>> = {
@@ -95,13 +97,13 @@ impl Chunk {
             .collect();
         if !missing.is_empty() {
             self.cache.miss();
-            let read = snapshot.scan(range, &missing, None)?;
+            let piece = snapshot.scan_piece(range, &missing, None, size_max)?;
+            if piece.is_cut {
+                return Ok(None);
+            }
+            let read = piece.columns;
             if let Some(column) = read.iter().find(|column| column.len() != self.rows) {
-                return Err(StoreError::corrupt(format!(
-                    "a chunk of {} rows was read back with {}",
-                    self.rows,
-                    column.len()
-                )));
+                return Err(read_back_differs(self.rows, column.len()));
             }
             let mut decoded = self.decoded();
             let mut added = 0;
@@ -123,7 +125,7 @@ impl Chunk {
             }
             self.cache.enforce();
         }
-        Ok(columns.into_iter().flatten().collect())
+        Ok(Some(columns.into_iter().flatten().collect()))
     }
 
     /// Whether a key of this range can be among the rows, by their ends alone.
@@ -161,6 +163,13 @@ impl Chunk {
     fn decoded(&self) -> MutexGuard<'_, Decoded> {
         self.decoded.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tonbo gave other rows for a range than before.
+pub(super) fn read_back_differs(expected: usize, read: usize) -> StoreError {
+    StoreError::corrupt(format!(
+        "a chunk of {expected} rows was read back with {read}"
+    ))
 }
 
 impl Drop for Chunk {

@@ -10,16 +10,18 @@ pub mod source;
 pub mod version;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::{ArrayRef, new_empty_array};
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::memory::{MemoryBudget, MemoryShare};
 
 use crate::schema::TableSchema;
 use crate::tonbo::TonboHost;
+use crate::transaction::change_size;
 use source::Source;
-use version::Sequence;
+use version::{Delta, Sequence};
 
 /// A table's number: never used twice in a store, and the name of its directory.
 pub type TableId = u64;
@@ -60,6 +62,8 @@ pub struct Table {
     /// Rows that Tonbo keeps in memory, until the next flush. Relaxed: a hint.
     pub unflushed_rows: AtomicUsize,
     rowids: Mutex<RowIds>,
+    /// What the table's delta takes; overwritten changes count until they are moved.
+    delta_memory: Mutex<MemoryShare>,
     /// Rows went to a file, and whether files are to be merged has not been looked at since. Relaxed: written under the mover's lock.
     pub wants_merge: AtomicBool,
 }
@@ -82,6 +86,7 @@ impl Table {
         owner: TableId,
         name: &str,
         schema: TableSchema,
+        memory: &Arc<MemoryBudget>,
     ) -> StoreResult<Table> {
         let source = Source::open(host, &Table::directory(id), name, schema.arrow.clone())?;
         Ok(Table {
@@ -96,8 +101,33 @@ impl Table {
             dropped: AtomicBool::new(false),
             unflushed_rows: AtomicUsize::new(0),
             rowids: Mutex::default(),
+            delta_memory: Mutex::new(memory.share()),
             wants_merge: AtomicBool::new(false),
         })
+    }
+
+    /// The delta takes over a commit's changes.
+    pub fn take_delta_memory(&self, memory: &mut MemoryShare, size: usize) {
+        self.delta_memory().take_from(memory, size);
+    }
+
+    /// The bytes that the delta takes, about.
+    pub fn delta_size(&self) -> usize {
+        self.delta_memory().size()
+    }
+
+    /// The delta is `delta` from now on. Called under the sequencer's lock, as commits are.
+    pub fn note_delta(&self, delta: &Delta) {
+        let size = delta
+            .iter()
+            .map(|(key, change)| change_size(key, change.row.as_ref()));
+        self.delta_memory().set(size.sum());
+    }
+
+    fn delta_memory(&self) -> MutexGuard<'_, MemoryShare> {
+        self.delta_memory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A row id that no other row has; `greatest` finds the greatest one in use where that isn't known yet.

@@ -151,7 +151,7 @@ pub fn to_batch<'a>(
 }
 
 /// A column of cells that are of its type already.
-fn build_column<'a>(kind: ColumnType, cells: impl Iterator<Item = Cell<'a>>) -> ArrayRef {
+pub fn build_column<'a>(kind: ColumnType, cells: impl Iterator<Item = Cell<'a>>) -> ArrayRef {
     match kind {
         ColumnType::Integer => {
             let mut builder = Int64Builder::new();

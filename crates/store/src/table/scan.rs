@@ -140,8 +140,9 @@ impl Scan {
         if let Some(entry) = &self.page
             && self.columns.len() == place
         {
-            let loaded = self.version.base.load(entry, &[slot])?;
-            self.columns.push(column_array(&loaded.columns[0])?);
+            let column = self.version.base.load_beside(entry, slot)?;
+            let column = column.ok_or_else(|| StoreError::corrupt("a page without a chunk"))?;
+            self.columns.push(column_array(&column)?);
         }
         self.slots.push(slot);
         self.key_place = Some(place);
@@ -242,16 +243,15 @@ impl Scan {
             };
         if self.request.descending
             && loaded.range.upper != entry.range.upper
-            && entry.chunk.is_none()
             && loaded.chunk.is_some()
         {
-            // An unknown range was cut from its front; its greatest keys are still to be found.
+            // An unknown range was cut from its front, or a known one halved; its greatest keys are still to be found.
             self.rest = Some(rest);
             return Ok(());
         }
         let inside = rest.intersect(&loaded.range);
         if inside.is_empty() && !self.request.descending && loaded.chunk.is_some() {
-            // The unknown range was cut from its front, and all of the cut lies before the rows that are asked for.
+            // The range was cut from its front, and all of the cut lies before the rows that are asked for.
             self.rest = Some(rest);
             return Ok(());
         }

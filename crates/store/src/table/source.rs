@@ -9,11 +9,13 @@ use std::time::Duration;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 use fusio::path::Path;
+use futures::StreamExt;
 use tonbo::db::{
     CompactionOptions, DB, DbBuilder, Expr, NeverSeal, ScalarValue, Snapshot, WalSyncPolicy,
 };
 
 use super::range::KeyRange;
+use crate::activity::check_interrupt;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::schema::KEY_COLUMN;
 use crate::tonbo::TonboHost;
@@ -102,6 +104,14 @@ pub struct SourceSnapshot {
     snapshot: Snapshot,
 }
 
+/// The first rows of a range.
+pub struct Piece {
+    /// One array for each slot that was asked for.
+    pub columns: Vec<ArrayRef>,
+    /// Whether there may be more rows, because these take as many bytes as were asked for.
+    pub is_cut: bool,
+}
+
 impl SourceSnapshot {
     /// The rows of a key range in the order of their keys, at most `limit`, as one array for each of `slots`: positions in the
     /// table's Arrow schema, 0 being the key.
@@ -111,6 +121,17 @@ impl SourceSnapshot {
         slots: &[usize],
         limit: Option<usize>,
     ) -> StoreResult<Vec<ArrayRef>> {
+        Ok(self.scan_piece(range, slots, limit, usize::MAX)?.columns)
+    }
+
+    /// As [`SourceSnapshot::scan`], but ends with the batch of rows that brings the piece beyond `size_max` bytes.
+    pub fn scan_piece(
+        &self,
+        range: &KeyRange,
+        slots: &[usize],
+        limit: Option<usize>,
+        size_max: usize,
+    ) -> StoreResult<Piece> {
         let source = &self.source;
         let fields: Vec<_> = slots
             .iter()
@@ -128,8 +149,22 @@ impl SourceSnapshot {
             scan = scan.limit(limit);
         }
         let failed = |error: &dyn std::fmt::Display| tonbo_error(&source.name, "read", error);
-        let batches = block_on(scan.collect()).map_err(|error| failed(&error))?;
-        (0..slots.len())
+        let (mut batches, mut size, mut is_cut) = (Vec::new(), 0, false);
+        block_on(async {
+            let mut stream = Box::pin(scan.stream().await.map_err(|error| failed(&error))?);
+            while let Some(batch) = stream.next().await {
+                check_interrupt()?;
+                let batch = batch.map_err(|error| failed(&error))?;
+                is_cut = size > size_max;
+                if is_cut {
+                    break;
+                }
+                size += batch.get_array_memory_size();
+                batches.push(batch);
+            }
+            Ok::<(), StoreError>(())
+        })?;
+        let columns = (0..slots.len())
             .map(|position| {
                 let parts: Vec<_> = batches
                     .iter()
@@ -142,7 +177,8 @@ impl SourceSnapshot {
                     _ => arrow_select::concat::concat(&parts).map_err(|error| failed(&error)),
                 }
             })
-            .collect()
+            .collect::<StoreResult<_>>()?;
+        Ok(Piece { columns, is_cut })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use heddle_store::io::{FileId, Io, IoError, IoErrorCode, IoResult, OpenMode, SharedIo};
+use heddle_store::io::{FileId, Io, IoError, IoErrorCode, IoResult, MemoryIo, OpenMode, SharedIo};
 
 /// A kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -177,4 +177,30 @@ impl Io for FaultyIo {
         self.check(Kind::List, directory)?;
         self.inner.list(directory)
     }
+}
+
+/// All files' bytes.
+pub fn copy_of(io: &dyn Io) -> BTreeMap<String, Vec<u8>> {
+    let all = io.list("").unwrap();
+    let bytes = |path: &str, size: u64| {
+        let file = io.open(path, OpenMode::Existing).unwrap();
+        let mut bytes = vec![0; size as usize];
+        io.read_at(file, 0, &mut bytes).unwrap();
+        io.close(file).unwrap();
+        bytes
+    };
+    all.into_iter()
+        .map(|(path, size)| (path.clone(), bytes(&path, size)))
+        .collect()
+}
+
+/// These files, in memory.
+pub fn disk_of(files: &BTreeMap<String, Vec<u8>>) -> SharedIo {
+    let io = MemoryIo::new();
+    for (path, bytes) in files {
+        let file = io.open(path, OpenMode::CreateNew).unwrap();
+        io.write_at(file, 0, bytes).unwrap();
+        io.close(file).unwrap();
+    }
+    Arc::new(io)
 }

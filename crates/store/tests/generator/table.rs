@@ -1,6 +1,6 @@
 //! Tables, declared once for Tonbo and once for SQLite.
 
-use super::value::Kind;
+use super::value::{self, Kind};
 use crate::random::Random;
 
 /// A column.
@@ -9,6 +9,8 @@ pub struct Column {
     pub name: String,
     pub kind: Kind,
     pub not_null: bool,
+    /// What stands behind DEFAULT.
+    pub default: Option<String>,
 }
 
 /// How rows are found.
@@ -32,6 +34,8 @@ pub struct Table {
     pub indexable: Vec<usize>,
     /// Columns that are UNIQUE, each by itself or several together. All of them are indexable.
     pub uniques: Vec<Vec<usize>>,
+    /// What stands in CHECK constraints.
+    pub checks: Vec<String>,
     /// Whether it is a Tonbo table where there is Tonbo.
     pub is_tonbo: bool,
 }
@@ -45,6 +49,14 @@ impl Kind {
             Kind::Blob => "BLOB",
             Kind::Boolean => "BOOLEAN",
         }
+    }
+}
+
+impl Column {
+    fn constraints(&self) -> String {
+        let not_null = if self.not_null { " NOT NULL" } else { "" };
+        let default = self.default.as_ref().map(|sql| format!(" DEFAULT {sql}"));
+        format!("{not_null}{}", default.unwrap_or_default())
     }
 }
 
@@ -68,6 +80,7 @@ impl Table {
                 name: format!("c{position}"),
                 kind: kind_of_any(random),
                 not_null: random.chance(20),
+                default: None,
             })
             .collect();
         let key = match random.below(10) {
@@ -100,6 +113,9 @@ impl Table {
         while indexable.len() > 2 {
             indexable.remove(random.below(indexable.len()));
         }
+        if random.chance(25) {
+            indexable.clear();
+        }
         let is_wide = |position: &&usize| columns[**position].kind != Kind::Boolean;
         let uniques = match indexable[..] {
             [_, _] if random.chance(25) => vec![indexable.clone()],
@@ -110,12 +126,30 @@ impl Table {
                 .collect(),
             _ => Vec::new(),
         };
+        for column in &mut columns {
+            if random.chance(30) {
+                let default = value::literal(&value::value(random, column.kind));
+                column.default = Some(match random.below(3) {
+                    // A literal has its sign, if any, in front.
+                    0 => format!("({default})"),
+                    _ => default,
+                });
+            }
+        }
+        let mut checks = Vec::new();
+        while random.chance(25) && checks.len() < 3 {
+            let Column { name, kind, .. } = random.pick(&columns);
+            let operator = *random.pick(&["<>", "IS NOT"]);
+            let refused = value::literal(&value::value(random, *kind));
+            checks.push(format!("{name} {operator} {refused}"));
+        }
         Table {
             name: name.into(),
             columns,
             key,
             indexable,
             uniques,
+            checks,
             is_tonbo: true,
         }
     }
@@ -126,6 +160,7 @@ impl Table {
             name: name.into(),
             kind,
             not_null: false,
+            default: None,
         };
         Table {
             name: name.into(),
@@ -138,6 +173,7 @@ impl Table {
             key: Key::Integer(0),
             indexable: vec![1],
             uniques: Vec::new(),
+            checks: Vec::new(),
             is_tonbo: false,
         }
     }
@@ -182,14 +218,15 @@ impl Table {
             .columns
             .iter()
             .map(|column| {
-                let not_null = if column.not_null { " NOT NULL" } else { "" };
-                format!("{} {}{not_null}", column.name, column.kind.tonbo())
+                let (name, kind) = (&column.name, column.kind.tonbo());
+                format!("{name} {kind}{}", column.constraints())
             })
             .collect();
         if self.key != Key::RowId {
             parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
         }
         parts.extend(self.unique_parts());
+        parts.extend(self.checks.iter().map(|check| format!("CHECK ({check})")));
         format!(
             "CREATE VIRTUAL TABLE {} USING tonbo({})",
             self.name,
@@ -209,11 +246,12 @@ impl Table {
             .columns
             .iter()
             .map(|column| {
-                let not_null = if column.not_null { " NOT NULL" } else { "" };
-                let name = &column.name;
+                let (name, constraints) = (&column.name, column.constraints());
                 match column.kind {
-                    Kind::Boolean => format!("{name} INTEGER{not_null} CHECK ({name} IN (0, 1))"),
-                    kind => format!("{name} {}{not_null}", kind.tonbo()),
+                    Kind::Boolean => {
+                        format!("{name} INTEGER{constraints} CHECK ({name} IN (0, 1))")
+                    }
+                    kind => format!("{name} {}{constraints}", kind.tonbo()),
                 }
             })
             .collect();
@@ -221,6 +259,7 @@ impl Table {
             parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
         }
         parts.extend(self.unique_parts());
+        parts.extend(self.checks.iter().map(|check| format!("CHECK ({check})")));
         let without = if matches!(self.key, Key::Columns(_)) {
             ", WITHOUT ROWID"
         } else {

@@ -7,7 +7,7 @@ use heddle_store::value::Value;
 
 use super::Statement;
 use super::expression::Maker;
-use super::table::{Key, Table};
+use super::table::{Column, Key, Table};
 use super::value::{self, Kind};
 use crate::random::Random;
 
@@ -16,7 +16,7 @@ const CONFLICTS: [&str; 6] = ["", "", "OR IGNORE ", "OR REPLACE ", "OR ABORT ", 
 /// Rows for a table that has none, as one statement. Rows with a key that was there are passed over.
 pub fn fill(random: &mut Random, table: &Table, count: usize) -> Statement {
     let mut maker = Maker::new(random, &[]);
-    let rows = rows(&mut maker, table, count, false);
+    let rows = rows(&mut maker, table, count, false, &[]);
     Statement {
         writes: Some(table.name.clone()),
         parameters: maker.parameters,
@@ -93,7 +93,14 @@ pub fn index(random: &mut Random, tables: &[Table]) -> Statement {
     ))
 }
 
-fn rows(maker: &mut Maker<'_>, table: &Table, count: usize, with_parameters: bool) -> String {
+/// Rows between parentheses, without the columns `left_out`.
+fn rows(
+    maker: &mut Maker<'_>,
+    table: &Table,
+    count: usize,
+    with_parameters: bool,
+    left_out: &[String],
+) -> String {
     let rows: Vec<String> = (0..count)
         .map(|_| {
             let mut cells: Vec<String> = Vec::new();
@@ -102,6 +109,9 @@ fn rows(maker: &mut Maker<'_>, table: &Table, count: usize, with_parameters: boo
                 cells.push(value::literal(&rowid));
             }
             for (position, column) in table.columns.iter().enumerate() {
+                if left_out.contains(&column.name) {
+                    continue;
+                }
                 let is_key = table.key_positions().contains(&position);
                 let cell = match maker.random.below(100) {
                     0..10 if !column.not_null && !is_key => Value::Null,
@@ -161,10 +171,27 @@ fn insert(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> S
         conflict
     };
     let count = 1 + maker.random.below(5);
-    let rows = rows(maker, table, count, true);
+    // What is left out gets its default or NULL.
+    let left_out: Vec<String> = if maker.random.chance(30) {
+        let may_be = |position: usize, column: &Column| {
+            let is_key = table.key_positions().contains(&position);
+            !is_key && (column.default.is_some() || !column.not_null)
+        };
+        let columns = table.columns.iter().enumerate();
+        columns
+            .filter(|(position, column)| may_be(*position, column) && maker.random.chance(50))
+            .map(|(_, column)| column.name.clone())
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let mut names = table.all_names();
+    names.retain(|name| !left_out.contains(name));
+    let rows = rows(maker, table, count, true, &left_out);
     format!(
-        "INSERT {conflict}INTO {}({names}) VALUES {rows}",
-        table.name
+        "INSERT {conflict}INTO {}({}) VALUES {rows}",
+        table.name,
+        names.join(", ")
     )
 }
 
@@ -246,6 +273,23 @@ fn simple(maker: &mut Maker<'_>, table: &Table) -> String {
     }
 }
 
+/// Which rows an UPDATE visits, where it decides in what order: many in the order of the key, or one. SQLite goes along any index that has all
+/// it needs; where the key is no row id, NOT INDEXED does not keep it from that.
+fn visited(maker: &mut Maker<'_>, table: &Table, is_one: bool) -> (&'static str, String) {
+    let has_rowid = !matches!(table.key, Key::Columns(_));
+    if !is_one && (has_rowid || table.indexable.is_empty()) {
+        let hint = if has_rowid { " NOT INDEXED" } else { "" };
+        return (hint, simple(maker, table));
+    }
+    let keys = table.key_names().join(", ");
+    let condition = format!(
+        " WHERE ({keys}) = (SELECT {keys} FROM {} ORDER BY {keys} LIMIT 1 OFFSET {})",
+        table.name,
+        maker.random.below(12)
+    );
+    ("", condition)
+}
+
 fn update(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> String {
     let others: Vec<&super::table::Column> = table
         .columns
@@ -264,11 +308,11 @@ fn update(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> S
     let column = *maker.random.pick(&others);
     let is_indexable = table.names(&table.indexable).contains(&column.name);
     // Of rows that may meet, the order in which they are visited decides.
-    let (conflict, condition) = if is_indexable {
+    let (conflict, (hint, condition)) = if is_indexable {
         maker.parameters.truncate(parameters);
-        (*maker.random.pick(&CONFLICTS), simple(maker, table))
+        (*maker.random.pick(&CONFLICTS), visited(maker, table, false))
     } else {
-        ("", format!(" WHERE {condition}"))
+        ("", ("", format!(" WHERE {condition}")))
     };
     let value = match maker.random.below(10) {
         0 if !column.not_null => "NULL".to_owned(),
@@ -289,7 +333,7 @@ fn update(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> S
         }
     };
     format!(
-        "UPDATE {conflict}{} SET {} = {value}{condition}",
+        "UPDATE {conflict}{}{hint} SET {} = {value}{condition}",
         table.name, column.name
     )
 }
@@ -324,21 +368,9 @@ fn shift(maker: &mut Maker<'_>, table: &Table) -> String {
     } else {
         moved(maker, &name, kind)
     };
-    let condition = if conflict == "OR REPLACE " {
-        let terms: Vec<String> = Maker::columns(table, &table.name)
-            .iter()
-            .filter(|column| column.is_key)
-            .map(|column| {
-                let value = value::value(maker.random, column.kind);
-                format!("{} = {}", column.sql, maker.constant(&value))
-            })
-            .collect();
-        format!(" WHERE {}", terms.join(" AND "))
-    } else {
-        simple(maker, table)
-    };
+    let (hint, condition) = visited(maker, table, conflict == "OR REPLACE ");
     format!(
-        "UPDATE {conflict}{} SET {name} = {value}{condition}",
+        "UPDATE {conflict}{}{hint} SET {name} = {value}{condition}",
         table.name
     )
 }

@@ -80,6 +80,7 @@ export class SqlThread {
   async start(request: Request): Promise<Exchange> {
     this.#lastId = this.#lastId === REQUEST_ID_MAX ? 1 : this.#lastId + 1;
     const id = this.#lastId;
+    const message = encodeRequest(id, request);
     this.#activity = { sql: request.op === 'query' ? request.sql : undefined, startMs: performance.now() };
     const signal = this.#failure.signal;
     const exchange = new Exchange(id, this.link, signal, (last) => {
@@ -88,7 +89,7 @@ export class SqlThread {
     });
     const { requests } = this.link;
     await orFailure(this.link, signal, async () => {
-      for (const piece of pieces(encodeRequest(id, request), requests.messageByteLengthMax)) {
+      for (const piece of pieces(message, requests.messageByteLengthMax)) {
         if (!requests.trySend(piece)) await requests.sendAsync(piece, { signal });
       }
     });

@@ -43,6 +43,10 @@ export interface EngineOptions {
   readonly threads: number;
   /** Bytes of decoded columns to keep at most. */
   readonly cacheBytes: number;
+  /** Bytes that uncommitted rows, sorts and temporary tables take at most. */
+  readonly memoryBytes: number;
+  /** How sure an acknowledged commit is. */
+  readonly durability: 'full' | 'relaxed';
   /** Gives starting up. */
   readonly signal: AbortSignal | undefined;
 }
@@ -118,7 +122,7 @@ class WasmEngine implements Engine {
 
   /** Starts the I/O thread and the SQL threads, and opens the database on each. */
   async open(stop: Stop): Promise<void> {
-    const { directory, threads, cacheBytes } = this.#options;
+    const { directory, threads, cacheBytes, memoryBytes, durability } = this.#options;
     void this.#watchRuntime();
     if (directory !== undefined) await this.#openFiles(directory, stop);
     const control = await this.#address('heddle_store_create', threads);
@@ -127,7 +131,7 @@ class WasmEngine implements Engine {
     this.#runs = this.threads.map(({ index }) => this.#runtime.spawnWith({ name: `SQL ${index + 1}` }, 'heddle_store_run', control, index));
     for (const run of this.#runs) void this.#watch(run);
     const [first, ...others] = this.threads;
-    await first?.request({ op: 'open', location: directory ?? 'memory:', cacheBytes }, stop);
+    await first?.request({ op: 'open', location: directory ?? 'memory:', cacheBytes, memoryBytes, durability }, stop);
     await Promise.all(others.map((thread) => thread.request({ op: 'attach' }, stop)));
     // A trap of a background thread may have come in between.
     if (this.failure) throw this.failure.error;

@@ -5,7 +5,7 @@
  *
  * | op | request | responses |
  * |---|---|---|
- * | `open` | location, cacheBytes | done |
+ * | `open` | location, cacheBytes, memoryBytes, durability | done |
  * | `attach` | | done |
  * | `query` | sql, params, batchRows (0: send no rows) | columns, rows …, done |
  * | `import` | address, size, table, … | progress …, done |
@@ -26,7 +26,13 @@ import { pack, type Packed, Reader } from './MessagePack.ts';
 
 /** A request without its id. */
 export type Request =
-  | { readonly op: 'open'; readonly location: string; readonly cacheBytes: number }
+  | {
+      readonly op: 'open';
+      readonly location: string;
+      readonly cacheBytes: number;
+      readonly memoryBytes: number;
+      readonly durability: 'full' | 'relaxed';
+    }
   | { readonly op: 'query'; readonly sql: string; readonly params: SqlParams; readonly batchRows: number }
   | ImportRequest
   | { readonly op: 'alloc'; readonly size: number }
@@ -81,9 +87,17 @@ export const PIECE: number = 0xc1;
 /** Bytes before the payload of a piece. */
 const PIECE_HEADER_SIZE = 2;
 
+/** The engine refuses larger values; it would need several times the bytes to find out. */
+const REQUEST_BYTES_MAX = 256 * 2 ** 20;
+
 /** Encodes a request. */
 export function encodeRequest(id: number, request: Request): Uint8Array<ArrayBuffer> {
-  return pack({ id, ...(request as { readonly [name: string]: Packed }) });
+  const message = pack({ id, ...(request as { readonly [name: string]: Packed }) });
+  if (message.length > REQUEST_BYTES_MAX) {
+    const size = Math.ceil(message.length / 2 ** 20);
+    throw new HeddleStoreError('TOO_BIG', `the statement and its parameters take ${size} MiB, more than ${REQUEST_BYTES_MAX / 2 ** 20}`);
+  }
+  return message;
 }
 
 /** The channel messages that carry one message: itself, or its pieces where it is longer than the channel takes. */

@@ -5,3 +5,15 @@ export const isNode: boolean = typeof process !== 'undefined' && process.version
 export function nodeModule<T>(name: string): Promise<T> {
   return import(/* @vite-ignore */ name) as Promise<T>;
 }
+
+declare global {
+  interface ImportMeta {
+    /** Vitest's. */
+    readonly env: Readonly<Record<string, string | undefined>>;
+  }
+}
+
+/** A variable of the environment that the suite was started with; Vitest hands it on to browsers too. */
+export function environment(name: `HEDDLE_${string}`): string | undefined {
+  return import.meta.env[name];
+}

@@ -1,14 +1,17 @@
 //! A Tonbo table's columns: parsed from the arguments of `USING tonbo(…)`, told to SQLite and to Arrow.
 //!
-//! The arguments are column definitions as in `CREATE TABLE`: a name, a type, and any of `PRIMARY KEY`, `NOT NULL`,
-//! `UNIQUE`; or a table constraint `PRIMARY KEY (a, b)` or `UNIQUE (a, b)`. Types follow SQLite's rules of affinity, and are strict as in its STRICT tables:
+//! The arguments are column definitions as in `CREATE TABLE`: a name, a type, and any of `PRIMARY KEY`, `NOT NULL`, `UNIQUE`, `DEFAULT` and
+//! `CHECK`; or the table constraints `PRIMARY KEY (a, b)`, `UNIQUE (a, b)` and `CHECK (…)`. Types follow SQLite's rules of affinity, and are strict as in its STRICT tables:
 //! a value that cannot be converted without loss is refused.
+
+mod parse;
 
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{StoreError, StoreErrorCode};
+use parse::Parsed;
 
 /// The name of the key column in Arrow, and of the hidden key column that SQLite sees where there is no integer key.
 pub const KEY_COLUMN: &str = "_key";
@@ -80,6 +83,43 @@ pub struct Column {
     pub kind: ColumnType,
     /// Whether `NULL` is refused. Always so for a key's columns.
     pub not_null: bool,
+    /// What stands behind DEFAULT: SQL that SQLite evaluates for a row that leaves the column out.
+    pub default: Option<String>,
+}
+
+/// A CHECK constraint, of a column or of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The name that CONSTRAINT gives it.
+    pub name: Option<String>,
+    /// What stands between its parentheses.
+    pub expression: String,
+}
+
+impl Check {
+    /// What SQLite calls it in errors.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.expression)
+    }
+
+    /// The expression between parentheses. A comment at its end must not swallow the closing one.
+    pub fn parenthesized(&self) -> String {
+        let end = if self.expression.contains("--") {
+            "\n"
+        } else {
+            ""
+        };
+        format!("({}{end})", self.expression)
+    }
+}
+
+impl Column {
+    /// Its constraints but for the key, as they stand behind its type.
+    fn constraints(&self) -> String {
+        let not_null = if self.not_null { " NOT NULL" } else { "" };
+        let default = self.default.as_ref().map(|sql| format!(" DEFAULT {sql}"));
+        format!("{not_null}{}", default.unwrap_or_default())
+    }
 }
 
 /// How a row is found.
@@ -103,56 +143,26 @@ pub struct TableSchema {
     /// The columns of each UNIQUE constraint, but for those that say what the key says. The catalogue's indexes keep them, so that only the
     /// table's creation looks here.
     pub uniques: Vec<Vec<usize>>,
+    /// The CHECK constraints, in the order in which they were declared.
+    pub checks: Vec<Check>,
     /// The same for Tonbo: the key column, then the declared ones under their positions' names (`c0`, `c1` …), so that no
     /// declared name can clash.
     pub arrow: SchemaRef,
 }
 
 impl TableSchema {
-    /// Parses the arguments of `USING tonbo(…)`, each a column definition or a table constraint.
+    /// Parses the arguments of `USING tonbo(…)`, each a column definition or table constraints.
     pub fn parse<S: AsRef<str>>(arguments: &[S]) -> Result<TableSchema, StoreError> {
-        let mut columns: Vec<Column> = Vec::new();
-        let mut key: Option<Vec<usize>> = None;
-        let mut constraint: Option<Vec<String>> = None;
-        let mut uniques: Vec<Vec<String>> = Vec::new();
+        let mut parsed = Parsed::default();
         for argument in arguments {
-            let tokens = tokenize(argument.as_ref())?;
-            let Some(first) = tokens.first() else {
-                return Err(bad(format!(
-                    "an empty column definition: {:?}",
-                    argument.as_ref()
-                )));
-            };
-            if first.is_word("PRIMARY") {
-                if constraint.replace(parse_key_constraint(&tokens)?).is_some() {
-                    return Err(bad("more than one PRIMARY KEY".into()));
-                }
-                continue;
-            }
-            if first.is_word("UNIQUE") {
-                uniques.push(parse_unique_constraint(&tokens)?);
-                continue;
-            }
-            let (column, is_key, is_unique) = parse_column(&tokens)?;
-            if columns
-                .iter()
-                .any(|other| other.name.eq_ignore_ascii_case(&column.name))
-            {
-                return Err(bad(format!("duplicate column name: {}", column.name)));
-            }
-            if column.name.eq_ignore_ascii_case(KEY_COLUMN) {
-                return Err(bad(format!(
-                    "the column name {KEY_COLUMN} is taken by the store"
-                )));
-            }
-            if is_key && key.replace(vec![columns.len()]).is_some() {
-                return Err(bad("more than one PRIMARY KEY".into()));
-            }
-            if is_unique {
-                uniques.push(vec![column.name.clone()]);
-            }
-            columns.push(column);
+            parsed.add(argument.as_ref())?;
         }
+        let Parsed {
+            columns,
+            key,
+            uniques,
+            checks,
+        } = parsed;
         if columns.is_empty() {
             return Err(bad("USING tonbo(…) needs at least one column".into()));
         }
@@ -165,21 +175,16 @@ impl TableSchema {
             };
             names.iter().map(find).collect::<Result<Vec<_>, _>>()
         };
-        if let Some(names) = constraint {
-            let positions = find("PRIMARY KEY", &names)?;
-            if key.replace(positions).is_some() {
-                return Err(bad("more than one PRIMARY KEY".into()));
-            }
-        }
-        let mut schema_uniques: Vec<Vec<usize>> = Vec::new();
+        let key = key.map(|names| find("PRIMARY KEY", &names)).transpose()?;
+        let mut unlike: Vec<Vec<usize>> = Vec::new();
         for names in uniques {
             let positions = find("UNIQUE", &names)?;
-            if key.as_ref() != Some(&positions) && !schema_uniques.contains(&positions) {
-                schema_uniques.push(positions);
+            if key.as_ref() != Some(&positions) && !unlike.contains(&positions) {
+                unlike.push(positions);
             }
         }
-        let mut schema = TableSchema::new(columns, key);
-        schema.uniques = schema_uniques;
+        let mut schema = TableSchema::new(columns, key, checks);
+        schema.uniques = unlike;
         Ok(schema)
     }
 
@@ -189,8 +194,9 @@ impl TableSchema {
             name: "row".into(),
             kind: ColumnType::Blob,
             not_null: true,
+            default: None,
         };
-        TableSchema::new(vec![row], Some(Vec::new()))
+        TableSchema::new(vec![row], Some(Vec::new()), Vec::new())
     }
 
     /// Whether this is [`TableSchema::of_index`].
@@ -198,7 +204,7 @@ impl TableSchema {
         self.key == KeyKind::Columns(Vec::new())
     }
 
-    fn new(mut columns: Vec<Column>, key: Option<Vec<usize>>) -> TableSchema {
+    fn new(mut columns: Vec<Column>, key: Option<Vec<usize>>, checks: Vec<Check>) -> TableSchema {
         let key = match key {
             None => KeyKind::RowId,
             Some(positions) => {
@@ -219,6 +225,7 @@ impl TableSchema {
             columns,
             key,
             uniques: Vec::new(),
+            checks,
             arrow: Arc::new(Schema::new(fields)),
         }
     }
@@ -247,9 +254,7 @@ impl TableSchema {
             sql.push_str(&quote_identifier(&column.name));
             sql.push(' ');
             sql.push_str(column.kind.sql_name());
-            if column.not_null {
-                sql.push_str(" NOT NULL");
-            }
+            sql.push_str(&column.constraints());
         }
         if self.has_rowid() {
             sql.push(')');
@@ -267,11 +272,11 @@ impl TableSchema {
             .columns
             .iter()
             .map(|column| {
-                let not_null = if column.not_null { " NOT NULL" } else { "" };
                 format!(
-                    "{} {}{not_null}",
+                    "{} {}{}",
                     quote_identifier(&column.name),
-                    column.kind.sql_name()
+                    column.kind.sql_name(),
+                    column.constraints()
                 )
             })
             .collect();
@@ -283,6 +288,17 @@ impl TableSchema {
         if !key.is_empty() {
             parts.push(format!("PRIMARY KEY ({})", key.join(", ")));
         }
+        parts.extend(self.checks.iter().map(|check| {
+            let name = check
+                .name
+                .as_ref()
+                .map(|name| format!("CONSTRAINT {} ", quote_identifier(name)));
+            format!(
+                "{}CHECK {}",
+                name.unwrap_or_default(),
+                check.parenthesized()
+            )
+        }));
         parts.join(", ")
     }
 }
@@ -294,164 +310,6 @@ pub fn quote_identifier(name: &str) -> String {
 
 fn bad(message: String) -> StoreError {
     StoreError::new(StoreErrorCode::SqlError, message)
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    /// A bare word, as written.
-    Word(String),
-    /// A quoted identifier, without its quotes.
-    Quoted(String),
-    /// One of `(`, `)`, `,` and the like.
-    Mark(char),
-}
-
-impl Token {
-    fn is_word(&self, word: &str) -> bool {
-        matches!(self, Token::Word(own) if own.eq_ignore_ascii_case(word))
-    }
-
-    fn identifier(&self) -> Option<String> {
-        match self {
-            Token::Word(word) | Token::Quoted(word) => Some(word.clone()),
-            Token::Mark(_) => None,
-        }
-    }
-}
-
-fn tokenize(text: &str) -> Result<Vec<Token>, StoreError> {
-    let mut tokens = Vec::new();
-    let mut rest = text.chars().peekable();
-    while let Some(first) = rest.next() {
-        match first {
-            _ if first.is_whitespace() => {}
-            '"' | '`' | '[' | '\'' => {
-                let close = if first == '[' { ']' } else { first };
-                let mut name = String::new();
-                loop {
-                    match rest.next() {
-                        Some(next)
-                            if next == close && close != ']' && rest.peek() == Some(&close) =>
-                        {
-                            rest.next();
-                            name.push(close);
-                        }
-                        Some(next) if next == close => break,
-                        Some(next) => name.push(next),
-                        None => return Err(bad(format!("an unterminated name in: {text}"))),
-                    }
-                }
-                tokens.push(Token::Quoted(name));
-            }
-            _ if first.is_alphanumeric() || first == '_' || first == '$' => {
-                let mut word = String::from(first);
-                while let Some(next) =
-                    rest.next_if(|c| c.is_alphanumeric() || *c == '_' || *c == '$')
-                {
-                    word.push(next);
-                }
-                tokens.push(Token::Word(word));
-            }
-            mark => tokens.push(Token::Mark(mark)),
-        }
-    }
-    Ok(tokens)
-}
-
-fn parse_key_constraint(tokens: &[Token]) -> Result<Vec<String>, StoreError> {
-    match tokens {
-        [_, key, names @ ..] if key.is_word("KEY") => parse_names("PRIMARY KEY", names),
-        _ => Err(bad("expected PRIMARY KEY (column, …)".into())),
-    }
-}
-
-fn parse_unique_constraint(tokens: &[Token]) -> Result<Vec<String>, StoreError> {
-    parse_names("UNIQUE", &tokens[1..])
-}
-
-/// Names between parentheses, behind `what`.
-fn parse_names(what: &str, tokens: &[Token]) -> Result<Vec<String>, StoreError> {
-    let malformed = || bad(format!("expected {what} (column, …)"));
-    let [Token::Mark('('), names @ .., Token::Mark(')')] = tokens else {
-        return Err(malformed());
-    };
-    if names.is_empty() {
-        return Err(malformed());
-    }
-    names
-        .split(|token| *token == Token::Mark(','))
-        .map(|part| match part {
-            [one] => one.identifier().ok_or_else(malformed),
-            _ => Err(malformed()),
-        })
-        .collect()
-}
-
-/// The words that end a column's type. Not all of them are understood behind it.
-const CONSTRAINTS: [&str; 11] = [
-    "PRIMARY",
-    "NOT",
-    "NULL",
-    "UNIQUE",
-    "CHECK",
-    "DEFAULT",
-    "COLLATE",
-    "REFERENCES",
-    "CONSTRAINT",
-    "GENERATED",
-    "AS",
-];
-
-/// A column, whether it is the key, and whether its values are unlike each other.
-fn parse_column(tokens: &[Token]) -> Result<(Column, bool, bool), StoreError> {
-    let name = tokens[0]
-        .identifier()
-        .ok_or_else(|| bad("a column definition must start with a name".into()))?;
-    let is_constraint = |token: &Token| CONSTRAINTS.iter().any(|word| token.is_word(word));
-    let type_end = tokens[1..]
-        .iter()
-        .position(is_constraint)
-        .map_or(tokens.len(), |found| found + 1);
-    // `VARCHAR(20)`: lengths are accepted and, as in SQLite, mean nothing.
-    let declared: Vec<String> = tokens[1..type_end]
-        .iter()
-        .filter_map(Token::identifier)
-        .collect();
-    let kind = ColumnType::from_declared(&declared.join(" ")).ok_or_else(|| {
-        bad(format!(
-            "column {name}: unknown type {:?}; a Tonbo table's columns are INTEGER, REAL, TEXT, BLOB or BOOLEAN",
-            declared.join(" ")
-        ))
-    })?;
-    let (mut not_null, mut is_key, mut is_unique) = (false, false, false);
-    let mut rest = &tokens[type_end..];
-    while let [first, ..] = rest {
-        rest = match rest {
-            [a, b, tail @ ..] if a.is_word("PRIMARY") && b.is_word("KEY") => {
-                is_key = true;
-                tail
-            }
-            [a, b, tail @ ..] if a.is_word("NOT") && b.is_word("NULL") => {
-                not_null = true;
-                tail
-            }
-            [a, tail @ ..] if a.is_word("NULL") => tail,
-            [a, tail @ ..] if a.is_word("UNIQUE") => {
-                is_unique = true;
-                tail
-            }
-            _ => return Err(bad(format!("column {name}: not understood: {first:?}"))),
-        };
-    }
-    Ok((
-        Column {
-            name,
-            kind,
-            not_null,
-        },
-        is_key,
-        is_unique,
-    ))
 }
 
 #[cfg(test)]

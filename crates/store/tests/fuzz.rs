@@ -1,0 +1,468 @@
+//! Inputs that nobody would write: a typed error or an answer, never a panic, and the connection goes on.
+
+mod engine;
+#[path = "fuzz/mod.rs"]
+mod machine;
+mod random;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arrow_array::{
+    ArrayRef, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray,
+};
+use bytes::Bytes;
+use engine::faults::{copy_of, disk_of};
+use engine::{Connection, Database};
+use heddle_store::activity::Activity;
+use heddle_store::commit::mover;
+use heddle_store::error::{StoreError, StoreErrorCode};
+use heddle_store::import::{self, ImportOptions};
+use heddle_store::io::MemoryIo;
+use heddle_store::session::Session;
+use heddle_store::store::StoreOptions;
+use machine::{fuzz, mutate_bytes, mutate_words};
+use parquet::basic::{Compression, Encoding};
+use parquet::file::properties::WriterProperties;
+
+fn batch() -> RecordBatch {
+    let integers: Vec<Option<i64>> = (0..300).map(|n| (n % 7 != 0).then_some(n * n)).collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("n", Arc::new(Int64Array::from(integers))),
+        ("small", Arc::new(Int32Array::from_iter_values(0..300))),
+        (
+            "x",
+            Arc::new(Float64Array::from_iter_values((0..300).map(f64::from))),
+        ),
+        (
+            "text",
+            Arc::new(StringArray::from_iter_values(
+                (0..300).map(|n| format!("é {}", n % 11)),
+            )),
+        ),
+        (
+            "bytes",
+            Arc::new(BinaryArray::from_iter_values(
+                (0..300u32).map(u32::to_le_bytes),
+            )),
+        ),
+        (
+            "yes",
+            Arc::new(BooleanArray::from_iter((0..300).map(|n| Some(n % 2 == 0)))),
+        ),
+    ];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+/// The same rows as Parquet in several encodings, and as both of Arrow's formats.
+fn files() -> Vec<Vec<u8>> {
+    let batch = batch();
+    let plain = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_max_row_group_size(100);
+    let delta = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_column_encoding("n".into(), Encoding::DELTA_BINARY_PACKED)
+        .set_column_encoding("text".into(), Encoding::DELTA_BYTE_ARRAY);
+    let packed = WriterProperties::builder().set_compression(Compression::SNAPPY);
+    let mut files: Vec<Vec<u8>> = [plain, delta, packed]
+        .into_iter()
+        .map(|properties| {
+            let mut writer = parquet::arrow::ArrowWriter::try_new(
+                Vec::new(),
+                batch.schema(),
+                Some(properties.build()),
+            )
+            .unwrap();
+            writer.write(&batch).unwrap();
+            writer.into_inner().unwrap()
+        })
+        .collect();
+    let mut file = arrow_ipc::writer::FileWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+    file.write(&batch).unwrap();
+    files.push(file.into_inner().unwrap());
+    let mut stream = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+    stream.write(&batch).unwrap();
+    files.push(stream.into_inner().unwrap());
+    files
+}
+
+/// An error that says that the engine itself is at fault.
+fn is_defect(error: &StoreError) -> bool {
+    matches!(
+        error.code,
+        StoreErrorCode::EngineFailed | StoreErrorCode::Corrupt
+    )
+}
+
+#[test]
+fn a_file_to_import_may_be_anything() {
+    let database = Database::new();
+    let connection = database.connect();
+    let mut tables = 0;
+    fuzz("imports", &files(), mutate_bytes, |input| {
+        tables += 1;
+        let options = ImportOptions {
+            table: format!("t{tables}"),
+            row_number: Some("id".into()),
+            create: true,
+            batch_rows: Some(128),
+            ..ImportOptions::default()
+        };
+        let mut acknowledged = 0;
+        let source = Bytes::copy_from_slice(input);
+        let outcome = import::run(&connection.0, source, &options, &mut |progress| {
+            acknowledged = progress.rows;
+            Ok(())
+        });
+        match outcome {
+            Err(error) if is_defect(&error) => return Err(format!("{error:?}")),
+            Err(_) | Ok(_) => {}
+        }
+        let name = &options.table;
+        match connection.try_rows(&format!("SELECT count(*), sum(length(text)) FROM {name}")) {
+            Ok(rows) if engine::integer(&rows[0][0]) as u64 != acknowledged => {
+                return Err(format!("{rows:?} of {acknowledged} acknowledged rows"));
+            }
+            // Its columns may be others, or the table was never made.
+            Ok(_)
+            | Err(StoreError {
+                code: StoreErrorCode::SqlError,
+                ..
+            }) => {}
+            Err(error) => return Err(format!("{error:?}")),
+        }
+        let dropped = connection.try_rows(&format!("DROP TABLE IF EXISTS {name}"));
+        dropped.map(drop).map_err(|error| format!("{error:?}"))
+    });
+}
+
+const STATEMENTS: &[&str] = &[
+    "SELECT id, name, price FROM items WHERE id BETWEEN 3 AND 90 AND name LIKE 'item 1%' ORDER BY id DESC LIMIT 5 OFFSET 2",
+    "SELECT a.id, b.k FROM items a JOIN pairs b ON a.id = b.n WHERE b.k IN ('x', 'y') GROUP BY b.k HAVING count(*) > 1",
+    "INSERT INTO items(id, name, price) VALUES (1000, 'new', 1.5), (1001, NULL, -0.0) ON CONFLICT DO NOTHING",
+    "INSERT OR REPLACE INTO pairs VALUES ('x', 5, x'00ff'), ('z', -9223372036854775808, NULL)",
+    "UPDATE items SET price = price * 2, name = upper(name) WHERE id IN (SELECT n FROM pairs) OR id = 7",
+    "UPDATE OR IGNORE items SET id = id + 1 WHERE id > 50",
+    "DELETE FROM pairs WHERE k >= 'a' AND k < 'm' AND n = 3",
+    "BEGIN; SAVEPOINT s; DELETE FROM items WHERE id % 2; ROLLBACK TO s; RELEASE s; COMMIT",
+    "CREATE VIRTUAL TABLE IF NOT EXISTS fresh USING tonbo(a INTEGER, \"b c\" TEXT NOT NULL, c BLOB, d BOOLEAN, PRIMARY KEY (a, \"b c\"))",
+    "CREATE VIRTUAL TABLE main.other USING TONBO(create_sql = 'create table t(id bigint primary key, x double)', path = 'p')",
+    "DROP TABLE IF EXISTS fresh",
+    "CREATE TABLE ordinary(id INTEGER PRIMARY KEY, t TEXT UNIQUE) STRICT",
+    "CREATE TEMP VIEW seen AS SELECT * FROM items WHERE rowid = 3",
+    "CREATE TEMP TRIGGER fired AFTER INSERT ON ordinary BEGIN INSERT INTO pairs VALUES (new.t, new.id, NULL); END",
+    "EXPLAIN QUERY PLAN SELECT * FROM items NATURAL JOIN pairs",
+    "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 50) INSERT INTO items SELECT i + 5000, hex(i), i FROM n",
+    "PRAGMA integrity_check",
+    "PRAGMA table_xinfo(items)",
+    "ALTER TABLE ordinary ADD COLUMN more DEFAULT 7",
+    "ATTACH 'more.db' AS more; CREATE TABLE more.t(x); DETACH more",
+    "SELECT json_group_array(json_object('id', id, 'price', price)) FROM items WHERE price >= ?1 AND name GLOB :name",
+    "VACUUM; ANALYZE; REINDEX",
+];
+
+const WORDS: &[&str] = &[
+    "items",
+    "pairs",
+    "id",
+    "rowid",
+    "_key",
+    "name",
+    "price",
+    "k",
+    "n",
+    "main",
+    "temp",
+    "heddle_tables",
+    "sqlite_schema",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "REPLACE",
+    "NULL",
+    "NOT",
+    "IS",
+    "IN",
+    "LIKE",
+    "GLOB",
+    "BETWEEN",
+    "AND",
+    "OR",
+    "ORDER",
+    "BY",
+    "LIMIT",
+    "DISTINCT",
+    "UNION",
+    "EXCEPT",
+    "JOIN",
+    "LEFT",
+    "USING",
+    "tonbo",
+    "VIRTUAL",
+    "TABLE",
+    "PRIMARY",
+    "KEY",
+    "UNIQUE",
+    "CHECK",
+    "DEFAULT",
+    "COLLATE",
+    "NOCASE",
+    "RETURNING",
+    "ROLLBACK",
+    "COMMIT",
+    "BEGIN",
+    "IMMEDIATE",
+    "SAVEPOINT",
+    "RELEASE",
+    "(",
+    ")",
+    ",",
+    ";",
+    "'",
+    "\"",
+    "`",
+    "[",
+    "]",
+    "--",
+    "/*",
+    "*/",
+    "*",
+    "?",
+    ":x",
+    "@y",
+    "$z",
+    ".",
+    "=",
+    "<",
+    ">=",
+    "||",
+    "-",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "1e999",
+    "0x7f",
+    "x'00'",
+    "''",
+    "'é'",
+    "\u{0}",
+    "\u{feff}",
+    "\u{10FFFF}",
+    "zeroblob(10)",
+    "random()",
+];
+
+fn prepare(connection: &Connection) {
+    connection.run(
+        "CREATE VIRTUAL TABLE items USING tonbo(id INTEGER PRIMARY KEY, name TEXT, price REAL);
+         CREATE VIRTUAL TABLE pairs USING tonbo(k TEXT, n INTEGER, b BLOB, PRIMARY KEY (k, n));
+         WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 100) INSERT INTO items SELECT i, 'item ' || i, i / 4.0 FROM n;
+         INSERT INTO pairs VALUES ('x', 1, NULL), ('x', 2, x'01'), ('y', 3, x''), ('', 0, NULL)",
+    );
+}
+
+/// Interrupts requests that take too long: some mutations make endless ones.
+struct Watchdog {
+    activity: Arc<Activity>,
+    request: AtomicU64,
+    is_over: AtomicBool,
+}
+
+#[test]
+fn a_statement_may_be_anything() {
+    const STATEMENTS_OF_A_DATABASE: u64 = 100;
+    const PATIENCE: Duration = Duration::from_millis(300);
+    let watchdog = Arc::new(Watchdog {
+        activity: Arc::default(),
+        request: AtomicU64::new(0),
+        is_over: AtomicBool::new(false),
+    });
+    let other = watchdog.clone();
+    let watching = std::thread::spawn(move || {
+        while !other.is_over.load(Ordering::Relaxed) {
+            let request = other.request.load(Ordering::Relaxed);
+            std::thread::sleep(PATIENCE);
+            if other.request.load(Ordering::Relaxed) == request {
+                other
+                    .activity
+                    .cancel
+                    .store(request as u32, Ordering::Relaxed);
+            }
+        }
+    });
+    let options = StoreOptions {
+        memory_size: 16 << 20,
+        chunk_rows: 16,
+        ..StoreOptions::default()
+    };
+    let fresh = || {
+        let database = Database::open(Arc::new(MemoryIo::new()), &options).unwrap();
+        let session = Session::open(&database.store, watchdog.activity.clone()).unwrap();
+        let connection = Connection(session);
+        prepare(&connection);
+        (connection, database)
+    };
+    let mut current = fresh();
+    let seeds: Vec<Vec<u8>> = STATEMENTS
+        .iter()
+        .map(|sql| sql.as_bytes().to_vec())
+        .collect();
+    let mutate =
+        |random: &mut random::Random, seeds: &[Vec<u8>]| mutate_words(random, seeds, WORDS);
+    fuzz("statements", &seeds, mutate, |input| {
+        let request = watchdog.request.fetch_add(1, Ordering::Relaxed) + 1;
+        if request.is_multiple_of(STATEMENTS_OF_A_DATABASE) {
+            current = fresh();
+        }
+        let (connection, _) = &current;
+        watchdog.activity.begin(request as u32);
+        let outcome = connection.try_rows(&String::from_utf8_lossy(input));
+        watchdog.activity.end();
+        if let Err(error) = outcome
+            && is_defect(&error)
+        {
+            return Err(format!("{error:?}"));
+        }
+        connection
+            .0
+            .reset()
+            .map_err(|error| format!("ROLLBACK: {error:?}"))?;
+        match connection.try_rows("SELECT 1") {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("{error:?}")),
+        }
+    });
+    watchdog.is_over.store(true, Ordering::Relaxed);
+    watching.join().unwrap();
+}
+
+const DEFINITIONS: &[&str] = &[
+    "\"id\" INTEGER NOT NULL, \"name\" TEXT, PRIMARY KEY (\"id\")",
+    "\"a\" TEXT NOT NULL, \"b\" INTEGER NOT NULL, \"c\" BLOB, PRIMARY KEY (\"b\", \"a\")",
+    "\"x\" REAL, \"yes\" BOOLEAN",
+];
+
+/// The catalogue's rows are ordinary ones: somebody may have written them by hand.
+#[test]
+fn a_definition_in_the_catalogue_may_be_anything() {
+    let io = Arc::new(MemoryIo::new());
+    let database = Database::on(io.clone());
+    prepare(&database.connect());
+    database.store.close().unwrap();
+    drop(database);
+    let files = copy_of(&*io);
+    let seeds: Vec<Vec<u8>> = DEFINITIONS
+        .iter()
+        .map(|text| text.as_bytes().to_vec())
+        .collect();
+    let mutate =
+        |random: &mut random::Random, seeds: &[Vec<u8>]| mutate_words(random, seeds, WORDS);
+    fuzz("definitions", &seeds, mutate, |input| {
+        let told = |error: StoreError| format!("{error:?}");
+        let io = disk_of(&files);
+        let database = Database::on(io.clone());
+        let connection = database.connect();
+        let text = String::from_utf8_lossy(input).replace(['\'', '\0'], "");
+        connection.run(&format!(
+            "UPDATE heddle_tables SET definition = '{text}' WHERE name = 'items'"
+        ));
+        drop(connection);
+        drop(database);
+        // The table answers or says why it can't; the other one is none the worse.
+        let database = Database::try_on(io).map_err(told)?;
+        let connection = database.try_connect().map_err(told)?;
+        let pairs = connection
+            .try_rows("SELECT count(*) FROM pairs")
+            .map_err(told)?;
+        if engine::integer(&pairs[0][0]) != 4 {
+            return Err(format!("{pairs:?}"));
+        }
+        match connection.try_rows("SELECT * FROM items") {
+            Err(error) if error.code == StoreErrorCode::EngineFailed => Err(told(error)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    });
+}
+
+/// Whatever happens to the files of a database: the rows that were there, or an error. SQLite's own WALs are not among them: see docs/tonbo.md,
+/// "Damage that nobody notices".
+#[test]
+fn a_stored_file_may_be_anything() {
+    let io = Arc::new(MemoryIo::new());
+    let options = StoreOptions {
+        moves_in_background: false,
+        ..StoreOptions::default()
+    };
+    let database = Database::open(io.clone(), &options).unwrap();
+    let connection = database.connect();
+    prepare(&connection);
+    let flush = || {
+        mover::round(&database.store).unwrap();
+        for version in database.store.sequencer.published().tables.values() {
+            let _writing = database.store.mover.writing();
+            mover::flush(&version.table, 1).unwrap();
+        }
+    };
+    flush();
+    connection.run("DELETE FROM items WHERE id % 10 = 0; UPDATE pairs SET b = x'77'");
+    flush();
+    connection.run("INSERT INTO items VALUES (2000, 'late', 0)");
+    mover::round(&database.store).unwrap();
+    connection.run("INSERT INTO items VALUES (2001, 'later', 0)");
+    const QUERY: &str = "SELECT id, name, price FROM items UNION ALL SELECT n, k, b FROM pairs";
+    let expected = connection.rows(QUERY);
+    drop(connection);
+    drop(database);
+    let files = copy_of(&*io);
+    let paths: Vec<&String> = files
+        .keys()
+        .filter(|path| !path.ends_with("-wal"))
+        .collect();
+    // The input is the path's number, and behind it the file.
+    let seeds: Vec<Vec<u8>> = paths
+        .iter()
+        .enumerate()
+        .map(|(number, path)| [&[number as u8][..], &files[*path]].concat())
+        .collect();
+    let mutate = |random: &mut random::Random, seeds: &[Vec<u8>]| {
+        let number = random.below(seeds.len());
+        let bodies: Vec<Vec<u8>> = vec![seeds[number][1..].to_vec()];
+        let mut body = mutate_bytes(random, &bodies);
+        if paths[number].ends_with(".tonwal") {
+            // The last frame of Tonbo's log can't be told from a torn one.
+            let kept = body.len().saturating_sub(64);
+            let from = bodies[0].len().saturating_sub(64);
+            body.truncate(kept);
+            body.extend_from_slice(&bodies[0][from..]);
+        }
+        [vec![number as u8], body].concat()
+    };
+    fuzz("stored files", &seeds, mutate, |input| {
+        let (number, body) = input.split_first().ok_or("no file is named")?;
+        let path = paths[usize::from(*number) % paths.len()];
+        let mut files = files.clone();
+        files.insert(path.clone(), body.to_vec());
+        let outcome = Database::try_on(disk_of(&files)).and_then(|database| {
+            let rows = database.try_connect()?.try_rows(QUERY);
+            drop(database.store.close());
+            rows
+        });
+        match outcome {
+            Ok(rows) if rows == expected => Ok(()),
+            Ok(rows) => Err(format!(
+                "{path}: {} rows instead of {}",
+                rows.len(),
+                expected.len()
+            )),
+            Err(error) if error.code == StoreErrorCode::EngineFailed => {
+                Err(format!("{path}: {error:?}"))
+            }
+            Err(_) => Ok(()),
+        }
+    });
+}

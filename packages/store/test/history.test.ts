@@ -1,0 +1,224 @@
+/**
+ * Readers beside writers, on real threads: every answer must fit one history under snapshot isolation.
+ *
+ * Short in the daily run. With HEDDLE_LONG_MINUTES it goes on for so long, and prints how long transactions took.
+ */
+import { describe, expect, test } from 'vitest';
+import { type Database, HeddleStoreError, type Session } from '../src/index.ts';
+import { directoryDatabase, LOCATIONS, openForTest, temporaryLocation } from './support/database.ts';
+import { environment } from './support/host.ts';
+import { anomalies, type Lists, type Place, type Reading, type Writing } from './support/history.ts';
+
+const LONG_MINUTES = Number(environment('HEDDLE_LONG_MINUTES') ?? 0);
+const SHORT_MS = 3000;
+const TIMEOUT_MS = 60_000 + 2 * 60_000 * LONG_MINUTES;
+
+/** After so many commits a history is checked, and another begun: lists grow with it. */
+const COMMITS_MAX = 400;
+
+const KEYS = 6;
+/** Two Tonbo tables and an ordinary one. */
+const TABLES = ['warp', 'weft', 'cloth'] as const;
+
+async function createLists(db: Session): Promise<void> {
+  await db.exec(`
+    DROP TABLE IF EXISTS warp; DROP TABLE IF EXISTS weft; DROP TABLE IF EXISTS cloth;
+    CREATE VIRTUAL TABLE warp USING tonbo(id INTEGER PRIMARY KEY, list TEXT NOT NULL, padding BLOB);
+    CREATE VIRTUAL TABLE weft USING tonbo(name TEXT PRIMARY KEY, id INTEGER, list TEXT NOT NULL);
+    CREATE TABLE cloth(id INTEGER PRIMARY KEY, list TEXT NOT NULL)`);
+  for (let id = 0; id < KEYS; id++) {
+    // oxlint-disable-next-line no-await-in-loop -- one row after the other
+    await db.exec(
+      `INSERT INTO warp VALUES (${id}, '', zeroblob(100)); INSERT INTO weft VALUES ('key ${id}', ${id}, ''); INSERT INTO cloth VALUES (${id}, '')`,
+    );
+  }
+}
+
+const numbers = (list: string): number[] => (list === '' ? [] : list.split(',').map(Number));
+
+/** What one snapshot shows, by as many statements as there are tables. */
+async function readLists(session: Session): Promise<Lists> {
+  const lists = new Map<Place, readonly number[]>();
+  for (const table of TABLES) {
+    // oxlint-disable-next-line no-await-in-loop -- one statement after the other, of one transaction
+    for (const { id, list } of await session.query<{ id: number; list: string }>(`SELECT id, list FROM ${table}`).all()) {
+      lists.set(`${table} ${id}`, numbers(list));
+    }
+  }
+  return lists;
+}
+
+/** What the participants of a history have done. */
+class History {
+  readonly writings: Writing[] = [];
+  readonly readings: Reading[] = [];
+  readonly #db: Database;
+  readonly #endMs: number;
+  readonly writeMs: number[] = [];
+  readonly readMs: number[] = [];
+  #number = 0;
+
+  constructor(db: Database, endMs: number) {
+    this.#db = db;
+    this.#endMs = endMs;
+  }
+
+  get #goesOn(): boolean {
+    return performance.now() < this.#endMs && this.writings.length < COMMITS_MAX;
+  }
+
+  /** Writes until the history ends; returns how often. */
+  async write(): Promise<number> {
+    let count = 0;
+    while (this.#goesOn) {
+      const startMs = performance.now();
+      // oxlint-disable-next-line no-await-in-loop
+      await this.#writeOnce(++this.#number);
+      this.writeMs.push(performance.now() - startMs);
+      count += 1;
+    }
+    return count;
+  }
+
+  async #writeOnce(number: number): Promise<void> {
+    const touched = new Set(Array.from({ length: 1 + random(3) }, () => `${TABLES[random(TABLES.length)]} ${random(KEYS)}`));
+    const givesUp = new Error('given up');
+    const seen = new Map<Place, readonly number[]>();
+    let outcome: Writing['outcome'] = 'committed';
+    try {
+      await this.#db.transaction(
+        async (tx) => {
+          for (const place of touched) {
+            const [table, id] = place.split(' ');
+            // oxlint-disable-next-line no-await-in-loop -- one statement after the other
+            const row = await tx.query<{ list: string }>(`SELECT list FROM ${table} WHERE id = ${id}`).first();
+            seen.set(place, numbers(row?.list ?? ''));
+            // oxlint-disable-next-line no-await-in-loop
+            if (random(4) === 0)
+              await tx.exec(`SAVEPOINT s; UPDATE ${table} SET list = 'undone' WHERE id = ${id}; ROLLBACK TO s; RELEASE s`);
+            // oxlint-disable-next-line no-await-in-loop
+            await tx.exec(`UPDATE ${table} SET list = iif(list = '', '', list || ',') || ? WHERE id = ${id}`, [number]);
+          }
+          if (random(8) === 0) throw givesUp;
+        },
+        { retries: 20 },
+      );
+    } catch (error) {
+      const isRefused = error instanceof HeddleStoreError && (error.code === 'CONFLICT' || error.code === 'BUSY');
+      if (error !== givesUp && !isRefused) throw error;
+      outcome = 'undone';
+    }
+    this.writings.push({ number, seen, outcome, endMs: performance.now() });
+  }
+
+  /** Reads until the history ends; returns how often. */
+  async read(): Promise<number> {
+    let count = 0;
+    while (this.#goesOn) {
+      const beginMs = performance.now();
+      // oxlint-disable-next-line no-await-in-loop
+      const seen = await this.#db.transaction((tx) => readLists(tx), { mode: 'deferred' });
+      this.readMs.push(performance.now() - beginMs);
+      this.readings.push({ seen, beginMs });
+      count += 1;
+    }
+    return count;
+  }
+}
+
+function random(below: number): number {
+  return Math.floor(Math.random() * below);
+}
+
+function percentiles(durations: readonly number[]): string {
+  const sorted = durations.toSorted((a, b) => a - b);
+  const at = (share: number): string => (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0).toFixed(1);
+  return `${sorted.length} × p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms`;
+}
+
+/** Runs one history and checks it. */
+async function run(db: Database, endMs: number): Promise<History> {
+  await createLists(db);
+  const history = new History(db, endMs);
+  const counts = await Promise.all([history.write(), history.write(), history.read(), history.read(), history.read(), history.read()]);
+  const last = await readLists(db);
+  expect(anomalies(history.writings, history.readings, last)).toEqual([]);
+  // Nobody starved: of each kind, the one that came last has had a share of its turns.
+  for (const kind of [counts.slice(0, 2), counts.slice(2)]) {
+    const mean = kind.reduce((sum, count) => sum + count, 0) / kind.length;
+    expect(Math.min(...kind)).toBeGreaterThan(mean / 20);
+  }
+  return history;
+}
+
+describe.each(LOCATIONS)('%s', (name, openDatabase) => {
+  test(
+    'four readers and two writers see one history, and none of them starves',
+    async () => {
+      const db = await openDatabase({ threads: 6, cacheBytes: 2 ** 20 });
+      const endMs = performance.now() + (LONG_MINUTES === 0 ? SHORT_MS : LONG_MINUTES * 30_000);
+      const histories: History[] = [];
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      while (performance.now() < endMs) histories.push(await run(db, endMs));
+      if (LONG_MINUTES > 0) {
+        console.info(`${name}: writers ${percentiles(histories.flatMap((history) => history.writeMs))}`);
+        console.info(`${name}: readers ${percentiles(histories.flatMap((history) => history.readMs))}`);
+      }
+    },
+    TIMEOUT_MS,
+  );
+});
+
+test(
+  'what a history ends with is there after the database is opened again',
+  async () => {
+    const location = await temporaryLocation();
+    const db = await openForTest(location, { threads: 6 });
+    const history = await run(db, performance.now() + 1000);
+    const last = await readLists(db);
+    await db.close();
+    const again = await openForTest(location);
+    expect(await readLists(again)).toEqual(last);
+    expect(anomalies(history.writings, [], await readLists(again))).toEqual([]);
+  },
+  TIMEOUT_MS,
+);
+
+describe('an anomaly is found', () => {
+  const lists = (entries: Record<string, number[]>): Lists => new Map(Object.entries(entries));
+  const writing = (number: number, seen: Record<string, number[]>, outcome: Writing['outcome'] = 'committed'): Writing => ({
+    number,
+    seen: lists(seen),
+    outcome,
+    endMs: number,
+  });
+  test.each<[string, Writing[], Reading[], Record<string, number[]>]>([
+    ['a lost update', [writing(1, { a: [] }), writing(2, { a: [] })], [], { a: [2] }],
+    ['an update of what was not read', [writing(1, { a: [] }), writing(2, { a: [] })], [], { a: [1, 2] }],
+    ['a commit that is gone', [writing(1, { a: [], b: [] })], [], { a: [1], b: [] }],
+    ['a rollback that stayed', [writing(1, { a: [] }, 'undone')], [], { a: [1] }],
+    ['half a transaction read', [writing(1, { a: [], b: [] })], [{ seen: lists({ a: [1], b: [] }), beginMs: 0 }], { a: [1], b: [1] }],
+    ['an old snapshot', [writing(1, { a: [] })], [{ seen: lists({ a: [] }), beginMs: 2 }], { a: [1] }],
+    ['a dirty read', [writing(1, { a: [] }, 'undone')], [{ seen: lists({ a: [1] }), beginMs: 0 }], { a: [] }],
+    [
+      'snapshots in two orders',
+      [writing(1, { a: [] }), writing(2, { b: [] })],
+      [
+        { seen: lists({ a: [1], b: [] }), beginMs: 0 },
+        { seen: lists({ a: [], b: [2] }), beginMs: 0 },
+      ],
+      { a: [1], b: [2] },
+    ],
+  ])('%s', (_, writings, readings, last) => {
+    expect(anomalies(writings, readings, lists(last))).not.toEqual([]);
+  });
+
+  test('and a sound history has none', () => {
+    const writings = [writing(1, { a: [] }), writing(2, { a: [1], b: [] }), writing(3, { b: [2] }, 'undone')];
+    const readings: Reading[] = [
+      { seen: lists({ a: [1], b: [] }), beginMs: 1.5 },
+      { seen: lists({ a: [1, 2], b: [2] }), beginMs: 5 },
+    ];
+    expect(anomalies(writings, readings, lists({ a: [1, 2], b: [2] }))).toEqual([]);
+  });
+});

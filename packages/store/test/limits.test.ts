@@ -1,0 +1,79 @@
+/** Memory and sizes that statements may take: errors that harm nobody, in every host. */
+import { describe, expect, test } from 'vitest';
+import { LOCATIONS, memoryDatabase, openForTest, temporaryLocation } from './support/database.ts';
+import { expectError } from './support/errors.ts';
+import { column } from './support/rows.ts';
+
+const TIMEOUT_MS = 60_000;
+
+const NUMBERS = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000)';
+
+describe.each(LOCATIONS)('%s', (_, openDatabase) => {
+  test(
+    'what exceeds the memory fails, and can be done in smaller steps',
+    async () => {
+      const db = await openDatabase({ memoryBytes: 2 ** 20 });
+      await db.exec('CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, text TEXT)');
+      const insert = `${NUMBERS} INSERT INTO t SELECT i, hex(randomblob(50)) FROM n`;
+      await expectError(db.exec(insert), 'OUT_OF_MEMORY', /smaller steps/);
+      await expectError(db.exec(`CREATE TEMP TABLE copy AS ${NUMBERS} SELECT i, randomblob(500) FROM n`), 'OUT_OF_MEMORY');
+      expect(await column(db, 'SELECT count(*) FROM t')).toEqual([0]);
+      for (let step = 0; step < 10; step++) {
+        // oxlint-disable-next-line no-await-in-loop -- one step after the other
+        await db.exec(`${insert} WHERE i > ${step} * 2000 AND i <= (${step} + 1) * 2000`);
+      }
+      expect(await column(db, 'SELECT count(*) FROM t')).toEqual([20_000]);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+test(
+  'values, parameters and transactions that are too big are refused',
+  async () => {
+    const db = await memoryDatabase();
+    await expectError(db.exec("SELECT length(zeroblob(300000000) || 'x')"), 'TOO_BIG');
+    await expectError(db.exec('SELECT ?', [new Uint8Array(2 ** 28)]), 'TOO_BIG', /257 MiB/);
+    await db.exec('CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, b BLOB)');
+    await expectError(db.exec('INSERT INTO t VALUES (1, zeroblob(252000000))'), 'TOO_BIG', /240 MiB/);
+    await db.exec('INSERT INTO t VALUES (1, ?)', [new Uint8Array(2 ** 25).fill(7)]);
+    expect(await column(db, "SELECT length(b) FROM t WHERE substr(b, -2) = x'0707'")).toEqual([2 ** 25]);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'rows larger than a chunk of memory are read in pieces',
+  async () => {
+    const db = await memoryDatabase({ cacheBytes: 2 ** 20 });
+    await db.exec('CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER, b BLOB)');
+    await db.exec(
+      'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO t SELECT i, i, zeroblob(20000 + i) FROM n',
+    );
+    expect(await column(db, 'SELECT sum(n) FROM t')).toEqual([125_250]);
+    expect(await column(db, 'SELECT sum(length(b)) FROM t')).toEqual([500 * 20_000 + 125_250]);
+    const lengths = Array.from({ length: 300 }, (_, index) => 20_500 - index);
+    expect(await column(db, 'SELECT length(b) FROM t ORDER BY id DESC LIMIT 300')).toEqual(lengths);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a database that was written with relaxed durability is opened with full, and the other way round',
+  async () => {
+    const location = await temporaryLocation();
+    for (const [index, durability] of (['relaxed', 'full', 'relaxed'] as const).entries()) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const db = await openForTest(location, { durability });
+      // oxlint-disable-next-line no-await-in-loop
+      await db.exec(`
+        CREATE TABLE IF NOT EXISTS ordinary(n); CREATE VIRTUAL TABLE IF NOT EXISTS t USING tonbo(n INTEGER PRIMARY KEY);
+        INSERT INTO t VALUES (${index}); BEGIN; INSERT INTO ordinary VALUES (${index}); INSERT INTO t VALUES (${index + 100}); COMMIT`);
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await column(db, 'SELECT count(*) FROM t UNION ALL SELECT count(*) FROM ordinary')).toEqual([2 * index + 2, index + 1]);
+      // oxlint-disable-next-line no-await-in-loop
+      await db.close();
+    }
+  },
+  TIMEOUT_MS,
+);
