@@ -2,7 +2,7 @@
 import { AIRPORTS_SCHEMA, insertAirports } from '@heddle/demo/airports';
 import { executeAll } from '@heddle/demo/executions';
 import { FLIGHTS_KEY, FLIGHTS_TABLE } from '@heddle/demo/queries';
-import { open, type Database } from '@heddle/store';
+import { open, type Database, type OpenOptions } from '@heddle/store';
 import airportsUrl from '#data/airports.csv?url';
 import flightsUrl from '#data/flights-3m.parquet?url';
 
@@ -18,7 +18,6 @@ export class Flights {
   #db: Database | undefined;
   /** How many flights there are; 0 before the import. */
   rowsTotal = 0;
-  threads = 0;
 
   /** The open database. Throws when there is none. */
   get db(): Database {
@@ -26,15 +25,19 @@ export class Flights {
     return this.#db;
   }
 
+  /** How many SQL threads there are: in another tab, where that runs the engine. */
+  get threads(): number {
+    return this.#db?.threads().length ?? 0;
+  }
+
   get isOpen(): boolean {
     return this.#db !== undefined;
   }
 
   /** Opens the database with so many SQL threads, after closing it if it was open. */
-  async open(threads: number, onRestart: () => void): Promise<void> {
+  async open(threads: number, events: Pick<OpenOptions, 'onRestart' | 'onRole'>): Promise<void> {
     await this.close();
-    this.#db = await open(LOCATION, { threads, onRestart });
-    this.threads = threads;
+    this.#db = await open(LOCATION, { threads, ...events });
     await this.count();
   }
 

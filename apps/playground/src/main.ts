@@ -39,6 +39,8 @@ byId('remove').addEventListener('click', () => void removeFlights());
 byId('threads-choice').addEventListener('change', () => void openFlights(chosen('threads')));
 byId('problem-retry').addEventListener('click', () => void openFlights(chosen('threads')));
 byId('cores-text').textContent = `${navigator.hardwareConcurrency} ${navigator.hardwareConcurrency === 1 ? 'core' : 'cores'} here`;
+// What another tab has imported or removed is seen when this one is looked at.
+document.addEventListener('visibilitychange', () => void lookAgain());
 choose('threads', Number(localStorage.getItem(THREADS_KEY) ?? THREADS_DEFAULT));
 
 if (crossOriginIsolated) await openFlights(chosen('threads'));
@@ -48,8 +50,12 @@ async function openFlights(threads: number): Promise<void> {
   setState('starting');
   showProblem(undefined);
   try {
-    await flights.open(threads, () => announce('The engine stopped, and was started again'));
+    await flights.open(threads, {
+      onRestart: () => announce('The engine stopped, and was started again'),
+      onRole: showRole,
+    });
     localStorage.setItem(THREADS_KEY, String(threads));
+    showRole();
     queries.forgetTimes();
     setState(flights.rowsTotal > 0 ? 'ready' : 'empty');
     // Starting is work, not a pause between a visitor's clicks.
@@ -57,6 +63,13 @@ async function openFlights(threads: number): Promise<void> {
   } catch (error) {
     showProblem(describeProblem(error));
   }
+}
+
+async function lookAgain(): Promise<void> {
+  const { state } = document.body.dataset;
+  if (document.hidden || (state !== 'empty' && state !== 'ready')) return;
+  await flights.count();
+  setState(flights.rowsTotal > 0 ? 'ready' : 'empty');
 }
 
 async function importFlights(): Promise<void> {
@@ -110,6 +123,13 @@ function showProblem(problem: Problem | undefined): void {
   byId('problem-code').hidden = problem.code === undefined;
   byId('problem-code').textContent = problem.code ?? '';
   byId('problem-retry').hidden = !problem.retry;
+}
+
+/** Which tab runs the engine, where there is more than one. Its count of threads is that tab's choice. */
+function showRole(): void {
+  const follows = flights.isOpen && flights.db.role === 'follower';
+  byId('role').hidden = !follows;
+  byId('threads-choice').hidden = follows;
 }
 
 function showPulse(timeMs: number): void {

@@ -19,6 +19,7 @@ const TITLES: Partial<Record<StoreErrorCode, string>> = {
   ABORTED: 'Stopped',
   TIMEOUT: 'It took too long',
   LOCKED: 'The database is open elsewhere',
+  VERSION_MISMATCH: 'Another tab has an older or newer version of this page',
   NO_SPACE: 'There is no room left',
   ENGINE_RESTARTED: 'The engine stopped, and was started again',
   ENGINE_FAILED: 'The engine stopped',
@@ -31,7 +32,8 @@ const ADVICE: Partial<Record<StoreErrorCode, string>> = {
   CONFLICT: 'Run it again.',
   TABLE_BUSY: 'Wait for the import to end, then run it again.',
   ENGINE_RESTARTED: 'The page goes on: run it again.',
-  LOCKED: 'Another tab has this playground open. Close it there, then try again.',
+  LOCKED: 'Another tab has this playground open for itself. Close it there, then try again.',
+  VERSION_MISMATCH: 'Reload the other tab, then this one.',
   NO_SPACE: 'Give the browser more room, or import fewer flights.',
 };
 

@@ -91,12 +91,20 @@ test('removed data are gone, and can be imported again', async ({ page }) => {
   await importFlights(page, ROWS);
 });
 
-test('a second tab is told that the database is open in the first', async ({ page, context }) => {
+test('a second tab shares the database, and takes over when the first is closed', async ({ page, context }) => {
   await openPlayground(page);
+  await importFlights(page, ROWS);
   const second = await context.newPage();
-  await second.goto('/');
-  await expect(second.getByRole('alert').first()).toContainText('The database is open elsewhere');
+  await openPlayground(second);
+  await expect(page.locator('#role')).toBeHidden();
+  await expect(second.locator('#role')).toBeVisible();
+  await expect(second.locator('#rows-present')).toHaveText('200,000');
+  for (const tab of [second, page]) {
+    await runQuery(tab, 'full-scan');
+    expect(await resultRows(tab, 'demo-result')).toEqual([await totals(ROWS)]);
+  }
   await page.close();
-  await second.getByRole('button', { name: 'Try again' }).click();
-  await expect(second.locator('body')).toHaveAttribute('data-state', 'empty');
+  await expect(second.locator('#role')).toBeHidden();
+  await runQuery(second, 'full-scan');
+  expect(await resultRows(second, 'demo-result')).toEqual([await totals(ROWS)]);
 });

@@ -482,9 +482,9 @@ fn large_steps(episode: &mut Episode, random: &mut Random, tables: &[Table], sto
             column("c2", Kind::Text, false),
         ],
         key,
+        checks: Vec::new(),
         indexable: vec![2],
         uniques: Vec::new(),
-        checks: Vec::new(),
         is_tonbo: true,
     };
     let fill = "INSERT INTO big WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < 40000) \

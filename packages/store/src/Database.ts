@@ -13,48 +13,29 @@ import { Connection } from './Connection.ts';
 import { HeddleStoreError } from './HeddleStoreError.ts';
 import { importInto, type ImportOptions, type ImportResult, type ImportSource } from './Importer.ts';
 import { call } from './internal/call.ts';
-import type { Engine } from './internal/Engine.ts';
-import { EngineKeeper, type EngineRestart } from './internal/EngineKeeper.ts';
+import type { Keeper, Role } from './internal/Keeper.ts';
 import { ConnectionLane, PoolLane } from './internal/Lane.ts';
 import type { SqlThread } from './internal/SqlThread.ts';
 import type { Stop, StopOptions } from './internal/Stop.ts';
 import { Session } from './Session.ts';
+import type { ThreadActivity } from './ThreadActivity.ts';
 import { Attempts, runTransaction, type Transaction, type TransactionOptions } from './Transaction.ts';
-
-/** What one SQL thread does at the moment. */
-export interface ThreadActivity {
-  /** Its number, from 0. */
-  readonly index: number;
-  /** A name to show. */
-  readonly name: string;
-  /**
-   * `running` a call, `reserved` by a connection or transaction between its calls, or `idle`; `restarting` while there is no engine.
-   */
-  readonly state: 'idle' | 'reserved' | 'restarting' | 'running';
-  /** The SQL text that runs. */
-  readonly sql?: string | undefined;
-  /** For how many milliseconds the call has been running. */
-  readonly sinceMs?: number | undefined;
-  /** How many statements it has run since the engine was started. */
-  readonly statements: number;
-}
 
 /** An open database. Made by `open()`. */
 export class Database extends Session implements AsyncDisposable {
-  readonly #keeper: EngineKeeper;
+  readonly #keeper: Keeper;
   readonly #lane: PoolLane;
   readonly #reserved: Map<SqlThread, ConnectionLane> = new Map();
   readonly #stopListening: () => void;
   #closed: Promise<void> | undefined;
 
   /** Not for use outside this package. */
-  constructor(engine: Engine, onRestart?: (restart: EngineRestart) => void) {
-    const onStop = (error: HeddleStoreError, isForGood: boolean): void => this.#onStop(error, isForGood);
-    const keeper = new EngineKeeper(engine, { onStop, onRestart });
-    const lane = new PoolLane(keeper.scheduler);
+  constructor(keeper: Keeper) {
+    const lane = new PoolLane(keeper.source);
     super(lane);
     this.#keeper = keeper;
     this.#lane = lane;
+    keeper.onStop = (error, isForGood) => this.#onStop(error, isForGood);
     this.#stopListening = onPageHide(() => this.#abandon());
   }
 
@@ -107,16 +88,14 @@ export class Database extends Session implements AsyncDisposable {
     return importInto(this.#lane, source, options);
   }
 
-  /** What each SQL thread does at the moment. */
+  /** Whether this `Database` runs the engine, or another tab that shares it and answers its calls. */
+  get role(): Role {
+    return this.#keeper.role;
+  }
+
+  /** What each SQL thread does at the moment; where another tab runs the engine, what it did a moment ago. */
   threads(): ThreadActivity[] {
-    return this.#keeper.threads.map((thread) => {
-      const { index, activity } = thread;
-      const name = `SQL ${index + 1}`;
-      if (this.#keeper.isRestarting) return { index, name, state: 'restarting', statements: 0 };
-      const { statements } = thread.link.record;
-      if (!activity) return { index, name, state: this.#reserved.has(thread) ? 'reserved' : 'idle', statements };
-      return { index, name, state: 'running', sql: activity.sql, sinceMs: performance.now() - activity.startMs, statements };
-    });
+    return this.#keeper.threads();
   }
 
   /** Figures of the engine: caches, files, tables. Their names may change between versions. */
@@ -142,13 +121,11 @@ export class Database extends Session implements AsyncDisposable {
   async #close(error: HeddleStoreError): Promise<void> {
     this.#stopListening();
     this.#lane.calls.close(error);
-    await Promise.all(
-      [...this.#reserved.values()].map(async (lane) => {
-        await lane.close(error);
-        this.#giveBack(lane);
-      }),
-    );
-    await this.#keeper.close(error);
+    const lanes = [...this.#reserved.values()].map(async (lane) => {
+      await lane.close(error);
+      this.#giveBack(lane);
+    });
+    await this.#keeper.close(error, Promise.all(lanes));
   }
 
   /** The engine has stopped: what was reserved of it is gone. */
@@ -173,9 +150,9 @@ export class Database extends Session implements AsyncDisposable {
   }
 
   async #reserve(stop: Stop): Promise<ConnectionLane> {
-    const thread = await this.#keeper.scheduler.acquire(stop);
+    const thread = await this.#keeper.source.acquire(stop);
     if (stop.error) {
-      this.#keeper.scheduler.release(thread);
+      this.#keeper.source.release(thread);
       throw stop.error;
     }
     const lane = new ConnectionLane(thread);
@@ -184,6 +161,6 @@ export class Database extends Session implements AsyncDisposable {
   }
 
   #giveBack(lane: ConnectionLane): void {
-    if (this.#reserved.delete(lane.thread)) this.#keeper.scheduler.release(lane.thread);
+    if (this.#reserved.delete(lane.thread)) this.#keeper.source.release(lane.thread);
   }
 }

@@ -17,7 +17,8 @@
  * | `ABORTED` | the caller's `AbortSignal` fired; `cause` is its reason | |
  * | `TIMEOUT` | `timeoutMs` ran out | |
  * | `CLOSED` | the database or connection has been closed | |
- * | `LOCKED` | another process or page has the directory open | close it there |
+ * | `LOCKED` | another process, or a page that doesn't share it, has the directory open | close it there |
+ * | `VERSION_MISMATCH` | another tab shares the database with another version of this package | reload the older tab |
  * | `PERMISSION_DENIED` | the host refuses access to a file or directory | |
  * | `OUT_OF_MEMORY` | the memory that statements may take is used up | commit in smaller steps, sort less, or open with more `memoryBytes` |
  * | `TOO_BIG` | a value, a statement or a transaction is larger than the store takes: 256 MiB, 240 MiB of a transaction's rows | |
@@ -28,7 +29,7 @@
  * | `NOT_FOUND` | a file, directory or table that must exist doesn't | |
  * | `MISUSE` | the call itself is wrong: the message says how | mend the program |
  * | `NOT_CROSS_ORIGIN_ISOLATED` | the page may not share memory between threads | serve two headers, see the message |
- * | `ENGINE_RESTARTED` | the engine stopped under the call, and is started again; a commit under way is there whole or not at all | read what is there, then repeat |
+ * | `ENGINE_RESTARTED` | the engine stopped under the call, or the tab that ran it is gone, and another is started; a commit under way is there whole or not at all | read what is there, then repeat |
  * | `ENGINE_FAILED` | the engine stopped for good; what was acknowledged is on disk | open again |
  * | | or, as one statement's error: a fault within it, which harmed nothing else | |
  */
@@ -44,6 +45,7 @@ export type StoreErrorCode =
   | 'TIMEOUT'
   | 'CLOSED'
   | 'LOCKED'
+  | 'VERSION_MISMATCH'
   | 'PERMISSION_DENIED'
   | 'OUT_OF_MEMORY'
   | 'TOO_BIG'

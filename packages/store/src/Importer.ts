@@ -122,7 +122,7 @@ class Importer {
       for await (const piece of abortable(source.pieces, this.#aborter.signal)) {
         if (at + piece.length > size) throw new HeddleStoreError('BAD_IMPORT', 'the file grew while it was read');
         failed.throwIfAborted();
-        this.#copy(piece, region, at);
+        await this.#copy(piece, region, at);
         at += piece.length;
       }
       if (at < size) throw new HeddleStoreError('BAD_IMPORT', `the file ended after ${at} of ${size} bytes`);
@@ -168,8 +168,9 @@ class Importer {
     await call(this.#lane, { op: 'free', address, size }, new Stop(), { beside: home }).catch(() => undefined);
   }
 
-  #copy(piece: Uint8Array, { address, home }: Region, offset: number): void {
-    new Uint8Array(home.link.memory.buffer, address + offset, piece.length).set(piece);
+  async #copy(piece: Uint8Array, { address, home }: Region, offset: number): Promise<void> {
+    const written = home.link.memory.write(address + offset, piece);
+    if (written) await written;
     this.#report({ bytes: this.#progress.bytes + piece.length });
   }
 

@@ -2,11 +2,14 @@
  * Opening a database.
  */
 
-import { checkIsolation, resolveDirectory } from '#platform';
+import { canShare, checkIsolation, resolveDirectory } from '#platform';
 import { Database } from './Database.ts';
 import { HeddleStoreError } from './HeddleStoreError.ts';
-import type { EngineRestart } from './internal/EngineKeeper.ts';
+import { EngineKeeper } from './internal/EngineKeeper.ts';
+import type { EngineRestart, Role } from './internal/Keeper.ts';
 import { startEngine } from './internal/startEngine.ts';
+import { Membership } from './internal/tabs/Membership.ts';
+import { VERSION } from './internal/version.ts';
 
 /** How a database is opened. */
 export interface OpenOptions {
@@ -22,10 +25,17 @@ export interface OpenOptions {
   /** How sure an acknowledged commit is; `full` by default. */
   readonly durability?: Durability | undefined;
   /**
-   * Called when the engine stopped by itself and another has taken its place. Not for databases in memory, which end with their
-   * engine.
+   * Called when the engine stopped by itself, or the tab that ran it is gone, and another has taken its place. Not for databases in
+   * memory, which end with their engine.
    */
   readonly onRestart?: ((restart: EngineRestart) => void) | undefined;
+  /**
+   * Whether the tabs of one origin share the database: one of them runs the engine for all, and when it goes, another takes over. `true`
+   * by default. In Node it changes nothing: a directory is one process's.
+   */
+  readonly share?: boolean | undefined;
+  /** Called when this tab begins to run the engine for all tabs, or no longer does; see `db.role`. */
+  readonly onRole?: ((role: Role) => void) | undefined;
   /** Gives opening up. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -48,12 +58,13 @@ const MEMORY_BYTES_DEFAULT = 2 ** 30;
 /**
  * Opens a database, and creates it where there is none.
  *
- * A directory is open in one process or page at a time.
+ * In a browser, the tabs of one origin share a directory: they agree on `durability`, and the other settings are those of the tab that runs
+ * the engine. In Node, a directory is open in one process at a time.
  *
  * @param location `memory:` for a database that ends with its `close()`; else a directory: in Node a path or a `file:` URL, in
  *   browsers a name in the origin's private file system, `/` between its parts
- * @throws {HeddleStoreError} `LOCKED` where another process or page has it, `PERMISSION_DENIED`, `CORRUPT`,
- *   `NOT_CROSS_ORIGIN_ISOLATED` and others
+ * @throws {HeddleStoreError} `LOCKED` where another process has it, or another page that doesn't share it, `PERMISSION_DENIED`,
+ *   `CORRUPT`, `VERSION_MISMATCH`, `NOT_CROSS_ORIGIN_ISOLATED` and others
  */
 export async function open(location: string | URL, options: OpenOptions = {}): Promise<Database> {
   const { threads = THREADS_DEFAULT, cacheBytes = CACHE_BYTES_DEFAULT, memoryBytes = MEMORY_BYTES_DEFAULT, signal } = options;
@@ -70,6 +81,10 @@ export async function open(location: string | URL, options: OpenOptions = {}): P
   if (location === '') throw new HeddleStoreError('MISUSE', 'a database needs a location: "memory:" or a directory');
   checkIsolation();
   const directory = location === 'memory:' ? undefined : resolveDirectory(location);
-  const engine = await startEngine({ directory, threads, cacheBytes, memoryBytes, durability, signal });
-  return new Database(engine, options.onRestart);
+  const settings = { directory, threads, cacheBytes, memoryBytes, durability };
+  const start = (until: AbortSignal | undefined) => startEngine({ ...settings, signal: until });
+  const { share = true, onRestart, onRole } = options;
+  if (directory === undefined || !share || !canShare) return new Database(new EngineKeeper(await start(signal), onRestart));
+  const terms = { version: VERSION, durability };
+  return new Database(await Membership.join({ directory, terms, startEngine: start, onRestart, onRole }, signal));
 }

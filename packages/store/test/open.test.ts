@@ -82,11 +82,12 @@ test('two databases know nothing of each other', async () => {
   expect(await countRows(other, 'items')).toBe(20);
 });
 
-test('a directory that is open is LOCKED; closing it frees it', async () => {
+test('a directory that is open and not shared is LOCKED; closing it frees it', async () => {
   const location = await temporaryLocation();
-  const db = await openForTest(location);
+  const db = await openForTest(location, { share: false });
   await createItems(db, 10);
   await expectError(open(location, { threads: 1 }), 'LOCKED');
+  await expectError(open(location, { threads: 1, share: false }), 'LOCKED');
   expect(await countRows(db, 'items')).toBe(10);
   await db.close();
   expect(await countRows(await openForTest(location), 'items')).toBe(10);

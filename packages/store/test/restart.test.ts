@@ -7,6 +7,7 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Database, type EngineRestart, type ImportProgress, open, type OpenOptions, type Transaction } from '../src/index.ts';
+import { EngineKeeper } from '../src/internal/EngineKeeper.ts';
 import { startEngine } from '../src/internal/startEngine.ts';
 import { memoryDatabase, openForTest, temporaryLocation } from './support/database.ts';
 import { killIoThread, liveIoThreads, NOWHERE, trap } from './support/engines.ts';
@@ -307,7 +308,7 @@ describe('when the engine traps', () => {
         signal: undefined,
       });
       const restarts: EngineRestart[] = [];
-      const db = new Database(engine, (restart) => restarts.push(restart));
+      const db = new Database(new EngineKeeper(engine, (restart) => restarts.push(restart)));
       onTestFinished(() => db.close());
       await createItems(db, 10);
       const connection = await db.connection();
@@ -346,7 +347,7 @@ test(
     const { db, location } = await observedDatabase();
     await createItems(db, 10);
     await trapUnder(db);
-    await expectError(open(location, { threads: 1 }), 'LOCKED');
+    await expectError(open(location, { threads: 1, share: false }), 'LOCKED');
     expect(await countRows(db, 'items')).toBe(10);
   },
   TIMEOUT_MS,

@@ -134,6 +134,11 @@ impl Base {
         directory[index].clone()
     }
 
+    /// How many rows a chunk gets when it is cut.
+    pub fn chunk_rows(&self) -> usize {
+        self.cache.chunk_rows()
+    }
+
     /// How many rows are known, and whether that is all of them.
     pub fn known_rows(&self) -> (usize, bool) {
         let directory = self.directory();

@@ -11,6 +11,7 @@ use super::base::{Entry, KEY_SLOT, Loaded};
 use super::range::{KeyRange, just_after};
 use super::rows::{Cell, ColumnArray};
 use super::version::{Buffer, TableVersion};
+use crate::activity::check_interrupt;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{Key, decode_integer};
 use crate::schema::{KeyKind, TableSchema};
@@ -21,6 +22,9 @@ const DIRECT_ROWS_MAX: usize = 64;
 
 /// A range of integer keys that is no wider than this is read past the chunks where they aren't decoded.
 const NARROW_WIDTH_MAX: i64 = 1024;
+
+/// This part of a chunk's rows, in changed ones, is merged with it at a time: a table just filled has all its rows among the changes.
+const CHANGES_SHARE: usize = 8;
 
 /// What to read.
 #[derive(Clone, Debug, Default)]
@@ -209,8 +213,9 @@ impl Scan {
 
     /// Reads the next chunk of `rest`, and leaves what is behind it in `self.rest`.
     fn read_chunk(&mut self, rest: KeyRange) -> StoreResult<()> {
+        check_interrupt()?;
         if self.is_point() {
-            let changes = self.changes(&rest);
+            let (changes, _) = self.changes(&rest);
             if !changes.is_empty() {
                 self.columns.clear();
                 self.page = None;
@@ -228,19 +233,18 @@ impl Scan {
             base.entry(rest.lower.as_ref())
         };
         let inside = rest.intersect(&entry.range);
-        let changes = self.changes(&inside);
+        let is_unchanged = !self.has_changes(&inside);
         let mut slots = self.slots.clone();
-        let needs_key = !changes.is_empty() || !inside.covers(&entry.range);
+        let needs_key = !is_unchanged || !inside.covers(&entry.range);
         let mut key_place = self.key_place;
         if needs_key && key_place.is_none() {
             key_place = Some(slots.len());
             slots.push(key_slot(&self.version.table.schema));
         }
-        let loaded =
-            match self.load_directly(&entry, &inside, &slots, key_place, changes.is_empty())? {
-                Some(loaded) => loaded,
-                None => base.load(&entry, &slots)?,
-            };
+        let loaded = match self.load_directly(&entry, &inside, &slots, key_place, is_unchanged)? {
+            Some(loaded) => loaded,
+            None => base.load(&entry, &slots)?,
+        };
         if self.request.descending
             && loaded.range.upper != entry.range.upper
             && loaded.chunk.is_some()
@@ -265,11 +269,18 @@ impl Scan {
             chunk: Some(chunk),
         });
         let keys = key_place.map(|place| &self.columns[place]);
-        self.runs = runs(&loaded, &inside, keys, self.changes(&inside));
+        let (changes, end) = self.changes(&inside);
+        let mut done = loaded.range.clone();
+        if end.is_some() && self.request.descending {
+            done.lower = end;
+        } else if end.is_some() {
+            done.upper = end;
+        }
+        self.runs = runs(&loaded, &inside.intersect(&done), keys, changes);
         if !self.request.descending {
             self.runs.reverse();
         }
-        self.rest = self.behind(&rest, &loaded.range);
+        self.rest = self.behind(&rest, &done);
         Ok(())
     }
 
@@ -348,37 +359,25 @@ impl Scan {
         Ok(Some(loaded))
     }
 
-    /// Committed and own changes of a range, in order, the own ones winning.
-    fn changes(&self, range: &KeyRange) -> Vec<(Key, Option<Row>)> {
-        let committed = self
-            .version
-            .delta
-            .range(range.bounds())
-            .map(|(key, change)| (key, &change.row))
-            .peekable();
-        let own = self.buffer.range(range.bounds()).peekable();
-        let mut merged = Vec::new();
-        let (mut committed, mut own) = (committed, own);
-        loop {
-            let take_own = match (committed.peek(), own.peek()) {
-                (None, None) => return merged,
-                (Some(_), None) => false,
-                (None, Some(_)) => true,
-                (Some((a, _)), Some((b, _))) => {
-                    if a == b {
-                        committed.next();
-                        true
-                    } else {
-                        b < a
-                    }
-                }
-            };
-            let next = if take_own {
-                own.next()
-            } else {
-                committed.next()
-            };
-            merged.extend(next.map(|(key, row)| (key.clone(), row.clone())));
+    fn has_changes(&self, range: &KeyRange) -> bool {
+        self.version.delta.range(range.bounds()).next().is_some()
+            || self.buffer.range(range.bounds()).next().is_some()
+    }
+
+    /// Committed and own changes of a range in ascending order, the own ones winning: those that the scan meets first, but not too many at a time.
+    /// Where there are more, also the bound that parts the range: the first key behind them or, downwards, the last of them.
+    fn changes(&self, range: &KeyRange) -> (Vec<(Key, Option<Row>)>, Option<Key>) {
+        let committed = self.version.delta.range(range.bounds());
+        let committed = committed.map(|(key, change)| (key, &change.row));
+        let own = self.buffer.range(range.bounds());
+        let count_max = (self.version.base.chunk_rows() / CHANGES_SHARE).max(1);
+        if self.request.descending {
+            let (mut changes, next) = merge(committed.rev(), own.rev(), count_max, |a, b| a > b);
+            changes.reverse();
+            let end = next.and_then(|_| Some(changes.first()?.0.clone()));
+            (changes, end)
+        } else {
+            merge(committed, own, count_max, |a, b| a < b)
         }
     }
 
@@ -398,6 +397,43 @@ impl Scan {
                 upper.len() == lower.len() + 1 && upper.starts_with(lower) && upper.ends_with(&[0])
             }
             _ => false,
+        }
+    }
+}
+
+/// The first `count_max` of two sequences of changes in one order, `own` ones winning, and the key behind them.
+fn merge<'a>(
+    committed: impl Iterator<Item = (&'a Key, &'a Option<Row>)>,
+    own: impl Iterator<Item = (&'a Key, &'a Option<Row>)>,
+    count_max: usize,
+    is_before: impl Fn(&Key, &Key) -> bool,
+) -> (Vec<(Key, Option<Row>)>, Option<Key>) {
+    let (mut committed, mut own) = (committed.peekable(), own.peekable());
+    let mut merged = Vec::new();
+    loop {
+        let takes_own = match (committed.peek(), own.peek()) {
+            (None, None) => return (merged, None),
+            (Some(_), None) => false,
+            (None, Some(_)) => true,
+            (Some((committed, _)), Some((own, _))) => !is_before(committed, own),
+        };
+        let next = if takes_own {
+            own.peek()
+        } else {
+            committed.peek()
+        };
+        let Some((key, row)) = next.copied() else {
+            return (merged, None);
+        };
+        if merged.len() == count_max {
+            return (merged, Some(key.clone()));
+        }
+        merged.push((key.clone(), row.clone()));
+        if takes_own {
+            committed.next_if(|(other, _)| *other == key);
+            own.next();
+        } else {
+            committed.next();
         }
     }
 }

@@ -30,12 +30,12 @@ pub struct Table {
     pub name: String,
     pub columns: Vec<Column>,
     pub key: Key,
+    /// What stands in CHECK constraints.
+    pub checks: Vec<String>,
     /// Columns that indexes may have, by position; none of the key.
     pub indexable: Vec<usize>,
     /// Columns that are UNIQUE, each by itself or several together. All of them are indexable.
     pub uniques: Vec<Vec<usize>>,
-    /// What stands in CHECK constraints.
-    pub checks: Vec<String>,
     /// Whether it is a Tonbo table where there is Tonbo.
     pub is_tonbo: bool,
 }
@@ -107,6 +107,23 @@ impl Table {
         for position in Table::positions(&key) {
             columns[*position].not_null = true;
         }
+        for column in &mut columns {
+            if random.chance(30) {
+                let default = value::literal(&value::value(random, column.kind));
+                column.default = Some(match random.below(3) {
+                    // A literal has its sign, if any, in front.
+                    0 => format!("({default})"),
+                    _ => default,
+                });
+            }
+        }
+        let mut checks = Vec::new();
+        while random.chance(25) && checks.len() < 3 {
+            let Column { name, kind, .. } = random.pick(&columns);
+            let operator = *random.pick(&["<>", "IS NOT"]);
+            let refused = value::literal(&value::value(random, *kind));
+            checks.push(format!("{name} {operator} {refused}"));
+        }
         let mut indexable: Vec<usize> = (0..count)
             .filter(|position| !Table::positions(&key).contains(position))
             .collect();
@@ -126,30 +143,13 @@ impl Table {
                 .collect(),
             _ => Vec::new(),
         };
-        for column in &mut columns {
-            if random.chance(30) {
-                let default = value::literal(&value::value(random, column.kind));
-                column.default = Some(match random.below(3) {
-                    // A literal has its sign, if any, in front.
-                    0 => format!("({default})"),
-                    _ => default,
-                });
-            }
-        }
-        let mut checks = Vec::new();
-        while random.chance(25) && checks.len() < 3 {
-            let Column { name, kind, .. } = random.pick(&columns);
-            let operator = *random.pick(&["<>", "IS NOT"]);
-            let refused = value::literal(&value::value(random, *kind));
-            checks.push(format!("{name} {operator} {refused}"));
-        }
         Table {
             name: name.into(),
             columns,
             key,
+            checks,
             indexable,
             uniques,
-            checks,
             is_tonbo: true,
         }
     }
@@ -171,9 +171,9 @@ impl Table {
                 column("c3", Kind::Blob),
             ],
             key: Key::Integer(0),
+            checks: Vec::new(),
             indexable: vec![1],
             uniques: Vec::new(),
-            checks: Vec::new(),
             is_tonbo: false,
         }
     }
@@ -225,8 +225,8 @@ impl Table {
         if self.key != Key::RowId {
             parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
         }
-        parts.extend(self.unique_parts());
         parts.extend(self.checks.iter().map(|check| format!("CHECK ({check})")));
+        parts.extend(self.unique_parts());
         format!(
             "CREATE VIRTUAL TABLE {} USING tonbo({})",
             self.name,
@@ -258,8 +258,8 @@ impl Table {
         if self.key != Key::RowId {
             parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
         }
-        parts.extend(self.unique_parts());
         parts.extend(self.checks.iter().map(|check| format!("CHECK ({check})")));
+        parts.extend(self.unique_parts());
         let without = if matches!(self.key, Key::Columns(_)) {
             ", WITHOUT ROWID"
         } else {

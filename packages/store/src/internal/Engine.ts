@@ -3,6 +3,7 @@
  */
 
 import type { HeddleStoreError } from '../HeddleStoreError.ts';
+import type { IoQueueLocation } from './io/IoServer.ts';
 import type { SqlThread } from './SqlThread.ts';
 
 /** Why an engine stopped by itself. */
@@ -17,6 +18,8 @@ export interface EngineFailure {
 export interface Engine {
   /** Its SQL threads, at least one. */
   readonly threads: readonly SqlThread[];
+  /** Where its requests for files are queued; undefined where it has no files. */
+  readonly queue: IoQueueLocation | undefined;
   /** Whether it has stopped by itself, and why. Its files are out of its reach then. */
   readonly failure: EngineFailure | undefined;
   /** Called once, at the moment the engine stops by itself. Who is called fails the threads. */

@@ -13,26 +13,11 @@
  */
 
 import { HeddleStoreError } from '../HeddleStoreError.ts';
+import type { ThreadActivity } from '../ThreadActivity.ts';
 import type { Engine, EngineFailure } from './Engine.ts';
+import { type EngineRestart, type Keeper, type Role, tell } from './Keeper.ts';
 import { Scheduler } from './Scheduler.ts';
-import type { SqlThread } from './SqlThread.ts';
 import { Stop } from './Stop.ts';
-
-/** The engine stopped, and another has taken its place. */
-export interface EngineRestart {
-  /** Why the engine before stopped. */
-  readonly error: HeddleStoreError;
-  /** How long calls had to wait, in milliseconds. */
-  readonly durationMs: number;
-}
-
-/** Who is told. */
-export interface EngineKeeperListeners {
-  /** The engine has stopped: for good, or to be restarted. Its threads fail with this error. */
-  readonly onStop: (error: HeddleStoreError, isForGood: boolean) => void;
-  /** Another engine has taken its place. */
-  readonly onRestart: ((restart: EngineRestart) => void) | undefined;
-}
 
 /** So many engines one after the other may stop, or not start, before one answers anything. */
 const FRUITLESS_MAX = 3;
@@ -41,10 +26,11 @@ const FRUITLESS_MAX = 3;
 const PAUSE_MS = 100;
 
 /** Keeps an engine running, and hands out its threads. */
-export class EngineKeeper {
-  /** The threads of the engine that runs. */
-  readonly scheduler: Scheduler = new Scheduler([]);
-  readonly #listeners: EngineKeeperListeners;
+export class EngineKeeper implements Keeper {
+  readonly source: Scheduler = new Scheduler([]);
+  readonly role: Role = 'leader';
+  onStop: ((error: HeddleStoreError, isForGood: boolean) => void) | undefined;
+  readonly #onRestart: ((restart: EngineRestart) => void) | undefined;
   /** The engine that runs, or ran last. */
   #engine: Engine;
   /** What its threads had answered when it was new. */
@@ -55,20 +41,27 @@ export class EngineKeeper {
   #isAbandoned = false;
   readonly #giveUp = new AbortController();
 
-  constructor(engine: Engine, listeners: EngineKeeperListeners) {
+  /** @param onRestart called when another engine has taken the place of one that stopped */
+  constructor(engine: Engine, onRestart?: (restart: EngineRestart) => void) {
     this.#engine = engine;
-    this.#listeners = listeners;
+    this.#onRestart = onRestart;
     this.#adopt(engine);
   }
 
-  /** The threads of the engine that runs, or ran last. */
-  get threads(): readonly SqlThread[] {
-    return this.#engine.threads;
+  /** The engine that runs, or ran last. */
+  get engine(): Engine {
+    return this.#engine;
   }
 
-  /** Whether calls wait for an engine. */
-  get isRestarting(): boolean {
-    return this.#restarting !== undefined;
+  threads(): ThreadActivity[] {
+    return this.#engine.threads.map((thread) => {
+      const { index, activity } = thread;
+      const name = `SQL ${index + 1}`;
+      if (this.#restarting) return { index, name, state: 'restarting', statements: 0 };
+      const { statements } = thread.link.record;
+      if (!activity) return { index, name, state: this.source.isFree(thread) ? 'idle' : 'reserved', statements };
+      return { index, name, state: 'running', sql: activity.sql, sinceMs: performance.now() - activity.startMs, statements };
+    });
   }
 
   get #isClosing(): boolean {
@@ -79,7 +72,7 @@ export class EngineKeeper {
     this.#engine = engine;
     this.#answersAtStart = answersOf(engine);
     engine.onFailure = (failure) => this.#onFailure(failure);
-    this.scheduler.add(engine.threads);
+    this.source.add(engine.threads);
     const { failure } = engine;
     if (failure) queueMicrotask(() => this.#onFailure(failure));
   }
@@ -91,14 +84,14 @@ export class EngineKeeper {
     const errorFor = (isCulprit: boolean): HeddleStoreError =>
       isForGood ? failedError(failure.error, restart !== undefined) : restartedError(failure.error, isCulprit);
     const error = errorFor(false);
-    this.scheduler.withdraw();
+    this.source.withdraw();
     for (const thread of threads) {
       const isCulprit = thread === failure.culprit;
       thread.fail(isCulprit ? errorFor(true) : error, { isCulprit });
     }
     if (isForGood) this.#fail(error);
     else {
-      this.#listeners.onStop(error, false);
+      this.onStop?.(error, false);
       this.#restarting = this.#restart(this.#engine, failure.error);
     }
   }
@@ -112,14 +105,7 @@ export class EngineKeeper {
     this.#adopt(next);
     if (this.#isAbandoned) next.abandon();
     if (this.#isClosing) return;
-    try {
-      this.#listeners.onRestart?.({ error, durationMs: performance.now() - startMs });
-    } catch (thrown) {
-      // The listener's own mistake is told where uncaught errors are, and harms nobody here.
-      queueMicrotask(() => {
-        throw thrown;
-      });
-    }
+    tell(this.#onRestart, { error, durationMs: performance.now() - startMs });
   }
 
   /** The engine that takes the place of one that has stopped; undefined where there is none, for good. */
@@ -155,18 +141,18 @@ export class EngineKeeper {
 
   /** No engine any more. */
   #fail(error: HeddleStoreError): void {
-    this.scheduler.close(error);
-    this.#listeners.onStop(error, true);
+    this.source.close(error);
+    this.onStop?.(error, true);
     // Threads, memory and files are of no use any more; who closes the database waits for the same.
     if (!this.#isClosing) this.#engine.close().catch(() => undefined);
   }
 
-  /** Closes the database, when the calls under way have given their threads back. Calls that wait are refused with the error. */
-  async close(error: HeddleStoreError): Promise<void> {
+  async close(error: HeddleStoreError, quiet: Promise<unknown>): Promise<void> {
+    await quiet;
     this.#giveUp.abort(error);
     await this.#restarting;
     await this.#quiet();
-    this.scheduler.close(error);
+    this.source.close(error);
     await this.#engine.close();
   }
 
@@ -175,18 +161,18 @@ export class EngineKeeper {
     if (this.#engine.failure) return;
     try {
       // oxlint-disable-next-line no-await-in-loop -- each is taken for good
-      for (const _ of this.#engine.threads) await this.scheduler.acquire(new Stop());
+      for (const _ of this.#engine.threads) await this.source.acquire(new Stop());
     } catch {
       // The engine stopped meanwhile.
     }
   }
 
-  /** Lets go of the files at once, because the page goes away. Whatever is under way rejects with the error. */
-  abandon(error: HeddleStoreError): void {
+  /** @param waiting what calls that wait for a thread get, where that is something else */
+  abandon(error: HeddleStoreError, waiting: Error = error): void {
     this.#isAbandoned = true;
     this.#giveUp.abort(error);
     for (const thread of this.#engine.threads) thread.fail(error);
-    this.scheduler.close(error);
+    this.source.close(waiting);
     this.#engine.abandon();
   }
 }
@@ -199,12 +185,14 @@ const FATE =
   'What was acknowledged is safe; a commit that was under way is there whole or not at all, so look before you repeat it. ' +
   'Connections and temporary tables are gone';
 
-function restartedError(cause: HeddleStoreError, isCulprit: boolean): HeddleStoreError {
+/** What calls get that an engine took with it, where another follows. */
+export function restartedError(cause: HeddleStoreError, isCulprit: boolean): HeddleStoreError {
   const subject = isCulprit ? 'this call stopped the engine' : 'the engine stopped';
   return new HeddleStoreError('ENGINE_RESTARTED', `${subject} (${cause.message}), and it is started again. ${FATE}`, { cause });
 }
 
-function failedError(cause: HeddleStoreError, isDurable: boolean): HeddleStoreError {
+/** What calls get where none follows. */
+export function failedError(cause: HeddleStoreError, isDurable: boolean): HeddleStoreError {
   const fate = isDurable ? `${FATE}. Close the database and open it again` : 'The database was in memory, and is gone';
   return new HeddleStoreError('ENGINE_FAILED', `the engine stopped (${cause.message}). ${fate}`, { cause });
 }

@@ -10,6 +10,7 @@ import { HeddleStoreError } from '../HeddleStoreError.ts';
 import { Scheduler } from './Scheduler.ts';
 import type { SqlThread } from './SqlThread.ts';
 import { Stop, type StopOptions } from './Stop.ts';
+import type { ThreadSource } from './ThreadSource.ts';
 
 /** How a call uses its thread: `stream` for as long as its reader takes, `whole` for as long as the engine takes. */
 export type Use = 'stream' | 'whole';
@@ -90,10 +91,10 @@ export async function rollBack(thread: SqlThread): Promise<boolean> {
 /** Runs each call on any free thread. */
 export class PoolLane implements Lane {
   readonly calls: Calls = new Calls();
-  readonly #scheduler: Scheduler;
+  readonly #source: ThreadSource;
 
-  constructor(scheduler: Scheduler) {
-    this.#scheduler = scheduler;
+  constructor(source: ThreadSource) {
+    this.#source = source;
   }
 
   begin(options: StopOptions, sql?: string): Stop {
@@ -105,7 +106,7 @@ export class PoolLane implements Lane {
   }
 
   async acquire(stop: Stop, _use: Use, sql: string = ''): Promise<Lease> {
-    const thread = await this.#scheduler.acquire(stop);
+    const thread = await this.#source.acquire(stop);
     return { thread, release: () => this.#release(thread, sql) };
   }
 
@@ -116,7 +117,7 @@ export class PoolLane implements Lane {
     } catch (error) {
       return error as HeddleStoreError;
     } finally {
-      this.#scheduler.release(thread);
+      this.#source.release(thread);
     }
   }
 }

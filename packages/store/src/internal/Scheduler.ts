@@ -11,22 +11,22 @@
  * its thread back – a query that is not read to its end – starves the others, who may set a timeout.
  */
 
-import type { HeddleStoreError } from '../HeddleStoreError.ts';
 import type { SqlThread } from './SqlThread.ts';
 import type { Stop } from './Stop.ts';
+import type { ThreadSource } from './ThreadSource.ts';
 
 interface Waiter {
   readonly resolve: (thread: SqlThread) => void;
-  readonly reject: (error: HeddleStoreError) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** The free threads of a database and the calls that wait for one. */
-export class Scheduler {
+export class Scheduler implements ThreadSource {
   /** Those that it hands out. */
   readonly #threads: Set<SqlThread>;
   #free: SqlThread[];
   readonly #waiting: Set<Waiter> = new Set();
-  #closed: HeddleStoreError | undefined;
+  #closed: Error | undefined;
 
   /** @param threads the threads to hand out; the first is handed out first */
   constructor(threads: readonly SqlThread[]) {
@@ -34,7 +34,6 @@ export class Scheduler {
     this.#free = threads.toReversed();
   }
 
-  /** Takes a thread, when one is free. Whoever takes it gives it back by {@link release}. */
   async acquire(stop: Stop): Promise<SqlThread> {
     if (stop.error) throw stop.error;
     if (this.#closed) throw this.#closed;
@@ -59,6 +58,11 @@ export class Scheduler {
     });
   }
 
+  /** Whether nobody has the thread. */
+  isFree(thread: SqlThread): boolean {
+    return this.#free.includes(thread);
+  }
+
   /** Hands out no thread any more, until there are others. Those that are out need not come back. */
   withdraw(): void {
     this.#threads.clear();
@@ -73,7 +77,7 @@ export class Scheduler {
     }
   }
 
-  /** Gives a thread back: the oldest waiting call gets it. One that was withdrawn is forgotten. */
+  /** The oldest waiting call gets the thread. One that was withdrawn is forgotten. */
   release(thread: SqlThread): void {
     if (!this.#threads.has(thread)) return;
     const [next] = this.#waiting;
@@ -86,7 +90,7 @@ export class Scheduler {
   }
 
   /** Rejects whoever waits and whoever will ask. */
-  close(error: HeddleStoreError): void {
+  close(error: Error): void {
     if (this.#closed) return;
     this.#closed = error;
     for (const waiter of [...this.#waiting]) waiter.reject(error);

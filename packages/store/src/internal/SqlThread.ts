@@ -8,21 +8,43 @@
  * 3. Whoever starts an {@link Exchange} reads it to its end, or has `drain` do it.
  */
 
-import type { Receiver, Sender } from '@heddle/channel';
 import { HeddleStoreError } from '../HeddleStoreError.ts';
-import type { ConnectionRecord } from './ConnectionRecord.ts';
 import type { Stop } from './Stop.ts';
 import { Assembler, decodeResponse, type Done, encodeRequest, errorOf, type Failure, pieces, type Request, type Response } from './wire.ts';
 
 const REQUEST_ID_MAX = 0xffff_ffff;
 
-/** The ends of a SQL thread's channels, and its record. */
+/** What may be given up while it waits. */
+interface Waiting {
+  readonly signal: AbortSignal;
+}
+
+/** The memory of an engine. Two addresses mean the same thing in the same object only. */
+export interface EngineMemory {
+  /** Copies bytes to an address. The promise, where there is one, is for who has more: it says when. */
+  write(address: number, bytes: Uint8Array): void | Promise<void>;
+}
+
+/** The ends of a SQL thread's channels, and its record; or what stands for them in another tab. */
 export interface SqlThreadLink {
-  readonly requests: Sender;
-  readonly responses: Receiver;
-  readonly record: ConnectionRecord;
-  /** The memory of its engine. The buffer is another one after it has grown. */
-  readonly memory: { readonly buffer: ArrayBufferLike };
+  readonly requests: {
+    readonly messageByteLengthMax: number;
+    trySend(bytes: Uint8Array): boolean;
+    sendAsync(bytes: Uint8Array, options: Waiting): Promise<void>;
+    close(): void;
+  };
+  readonly responses: {
+    tryRecv(): Uint8Array | undefined;
+    recvAsync(options: Waiting): Promise<Uint8Array>;
+    close(): void;
+  };
+  readonly record: {
+    /** How many statements the thread has run. */
+    readonly statements: number;
+    /** Interrupts the request of this id, if it is the one that runs. */
+    cancel(id: number): void;
+  };
+  readonly memory: EngineMemory;
   /** Fails this thread where its engine has stopped and nobody has said so yet; `broken` is what made its channels useless. */
   readonly check: (broken?: unknown) => void;
 }
@@ -70,6 +92,31 @@ export class SqlThread {
     return this.#answers;
   }
 
+  /** The number of its last request. */
+  get lastId(): number {
+    return this.#lastId;
+  }
+
+  /** The number of the next request. */
+  get nextId(): number {
+    return this.#lastId === REQUEST_ID_MAX ? 1 : this.#lastId + 1;
+  }
+
+  /** Goes on behind another's last request: other tabs may have had the thread in between. */
+  continueFrom(lastId: number): void {
+    this.#lastId = lastId;
+  }
+
+  /** Notes that a request is sent. Returns what notes its last response. */
+  begin(id: number, sql: string | undefined): (last: 'done' | 'error') => void {
+    this.#lastId = id;
+    this.#activity = { sql, startMs: performance.now() };
+    return (last) => {
+      this.#activity = undefined;
+      if (last === 'done') this.#answers += 1;
+    };
+  }
+
   /** Rejects what is under way and whatever comes, with one error. Called when the engine has stopped. */
   fail(error: HeddleStoreError, { isCulprit }: { readonly isCulprit: boolean } = { isCulprit: false }): void {
     this.#isCulprit ||= isCulprit;
@@ -78,22 +125,24 @@ export class SqlThread {
 
   /** Sends a request. The exchange's last response must be read before the next request. */
   async start(request: Request): Promise<Exchange> {
-    this.#lastId = this.#lastId === REQUEST_ID_MAX ? 1 : this.#lastId + 1;
-    const id = this.#lastId;
+    const id = this.nextId;
+    // Throws where the request is too long, before anything is noted of it.
     const message = encodeRequest(id, request);
-    this.#activity = { sql: request.op === 'query' ? request.sql : undefined, startMs: performance.now() };
-    const signal = this.#failure.signal;
-    const exchange = new Exchange(id, this.link, signal, (last) => {
-      this.#activity = undefined;
-      if (last.type === 'done') this.#answers += 1;
-    });
+    const end = this.begin(id, request.op === 'query' ? request.sql : undefined);
+    const exchange = new Exchange(id, this.link, this.failed, ({ type }) => end(type));
+    await this.send(message);
+    return exchange;
+  }
+
+  /** Sends an encoded request, whose beginning has been noted. */
+  send(message: Uint8Array<ArrayBuffer>): Promise<void> {
     const { requests } = this.link;
-    await orFailure(this.link, signal, async () => {
+    const signal = this.failed;
+    return orFailure(this.link, signal, async () => {
       for (const piece of pieces(message, requests.messageByteLengthMax)) {
         if (!requests.trySend(piece)) await requests.sendAsync(piece, { signal });
       }
     });
-    return exchange;
   }
 
   /**
@@ -191,7 +240,7 @@ export class Exchange {
 }
 
 /** Runs a step of the protocol. Whatever it throws, callers are told why the engine stopped. */
-async function orFailure<T>(link: SqlThreadLink, failed: AbortSignal, step: () => Promise<T>): Promise<T> {
+export async function orFailure<T>(link: SqlThreadLink, failed: AbortSignal, step: () => Promise<T>): Promise<T> {
   try {
     failed.throwIfAborted();
     return await step();

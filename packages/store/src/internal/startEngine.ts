@@ -13,6 +13,7 @@ import { HeddleStoreError, type StoreErrorCode } from '../HeddleStoreError.ts';
 import { ConnectionRecord } from './ConnectionRecord.ts';
 import type { Engine, EngineFailure } from './Engine.ts';
 import { HostError, type HostErrorCode } from './io/HostFiles.ts';
+import type { IoQueueLocation } from './io/IoServer.ts';
 import { IoThread } from './io/IoThread.ts';
 import type { IoStart } from './io/messages.ts';
 import {
@@ -32,7 +33,7 @@ import {
   STORE_THREAD_RESPONSES_OFFSET,
   STORE_THREAD_SIZE,
 } from './layout.ts';
-import { SqlThread, type SqlThreadLink } from './SqlThread.ts';
+import { type EngineMemory, SqlThread, type SqlThreadLink } from './SqlThread.ts';
 import { Stop } from './Stop.ts';
 
 /** What to start. */
@@ -102,6 +103,7 @@ function startRuntime({ threads, signal }: EngineOptions, before: WasmRuntime | 
 
 class WasmEngine implements Engine {
   threads: readonly SqlThread[] = [];
+  queue: IoQueueLocation | undefined;
   failure: EngineFailure | undefined;
   onFailure: ((failure: EngineFailure) => void) | undefined;
   readonly restart: ((signal: AbortSignal) => Promise<Engine>) | undefined;
@@ -146,6 +148,7 @@ class WasmEngine implements Engine {
   async #openFiles(directory: string, stop: Stop): Promise<void> {
     const { memory } = this.#runtime;
     const queue = await this.#address('heddle_store_io_queue');
+    this.queue = { memory, queue };
     if (this.#io) await this.#io.serve({ memory, queue });
     else this.#io = await startIo({ memory, queue, directory }, stop);
     this.#io.onFailure = (cause) => this.#onFailure(new HeddleStoreError('ENGINE_FAILED', 'the I/O thread ended', { cause }));
@@ -270,6 +273,20 @@ async function startIo(start: IoStart, stop: Stop): Promise<IoThread> {
   }
 }
 
+/** The memory of an engine that runs here. */
+class SharedMemory implements EngineMemory {
+  readonly #memory: WebAssembly.Memory;
+
+  constructor(memory: WebAssembly.Memory) {
+    this.#memory = memory;
+  }
+
+  write(address: number, bytes: Uint8Array): void {
+    // The buffer is another one after the memory has grown.
+    new Uint8Array(this.#memory.buffer, address, bytes.length).set(bytes);
+  }
+}
+
 /** The ends of the SQL threads' channels. */
 function linksAt(memory: WebAssembly.Memory, address: number, check: SqlThreadLink['check']): SqlThreadLink[] {
   const view = new DataView(memory.buffer);
@@ -281,6 +298,7 @@ function linksAt(memory: WebAssembly.Memory, address: number, check: SqlThreadLi
     );
   }
   const count = view.getUint32(address + STORE_CONTROL_THREADS_OFFSET, true);
+  const shared = new SharedMemory(memory);
   return Array.from({ length: count }, (_, index) => {
     const record = address + STORE_CONTROL_SIZE + index * STORE_THREAD_SIZE;
     const at = (offset: number) => ({ memory, byteOffset: view.getUint32(record + offset, true) });
@@ -288,7 +306,7 @@ function linksAt(memory: WebAssembly.Memory, address: number, check: SqlThreadLi
       requests: openSender({ location: at(STORE_THREAD_REQUESTS_OFFSET) }),
       responses: openReceiver({ location: at(STORE_THREAD_RESPONSES_OFFSET) }),
       record: new ConnectionRecord(memory.buffer, at(STORE_THREAD_CONNECTION_OFFSET).byteOffset),
-      memory,
+      memory: shared,
       check,
     };
   });

@@ -138,6 +138,35 @@ export class Assembler {
   }
 }
 
+/** Whether a channel message is the last piece of a message, or all of it. */
+export function isLastPiece(bytes: Uint8Array): boolean {
+  return bytes[0] !== PIECE || bytes[1] === 0;
+}
+
+/** What stands at the head of a request. */
+export function peekRequest(message: Uint8Array): { readonly id: number; readonly op: string; readonly sql: string | undefined } {
+  const { id, op, sql } = fieldsUpTo(message, 'sql');
+  return { id: count(id), op: text(op), sql: typeof sql === 'string' ? sql : undefined };
+}
+
+/** What stands at the head of a response, in the message or in its first piece. */
+export function peekResponse(bytes: Uint8Array): { readonly id: number; readonly type: string } {
+  const { id, type } = fieldsUpTo(bytes[0] === PIECE ? bytes.subarray(PIECE_HEADER_SIZE) : bytes, 'type');
+  return { id: count(id), type: text(type) };
+}
+
+/** The first fields of a message, as far as one of a name. */
+function fieldsUpTo(message: Uint8Array, last: string): { readonly [name: string]: Packed } {
+  const reader = new Reader(message as Uint8Array<ArrayBuffer>);
+  const fields: Record<string, Packed> = Object.create(null);
+  for (let left = reader.mapLength(); left > 0; left--) {
+    const name = reader.string();
+    fields[name] = reader.value();
+    if (name === last) break;
+  }
+  return fields;
+}
+
 /**
  * Decodes a response.
  *

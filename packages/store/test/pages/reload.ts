@@ -1,5 +1,5 @@
 /** What reload.node.test.ts calls in the page. */
-import { type Database, open } from '../../src/index.ts';
+import { type Database, open, type OpenOptions } from '../../src/index.ts';
 
 const NAME = 'reload';
 
@@ -7,8 +7,8 @@ let database: Promise<Database> | undefined;
 
 const page = {
   /** Opens the database, adds a row, and tells all. Leaves it open. */
-  async visit(): Promise<number[]> {
-    database ??= open(NAME, { threads: 2 });
+  async visit(options: OpenOptions = {}): Promise<number[]> {
+    database ??= open(NAME, { threads: 2, ...options });
     const db = await database;
     await db.exec('CREATE VIRTUAL TABLE IF NOT EXISTS visits USING tonbo(id INTEGER PRIMARY KEY)');
     await db.exec('INSERT INTO visits SELECT coalesce(max(id), 0) + 1 FROM visits');

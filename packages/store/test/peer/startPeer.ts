@@ -8,8 +8,9 @@ import { channel, type ReceiverHandle, type SenderHandle } from '@heddle/channel
 import { onTestFinished } from 'vitest';
 import { ConnectionRecord } from '../../src/internal/ConnectionRecord.ts';
 import type { Engine } from '../../src/internal/Engine.ts';
+import { EngineKeeper } from '../../src/internal/EngineKeeper.ts';
 import { CONNECTION_SIZE } from '../../src/internal/layout.ts';
-import { SqlThread } from '../../src/internal/SqlThread.ts';
+import { type EngineMemory, SqlThread } from '../../src/internal/SqlThread.ts';
 import { Database, HeddleStoreError } from '../../src/index.ts';
 
 /** What a peer's worker is started with. */
@@ -32,7 +33,7 @@ export interface PeerOptions {
 /** A database whose SQL threads are stand-ins. Its file is gone when the test has finished. */
 export async function peerDatabase(threadCount: number, options: PeerOptions = {}): Promise<Database> {
   const path = join(tmpdir(), `heddle-peer-${crypto.randomUUID()}.sqlite`);
-  const db = new Database(startEngine(threadCount, path, options));
+  const db = new Database(new EngineKeeper(startPeers(threadCount, path, options)));
   onTestFinished(async () => {
     await db.close();
     for (const suffix of ['', '-wal', '-shm', '-journal']) await rm(path + suffix, { force: true });
@@ -40,8 +41,11 @@ export async function peerDatabase(threadCount: number, options: PeerOptions = {
   return db;
 }
 
-function startEngine(threadCount: number, path: string, { onRestart }: PeerOptions): Engine {
-  const memory = { buffer: new SharedArrayBuffer(MEMORY_SIZE) };
+/** Stand-ins over one file, as an engine. */
+export function startPeers(threadCount: number, path: string, { onRestart }: PeerOptions = {}): Engine {
+  const buffer = new SharedArrayBuffer(MEMORY_SIZE);
+  const write = (address: number, bytes: Uint8Array): void => new Uint8Array(buffer, address, bytes.length).set(bytes);
+  const memory = { buffer, write };
   new Int32Array(memory.buffer)[0] = 8;
   const peers = Array.from({ length: threadCount }, (_, index) => startThread(index, memory, path));
   const threads = peers.map(({ thread }) => thread);
@@ -56,10 +60,11 @@ function startEngine(threadCount: number, path: string, { onRestart }: PeerOptio
   const restart = async (): Promise<Engine> => {
     await stop();
     onRestart?.();
-    return startEngine(threadCount, path, { onRestart });
+    return startPeers(threadCount, path, { onRestart });
   };
   const engine: { -readonly [K in keyof Engine]: Engine[K] } = {
     threads,
+    queue: undefined,
     failure: undefined,
     onFailure: undefined,
     restart: onRestart && restart,
@@ -77,7 +82,7 @@ function startEngine(threadCount: number, path: string, { onRestart }: PeerOptio
   return engine;
 }
 
-function startThread(index: number, memory: { readonly buffer: SharedArrayBuffer }, path: string) {
+function startThread(index: number, memory: EngineMemory & { readonly buffer: SharedArrayBuffer }, path: string) {
   const requests = channel({ ringByteLength: 4096 });
   const responses = channel({ ringByteLength: 4096 });
   const record = new SharedArrayBuffer(CONNECTION_SIZE);

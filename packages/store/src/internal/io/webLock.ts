@@ -3,6 +3,11 @@
 import { IO_ERROR_LOCKED } from '../layout.ts';
 import { HostError } from './HostFiles.ts';
 
+/** The name of a directory's lock. */
+export function directoryLock(directory: string): string {
+  return `heddle-store:${directory}`;
+}
+
 /** Takes the lock of a directory and returns what lets go of it, or throws with `IO_ERROR_LOCKED`. */
 export function lockDirectory(directory: string): Promise<() => void> {
   return new Promise((resolve, reject) => {
@@ -12,6 +17,6 @@ export function lockDirectory(directory: string): Promise<() => void> {
       return undefined;
     };
     // The request is settled when the lock is released; what is waited for here is that it is granted.
-    navigator.locks.request(`heddle-store:${directory}`, { ifAvailable: true }, held).catch(reject);
+    navigator.locks.request(directoryLock(directory), { ifAvailable: true }, held).catch(reject);
   });
 }

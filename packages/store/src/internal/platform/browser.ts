@@ -33,6 +33,26 @@ export function onPageHide(callback: () => void): () => void {
   return () => removeEventListener('pagehide', callback);
 }
 
+/** Whether the tabs of one origin can share a database. */
+export const canShare: boolean = 'locks' in navigator && 'BroadcastChannel' in globalThis;
+
+/** Calls back when the browser freezes the page, and when it goes on. Browsers without that, and workers, never freeze. */
+export function onFreeze(freeze: () => void, resume: () => void): () => void {
+  if (!('document' in globalThis)) return () => {};
+  document.addEventListener('freeze', freeze);
+  document.addEventListener('resume', resume);
+  return () => {
+    document.removeEventListener('freeze', freeze);
+    document.removeEventListener('resume', resume);
+  };
+}
+
+/** Creates the worker that answers for a tab whose main thread hangs; see `tabs/deputy-worker.ts`. */
+export function createDeputyWorker(): Worker | undefined {
+  // The expression is literal, because bundlers look for exactly that.
+  return new Worker(new URL('../tabs/deputy-worker.js', import.meta.url), { type: 'module', name: 'heddle store deputy' });
+}
+
 /** Opens a file to import: in a browser, from a URL relative to the page. */
 export function openFile(source: string | URL, fetchUrl: (url: URL) => Promise<Source>): Promise<Source> {
   return fetchUrl(new URL(source, globalThis.location.href));

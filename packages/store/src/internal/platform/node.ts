@@ -34,6 +34,19 @@ export function onPageHide(_callback: () => void): () => void {
   return () => {};
 }
 
+/** Whether several can share a database. A directory is one process's. */
+export const canShare: boolean = false;
+
+/** Calls back when the page is frozen and goes on. Node has no pages. */
+export function onFreeze(_freeze: () => void, _resume: () => void): () => void {
+  return () => {};
+}
+
+/** Creates the worker that answers for a tab whose main thread hangs. Node has no tabs. */
+export function createDeputyWorker(): Worker | undefined {
+  return undefined;
+}
+
 /** Opens a file to import. In Node, a string is a path. */
 export async function openFile(source: string | URL, _fetchUrl: (url: URL) => Promise<Source>): Promise<Source> {
   const path = resolveDirectory(source);

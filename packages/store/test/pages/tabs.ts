@@ -1,0 +1,149 @@
+/** What tabs-browsers.node.test.ts calls in its tabs. */
+import { type Connection, type Database, type ImportProgress, open, type OpenOptions } from '../../src/index.ts';
+
+const NAME = 'tabs';
+
+const PARTS = 3;
+
+/** Every worker that this page has created. */
+const workers: Worker[] = [];
+const OwnWorker = globalThis.Worker;
+globalThis.Worker = class extends OwnWorker {
+  constructor(...args: ConstructorParameters<typeof Worker>) {
+    super(...args);
+    workers.push(this);
+  }
+};
+
+let opened: Database | undefined;
+let connection: Connection | undefined;
+let isWriting = false;
+let writing: Promise<void> | undefined;
+const restarts: number[] = [];
+
+function db(): Database {
+  if (!opened) throw new Error('the database is not open');
+  return opened;
+}
+
+function tell(message: unknown): Promise<unknown> {
+  return fetch('/tell', { method: 'POST', body: JSON.stringify(message) });
+}
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+    return 'done';
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error);
+  }
+}
+
+async function write(tab: number): Promise<void> {
+  for (let n = 1; isWriting; n++) {
+    const id = tab * 1_000_000 + n * PARTS;
+    const code = await codeOf(
+      db().transaction(
+        async (tx) => {
+          for (let part = 0; part < PARTS; part++) await tx.exec('INSERT INTO parts VALUES (?, ?, ?)', [id + part, tab, n]);
+          // An ordinary table without a key takes the same row twice.
+          await tx.exec('INSERT INTO twice VALUES (?, ?)', [tab, n]);
+        },
+        { retries: 100 },
+      ),
+    );
+    await tell({ tab, n, code });
+    if (code === 'CLOSED') return;
+  }
+}
+
+const page = {
+  /** Opens the database and says who runs its engine. */
+  async open(options: OpenOptions = {}): Promise<string> {
+    opened = await open(NAME, { threads: 2, onRestart: ({ durationMs }) => restarts.push(durationMs), ...options });
+    return opened.role;
+  },
+
+  role: () => db().role,
+  restarts: () => restarts.length,
+  close: () => db().close(),
+
+  async create(): Promise<void> {
+    await db().exec('CREATE VIRTUAL TABLE parts USING tonbo(id INTEGER PRIMARY KEY, tab INTEGER, n INTEGER)');
+    await db().exec('CREATE TABLE twice(tab, n)');
+  },
+
+  exec: (sql: string) => codeOf(db().exec(sql)),
+
+  all: (sql: string) => db().query(sql).all(),
+
+  /** Counts rows as they come, in batches. */
+  async count(sql: string, batchRows: number): Promise<number> {
+    let count = 0;
+    for await (const batch of db().query(sql, [], { batchRows })) count += batch.length;
+    return count;
+  },
+
+  /** Writes numbered transactions until `rest`, and tells of each how it ended. */
+  write(tab: number): void {
+    isWriting = true;
+    writing = write(tab);
+  },
+
+  async rest(): Promise<void> {
+    isWriting = false;
+    await writing;
+  },
+
+  /** The transactions that are there, and those of which a part is missing or there twice. */
+  async check(): Promise<{ there: string[]; broken: string[] }> {
+    const parts = await db().query<{ tab: number; n: number; c: number }>('SELECT tab, n, count(*) AS c FROM parts GROUP BY tab, n').all();
+    const twice = await db().query<{ tab: number; n: number; c: number }>('SELECT tab, n, count(*) AS c FROM twice GROUP BY tab, n').all();
+    const ordinary = new Map(twice.map(({ tab, n, c }) => [`${tab}/${n}`, c]));
+    const there = parts.map(({ tab, n }) => `${tab}/${n}`);
+    const broken = parts.filter(({ tab, n, c }) => c !== PARTS || ordinary.get(`${tab}/${n}`) !== 1).map(({ tab, n }) => `${tab}/${n}`);
+    const alone = [...ordinary.keys()].filter((name) => !there.includes(name));
+    return { there, broken: [...broken, ...alone] };
+  },
+
+  /** Leaves a transaction open that holds the lock of the ordinary tables. */
+  async holdTransaction(): Promise<void> {
+    connection = await db().connection();
+    await connection.exec('BEGIN IMMEDIATE; INSERT INTO twice VALUES (-1, -1)');
+  },
+
+  commit: () => codeOf(connection?.exec('COMMIT') ?? Promise.resolve()),
+
+  /** Imports rows of a file at a URL, as a Blob; tells when the first are there. */
+  async importFile(url: string, rows: number, giveUp: boolean): Promise<{ code: string; progress: number; phases: string[] }> {
+    const blob = await (await fetch(url)).blob();
+    const aborter = new AbortController();
+    const seen: ImportProgress[] = [];
+    const onProgress = (progress: ImportProgress): void => {
+      seen.push(progress);
+      if (progress.rows > 0) void tell('imported');
+      if (giveUp && progress.bytes > 0) aborter.abort();
+    };
+    const code = await codeOf(db().import(blob, { table: 'imported', rowNumber: 'id', rows, onProgress, signal: aborter.signal }));
+    return { code, progress: seen.at(-1)?.rows ?? 0, phases: [...new Set(seen.map(({ phase }) => phase))] };
+  },
+
+  /** Ends every worker of this page, as a browser may that needs their memory. */
+  terminateWorkers(): number {
+    for (const worker of workers) worker.terminate();
+    return workers.length;
+  },
+
+  /** Keeps the main thread busy, which then answers nobody. */
+  hang(ms: number): void {
+    setTimeout(() => {
+      const end = performance.now() + ms;
+      while (performance.now() < end);
+    });
+  },
+};
+
+/** The page's functions, as the test calls them. */
+export type TabsPage = typeof page;
+
+Object.assign(globalThis, { page });
