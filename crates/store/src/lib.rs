@@ -3,15 +3,17 @@
 //! | floor | modules |
 //! |---|---|
 //! | the main thread's requests | [`service`], [`import`] |
-//! | a connection | [`session`], [`parameters`], [`transaction`], [`module`], [`routing`], [`statement`] |
+//! | a connection | [`session`], [`parameters`], [`transaction`], [`module`], [`routing`], `alter`, [`statement`] |
 //! | a database | [`store`], [`catalogue`], [`commit`], [`index`], [`memory`] |
-//! | a table | [`table`], [`schema`], [`key`], [`value`] |
+//! | a table | [`table`], [`schema`], [`key`], [`value`], `decimal` |
 //! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
 //! | files | [`io`] |
 
 pub mod activity;
+mod alter;
 pub mod catalogue;
 pub mod commit;
+mod decimal;
 pub mod error;
 pub mod import;
 pub mod index;

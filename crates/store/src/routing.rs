@@ -95,6 +95,106 @@ pub fn creation(sql: &str) -> Option<Creation> {
     })
 }
 
+/// An ALTER TABLE that a Tonbo table may be meant by.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Alteration {
+    /// The table's name.
+    pub table: String,
+    /// What is asked for.
+    pub change: Change,
+    /// The statement's length, its semicolon included.
+    pub length: usize,
+}
+
+/// What an ALTER TABLE asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The table gets this name.
+    Rename(String),
+    /// A column gets another name.
+    RenameColumn,
+    /// The column of that name goes.
+    DropColumn(String),
+    /// A column comes.
+    AddColumn,
+    /// A constraint goes.
+    Loosen,
+}
+
+/// The change of a table that `sql` starts with. What would have to look at every row (ADD CONSTRAINT, SET NOT NULL) is not among them.
+pub fn alteration(sql: &str) -> Option<Alteration> {
+    let mut tokens = Tokens::new(sql);
+    tokens.expect("ALTER")?;
+    tokens.expect("TABLE")?;
+    let mut table = tokens.next_token()?;
+    let mut verb = tokens.next_token()?;
+    if verb.text == "." {
+        if !table.unquoted().eq_ignore_ascii_case("temp") {
+            return None;
+        }
+        table = tokens.next_token()?;
+        verb = tokens.next_token()?;
+    }
+    let next = tokens.next_token()?;
+    let change = if verb.is("RENAME") && next.is("TO") {
+        Change::Rename(tokens.next_token()?.unquoted())
+    } else if verb.is("RENAME") {
+        Change::RenameColumn
+    } else if verb.is("DROP") && next.is("CONSTRAINT") {
+        Change::Loosen
+    } else if verb.is("DROP") && next.is("COLUMN") {
+        Change::DropColumn(tokens.next_token()?.unquoted())
+    } else if verb.is("DROP") {
+        Change::DropColumn(next.unquoted())
+    } else if verb.is("ADD") && !next.is("CONSTRAINT") && !next.is("CHECK") {
+        Change::AddColumn
+    } else if verb.is("ALTER") {
+        let column = if next.is("COLUMN") {
+            tokens.next_token()?
+        } else {
+            next
+        };
+        let drops = tokens.next_token()?.is("DROP");
+        if column.text == ";" || !drops {
+            return None;
+        }
+        Change::Loosen
+    } else {
+        return None;
+    };
+    let length = loop {
+        match tokens.next_token() {
+            Some(token) if token.text == ";" => break tokens.at,
+            Some(_) => {}
+            None => break sql.len(),
+        }
+    };
+    Some(Alteration {
+        table: table.unquoted(),
+        change,
+        length,
+    })
+}
+
+/// The name that a text begins with, without its quotes.
+pub fn first_name(text: &str) -> String {
+    let mut tokens = Tokens::new(text);
+    tokens
+        .next_token()
+        .map_or_else(String::new, |token| token.unquoted())
+}
+
+/// What stands between the outer parentheses of a CREATE TABLE.
+pub fn in_parentheses(sql: &str) -> &str {
+    let mut tokens = Tokens::new(sql);
+    let mut marks =
+        std::iter::from_fn(|| tokens.next_token()).filter(|t| t.text == "(" || t.text == ")");
+    match (marks.next(), marks.last()) {
+        (Some(open), Some(close)) => &sql[open.start + 1..close.start],
+        _ => "",
+    }
+}
+
 /// Whether a text holds no statement: only space, comments and semicolons.
 pub fn is_blank(sql: &str) -> bool {
     let mut tokens = Tokens::new(sql);
@@ -347,6 +447,54 @@ mod tests {
         ] {
             assert_eq!(made(sql), None, "{sql}");
         }
+    }
+
+    #[test]
+    fn alterations_are_told_by_what_they_change() {
+        let of = |sql: &str| {
+            let alteration = alteration(sql)?;
+            Some((alteration.table, alteration.change, alteration.length))
+        };
+        let table = || "a b".to_owned();
+        for (sql, change) in [
+            (
+                r#"ALTER TABLE "a b" RENAME TO [c]"#,
+                Change::Rename("c".into()),
+            ),
+            (
+                "alter table temp.[a b] rename x to y;",
+                Change::RenameColumn,
+            ),
+            (
+                "ALTER TABLE `a b` DROP COLUMN x",
+                Change::DropColumn("x".into()),
+            ),
+            (
+                "ALTER TABLE `a b` /* ; */ DROP x;",
+                Change::DropColumn("x".into()),
+            ),
+            (
+                "ALTER TABLE `a b` ADD x TEXT DEFAULT ';'",
+                Change::AddColumn,
+            ),
+            ("ALTER TABLE `a b` DROP CONSTRAINT x", Change::Loosen),
+            ("ALTER TABLE `a b` ALTER x DROP NOT NULL", Change::Loosen),
+        ] {
+            assert_eq!(of(sql), Some((table(), change, sql.len())), "{sql}");
+        }
+        for sql in [
+            "ALTER TABLE main.t DROP x",
+            "ALTER TABLE t ADD CHECK (x > 0)",
+            "ALTER TABLE t ALTER x SET NOT NULL",
+            "ALTER TABLE t",
+            "SELECT 1",
+        ] {
+            assert_eq!(of(sql), None, "{sql}");
+        }
+        assert_eq!(
+            in_parentheses("CREATE TABLE \"(\"(a, b (1)) STRICT"),
+            "a, b (1)"
+        );
     }
 
     #[test]

@@ -13,14 +13,16 @@ use std::time::Duration;
 use rusqlite::ffi;
 
 use crate::activity::{self, Activity};
+use crate::alter;
 use crate::catalogue;
 use crate::commit::log;
+use crate::decimal;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::statement::{self as index_statement, Changed};
 use crate::module;
 use crate::parameters::{Binder, Parameters};
 use crate::routing;
-use crate::schema::{TableSchema, quote_identifier};
+use crate::schema::quote_identifier;
 use crate::statement::{Handle, Statement};
 use crate::store::Store;
 use crate::table::version::Sequence;
@@ -61,6 +63,8 @@ pub struct Shared {
     pub made: RefCell<Vec<TableId>>,
     /// See `made`.
     pub dropped: RefCell<Vec<TableId>>,
+    /// Whether the open transaction has altered a table.
+    has_altered: Cell<bool>,
     /// What the open transaction has done to indexes.
     pub indexes: RefCell<Changed>,
     /// What the sequencer knows this transaction by, while one is open.
@@ -127,6 +131,7 @@ impl Session {
             purpose: RefCell::new(Purpose::Statement),
             made: RefCell::new(Vec::new()),
             dropped: RefCell::new(Vec::new()),
+            has_altered: Cell::new(false),
             indexes: RefCell::default(),
             entered: Cell::new(None),
             uncounted: Cell::new(0),
@@ -134,6 +139,7 @@ impl Session {
             busy_since_ms: Cell::new(0.0),
         });
         let session = Session { shared };
+        decimal::register(handle)?;
         module::register(&session.shared)?;
         let pointer: *const Shared = &raw const *session.shared;
         // SAFETY: the handler is called only while the connection is open, and `shared` outlives it.
@@ -218,13 +224,15 @@ impl Session {
 
     /// The Tonbo table of that name, without regard to case, if there is one.
     pub fn table(&self, name: &str) -> StoreResult<Option<Arc<Table>>> {
-        let entries = catalogue::read(self.shared.handle)?;
-        let entry = entries
-            .iter()
-            .find(|entry| entry.name.eq_ignore_ascii_case(name));
+        let entry = catalogue::find(self.shared.handle, name)?;
         entry
             .map(|entry| self.shared.store.table(entry.id))
             .transpose()
+    }
+
+    /// What the catalogue says of the Tonbo table of that name.
+    pub(crate) fn entry(&self, name: &str) -> StoreResult<Option<catalogue::Entry>> {
+        catalogue::find(self.shared.handle, name)
     }
 
     /// Whether the request that runs is to be interrupted.
@@ -299,6 +307,20 @@ impl Shared {
         result
     }
 
+    /// Runs statements of our own that make or drop a table for another reason than a user's wish.
+    pub fn with_purpose<R>(&self, purpose: Purpose, run: impl FnOnce() -> R) -> R {
+        self.purpose.replace(purpose);
+        let result = run();
+        self.purpose.replace(Purpose::Statement);
+        result
+    }
+
+    /// A table was altered, or almost: once the transaction has ended, every connection declares it as the catalogue has it then.
+    pub fn note_altered(&self, id: TableId) {
+        self.declared.borrow_mut().remove(&id);
+        self.has_altered.set(true);
+    }
+
     /// SQLite is about to count a row that nothing was done with.
     pub fn uncount(&self) {
         self.uncounted.set(self.uncounted.get() + 1);
@@ -347,6 +369,18 @@ impl Shared {
             if routing::is_blank(&sql[length..]) {
                 binder.finish()?;
             }
+            // Relaxed: a figure for display.
+            self.activity.statements.fetch_add(1, Ordering::Relaxed);
+            return Ok(length);
+        }
+        if let Some(alteration) = routing::alteration(sql)
+            && let Some(entry) = catalogue::find(self.handle, &alteration.table)?
+        {
+            let length = alteration.length;
+            if routing::is_blank(&sql[length..]) {
+                binder.finish()?;
+            }
+            alter::table(self, &entry, &alteration, &sql[..length])?;
             // Relaxed: a figure for display.
             self.activity.statements.fetch_add(1, Ordering::Relaxed);
             return Ok(length);
@@ -414,7 +448,8 @@ impl Shared {
         }
         self.indexes.take();
         let (made, dropped) = (self.made.take(), self.dropped.take());
-        if made.is_empty() && dropped.is_empty() {
+        let has_altered = self.has_altered.take();
+        if made.is_empty() && dropped.is_empty() && !has_altered {
             return;
         }
         // Which of them stand now depends on whether the transaction was committed, which the catalogue tells.
@@ -446,40 +481,24 @@ impl Shared {
         let declared = self.declared.borrow().clone();
         for (id, entry) in &declared {
             if entries.get(id) != Some(entry) {
-                self.purpose.replace(Purpose::Forget);
                 let sql = format!(
                     "DROP TABLE IF EXISTS temp.{}",
                     quote_identifier(&entry.name)
                 );
-                let outcome = self.handle.execute(&sql);
-                self.purpose.replace(Purpose::Statement);
-                outcome?;
+                self.with_purpose(Purpose::Forget, || self.handle.execute(&sql))?;
                 self.declared.borrow_mut().remove(id);
             }
         }
         for (id, entry) in &entries {
             if declared.get(id) != Some(entry) {
-                self.purpose.replace(Purpose::Declare(entry.clone()));
-                let name = quote_identifier(&entry.name);
-                let sql = format!(
-                    "DROP TABLE IF EXISTS temp.{name}; CREATE VIRTUAL TABLE temp.{name} USING tonbo({})",
-                    declared_definition(entry)
-                );
-                let outcome = self.handle.execute(&sql);
-                self.purpose.replace(Purpose::Statement);
-                outcome?;
+                let purpose = Purpose::Declare(entry.clone());
+                self.with_purpose(purpose, || self.handle.execute(&entry.declaration()))?;
                 self.declared.borrow_mut().insert(*id, entry.clone());
             }
         }
         self.seen_catalogue.set(version);
         Ok(())
     }
-}
-
-/// What a table of the catalogue is declared with. One whose definition is damaged can be named, to be told why it can't be used, and dropped.
-fn declared_definition(entry: &catalogue::Entry) -> String {
-    TableSchema::parse(&routing::split_arguments(&entry.definition))
-        .map_or_else(|_| "damaged TEXT".to_owned(), |schema| schema.definition())
 }
 
 /// The busy handler: 0 gives up. SQLite's own would not look whether the statement is interrupted.

@@ -513,7 +513,7 @@ pub fn c_string(text: &str) -> StoreResult<CString> {
 
 /// # Safety
 /// `start` must be null or have `length` readable bytes for as long as the result is used.
-unsafe fn bytes<'a>(start: *const u8, length: c_int) -> &'a [u8] {
+pub unsafe fn bytes<'a>(start: *const u8, length: c_int) -> &'a [u8] {
     match usize::try_from(length) {
         // SAFETY: the caller's promise.
         Ok(length) if length > 0 && !start.is_null() => unsafe {

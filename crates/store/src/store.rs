@@ -569,7 +569,7 @@ fn open_stored(
     }
     match stored {
         Stored::Rows(entry, indexes) => {
-            let schema = TableSchema::parse(&crate::routing::split_arguments(&entry.definition))?;
+            let schema = entry.schema()?;
             let indexes = index::of_table(indexes, id, &schema)?;
             let table = Arc::new(Table::open(host, id, id, name, schema, memory)?);
             Ok(TableVersion {

@@ -121,7 +121,7 @@ impl Transaction {
 
     /// Whether a row of that key is visible.
     pub fn has_row(&self, store: &Store, table: &Arc<Table>, key: &Key) -> StoreResult<bool> {
-        Ok(self.row(store, table, key, &[])?.is_some())
+        Ok(self.row(store, table, key, &[], Vec::new())?.is_some())
     }
 
     /// The row of that key, if it is visible: its values in `columns`, and NULL in the others.
@@ -131,6 +131,7 @@ impl Transaction {
         table: &Arc<Table>,
         key: &Key,
         columns: &[usize],
+        absent: Vec<Value>,
     ) -> StoreResult<Option<Vec<Value>>> {
         if let Some(row) = self.own(table).and_then(|buffer| buffer.get(key)) {
             return Ok(row.as_ref().map(|row| row.to_vec()));
@@ -138,6 +139,7 @@ impl Transaction {
         let request = Request {
             range: KeyRange::point(key),
             columns: columns.to_vec(),
+            absent,
             rows_expected: Some(1),
             ..Request::default()
         };
@@ -145,7 +147,7 @@ impl Transaction {
         if scan.is_done() {
             return Ok(None);
         }
-        let mut row = vec![Value::Null; table.schema.columns.len()];
+        let mut row = vec![Value::Null; columns.iter().max().map_or(0, |last| last + 1)];
         for (place, column) in columns.iter().enumerate() {
             row[*column] = Value::from(scan.cell(place));
         }

@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { type Database, HeddleStoreError, type Session } from '../src/index.ts';
-import { directoryDatabase, LOCATIONS, openForTest, temporaryLocation } from './support/database.ts';
+import { LOCATIONS, openForTest, temporaryLocation } from './support/database.ts';
 import { environment } from './support/host.ts';
 import { anomalies, type Lists, type Place, type Reading, type Writing } from './support/history.ts';
 
@@ -160,6 +160,7 @@ describe.each(LOCATIONS)('%s', (name, openDatabase) => {
       const histories: History[] = [];
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       while (performance.now() < endMs) histories.push(await run(db, endMs));
+      expect(histories.length).toBeGreaterThan(0);
       if (LONG_MINUTES > 0) {
         console.info(`${name}: writers ${percentiles(histories.flatMap((history) => history.writeMs))}`);
         console.info(`${name}: readers ${percentiles(histories.flatMap((history) => history.readMs))}`);

@@ -142,6 +142,10 @@ describe('a follower', () => {
     expect(result).toEqual({ rows: 10 });
     expect(progress.at(-1)).toBe(10);
     expect(await column(leader, 'SELECT digit FROM t')).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    const shared = new Uint8Array(new SharedArrayBuffer(3));
+    shared.set(new TextEncoder().encode('789'));
+    expect(await db.import(shared, { table: 'u' })).toEqual({ rows: 3 });
+    expect(await column(leader, 'SELECT digit FROM u')).toEqual([7, 8, 9]);
     await expectError(db.import(new TextEncoder().encode('x'), { table: 't' }), 'BAD_IMPORT');
     const stalled = new ReadableStream<Uint8Array>({});
     await expectError(db.import(stalled, { table: 't', timeoutMs: 50 }), 'TIMEOUT');

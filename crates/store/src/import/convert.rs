@@ -1,13 +1,16 @@
 //! A file's columns into a table's.
 //!
-//! Integers of every width, dates and times become INTEGER, in the unit that the file has; floats REAL; texts TEXT; bytes BLOB; booleans
-//! BOOLEAN. A value that does not fit is an error, never changed.
+//! Integers of every width, dates and times become INTEGER, in the unit that the file has; decimals DECIMAL; floats REAL; texts TEXT; bytes BLOB;
+//! booleans BOOLEAN. A table that declares DATE and TIMESTAMP columns gets dates and timestamps as such. A value that does not fit is an error,
+//! never changed.
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, UInt32Array};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Schema, TimeUnit};
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{self, Key};
@@ -15,8 +18,8 @@ use crate::module::rules::Rules;
 use crate::module::values;
 use crate::schema::{ColumnType, KeyKind, TableSchema, quote_identifier};
 use crate::statement::Handle;
-use crate::table::Table;
 use crate::table::rows::{Cell, ColumnArray, build_column};
+use crate::table::{Table, packed};
 use crate::value::Value;
 
 pub(super) fn bad(message: String) -> StoreError {
@@ -41,6 +44,11 @@ pub fn create_statement(
                 field.data_type()
             ))
         })?;
+        // Who wants texts declares the table.
+        let kind = match kind {
+            ColumnType::Date | ColumnType::Timestamp => ColumnType::Integer,
+            kind => kind,
+        };
         columns.push(format!(
             "{} {}",
             quote_identifier(field.name()),
@@ -59,12 +67,17 @@ fn kind_of(kind: &DataType) -> Option<ColumnType> {
         DataType::Dictionary(_, values) => kind_of(values),
         DataType::Boolean => Some(ColumnType::Boolean),
         kind if kind.is_integer() => Some(ColumnType::Integer),
-        DataType::Date32
-        | DataType::Date64
-        | DataType::Timestamp(..)
-        | DataType::Time32(_)
-        | DataType::Time64(_)
-        | DataType::Duration(_) => Some(ColumnType::Integer),
+        DataType::Date32 | DataType::Date64 => Some(ColumnType::Date),
+        DataType::Timestamp(..) => Some(ColumnType::Timestamp),
+        DataType::Time32(_) | DataType::Time64(_) | DataType::Duration(_) => {
+            Some(ColumnType::Integer)
+        }
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale)
+        | DataType::Decimal256(precision, scale) => {
+            ColumnType::decimal(*precision, u8::try_from(*scale).ok()?)
+        }
         DataType::Float16 | DataType::Float32 | DataType::Float64 => Some(ColumnType::Real),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(ColumnType::Text),
         DataType::Binary
@@ -88,6 +101,7 @@ enum Source {
 /// Turns a file's batches into a table's.
 pub struct Converter<'a> {
     table: &'a Table,
+    schema: TableSchema,
     sources: Vec<Source>,
     rules: Rules,
     rows_before: i64,
@@ -98,10 +112,10 @@ impl<'a> Converter<'a> {
     pub fn new(
         handle: Handle,
         table: &'a Table,
+        schema: TableSchema,
         file: &Schema,
         row_number: Option<&str>,
     ) -> StoreResult<Converter<'a>> {
-        let schema = &table.schema;
         for field in file.fields() {
             if !schema
                 .columns
@@ -156,8 +170,9 @@ impl<'a> Converter<'a> {
         });
         Ok(Converter {
             sources: sources.collect::<StoreResult<_>>()?,
-            rules: Rules::new(handle, &table.name, schema)?,
+            rules: Rules::new(handle, &table.name, &schema)?,
             table,
+            schema,
             rows_before: 0,
         })
     }
@@ -165,7 +180,7 @@ impl<'a> Converter<'a> {
     /// A batch of the table's schema, sorted by key, and its keys.
     pub fn convert(&mut self, batch: &RecordBatch) -> StoreResult<(RecordBatch, Vec<Key>)> {
         let rows = batch.num_rows();
-        let schema = &self.table.schema;
+        let schema = &self.schema;
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.columns.len() + 1);
         for (position, (column, source)) in schema.columns.iter().zip(&self.sources).enumerate() {
             let array: ArrayRef = match source {
@@ -183,12 +198,13 @@ impl<'a> Converter<'a> {
                     Arc::new(Int64Array::from_iter_values(first..first + rows as i64))
                 }
                 Source::File(position) => {
-                    let options = CastOptions {
-                        safe: false,
-                        ..CastOptions::default()
-                    };
-                    cast_with_options(batch.column(*position), &column.kind.arrow(), &options)
-                        .map_err(|error| bad(format!("column {}: {error}", column.name)))?
+                    stored(batch.column(*position), column.kind).map_err(|(row, reason)| {
+                        let error = bad(format!("column {}: {reason}", column.name));
+                        match row {
+                            Some(row) => self.refused(row, error),
+                            None => error,
+                        }
+                    })?
                 }
             };
             if column.not_null
@@ -217,8 +233,9 @@ impl<'a> Converter<'a> {
                 self.table.name
             )));
         }
-        columns.insert(0, Arc::new(BinaryArray::from_iter_values(keys.iter())));
-        let batch = RecordBatch::try_new(schema.arrow.clone(), columns)
+        let mut stored: Vec<ArrayRef> = vec![Arc::new(BinaryArray::from_iter_values(keys.iter()))];
+        stored.extend(by_slots(&self.schema, &columns, rows)?);
+        let batch = RecordBatch::try_new(self.schema.arrow.clone(), stored)
             .map_err(|error| bad(error.to_string()))?;
         Ok((batch, keys))
     }
@@ -238,7 +255,7 @@ impl<'a> Converter<'a> {
             let cell = |column: usize| Value::from(columns[column].cell(row));
             let rowid = key::decode_integer(key);
             self.rules
-                .check(&self.table.schema, rowid, cell)
+                .check(&self.schema, rowid, cell)
                 .map_err(|error| self.refused(row, error))?;
         }
         Ok(())
@@ -292,6 +309,120 @@ impl<'a> Converter<'a> {
     }
 }
 
+/// The columns as Tonbo has them: by their slots, those that were added since packed into the last one.
+fn by_slots(schema: &TableSchema, columns: &[ArrayRef], rows: usize) -> StoreResult<Vec<ArrayRef>> {
+    let at_slot = |slot: usize| schema.columns.iter().position(|column| column.slot == slot);
+    let stored = schema.layout.stored.iter().enumerate();
+    let mut arrays: Vec<ArrayRef> = stored
+        .map(|(slot, kind)| match at_slot(slot) {
+            Some(position) => columns[position].clone(),
+            None => arrow_array::new_null_array(&kind.arrow(), rows),
+        })
+        .collect();
+    let added = schema.layout.stored.len()..schema.layout.slots();
+    if schema.layout.added.is_some() {
+        let added: Vec<Option<ColumnArray>> = added
+            .map(|slot| at_slot(slot).and_then(|position| ColumnArray::new(&columns[position])))
+            .collect();
+        arrays.push(packed::column(rows, |row, into| {
+            for column in &added {
+                let cell = column
+                    .as_ref()
+                    .map_or(Cell::Null, |column| column.cell(row));
+                packed::push(cell, into);
+            }
+        }));
+    }
+    Ok(arrays)
+}
+
+/// Whether a table's column takes a file's of that kind.
 fn fits(file: ColumnType, table: ColumnType) -> bool {
-    file == table || (file, table) == (ColumnType::Boolean, ColumnType::Integer)
+    use ColumnType::{Boolean, Date, Decimal, Integer, Timestamp};
+    file == table
+        || matches!((file, table), (Boolean | Date | Timestamp, Integer))
+        || matches!((file, table), (Decimal { .. } | Integer, Decimal { .. }))
+}
+
+/// Why a column can't be had, and the first row that is to blame, where one is.
+type Unfit = (Option<usize>, String);
+
+/// A file's column as the table stores it.
+fn stored(array: &ArrayRef, kind: ColumnType) -> Result<ArrayRef, Unfit> {
+    let cast = |array: &ArrayRef, to: &DataType| {
+        let options = CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        };
+        cast_with_options(array, to, &options).map_err(|error| (None, error.to_string()))
+    };
+    let array = match array.data_type() {
+        DataType::Dictionary(_, values) => &cast(array, values)?,
+        _ => array,
+    };
+    match kind {
+        ColumnType::Date => {
+            let days_are = match array.data_type() {
+                // Milliseconds.
+                DataType::Date64 => 86_400_000,
+                _ => 1,
+            };
+            let array = match array.data_type() {
+                DataType::Date32 => &cast(array, &DataType::Int32)?,
+                _ => array,
+            };
+            scaled(&cast(array, &DataType::Int64)?, kind, 1, days_are)
+        }
+        ColumnType::Timestamp => {
+            let (times, divisor) = match array.data_type() {
+                DataType::Timestamp(TimeUnit::Second, _) => (1_000_000, 1),
+                DataType::Timestamp(TimeUnit::Millisecond, _) => (1000, 1),
+                DataType::Timestamp(TimeUnit::Nanosecond, _) => (1, 1000),
+                _ => (1, 1),
+            };
+            scaled(&cast(array, &DataType::Int64)?, kind, times, divisor)
+        }
+        ColumnType::Decimal { .. } => {
+            let own_scale = match kind_of(array.data_type()) {
+                Some(ColumnType::Decimal { scale, .. }) => scale,
+                _ => 0,
+            };
+            let wide = DataType::Decimal128(38, own_scale as i8);
+            let array = cast(array, &wide)?;
+            let values = array.as_primitive::<Decimal128Type>();
+            let values = (0..values.len()).map(|row| match values.is_null(row) {
+                true => Ok(Value::Null),
+                false => kind
+                    .of_unscaled(values.value(row), own_scale)
+                    .ok_or_else(|| {
+                        (
+                            Some(row),
+                            format!("a number is none of {}", kind.sql_name()),
+                        )
+                    }),
+            });
+            let values = values.collect::<Result<Vec<Value>, Unfit>>()?;
+            Ok(build_column(kind, values.iter().map(Cell::from)))
+        }
+        _ => cast(array, &kind.arrow()),
+    }
+}
+
+/// Integers times `times` or by `divisor`, as days or instants.
+fn scaled(array: &ArrayRef, kind: ColumnType, times: i64, divisor: i64) -> Result<ArrayRef, Unfit> {
+    let values = array.as_primitive::<Int64Type>();
+    let values = (0..values.len()).map(|row| {
+        if values.is_null(row) {
+            return Ok(None);
+        }
+        let value = values.value(row);
+        let exact = (value % divisor == 0).then_some(value / divisor);
+        exact
+            .and_then(|value| value.checked_mul(times))
+            .filter(|value| kind.show(Cell::Integer(*value)).is_some())
+            .map(Some)
+            .ok_or_else(|| (Some(row), format!("{value} is no {}", kind.sql_name())))
+    });
+    let values = values.collect::<Result<Vec<Option<i64>>, Unfit>>()?;
+    Ok(Arc::new(Int64Array::from(values)))
 }

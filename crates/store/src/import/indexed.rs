@@ -14,8 +14,9 @@ use crate::error::{StoreError, StoreResult};
 use crate::index::{Index, maintain};
 use crate::key::{Key, decode_integer};
 use crate::store::Store;
+use crate::table::packed;
 use crate::table::range::KeyRange;
-use crate::table::rows::ColumnArray;
+use crate::table::rows::{Cell, ColumnArray};
 use crate::table::scan::{Request, Scan};
 use crate::table::version::{Buffer, TableVersion};
 use crate::value::{Row, Value};
@@ -28,7 +29,7 @@ pub fn write(
     keys: &[Key],
 ) -> StoreResult<()> {
     let table = &version.table;
-    let rows = rows_of(batch)?;
+    let rows = rows_of(batch, table.schema.layout.stored.len())?;
     let entries = maintain::entries_of(&version.indexes, keys.iter().zip(&rows))
         .map_err(|index| index.violation(&table.name, &table.schema))?;
     for index in version.indexes.iter().filter(|index| index.is_unique) {
@@ -77,7 +78,8 @@ pub fn write(
     Ok(())
 }
 
-fn rows_of(batch: &RecordBatch) -> StoreResult<Vec<Row>> {
+/// A batch's rows, by their slots: the first `stored` have columns of their own, the rest is packed in a last one.
+fn rows_of(batch: &RecordBatch, stored: usize) -> StoreResult<Vec<Row>> {
     let columns: Vec<ColumnArray> = batch
         .columns()
         .iter()
@@ -88,10 +90,14 @@ fn rows_of(batch: &RecordBatch) -> StoreResult<Vec<Row>> {
         })
         .collect::<StoreResult<_>>()?;
     let row = |number: usize| -> Row {
-        let cells = columns
-            .iter()
-            .map(|column| Value::from(column.cell(number)));
-        cells.collect()
+        let cells = columns.iter().take(stored);
+        let mut row: Vec<Value> = cells
+            .map(|column| Value::from(column.cell(number)))
+            .collect();
+        if let Some(Cell::Blob(bytes)) = columns.get(stored).map(|column| column.cell(number)) {
+            row.extend(packed::all(bytes).map(Value::from));
+        }
+        row.into()
     };
     Ok((0..batch.num_rows()).map(row).collect())
 }

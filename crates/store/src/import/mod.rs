@@ -69,24 +69,20 @@ pub fn run(
     let mut file = ImportFile::open(source, options.format.as_deref(), batch_rows)?;
     let limit = options.rows.unwrap_or(u64::MAX);
     let rows_total = file.rows_total.map(|total| total.min(limit));
-    let table = match session.table(&options.table)? {
-        Some(table) => table,
-        None if options.create => {
-            let sql = convert::create_statement(
-                &options.table,
-                &file.schema,
-                options.row_number.as_deref(),
-            )?;
-            session.run(&sql, &Parameters::none(), &mut Discard)?;
-            session
-                .table(&options.table)?
-                .ok_or_else(|| no_table(&options.table))?
-        }
-        None => return Err(no_table(&options.table)),
-    };
+    if options.create && session.entry(&options.table)?.is_none() {
+        let sql =
+            convert::create_statement(&options.table, &file.schema, options.row_number.as_deref())?;
+        session.run(&sql, &Parameters::none(), &mut Discard)?;
+    }
+    let entry = session
+        .entry(&options.table)?
+        .ok_or_else(|| no_table(&options.table))?;
+    let table = session.store().table(entry.id)?;
+    let schema = entry.schema()?;
     let mut converter = Converter::new(
         session.handle(),
         &table,
+        schema,
         &file.schema,
         options.row_number.as_deref(),
     )?;

@@ -14,7 +14,7 @@ use crate::table::version::{Buffer, TableVersion};
 use crate::value::{Row, Value};
 
 /// Entries that are written at once.
-const BATCH_ROWS: usize = 64 * 1024;
+const BATCH_ROWS: usize = 8 * 1024;
 
 /// Rows between two looks at the interrupt word.
 const LOOK_ROWS: usize = 256;
@@ -34,19 +34,17 @@ pub fn fill(
     let violation = || index.violation(&table.name, &table.schema);
     let request = Request {
         columns: index.columns.clone(),
+        absent: index.absent.clone(),
         with_key: true,
         ..Request::default()
     };
     let mut scan = Scan::new(version, buffer, request)?;
-    let mut row = vec![Value::Null; table.schema.columns.len()];
     let (mut batch, mut count): (Vec<(Key, Row)>, usize) = (Vec::new(), 0);
     while !scan.is_done() {
         if count.is_multiple_of(LOOK_ROWS) && is_interrupted() {
             return Err(StoreError::new(StoreErrorCode::Interrupted, "interrupted"));
         }
-        for (place, column) in index.columns.iter().enumerate() {
-            row[*column] = Value::from(scan.cell(place));
-        }
+        let row = index.row(|place| Value::from(scan.cell(place)));
         let key = scan
             .key()
             .ok_or_else(|| StoreError::corrupt("a row without its key"))?;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use crate::error::{StoreError, StoreResult};
 use crate::key::{Key, encode_integer};
-use crate::schema::KeyKind;
-use crate::table::base::{KEY_SLOT, Loaded};
+use crate::table::base::Loaded;
 use crate::table::range::KeyRange;
 use crate::table::rows::{Cell, ColumnArray};
+use crate::table::scan::{Place, key_slot, slots_and_places};
 use crate::table::version::{Buffer, TableVersion};
-use crate::value::Row;
+use crate::value::{Row, Value};
 
 /// Rows read from ranges that nobody has read yet, before those are read as a whole.
 const DIRECT_MAX: usize = 32;
@@ -21,9 +21,14 @@ const DIRECT_MAX: usize = 32;
 pub struct Lookup {
     version: Arc<TableVersion>,
     buffer: Buffer,
+    /// The slots that are asked for.
     columns: Vec<usize>,
-    /// Slots to load: the columns, and the one that tells the key if it isn't among them.
+    /// For each of them, its value in rows that were written before its column was added.
+    absent: Vec<Value>,
+    /// Columns of the Arrow schema to load: those that hold the slots, and the one that tells the key if it isn't among them.
     slots: Vec<usize>,
+    /// For each of the slots that are asked for, where its values are.
+    places: Vec<Place>,
     /// Where in `slots` that one stands.
     key_place: usize,
     page: Option<Page>,
@@ -46,13 +51,15 @@ pub enum Found {
 }
 
 impl Lookup {
-    /// For rows of `version` and their values in `columns`.
-    pub fn new(version: Arc<TableVersion>, buffer: Buffer, columns: Vec<usize>) -> Lookup {
-        let key_slot = match version.table.schema.key {
-            KeyKind::Integer(column) => column + 1,
-            _ => KEY_SLOT,
-        };
-        let mut slots: Vec<usize> = columns.iter().map(|column| column + 1).collect();
+    /// For rows of `version` and their values in the slots `columns`; `absent` as in a scan's request.
+    pub fn new(
+        version: Arc<TableVersion>,
+        buffer: Buffer,
+        columns: Vec<usize>,
+        absent: Vec<Value>,
+    ) -> Lookup {
+        let key_slot = key_slot(&version.table.schema);
+        let (mut slots, places) = slots_and_places(&version.table.schema, &columns);
         let key_place = slots.iter().position(|slot| *slot == key_slot);
         let key_place = key_place.unwrap_or_else(|| {
             slots.push(key_slot);
@@ -60,10 +67,12 @@ impl Lookup {
         });
         Lookup {
             slots,
+            places,
             key_place,
             version,
             buffer,
             columns,
+            absent,
             page: None,
             direct_reads: 0,
         }
@@ -90,10 +99,19 @@ impl Lookup {
     /// The value of `columns[place]` in a row that was just found.
     pub fn cell<'a>(&'a self, found: &'a Found, place: usize) -> Cell<'a> {
         match (found, &self.page) {
-            (Found::Changed(row), _) => Cell::from(&row[self.columns[place]]),
-            (Found::Stored(row), Some(page)) => page.columns[place].cell(*row),
+            (Found::Changed(row), _) => match row.get(self.columns[place]) {
+                Some(value) => Cell::from(value),
+                None => self.absent(place),
+            },
+            (Found::Stored(row), Some(page)) => self.places[place]
+                .cell(&page.columns, *row)
+                .unwrap_or_else(|| self.absent(place)),
             (Found::Stored(_), None) => Cell::Null,
         }
+    }
+
+    fn absent(&self, place: usize) -> Cell<'_> {
+        self.absent.get(place).map_or(Cell::Null, Cell::from)
     }
 
     /// The page that a key's row is in, if there is such a row.

@@ -24,7 +24,8 @@ pub struct Writer<'a> {
 impl Writer<'_> {
     /// The row of that key, as far as indexes have to know it; `None` where there is none.
     pub fn old_row(&self, transaction: &Transaction, key: &Key) -> StoreResult<Option<Vec<Value>>> {
-        transaction.row(self.store, self.table, key, &columns_of(self.indexes))
+        let (columns, absent) = columns_of(self.indexes);
+        transaction.row(self.store, self.table, key, &columns, absent)
     }
 
     /// The keys of other rows that have a unique index's values already, each with that index. `old` is the key of the row that the new one
@@ -41,7 +42,7 @@ impl Writer<'_> {
                 continue;
             };
             let entries = index.table(self.store)?;
-            if let Some(entry) = transaction.row(self.store, entries, &unique, &[0])? {
+            if let Some(entry) = transaction.row(self.store, entries, &unique, &[0], Vec::new())? {
                 let rival = row_key(&entry)?;
                 if old != Some(&rival) {
                     rivals.push((rival, &**index));

@@ -21,6 +21,7 @@ pub mod parse;
 pub mod scan;
 pub mod statement;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use rusqlite::ffi;
@@ -28,7 +29,7 @@ use rusqlite::ffi;
 use crate::catalogue::IndexEntry;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{self, Key};
-use crate::schema::TableSchema;
+use crate::schema::{Column, TableSchema};
 use crate::store::Store;
 use crate::table::{Table, TableId};
 use crate::value::{Row, Value};
@@ -42,8 +43,12 @@ pub struct Index {
     pub id: TableId,
     /// Its name.
     pub name: String,
-    /// The positions of its columns among the table's.
+    /// The slots of its columns among a row's values.
     pub columns: Vec<usize>,
+    /// Their names, as they were when the index was opened.
+    names: Vec<String>,
+    /// For each of them, its value in rows that were written before it was added.
+    pub absent: Vec<Value>,
     /// Whether no two rows have the same values in them, NULL being unlike itself.
     pub is_unique: bool,
     /// The table that holds its entries, kept by whoever has a snapshot with the index in it; none as long as it could not be opened.
@@ -53,29 +58,51 @@ pub struct Index {
 impl Index {
     /// The index that the catalogue tells of.
     pub fn new(entry: &IndexEntry, schema: &TableSchema) -> StoreResult<Index> {
+        let columns = columns(&entry.columns, schema).map_err(|name| {
+            StoreError::corrupt(format!(
+                "the index {} is on a column {name} that its table has not",
+                entry.name
+            ))
+        })?;
         Ok(Index {
             id: entry.id,
             name: entry.name.clone(),
-            columns: positions(&entry.columns, schema).map_err(|name| {
-                StoreError::corrupt(format!(
-                    "the index {} is on a column {name} that its table has not",
-                    entry.name
-                ))
-            })?,
+            names: entry.columns.clone(),
+            columns: columns.iter().map(|column| column.slot).collect(),
+            absent: columns.iter().map(|column| column.absent.clone()).collect(),
             is_unique: entry.is_unique,
             table: OnceLock::new(),
         })
     }
 
-    /// An index that nobody has, on these columns.
-    pub fn unnamed(columns: &[usize]) -> Index {
+    /// An index that nobody has, on the columns at these positions.
+    pub fn unnamed(schema: &TableSchema, positions: &[usize]) -> Index {
+        let columns = positions.iter().map(|position| &schema.columns[*position]);
         Index {
             id: 0,
             name: String::new(),
-            columns: columns.to_vec(),
+            names: Vec::new(),
+            columns: columns.clone().map(|column| column.slot).collect(),
+            absent: columns.map(|column| column.absent.clone()).collect(),
             is_unique: false,
             table: OnceLock::new(),
         }
+    }
+
+    /// The positions of its columns in a schema; `None` where one is not in it.
+    pub fn positions(&self, schema: &TableSchema) -> Option<Vec<usize>> {
+        let position = |slot: &usize| schema.columns.iter().position(|c| c.slot == *slot);
+        self.columns.iter().map(position).collect()
+    }
+
+    /// A row's values by their slots, as far as the index needs them; `cell` gives its columns' values by their places.
+    pub fn row(&self, cell: impl Fn(usize) -> Value) -> Vec<Value> {
+        let slots = self.columns.iter().max().map_or(0, |last| last + 1);
+        let mut row = vec![Value::Null; slots];
+        for (place, slot) in self.columns.iter().enumerate() {
+            row[*slot] = cell(place);
+        }
+        row
     }
 
     /// Notes the table that holds its entries.
@@ -108,20 +135,21 @@ impl Index {
     }
 
     fn columns_of(&self, row: &[Value]) -> (Vec<u8>, bool) {
-        let mut bytes = Vec::new();
-        for column in &self.columns {
-            key::encode_nullable(&row[*column], &mut bytes);
+        let (mut bytes, mut has_null) = (Vec::new(), false);
+        for (slot, absent) in self.columns.iter().zip(&self.absent) {
+            let value = row.get(*slot).unwrap_or(absent);
+            has_null |= *value == Value::Null;
+            key::encode_nullable(value, &mut bytes);
         }
-        let is_null = |column: &usize| row[*column] == Value::Null;
-        (bytes, self.columns.iter().any(is_null))
+        (bytes, has_null)
     }
 
-    /// The error of a row whose values another row has.
+    /// The error of a row whose values another row has, in the words of a connection that knows the table by `schema`.
     pub fn violation(&self, table: &str, schema: &TableSchema) -> StoreError {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| format!("{table}.{}", schema.columns[*column].name))
+        let names = self.columns.iter().zip(&self.names);
+        let columns: Vec<String> = names
+            .map(|(slot, name)| schema.at_slot(*slot).map_or(name, |column| &column.name))
+            .map(|name| format!("{table}.{name}"))
             .collect();
         let mut error = StoreError::new(
             StoreErrorCode::Constraint,
@@ -145,16 +173,19 @@ pub fn row_key(entry: &[Value]) -> StoreResult<Key> {
     }
 }
 
-/// The positions of named columns; the first name that is none.
-pub fn positions<'a>(names: &'a [String], schema: &TableSchema) -> Result<Vec<usize>, &'a str> {
-    let position = |name: &'a String| {
-        schema
-            .columns
-            .iter()
-            .position(|column| column.name.eq_ignore_ascii_case(name))
+/// The named columns; the first name that is none.
+pub fn columns<'a>(
+    names: &'a [String],
+    schema: &'a TableSchema,
+) -> Result<Vec<&'a Column>, &'a str> {
+    let find = |name: &'a String| {
+        let columns = schema.columns.iter();
+        columns
+            .into_iter()
+            .find(|column| column.name.eq_ignore_ascii_case(name))
             .ok_or(name.as_str())
     };
-    names.iter().map(position).collect()
+    names.iter().map(find).collect()
 }
 
 /// A table's indexes, among all that the catalogue has.
@@ -170,13 +201,17 @@ pub fn of_table(
         .collect()
 }
 
-/// The columns that any of the indexes has.
-pub fn columns_of(indexes: &[Arc<Index>]) -> Vec<usize> {
-    let mut columns: Vec<usize> = indexes
-        .iter()
-        .flat_map(|index| index.columns.iter().copied())
-        .collect();
-    columns.sort_unstable();
-    columns.dedup();
-    columns
+/// The slots of the columns that any of the indexes has, and those columns' values in rows that were written before they were added.
+pub fn columns_of(indexes: &[Arc<Index>]) -> (Vec<usize>, Vec<Value>) {
+    let mut columns = BTreeMap::new();
+    for index in indexes {
+        columns.extend(
+            index
+                .columns
+                .iter()
+                .copied()
+                .zip(index.absent.iter().cloned()),
+        );
+    }
+    columns.into_iter().unzip()
 }

@@ -80,6 +80,7 @@ impl Entries {
             buffer,
             request: Request {
                 columns: vec![0],
+                absent: Vec::new(),
                 with_key: false,
                 ..request
             },
@@ -96,9 +97,9 @@ impl Entries {
         ranges: &[KeyRange],
         descending: bool,
     ) -> StoreResult<Entries> {
-        let width = version.table.schema.columns.len();
         let request = Request {
             columns: index.columns.clone(),
+            absent: index.absent.clone(),
             with_key: true,
             ..Request::default()
         };
@@ -106,10 +107,7 @@ impl Entries {
         let mut entries: Vec<(Key, Key)> = Vec::new();
         while !scan.is_done() {
             check_interrupt()?;
-            let mut row = vec![Value::Null; width];
-            for (place, column) in index.columns.iter().enumerate() {
-                row[*column] = Value::from(scan.cell(place));
-            }
+            let row = index.row(|place| Value::from(scan.cell(place)));
             if let Some(key) = scan.key() {
                 let (entry_key, _) = index.entry(&row, &key);
                 if ranges.iter().any(|range| range.contains(&entry_key)) {

@@ -13,7 +13,7 @@ use super::{Index, Indexes, build};
 use crate::catalogue::{self, IndexEntry};
 use crate::commit::sequencer::Claim;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
-use crate::schema::quote_identifier;
+use crate::schema::{TableSchema, quote_identifier};
 use crate::session::Shared;
 use crate::store::Built;
 use crate::table::version::{Buffer, TableVersion};
@@ -99,8 +99,7 @@ fn create(shared: &Shared, sql: &str, creation: &Creation) -> StoreResult<Option
         return Err(exists(&creation.name));
     }
     let target = shared.store.table(table.id)?;
-    super::positions(&columns, &target.schema)
-        .map_err(|column| refused(format!("no such column: {column}")))?;
+    check_columns(&columns, &table.schema()?)?;
     let entry = IndexEntry {
         id: shared.store.new_table_id(),
         name: creation.name.clone(),
@@ -137,9 +136,9 @@ fn build_and_note(shared: &Shared, target: &Arc<Table>, entry: &IndexEntry) -> S
     in_transaction(shared, || {
         // The catalogue is another one perhaps.
         let tables = catalogue::read(shared.handle)?;
-        if !tables.iter().any(|table| table.id == entry.table) {
-            return Err(dropped(target));
-        }
+        let table = tables.iter().find(|table| table.id == entry.table);
+        let table = table.ok_or_else(|| dropped(target))?;
+        check_columns(&entry.columns, &table.schema()?)?;
         let indexes = catalogue::read_indexes(shared.handle)?;
         let named = |other: &IndexEntry| other.name.eq_ignore_ascii_case(&entry.name);
         if indexes.iter().any(named) || catalogue::is_taken(shared.handle, &entry.name)? {
@@ -157,7 +156,10 @@ fn build(
     version: Arc<TableVersion>,
     buffer: Buffer,
 ) -> StoreResult<(Arc<Index>, Built)> {
-    let index = Arc::new(Index::new(entry, &version.table.schema)?);
+    let tables = catalogue::read(shared.handle)?;
+    let table = tables.iter().find(|table| table.id == entry.table);
+    let table = table.ok_or_else(|| dropped(&version.table))?;
+    let index = Arc::new(Index::new(entry, &table.schema()?)?);
     let built = shared.store.new_index(entry, |entries| {
         index.bind(entries);
         build::fill(&index, entries, version, buffer, &|| {
@@ -165,6 +167,13 @@ fn build(
         })
     })?;
     Ok((index, built))
+}
+
+/// Refuses columns that the table has not, or that an index can't be ordered by.
+fn check_columns(names: &[String], schema: &TableSchema) -> StoreResult<()> {
+    let columns = super::columns(names, schema)
+        .map_err(|column| refused(format!("no such column: {column}")))?;
+    columns.iter().try_for_each(|column| column.check_order())
 }
 
 /// Makes an index known to the open transaction.
@@ -276,7 +285,7 @@ pub fn create_constraints(
     shared: &Shared,
     table: TableId,
     name: &str,
-    schema: &crate::schema::TableSchema,
+    schema: &TableSchema,
 ) -> StoreResult<Indexes> {
     let mut indexes = Vec::new();
     for (number, columns) in schema.uniques.iter().enumerate() {

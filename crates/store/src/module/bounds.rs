@@ -1,7 +1,7 @@
 //! From a plan's letters and their values to the keys that can match.
 
 use crate::key;
-use crate::schema::{ColumnType, TableSchema};
+use crate::schema::{ColumnType, TableSchema, calendar};
 use crate::table::range::KeyRange;
 use crate::value::Value;
 
@@ -93,7 +93,7 @@ pub fn are_numeric(path: &Path<'_>, letters: &str) -> Vec<bool> {
     let is_numeric = |letter: char| {
         let kind = path.kind(fixed);
         fixed += usize::from(matches!(letter, 'e' | 'i' | 'z'));
-        !matches!(letter, 'n' | 'o') && !matches!(kind, ColumnType::Text | ColumnType::Blob)
+        !matches!(letter, 'n' | 'o') && kind != ColumnType::Blob && kind.affinity() != "TEXT"
     };
     letters.chars().map(is_numeric).collect()
 }
@@ -261,6 +261,17 @@ fn convert(kind: ColumnType, value: &Value) -> Converted {
             }
         }
         (ColumnType::Text, Value::Integer(_) | Value::Real(_)) => Converted::Unknown,
+        // SQLite compares the text of the float.
+        (ColumnType::Decimal { .. }, Value::Real(_)) => Converted::Unknown,
+        (ColumnType::Decimal { .. }, value) => match kind.stored(value) {
+            Some(value) => Converted::Exactly(value),
+            None => Converted::Never,
+        },
+        // SQLite compares texts: what is written in another way equals none.
+        (ColumnType::Date | ColumnType::Timestamp, value) => match kind.stored(value) {
+            Some(stored) if kind.shown(stored.clone()) == *value => Converted::Exactly(stored),
+            _ => Converted::Never,
+        },
         _ => Converted::Never,
     }
 }
@@ -281,6 +292,18 @@ fn bound(kind: ColumnType, letter: char, value: &Value, prefix: &[u8]) -> KeyRan
             'l' => ('l', Value::Integer(real.floor() as i64)),
             _ => ('L', Value::Integer(real.ceil() as i64)),
         },
+        // The text of a day stands before those of all its times.
+        (ColumnType::Timestamp, Value::Text(text)) if calendar::parse_date(text).is_some() => {
+            let Some(midnight) = kind.stored(value) else {
+                return of_prefix;
+            };
+            let letter = if matches!(letter, 'g' | 'G') {
+                'g'
+            } else {
+                'L'
+            };
+            (letter, midnight)
+        }
         _ => match convert(kind, value) {
             Converted::Exactly(value) => (letter, value),
             _ => return of_prefix,

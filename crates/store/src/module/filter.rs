@@ -91,7 +91,14 @@ pub unsafe fn start(
     }
     let request = Request {
         range: bounds.range,
-        columns,
+        absent: columns
+            .iter()
+            .map(|column| handle.schema.columns[*column].absent.clone())
+            .collect(),
+        columns: columns
+            .iter()
+            .map(|column| handle.schema.columns[*column].slot)
+            .collect(),
         with_key: needs_key(handle, plan.mask),
         descending: index & plan::DESCENDING != 0,
         rows_expected: bounds.rows_expected,
@@ -100,13 +107,23 @@ pub unsafe fn start(
     let resorted = bounds.fixed_loosely.filter(|_| plan.is_ordered);
     cursor.scan = Some(if let Some(fixed) = resorted {
         let rest: Vec<usize> = path.columns[fixed..].iter().copied().flatten().collect();
-        let lookup = Lookup::new(version.clone(), buffer.clone(), request.columns);
+        let lookup = Lookup::new(
+            version.clone(),
+            buffer.clone(),
+            request.columns,
+            request.absent,
+        );
         let all = [KeyRange::all()];
-        let index = Index::unnamed(&rest);
+        let index = Index::unnamed(&handle.schema, &rest);
         let entries = Entries::sorted(&index, version, buffer, &all, request.descending)?;
         Walk::Index(Box::new(IndexScan::new(entries, lookup)?))
     } else if let Some((_, columns)) = &plan.index {
-        let lookup = Lookup::new(version.clone(), buffer.clone(), request.columns.clone());
+        let lookup = Lookup::new(
+            version.clone(),
+            buffer.clone(),
+            request.columns.clone(),
+            request.absent.clone(),
+        );
         let ranges = bounds.parts.unwrap_or_else(|| vec![request.range.clone()]);
         let entries = match known {
             Some(index) => {
@@ -116,7 +133,7 @@ pub unsafe fn start(
             }
             // Those that the index would have.
             None => {
-                let index = Index::unnamed(columns);
+                let index = Index::unnamed(&handle.schema, columns);
                 Entries::sorted(&index, version, buffer, &ranges, request.descending)?
             }
         };

@@ -15,6 +15,7 @@ use crate::key::{self, Key};
 use crate::schema::{KeyKind, TableSchema};
 use crate::session::Shared;
 use crate::table::base::KEY_SLOT;
+use crate::table::packed;
 use crate::table::range::{KeyRange, just_after};
 use crate::table::rows::{Cell, ColumnArray};
 use crate::table::scan::{Request, Scan};
@@ -76,28 +77,30 @@ fn check_table(
         }
     }
     drop(transaction);
-    check_stored(&version, &buffer, report)?;
+    check_stored(&handle.schema, &version, &buffer, report)?;
     for (_, version, buffer) in &entries {
-        check_stored(version, buffer, report)?;
+        check_stored(&version.table.schema, version, buffer, report)?;
     }
     if is_quick {
         return Ok(());
     }
     for (index, entry_version, entry_buffer) in entries {
         let rows = (&version, &buffer);
-        check_index(index, rows, (&entry_version, &entry_buffer), report)?;
+        let entries = (&entry_version, &entry_buffer);
+        check_index(&handle.schema, index, rows, entries, report)?;
     }
     Ok(())
 }
 
 /// Rows as they are stored, one by one.
 fn check_stored(
+    schema: &TableSchema,
     version: &TableVersion,
     buffer: &Buffer,
     report: &mut Report<'_>,
 ) -> StoreResult<()> {
-    let schema = &version.table.schema;
-    let slots: Vec<usize> = (0..=schema.columns.len()).collect();
+    let slots: Vec<usize> = (0..schema.arrow.fields().len()).collect();
+    let stored = schema.layout.stored.len();
     let mut range = KeyRange::all();
     let mut before: Option<Key> = None;
     loop {
@@ -125,10 +128,14 @@ fn check_stored(
                     named(schema, &key)
                 ));
             }
-            let row: Vec<Value> = columns[1..]
+            let mut row: Vec<Value> = columns[1..=stored]
                 .iter()
                 .map(|column| Value::from(column.cell(number)))
                 .collect();
+            let more = columns.get(stored + 1);
+            if let Some(Cell::Blob(bytes)) = more.map(|column| column.cell(number)) {
+                row.extend(packed::all(bytes).map(Value::from));
+            }
             check_row(schema, &key, &row, report)?;
             before = Some(key);
         }
@@ -146,6 +153,7 @@ fn check_stored(
     Ok(())
 }
 
+/// `row` is by slots.
 fn check_row(
     schema: &TableSchema,
     key: &Key,
@@ -153,7 +161,12 @@ fn check_row(
     report: &mut Report<'_>,
 ) -> StoreResult<()> {
     report.look()?;
-    for (column, value) in schema.columns.iter().zip(row) {
+    let row: Vec<Value> = schema
+        .columns
+        .iter()
+        .map(|column| row.get(column.slot).unwrap_or(&column.absent).clone())
+        .collect();
+    for (column, value) in schema.columns.iter().zip(&row) {
         if column.not_null && *value == Value::Null {
             report.tell(format!(
                 "{} has NULL in {}, which is NOT NULL",
@@ -165,7 +178,7 @@ fn check_row(
     let is_right = match schema.key {
         KeyKind::RowId => key::decode_integer(key).is_some(),
         KeyKind::Columns(ref columns) if columns.is_empty() => true, // an index's
-        _ => key_of(schema, row, || Ok(0))? == *key,
+        _ => key_of(schema, &row, || Ok(0))? == *key,
     };
     if !is_right {
         report.tell(format!(
@@ -178,22 +191,24 @@ fn check_row(
 
 /// Rows against entries, both ways.
 fn check_index(
+    schema: &TableSchema,
     index: &Index,
     (version, buffer): (&Arc<TableVersion>, &Buffer),
     (entry_version, entry_buffer): (&Arc<TableVersion>, &Buffer),
     report: &mut Report<'_>,
 ) -> StoreResult<()> {
-    let schema = &version.table.schema;
-    let mut lookup = Lookup::new(entry_version.clone(), entry_buffer.clone(), vec![0]);
+    let (entries_of, own) = (entry_version.clone(), entry_buffer.clone());
+    let mut lookup = Lookup::new(entries_of, own, vec![0], Vec::new());
     let request = Request {
         columns: index.columns.clone(),
+        absent: index.absent.clone(),
         with_key: true,
         ..Request::default()
     };
     let mut rows = Scan::new(version.clone(), buffer.clone(), request)?;
     while !rows.is_done() {
         report.look()?;
-        let row = row_of(schema, index, |place| Value::from(rows.cell(place)));
+        let row = index.row(|place| Value::from(rows.cell(place)));
         if let Some(key) = rows.key() {
             let (entry_key, _) = index.entry(&row, &key);
             match lookup.find(&entry_key)? {
@@ -212,7 +227,8 @@ fn check_index(
         }
         rows.advance()?;
     }
-    let mut lookup = Lookup::new(version.clone(), buffer.clone(), index.columns.clone());
+    let (columns, absent) = (index.columns.clone(), index.absent.clone());
+    let mut lookup = Lookup::new(version.clone(), buffer.clone(), columns, absent);
     let request = Request {
         columns: vec![0],
         with_key: true,
@@ -229,9 +245,7 @@ fn check_index(
                 named(schema, &row_key)
             )),
             Some(found) => {
-                let row = row_of(schema, index, |place| {
-                    Value::from(lookup.cell(&found, place))
-                });
+                let row = index.row(|place| Value::from(lookup.cell(&found, place)));
                 let (expected, _) = index.entry(&row, &row_key);
                 if entries.key() != Some(expected) {
                     report.tell(format!(
@@ -245,14 +259,6 @@ fn check_index(
         entries.advance()?;
     }
     Ok(())
-}
-
-fn row_of(schema: &TableSchema, index: &Index, cell: impl Fn(usize) -> Value) -> Vec<Value> {
-    let mut row = vec![Value::Null; schema.columns.len()];
-    for (place, column) in index.columns.iter().enumerate() {
-        row[*column] = cell(place);
-    }
-    row
 }
 
 /// A row, by its key.

@@ -254,13 +254,7 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
     let store = &shared.store;
     let purpose = shared.purpose.borrow().clone();
     if let Purpose::Declare(entry) = purpose {
-        return Ok(TableHandle::new(
-            shared,
-            entry.id,
-            name,
-            schema,
-            store.table(entry.id),
-        ));
+        return Ok(TableHandle::of(shared, &entry));
     }
     if catalogue::is_taken(shared.handle, name)? {
         let message = format!("there is already an ordinary table, view or index named {name}");
@@ -272,6 +266,7 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
         id,
         name: name.to_owned(),
         definition: schema.definition(),
+        layout: Some(schema.layout_text()),
     };
     let is_index = |entry: &catalogue::IndexEntry| entry.name.eq_ignore_ascii_case(name);
     if catalogue::read_indexes(shared.handle)?.iter().any(is_index) {
@@ -289,24 +284,15 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
 
 /// As [`create`], for a table that the catalogue holds.
 fn connect(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
-    let (name, schema) = parse(words)?;
-    let entries = catalogue::read(shared.handle)?;
-    let entry = entries
-        .iter()
-        .find(|entry| entry.name.eq_ignore_ascii_case(name));
-    let entry = entry.ok_or_else(|| {
+    let (name, _) = parse(words)?;
+    let entry = catalogue::find(shared.handle, name)?.ok_or_else(|| {
         StoreError::new(
             StoreErrorCode::NotFound,
             format!("table {name} has been dropped"),
         )
     })?;
-    Ok(TableHandle::new(
-        shared,
-        entry.id,
-        name,
-        schema,
-        shared.store.table(entry.id),
-    ))
+    // Not as it was declared here: another connection may have altered it.
+    Ok(TableHandle::of(shared, &entry))
 }
 
 fn parse(words: &[String]) -> StoreResult<(&str, TableSchema)> {
@@ -335,6 +321,18 @@ impl TableHandle {
             Ok(table) => Ok(table.clone()),
             Err(_) => shared.store.table(self.id),
         }
+    }
+
+    /// A table of the catalogue.
+    fn of(shared: &Shared, entry: &catalogue::Entry) -> TableHandle {
+        let table = shared.store.table(entry.id);
+        TableHandle::new(
+            shared,
+            entry.id,
+            &entry.name,
+            entry.declared_schema(),
+            table,
+        )
     }
 
     fn new(
@@ -526,7 +524,12 @@ unsafe extern "C" fn x_column(
                 "a column that was not asked for",
             )),
             Some(place) => {
-                return_cell(context, scan.cell(*place));
+                let cell = scan.cell(*place);
+                let handle = &*own.base.pVtab.cast::<TableHandle>();
+                match handle.schema.columns[column as usize].kind.show(cell) {
+                    Some(text) => return_cell(context, Cell::Text(&text)),
+                    None => return_cell(context, cell),
+                }
                 Ok(())
             }
             None => {
@@ -691,6 +694,7 @@ unsafe fn update(
     }
     let key = values::key_of(&handle.schema, &row, number)?;
     handle.check(shared, &key, &row)?;
+    let row = handle.schema.by_slots(row);
     let mut rivals = Vec::new();
     let mut failure = None;
     let old_key = old.as_ref().map(|(key, _)| key);
@@ -721,7 +725,7 @@ unsafe fn update(
         table.note_rowid(rowid);
     }
     let old = old.as_ref().map(|(key, row)| (key, &row[..]));
-    writer.put(&mut transaction, old, key.clone(), row.into())?;
+    writer.put(&mut transaction, old, key.clone(), row)?;
     Ok(if handle.schema.has_rowid() {
         key::decode_integer(&key)
     } else {
@@ -823,9 +827,10 @@ unsafe extern "C" fn x_rename(table: *mut ffi::sqlite3_vtab, _name: *const c_cha
     // SAFETY: SQLite passes what `x_create` handed out.
     unsafe {
         on_table(table, |handle, _| {
+            // The session has `alter` do it, and never asks SQLite to.
             Err(StoreError::new(
                 StoreErrorCode::Misuse,
-                format!("Tonbo tables cannot be renamed: {}", handle.name),
+                format!("Tonbo tables are renamed by the store: {}", handle.name),
             ))
         })
     }

@@ -102,7 +102,11 @@ pub unsafe fn best_index(
     };
     let mut best = question.candidate(None);
     for index in indexes {
-        let candidate = question.candidate(Some(index));
+        // One on a column that was added behind this connection's back serves no statement yet.
+        let Some(columns) = index.positions(schema) else {
+            continue;
+        };
+        let candidate = question.candidate(Some((index, &columns)));
         if candidate.total(order) < best.total(order) {
             best = candidate;
         }
@@ -139,11 +143,12 @@ pub unsafe fn best_index(
 
 impl<'a> Question<'a> {
     /// What can be pushed down along an index, or the key.
-    fn candidate(&self, index: Option<&'a Index>) -> Candidate<'a> {
+    fn candidate(&self, index: Option<(&'a Index, &[usize])>) -> Candidate<'a> {
         let path = match index {
             None => Path::key(self.schema),
-            Some(index) => Path::index(self.schema, &index.columns, index.is_unique),
+            Some((index, columns)) => Path::index(self.schema, columns, index.is_unique),
         };
+        let index = index.map(|(index, _)| index);
         let (mut letters, mut taken) = (String::new(), Vec::new());
         let mut take = |found: Option<(usize, char)>| {
             if let Some((position, letter)) = found {
@@ -245,7 +250,7 @@ impl<'a> Question<'a> {
                 constraint.usable != 0
                     && self.is_column(constraint.iColumn, column)
                     && u32::from(constraint.op) == *operator as u32
-                    && self.is_binary(*position)
+                    && self.has_collation(*position, column)
             };
             let position = (0..self.constraints.len()).find(is_it)?;
             Some((position, *letter))
@@ -261,11 +266,15 @@ impl<'a> Question<'a> {
         }
     }
 
-    fn is_binary(&self, position: usize) -> bool {
+    /// Whether a constraint compares as the column does, in whose order its values stand.
+    fn has_collation(&self, position: usize, column: Option<usize>) -> bool {
         // SAFETY: the position is a constraint's; SQLite returns a static name.
         let collation =
             unsafe { CStr::from_ptr(ffi::sqlite3_vtab_collation(self.info, position as c_int)) };
-        collation == c"BINARY"
+        let own = column.map_or("BINARY", |column| {
+            self.schema.columns[column].collation_name()
+        });
+        collation.to_bytes() == own.as_bytes()
     }
 
     /// Whether a constraint is an IN for a TEXT column of an index. One value after another, SQLite would compare numbers of a subquery as
@@ -365,7 +374,8 @@ impl Candidate<'_> {
             words.push_str(if is_descending { " DESC" } else { "" });
         }
         let index = self.index.map(|index| {
-            let columns: Vec<String> = index.columns.iter().map(usize::to_string).collect();
+            let columns = self.path.columns.iter().flatten();
+            let columns: Vec<String> = columns.map(usize::to_string).collect();
             format!(";{}:{}", index.id, columns.join(","))
         });
         format!(

@@ -6,7 +6,7 @@ use rusqlite::ffi;
 
 use super::values;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
-use crate::schema::{TableSchema, quote_identifier};
+use crate::schema::{Column, TableSchema, quote_identifier};
 use crate::statement::{Handle, Statement};
 use crate::value::Value;
 
@@ -35,9 +35,32 @@ impl Rules {
             sql.map(|sql| handle.statement(&sql)).transpose()
         });
         Ok(Rules {
-            checks: Checks::new(handle, table, schema)?,
+            checks: Checks::new(handle, table, schema, None)?,
             defaults: defaults.collect::<StoreResult<_>>()?,
         })
+    }
+
+    /// The default of an added column, the last one, as older rows have it. Refuses one whose CHECK constraints its default does not hold for: they can name no other column, so that this is all
+    /// there is to look at, whoever writes rows meanwhile.
+    pub fn check_added(handle: Handle, table: &str, schema: &TableSchema) -> StoreResult<Value> {
+        let added = schema.columns.len() - 1;
+        let mut own = schema.clone();
+        own.checks.retain(|check| check.column == Some(added));
+        let checks = Checks::new(handle, table, &own, Some(added)).map_err(|error| StoreError {
+            message: format!(
+                "the CHECK of an added column can name that column alone: {}",
+                error.message
+            ),
+            ..error
+        })?;
+        own.checks.clear();
+        let mut rules = Rules::new(handle, table, &own)?;
+        let value = rules.default(schema, table, added)?;
+        own.checks.clone_from(&schema.checks);
+        own.checks.retain(|check| check.column == Some(added));
+        rules.checks = checks;
+        rules.check(&own, None, |_| value.clone())?;
+        Ok(value)
     }
 
     /// Whether there are CHECK constraints.
@@ -59,7 +82,7 @@ impl Rules {
             .parameters
             .iter()
             .map(|parameter| match parameter {
-                Some(column) => cell(*column),
+                Some(column) => schema.columns[*column].kind.shown(cell(*column)),
                 None => rowid.map_or(Value::Null, Value::Integer),
             })
             .collect();
@@ -102,7 +125,13 @@ impl Rules {
 }
 
 impl Checks {
-    fn new(handle: Handle, table: &str, schema: &TableSchema) -> StoreResult<Option<Checks>> {
+    /// Prepares them. Where only one column is `visible`, it is the only one that they can name.
+    fn new(
+        handle: Handle,
+        table: &str,
+        schema: &TableSchema,
+        visible: Option<usize>,
+    ) -> StoreResult<Option<Checks>> {
         if schema.checks.is_empty() {
             return Ok(None);
         }
@@ -117,20 +146,25 @@ impl Checks {
         let mut parameters = Vec::new();
         let mut columns = Vec::new();
         for (position, column) in schema.columns.iter().enumerate() {
-            if is_used(&column.name) {
+            if is_used(&column.name) && visible.is_none_or(|only| only == position) {
                 parameters.push(Some(position));
-                // The cast gives the parameter the column's affinity; the value is of its type already.
+                // This gives the parameter the column's affinity and collation; the value is of its type already.
                 columns.push(format!(
-                    "CAST(?{} AS {}) AS {}",
+                    "CAST(?{} AS {}) COLLATE {} AS {}",
                     parameters.len(),
-                    column.kind.sql_name(),
+                    column.kind.affinity(),
+                    column.collation_name(),
                     quote_identifier(&column.name)
                 ));
             }
         }
         for name in ROWID_NAMES {
-            let is_column = |column: &crate::schema::Column| column.name.eq_ignore_ascii_case(name);
-            if schema.has_rowid() && is_used(name) && !schema.columns.iter().any(is_column) {
+            let is_column = |column: &Column| column.name.eq_ignore_ascii_case(name);
+            if visible.is_none()
+                && schema.has_rowid()
+                && is_used(name)
+                && !schema.columns.iter().any(is_column)
+            {
                 parameters.push(None);
                 columns.push(format!("CAST(?{} AS INTEGER) AS {name}", parameters.len()));
             }
@@ -163,15 +197,6 @@ impl Checks {
 /// Has SQLite look at a new table's expressions, as at those of an ordinary table: an unknown column, a subquery, a parameter or an
 /// aggregate is told of in SQLite's words. The statement is prepared and never run; no ordinary table has the name.
 pub fn validate(handle: Handle, table: &str, schema: &TableSchema) -> StoreResult<()> {
-    let without_rowid = if schema.has_rowid() {
-        ""
-    } else {
-        " WITHOUT ROWID"
-    };
-    let sql = format!(
-        "CREATE TABLE main.{}({}){without_rowid}",
-        quote_identifier(table),
-        schema.definition()
-    );
+    let sql = schema.ordinary("main", table, &[]);
     handle.statement(&sql).map(drop)
 }

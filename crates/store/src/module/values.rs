@@ -143,8 +143,28 @@ pub unsafe fn column_value(
         // SAFETY: the caller's promise.
         (ColumnType::Text, Value::Integer(_) | Value::Real(_)) => Ok(unsafe { text_of(raw) }),
         (ColumnType::Blob, value @ Value::Blob(_)) => Ok(value),
+        (kind, value) if kind.is_shown_as_text() => kind
+            .stored(&value)
+            .ok_or_else(|| unfit(column, table, &value)),
         (_, other) => Err(mismatch(&other)),
     }
+}
+
+/// Why a value is none of a type that is shown as text.
+fn unfit(column: &Column, table: &str, value: &Value) -> StoreError {
+    let what = match (column.kind, value) {
+        (ColumnType::Decimal { .. }, Value::Real(_)) => {
+            "a REAL that is not exactly a number of its digits; write it as a text"
+        }
+        (ColumnType::Decimal { .. }, _) => "what is no number of its digits",
+        (ColumnType::Date, _) => "what is no date, YYYY-MM-DD,",
+        _ => "what is no time, YYYY-MM-DD HH:MM:SS with up to six digits behind,",
+    };
+    mismatched(format!(
+        "cannot store {what} in {} column {table}.{}",
+        column.kind.sql_name(),
+        column.name
+    ))
 }
 
 /// A row is to be named by what is no integer.

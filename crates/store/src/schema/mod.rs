@@ -1,81 +1,33 @@
 //! A Tonbo table's columns: parsed from the arguments of `USING tonbo(…)`, told to SQLite and to Arrow.
 //!
-//! The arguments are column definitions as in `CREATE TABLE`: a name, a type, and any of `PRIMARY KEY`, `NOT NULL`, `UNIQUE`, `DEFAULT` and
-//! `CHECK`; or the table constraints `PRIMARY KEY (a, b)`, `UNIQUE (a, b)` and `CHECK (…)`. Types follow SQLite's rules of affinity, and are strict as in its STRICT tables:
+//! The arguments are column definitions as in `CREATE TABLE`: a name, a type, and any of `PRIMARY KEY`, `NOT NULL`, `UNIQUE`, `DEFAULT`,
+//! `COLLATE` and `CHECK`; or the table constraints `PRIMARY KEY (a, b)`, `UNIQUE (a, b)` and `CHECK (…)`. Types ([`ColumnType`]) follow SQLite's rules of affinity, and are strict as in its STRICT tables:
 //! a value that cannot be converted without loss is refused.
 
+pub mod calendar;
+mod layout;
 mod parse;
+mod types;
 
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{StoreError, StoreErrorCode};
+use crate::routing;
+use crate::value::{Row, Value};
+pub use layout::Layout;
 use parse::Parsed;
+pub use types::{Collation, ColumnType};
 
 /// The name of the key column in Arrow, and of the hidden key column that SQLite sees where there is no integer key.
 pub const KEY_COLUMN: &str = "_key";
 
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ColumnType {
-    /// 64-bit integers.
-    Integer,
-    /// 64-bit floats.
-    Real,
-    /// UTF-8 text.
-    Text,
-    /// Bytes.
-    Blob,
-    /// 0 or 1, kept as a bit.
-    Boolean,
-}
-
-impl ColumnType {
-    /// The type that a declared type name means, by SQLite's rules of affinity; `None` where they say NUMERIC.
-    fn from_declared(declared: &str) -> Option<ColumnType> {
-        let declared = declared.to_ascii_uppercase();
-        let has = |part: &str| declared.contains(part);
-        if has("INT") {
-            Some(ColumnType::Integer)
-        } else if has("CHAR") || has("CLOB") || has("TEXT") || has("STRING") {
-            Some(ColumnType::Text)
-        } else if has("BLOB") || has("BINARY") {
-            Some(ColumnType::Blob)
-        } else if has("REAL") || has("FLOA") || has("DOUB") {
-            Some(ColumnType::Real)
-        } else if has("BOOL") {
-            Some(ColumnType::Boolean)
-        } else {
-            None
-        }
-    }
-
-    /// The name that SQLite is told.
-    pub fn sql_name(self) -> &'static str {
-        match self {
-            ColumnType::Integer => "INTEGER",
-            ColumnType::Real => "REAL",
-            ColumnType::Text => "TEXT",
-            ColumnType::Blob => "BLOB",
-            ColumnType::Boolean => "BOOLEAN",
-        }
-    }
-
-    /// The Arrow type of its column.
-    pub fn arrow(self) -> DataType {
-        match self {
-            ColumnType::Integer => DataType::Int64,
-            ColumnType::Real => DataType::Float64,
-            ColumnType::Text => DataType::Utf8,
-            ColumnType::Blob => DataType::Binary,
-            ColumnType::Boolean => DataType::Boolean,
-        }
-    }
-}
+/// The name in Arrow of the column that holds the values of columns that were added later.
+pub const MORE_COLUMN: &str = "_more";
 
 /// One column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// Its name, as declared.
     pub name: String,
@@ -83,13 +35,21 @@ pub struct Column {
     pub kind: ColumnType,
     /// Whether `NULL` is refused. Always so for a key's columns.
     pub not_null: bool,
+    /// The collation of a TEXT column.
+    pub collation: Collation,
     /// What stands behind DEFAULT: SQL that SQLite evaluates for a row that leaves the column out.
     pub default: Option<String>,
+    /// Its place among a row's values, and in Tonbo: see [`Layout`].
+    pub slot: usize,
+    /// Its value in rows that were written before it was added.
+    pub absent: Value,
 }
 
 /// A CHECK constraint, of a column or of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
+    /// The column that it is declared with, which can be dropped with it; `None` for one of the table.
+    pub column: Option<usize>,
     /// The name that CONSTRAINT gives it.
     pub name: Option<String>,
     /// What stands between its parentheses.
@@ -97,24 +57,61 @@ pub struct Check {
 }
 
 impl Check {
-    /// What SQLite calls it in errors.
-    pub fn label(&self) -> &str {
-        self.name.as_deref().unwrap_or(&self.expression)
+    /// What SQLite calls it in errors: its name or its text; of a text that begins with a quoted name, that name.
+    pub fn label(&self) -> String {
+        let is_quoted = self.expression.starts_with(['"', '\'', '`', '[']);
+        match &self.name {
+            Some(name) => name.clone(),
+            None if is_quoted => routing::first_name(&self.expression),
+            None => self.expression.clone(),
+        }
     }
 
-    /// The expression between parentheses. A comment at its end must not swallow the closing one.
+    /// The expression between parentheses.
     pub fn parenthesized(&self) -> String {
-        let end = if self.expression.contains("--") {
-            "\n"
-        } else {
-            ""
-        };
-        format!("({}{end})", self.expression)
+        parenthesized(&self.expression)
+    }
+
+    /// As it stands in a definition, behind something else.
+    fn declaration(&self) -> String {
+        let name = self.name.as_ref();
+        let name = name.map(|name| format!(" CONSTRAINT {}", quote_identifier(name)));
+        format!(
+            "{} CHECK {}",
+            name.unwrap_or_default(),
+            parenthesized(&self.expression)
+        )
     }
 }
 
+/// An expression between parentheses. A comment at its end must not swallow the closing one.
+fn parenthesized(expression: &str) -> String {
+    let end = if expression.contains("--") { "\n" } else { "" };
+    format!("({expression}{end})")
+}
+
 impl Column {
-    /// Its constraints but for the key, as they stand behind its type.
+    /// The collation that SQLite compares it with.
+    pub fn collation_name(&self) -> &'static str {
+        match self.kind {
+            ColumnType::Decimal { .. } => "DECIMAL",
+            _ => self.collation.name(),
+        }
+    }
+
+    /// Refuses a column that keys, of rows or of an index's entries, can't be ordered by.
+    pub fn check_order(&self) -> Result<(), StoreError> {
+        if self.collation == Collation::Binary {
+            return Ok(());
+        }
+        Err(bad(format!(
+            "column {}: a key or an index is ordered by BINARY, not by {}",
+            self.name,
+            self.collation.name()
+        )))
+    }
+
+    /// Its constraints but for the key and the CHECKs, as they stand behind its type.
     fn constraints(&self) -> String {
         let not_null = if self.not_null { " NOT NULL" } else { "" };
         let default = self.default.as_ref().map(|sql| format!(" DEFAULT {sql}"));
@@ -145,8 +142,10 @@ pub struct TableSchema {
     pub uniques: Vec<Vec<usize>>,
     /// The CHECK constraints, in the order in which they were declared.
     pub checks: Vec<Check>,
-    /// The same for Tonbo: the key column, then the declared ones under their positions' names (`c0`, `c1` …), so that no
-    /// declared name can clash.
+    /// Where the columns are.
+    pub layout: Layout,
+    /// The same for Tonbo: the key column, then the stored ones under their slots' names (`c0`, `c1` …), so that no
+    /// declared name can clash, then the one for those that are added later.
     pub arrow: SchemaRef,
 }
 
@@ -183,6 +182,16 @@ impl TableSchema {
                 unlike.push(positions);
             }
         }
+        for column in &columns {
+            if column.collation != Collation::Binary && column.kind != ColumnType::Text {
+                let message = format!("column {}: only TEXT columns have a collation", column.name);
+                return Err(bad(message));
+            }
+        }
+        let ordered = key.iter().chain(&unlike).flatten();
+        for column in ordered.map(|position| &columns[*position]) {
+            column.check_order()?;
+        }
         let mut schema = TableSchema::new(columns, key, checks);
         schema.uniques = unlike;
         Ok(schema)
@@ -194,9 +203,22 @@ impl TableSchema {
             name: "row".into(),
             kind: ColumnType::Blob,
             not_null: true,
+            collation: Collation::Binary,
             default: None,
+            slot: 0,
+            absent: Value::Null,
         };
-        TableSchema::new(vec![row], Some(Vec::new()), Vec::new())
+        let mut schema = TableSchema::new(vec![row], Some(Vec::new()), Vec::new());
+        schema.layout.added = None;
+        schema.arrow = arrow(&schema.layout);
+        schema
+    }
+
+    /// What stands for a schema that can't be read.
+    pub fn damaged() -> TableSchema {
+        let mut parsed = Parsed::default();
+        let _infallible = parsed.add("damaged TEXT");
+        TableSchema::new(parsed.columns, None, Vec::new())
     }
 
     /// Whether this is [`TableSchema::of_index`].
@@ -217,17 +239,79 @@ impl TableSchema {
                 }
             }
         };
-        let mut fields = vec![Field::new(KEY_COLUMN, DataType::Binary, false)];
-        fields.extend(columns.iter().enumerate().map(|(position, column)| {
-            Field::new(format!("c{position}"), column.kind.arrow(), true)
-        }));
+        let layout = Layout::new(&columns);
         TableSchema {
             columns,
             key,
             uniques: Vec::new(),
             checks,
-            arrow: Arc::new(Schema::new(fields)),
+            arrow: arrow(&layout),
+            layout,
         }
+    }
+
+    /// The schema of a table in the catalogue: its definition and, unless it was made before there was one, its layout.
+    pub fn of_catalogue(definition: &str, layout: Option<&str>) -> Result<TableSchema, StoreError> {
+        let mut schema = TableSchema::parse(&routing::split_arguments(definition))?;
+        schema.layout = match layout {
+            Some(text) => Layout::read(text, &mut schema.columns)?,
+            None => Layout {
+                added: None,
+                ..schema.layout
+            },
+        };
+        schema.arrow = arrow(&schema.layout);
+        Ok(schema)
+    }
+
+    /// Gives the columns of a table that has been altered their slots, and their values in older rows.
+    pub fn place(&mut self, layout: Layout, places: Vec<(usize, Value)>) -> Result<(), StoreError> {
+        if places.len() != self.columns.len() {
+            return Err(bad("the columns are not those that were altered".into()));
+        }
+        for (column, (slot, absent)) in self.columns.iter_mut().zip(places) {
+            column.slot = slot;
+            column.absent = absent;
+        }
+        self.arrow = arrow(&layout);
+        self.layout = layout;
+        Ok(())
+    }
+
+    /// The statement that makes the same table as an ordinary one. A definition does not tell its UNIQUE constraints.
+    pub fn ordinary(&self, place: &str, name: &str, uniques: &[&[String]]) -> String {
+        let definition = self.definition_with(uniques);
+        format!(
+            "CREATE TABLE {place}.{}({definition}){}",
+            quote_identifier(name),
+            if self.has_rowid() {
+                ""
+            } else {
+                " WITHOUT ROWID"
+            }
+        )
+    }
+
+    /// The column of a slot.
+    pub fn at_slot(&self, slot: usize) -> Option<&Column> {
+        self.columns.iter().find(|column| column.slot == slot)
+    }
+
+    /// The layout as the catalogue keeps it.
+    pub fn layout_text(&self) -> String {
+        self.layout.write(&self.columns)
+    }
+
+    /// A row's values by their slots.
+    pub fn by_slots(&self, row: Vec<Value>) -> Row {
+        if self.layout.slots() == self.columns.len() {
+            return row.into();
+        }
+        let mut slots = vec![Value::Null; self.layout.slots()];
+        for (column, value) in self.columns.iter().zip(row) {
+            slots[column.slot] = value;
+        }
+        slots.into()
     }
 
     /// The positions of the key's columns; empty where rows are numbered by the store.
@@ -253,8 +337,12 @@ impl TableSchema {
             }
             sql.push_str(&quote_identifier(&column.name));
             sql.push(' ');
-            sql.push_str(column.kind.sql_name());
+            sql.push_str(&column.kind.declared_name());
             sql.push_str(&column.constraints());
+            if column.collation_name() != "BINARY" {
+                sql.push_str(" COLLATE ");
+                sql.push_str(column.collation_name());
+            }
         }
         if self.has_rowid() {
             sql.push(')');
@@ -266,18 +354,39 @@ impl TableSchema {
         sql
     }
 
+    fn checks_of(&self, column: Option<usize>) -> impl Iterator<Item = String> {
+        let own = self.checks.iter();
+        own.filter(move |check| check.column == column)
+            .map(Check::declaration)
+    }
+
     /// The arguments of `USING tonbo(…)` that mean this schema, in one spelling.
     pub fn definition(&self) -> String {
+        self.definition_with(&[])
+    }
+
+    /// The same with UNIQUE constraints of columns of these names.
+    fn definition_with(&self, uniques: &[&[String]]) -> String {
         let mut parts: Vec<String> = self
             .columns
             .iter()
-            .map(|column| {
-                format!(
+            .enumerate()
+            .map(|(position, column)| {
+                let mut sql = format!(
                     "{} {}{}",
                     quote_identifier(&column.name),
                     column.kind.sql_name(),
                     column.constraints()
-                )
+                );
+                if column.collation != Collation::Binary {
+                    sql.push_str(" COLLATE ");
+                    sql.push_str(column.collation.name());
+                }
+                sql.extend(self.checks_of(Some(position)));
+                if uniques.contains(&std::slice::from_ref(&column.name)) {
+                    sql.push_str(" UNIQUE");
+                }
+                sql
             })
             .collect();
         let key: Vec<String> = self
@@ -288,19 +397,26 @@ impl TableSchema {
         if !key.is_empty() {
             parts.push(format!("PRIMARY KEY ({})", key.join(", ")));
         }
-        parts.extend(self.checks.iter().map(|check| {
-            let name = check
-                .name
-                .as_ref()
-                .map(|name| format!("CONSTRAINT {} ", quote_identifier(name)));
-            format!(
-                "{}CHECK {}",
-                name.unwrap_or_default(),
-                check.parenthesized()
-            )
-        }));
+        parts.extend(
+            self.checks_of(None)
+                .map(|check| check.trim_start().to_owned()),
+        );
+        for columns in uniques.iter().filter(|columns| columns.len() > 1) {
+            let columns: Vec<String> = columns.iter().map(|name| quote_identifier(name)).collect();
+            parts.push(format!("UNIQUE ({})", columns.join(", ")));
+        }
         parts.join(", ")
     }
+}
+
+fn arrow(layout: &Layout) -> SchemaRef {
+    let mut fields = vec![Field::new(KEY_COLUMN, DataType::Binary, false)];
+    let stored = layout.stored.iter().enumerate();
+    fields.extend(stored.map(|(slot, kind)| Field::new(format!("c{slot}"), kind.arrow(), true)));
+    if layout.added.is_some() {
+        fields.push(Field::new(MORE_COLUMN, DataType::Binary, true));
+    }
+    Arc::new(Schema::new(fields))
 }
 
 /// An identifier between double quotes.

@@ -2,9 +2,10 @@
 //!
 //! What an expression means is SQLite's to say: DEFAULT and CHECK are cut out of the text and kept as they are.
 
-use super::{Check, Column, ColumnType, KEY_COLUMN, bad};
+use super::{Check, Collation, Column, ColumnType, KEY_COLUMN, bad, parenthesized};
 use crate::error::StoreError;
 use crate::routing::{Token, Tokens};
+use crate::value::Value;
 
 /// What was read so far.
 #[derive(Default)]
@@ -80,7 +81,10 @@ impl Parsed {
             name,
             kind,
             not_null: false,
+            collation: Collation::Binary,
             default: None,
+            slot: self.columns.len(),
+            absent: Value::Null,
         };
         // As in SQLite, a name holds for all constraints that follow it.
         let mut label = None;
@@ -100,8 +104,12 @@ impl Parsed {
                     ))
                 })?;
                 column.default = Some(default);
+            } else if words.take(&["COLLATE"]) {
+                let name = words.name().unwrap_or_default();
+                column.collation = Collation::from_name(&name)
+                    .ok_or_else(|| bad(format!("no such collation sequence: {name}")))?;
             } else if words.take(&["CHECK"]) {
-                self.add_check(&label, words)?;
+                self.add_check(Some(self.columns.len()), &label, words)?;
             } else if words.take(&["UNIQUE"]) {
                 self.uniques.push(vec![column.name.clone()]);
             } else {
@@ -126,7 +134,7 @@ impl Parsed {
                 let names = names.ok_or_else(|| bad("expected UNIQUE (column, …)".into()))?;
                 self.uniques.push(names);
             } else if words.take(&["CHECK"]) {
-                self.add_check(&label, words)?;
+                self.add_check(None, &label, words)?;
             } else {
                 return Err(bad(format!(
                     "table constraint not understood: {}",
@@ -146,6 +154,7 @@ impl Parsed {
 
     fn add_check(
         &mut self,
+        column: Option<usize>,
         label: &Option<String>,
         words: &mut Words<'_>,
     ) -> Result<(), StoreError> {
@@ -153,6 +162,7 @@ impl Parsed {
             .parenthesized()
             .ok_or_else(|| bad("expected CHECK (expression)".into()))?;
         self.checks.push(Check {
+            column,
             name: label.clone(),
             expression: expression.to_owned(),
         });
@@ -173,15 +183,12 @@ fn column_type(name: &str, words: &mut Words<'_>) -> Result<ColumnType, StoreErr
         if CONSTRAINTS.iter().any(|word| token.is(word)) {
             break;
         }
-        // `VARCHAR(20)`: lengths are accepted and, as in SQLite, mean nothing.
         words.at += 1;
-        if is_name(token) {
-            declared.push(token.unquoted());
-        }
+        declared.push(token.unquoted());
     }
     ColumnType::from_declared(&declared.join(" ")).ok_or_else(|| {
         bad(format!(
-            "column {name}: unknown type {:?}; a Tonbo table's columns are INTEGER, REAL, TEXT, BLOB or BOOLEAN",
+            "column {name}: unknown type {:?}; a Tonbo table's columns are INTEGER, REAL, TEXT, BLOB, BOOLEAN, DATE, TIMESTAMP or DECIMAL(p, s)",
             declared.join(" ")
         ))
     })
@@ -266,11 +273,7 @@ impl<'a> Words<'a> {
     /// A literal, a number with a sign, a word or an expression between parentheses, as SQLite takes them behind DEFAULT.
     fn default(&mut self) -> Option<String> {
         if let Some(expression) = self.parenthesized() {
-            let check = Check {
-                name: None,
-                expression: expression.to_owned(),
-            };
-            return Some(check.parenthesized());
+            return Some(parenthesized(expression));
         }
         let first = self.next()?;
         if first.is("+") || first.is("-") {

@@ -3,6 +3,7 @@
 pub mod base;
 pub mod cache;
 pub mod chunk;
+pub mod packed;
 pub mod range;
 pub mod rows;
 pub mod scan;
@@ -46,7 +47,7 @@ pub struct Table {
     pub owner: TableId,
     /// Its name when it was opened.
     pub name: String,
-    /// Its columns and key.
+    /// Its key, and what its Tonbo holds. Its columns may have been altered since: those of a statement are its connection's.
     pub schema: TableSchema,
     /// Its Tonbo.
     pub source: Arc<Source>,

@@ -12,6 +12,7 @@ use arrow_array::{
 };
 use arrow_schema::DataType;
 
+use super::packed;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{Key, encode_integer};
 use crate::schema::{ColumnType, TableSchema};
@@ -135,11 +136,21 @@ pub fn to_batch<'a>(
         deletes.push(row.is_none());
     }
     let mut columns: Vec<ArrayRef> = vec![Arc::new(keys.finish())];
-    for (position, column) in schema.columns.iter().enumerate() {
+    let stored = &schema.layout.stored;
+    for (slot, kind) in stored.iter().enumerate() {
         let cells = changes
             .clone()
-            .map(|(_, row)| row.map_or(Cell::Null, |row| Cell::from(&row[position])));
-        columns.push(build_column(column.kind, cells));
+            .map(|(_, row)| row.map_or(Cell::Null, |row| Cell::from(&row[slot])));
+        columns.push(build_column(*kind, cells));
+    }
+    if schema.layout.added.is_some() {
+        let mut rows = changes.map(|(_, row)| row);
+        columns.push(packed::column(deletes.len(), |_, into| {
+            let added = rows.next().flatten().map(|row| &row[stored.len()..]);
+            for value in added.into_iter().flatten() {
+                packed::push(Cell::from(value), into);
+            }
+        }));
     }
     let batch = RecordBatch::try_new(schema.arrow.clone(), columns).map_err(|error| {
         StoreError::new(
@@ -153,7 +164,7 @@ pub fn to_batch<'a>(
 /// A column of cells that are of its type already.
 pub fn build_column<'a>(kind: ColumnType, cells: impl Iterator<Item = Cell<'a>>) -> ArrayRef {
     match kind {
-        ColumnType::Integer => {
+        ColumnType::Integer | ColumnType::Date | ColumnType::Timestamp => {
             let mut builder = Int64Builder::new();
             cells.for_each(|cell| {
                 builder.append_option(if let Cell::Integer(value) = cell {
@@ -197,7 +208,7 @@ pub fn build_column<'a>(kind: ColumnType, cells: impl Iterator<Item = Cell<'a>>)
             });
             Arc::new(builder.finish())
         }
-        ColumnType::Blob => {
+        ColumnType::Blob | ColumnType::Decimal { .. } => {
             let mut builder = BinaryBuilder::new();
             cells.for_each(|cell| {
                 builder.append_option(if let Cell::Blob(value) = cell {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 
 use super::base::{Entry, KEY_SLOT, Loaded};
+use super::packed;
 use super::range::{KeyRange, just_after};
 use super::rows::{Cell, ColumnArray};
 use super::version::{Buffer, TableVersion};
@@ -15,7 +16,7 @@ use crate::activity::check_interrupt;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{Key, decode_integer};
 use crate::schema::{KeyKind, TableSchema};
-use crate::value::Row;
+use crate::value::{Row, Value};
 
 /// A range that asks for no more rows than this is read past the chunks where they aren't decoded.
 const DIRECT_ROWS_MAX: usize = 64;
@@ -31,8 +32,10 @@ const CHANGES_SHARE: usize = 8;
 pub struct Request {
     /// Which keys.
     pub range: KeyRange,
-    /// Which columns, by their positions in the declaration.
+    /// Which columns, by their slots.
     pub columns: Vec<usize>,
+    /// For each of `columns`, its value in rows that were written before it was added; NULL where that isn't said.
+    pub absent: Vec<Value>,
     /// Whether [`Scan::key`] will be called.
     pub with_key: bool,
     /// From the greatest key down.
@@ -46,8 +49,10 @@ pub struct Scan {
     version: Arc<TableVersion>,
     buffer: Buffer,
     request: Request,
-    /// Slots to load: the request's columns, then the key's column where it is needed.
+    /// Columns of the Arrow schema to load: the request's, each once, then the key's where it is needed.
     slots: Vec<usize>,
+    /// For each of the request's columns, where its values are.
+    places: Vec<Place>,
     /// Where in `slots` the column that tells the key stands: the key's own or, where it is one integer, that column.
     key_place: Option<usize>,
     /// The part of the range that is still to be read.
@@ -58,6 +63,29 @@ pub struct Scan {
     /// Runs still to come, the next one last.
     runs: Vec<Run>,
     current: Current,
+}
+
+/// Where a column's values are among the loaded ones.
+#[derive(Clone, Copy)]
+pub enum Place {
+    /// In a column of their own.
+    Own(usize),
+    /// Those of a number within packed ones.
+    Packed(usize, usize),
+}
+
+impl Place {
+    /// The value in a row of loaded columns; `None` where the row was written before the column was added.
+    #[inline]
+    pub fn cell(self, columns: &[ColumnArray], row: usize) -> Option<Cell<'_>> {
+        match self {
+            Place::Own(at) => Some(columns[at].cell(row)),
+            Place::Packed(at, number) => match columns[at].cell(row) {
+                Cell::Blob(bytes) => packed::get(bytes, number),
+                _ => None,
+            },
+        }
+    }
 }
 
 enum Run {
@@ -77,7 +105,7 @@ impl Scan {
     /// Starts a scan.
     pub fn new(version: Arc<TableVersion>, buffer: Buffer, request: Request) -> StoreResult<Scan> {
         let schema = &version.table.schema;
-        let mut slots: Vec<usize> = request.columns.iter().map(|column| column + 1).collect();
+        let (mut slots, places) = slots_and_places(schema, &request.columns);
         let key_slot = key_slot(schema);
         let mut key_place = slots.iter().position(|slot| *slot == key_slot);
         if request.with_key && key_place.is_none() {
@@ -90,6 +118,7 @@ impl Scan {
             buffer,
             request,
             slots,
+            places,
             key_place,
             rest,
             columns: Vec::new(),
@@ -128,10 +157,23 @@ impl Scan {
     #[inline]
     pub fn cell(&self, place: usize) -> Cell<'_> {
         match &self.current {
-            Current::Stored { row, .. } => self.columns[place].cell(*row),
-            Current::Changed { row, .. } => Cell::from(&row[self.request.columns[place]]),
+            Current::Stored { row, .. } => self.places[place]
+                .cell(&self.columns, *row)
+                .unwrap_or_else(|| self.absent(place)),
+            Current::Changed { row, .. } => match row.get(self.request.columns[place]) {
+                Some(value) => Cell::from(value),
+                None => self.absent(place),
+            },
             Current::Done => Cell::Null,
         }
+    }
+
+    #[cold]
+    fn absent(&self, place: usize) -> Cell<'_> {
+        self.request
+            .absent
+            .get(place)
+            .map_or(Cell::Null, Cell::from)
     }
 
     /// Makes [`Scan::key`] and [`Scan::rowid`] available from the current row on, where the request was not `with_key`.
@@ -476,10 +518,28 @@ fn runs(
     runs
 }
 
+/// The columns of the Arrow schema that hold these slots, each once, and where each slot's values are among them.
+pub fn slots_and_places(schema: &TableSchema, columns: &[usize]) -> (Vec<usize>, Vec<Place>) {
+    let mut slots: Vec<usize> = Vec::with_capacity(columns.len() + 1);
+    let mut at = |slot: usize| match slots.iter().position(|other| *other == slot) {
+        Some(at) => at,
+        None => {
+            slots.push(slot);
+            slots.len() - 1
+        }
+    };
+    let place = |slot: &usize| match schema.layout.packed_number(*slot) {
+        None => Place::Own(at(slot + 1)),
+        Some(number) => Place::Packed(at(schema.layout.stored.len() + 1), number),
+    };
+    let places = columns.iter().map(place).collect();
+    (slots, places)
+}
+
 /// The slot that tells a row's key: the key's own, or that of the one integer column which is the key.
-fn key_slot(schema: &TableSchema) -> usize {
+pub fn key_slot(schema: &TableSchema) -> usize {
     match schema.key {
-        KeyKind::Integer(column) => column + 1,
+        KeyKind::Integer(column) => schema.columns[column].slot + 1,
         _ => KEY_SLOT,
     }
 }

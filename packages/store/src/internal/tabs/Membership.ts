@@ -32,7 +32,7 @@ import { Following } from './Following.ts';
 import { Leadership } from './Leadership.ts';
 import { LeaderWatch } from './LeaderWatch.ts';
 import { type HeldLock, leaderLock, stealLock, tabLock, takeLock, whenFree } from './locks.ts';
-import type { Greeting, Terms, ToFollower, ToLeader } from './messages.ts';
+import { type Greeting, rendezvousChannel, type Terms, type ToFollower, type ToLeader } from './messages.ts';
 import { openPort, type Port } from './Port.ts';
 
 /** What a tab brings with it. */
@@ -90,7 +90,7 @@ export class Membership implements Keeper {
 
   private constructor(options: MembershipOptions) {
     this.#options = options;
-    this.#channel = `heddle-store:${options.directory}`;
+    this.#channel = rendezvousChannel(options.directory);
     this.#ready.promise.catch(() => undefined);
   }
 

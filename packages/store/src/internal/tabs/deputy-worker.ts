@@ -10,6 +10,8 @@
 import { closeQueue, type IoQueueLocation } from '../io/IoServer.ts';
 import { directoryLock } from '../io/webLock.ts';
 import { type DeputyOrder, type DeputyReport, type DeputyTalk, deputyChannel, MAIN_ANSWER_MS_MAX } from './deputy.ts';
+import { whenFree } from './locks.ts';
+import { type Greeting, rendezvousChannel } from './messages.ts';
 import { openPort } from './Port.ts';
 
 /** A worker's global scope, as far as it is used here: the DOM's types have only the page's. */
@@ -17,6 +19,9 @@ const scope = globalThis as unknown as {
   postMessage(message: DeputyReport): void;
   addEventListener(type: 'message', listener: (event: MessageEvent<DeputyOrder>) => void): void;
 };
+
+/** How long the I/O thread may take to close the files. */
+const CLOSE_MS_MAX = 10_000;
 
 /** How long a follower may take to become the leader, before another is told to. */
 const HEIR_MS_MAX = 10_000;
@@ -46,15 +51,21 @@ function start(directory: string): void {
   port.onMessage = (message) => {
     if (message.type === 'hangs') void reply(message.session);
   };
+  // Once another tab leads, its deputy is asked. This tab hears of it when it goes on.
+  const rendezvous = openPort<Greeting, Greeting>(rendezvousChannel(directory));
+  rendezvous.onMessage = ({ type }) => {
+    if (type === 'lead') port.close();
+  };
 }
 
-/** Takes the files from a main thread that doesn't answer. Returns whether it did. */
+/** Takes the files from a main thread that doesn't answer. Returns whether they are free. */
 async function depose(directory: string): Promise<boolean> {
   if ((await answers()) || !queue) return false;
   closeQueue(queue);
-  await navigator.locks.request(directoryLock(directory), { mode: 'shared' }, () => undefined);
+  // Whatever becomes of it: when the main thread goes on, its engine is of no use.
   report({ type: 'deposed' });
-  return true;
+  // Where the engine was just being restarted, its I/O thread waits for the main thread, and lets nothing go.
+  return whenFree(directoryLock(directory), AbortSignal.timeout(CLOSE_MS_MAX));
 }
 
 /** Whether the main thread answers. */

@@ -19,7 +19,7 @@ export type DeputyOrder =
 export type DeputyReport =
   /** It wants an answer. */
   | { readonly type: 'ask' }
-  /** It got none: the files are gone. */
+  /** It got none, and had the files closed. */
   | { readonly type: 'deposed' };
 
 /** What followers and the deputy say to each other. */

@@ -14,6 +14,11 @@ import { HeddleStoreError, type StoreErrorCode } from '../../HeddleStoreError.ts
 import type { Durability } from '../../open.ts';
 import type { ThreadActivity } from '../../ThreadActivity.ts';
 
+/** The channel that all tabs of a directory hear. Sessions' names begin with it. */
+export function rendezvousChannel(directory: string): string {
+  return `heddle-store:${directory}`;
+}
+
 /** What tabs must agree on to share a database. */
 export interface Terms {
   /** That of this package. */
@@ -134,7 +139,11 @@ function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Bytes whose copy is no larger than they are: a view is posted with all that lies behind it. */
+/**
+ * Bytes that can be posted, and whose copy is no larger than they are: a view is posted with all that lies behind it, and shared memory
+ * is not posted to other tabs at all.
+ */
 export function postable(bytes: Uint8Array): Uint8Array {
-  return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
+  const { buffer, byteLength } = bytes;
+  return buffer instanceof ArrayBuffer && byteLength === buffer.byteLength ? bytes : bytes.slice();
 }
