@@ -4,14 +4,18 @@
 mod engine;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use engine::faults::{Fault, FaultyIo};
 use engine::{Collect, Connection, Database};
+use heddle_store::activity::Activity;
 use heddle_store::commit::mover;
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::import::{self, ImportOptions};
-use heddle_store::io::{MemoryIo, PowerLossIo, SharedIo};
+use heddle_store::io::{IoErrorCode, MemoryIo, PowerLossIo, SharedIo};
 use heddle_store::parameters::Parameters;
+use heddle_store::session::Session;
 use heddle_store::store::StoreOptions;
 use heddle_store::value::Value;
 
@@ -488,6 +492,124 @@ fn who_writes_beside_a_new_index_commits_before_it_or_not_at_all() {
     c.run("INSERT INTO t VALUES (3, 1)");
     assert_eq!(c.fails("COMMIT").code, StoreErrorCode::Conflict);
     assert_eq!(a.rows("SELECT id FROM t"), integers(&[1]));
+}
+
+/// A statement is planned with the indexes that are published, and may then see a snapshot from before them.
+#[test]
+fn a_plan_with_an_index_that_the_snapshot_lacks_gives_the_same_rows() {
+    let database = Database::open(Arc::new(MemoryIo::new()), &manual()).unwrap();
+    let (a, b) = (database.connect(), database.connect());
+    a.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, x INTEGER, y TEXT); CREATE TABLE plain(n);
+         INSERT INTO t WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 100) SELECT i, i % 9, 'y' || (i % 4) FROM n",
+    );
+    b.run("BEGIN");
+    b.rows("SELECT * FROM plain");
+    // What is unique for those who come later, is not for `b`.
+    a.run("CREATE INDEX i ON t(y, x); UPDATE t SET x = id; CREATE UNIQUE INDEX u ON t(x)");
+    let plan = b.rows("EXPLAIN QUERY PLAN SELECT id FROM t WHERE x = 3");
+    assert!(format!("{plan:?}").contains("INDEX u x=?"), "{plan:?}");
+    let expected: Vec<i64> = (1..=100).filter(|id| id % 9 == 3).collect();
+    assert_eq!(
+        b.integers("SELECT id FROM t WHERE x = 3 ORDER BY id"),
+        expected
+    );
+    let mut last: Vec<(i64, i64)> = (1..=100).map(|id| (id % 9, id)).collect();
+    last.sort_unstable();
+    let last: Vec<i64> = last.into_iter().rev().map(|(_, id)| id).take(15).collect();
+    assert_eq!(
+        b.integers("SELECT id FROM t ORDER BY x DESC, id DESC LIMIT 15"),
+        last
+    );
+    assert_eq!(
+        b.integers("SELECT count(*) FROM t WHERE y IN ('y1', 'y2') AND x > 2"),
+        a.integers("SELECT count(*) FROM t WHERE id % 4 IN (1, 2) AND id % 9 > 2")
+    );
+    b.run("ROLLBACK");
+    assert_eq!(b.integers("SELECT id FROM t WHERE x = 3"), [3]);
+}
+
+#[test]
+fn a_table_whose_index_cannot_be_opened_can_be_read_and_the_index_made_again() {
+    let io = FaultyIo::new(Arc::new(MemoryIo::new()));
+    let database = Database::open(io.clone(), &manual()).unwrap();
+    let connection = database.connect();
+    connection.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, x INTEGER); CREATE UNIQUE INDEX i ON t(x);
+         INSERT INTO t WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50) SELECT i, i FROM n",
+    );
+    assert_eq!(connection.integers("SELECT id FROM heddle_indexes"), [2]);
+    drop(connection);
+    database.store.close().unwrap();
+    drop(database);
+    io.inject(Fault {
+        kind: None,
+        path: "tonbo/tables/2/",
+        first: 1,
+        length: u64::MAX,
+        code: IoErrorCode::Other,
+        is_torn: true,
+    });
+    let database = Database::open(io, &manual()).unwrap();
+    let connection = database.connect();
+    assert_eq!(connection.integers("SELECT id FROM t WHERE x = 7"), [7]);
+    for sql in [
+        "INSERT INTO t VALUES (51, 51)",
+        "DELETE FROM t WHERE id = 1",
+    ] {
+        let error = connection.fails(sql);
+        assert_eq!(error.code, StoreErrorCode::IoError, "{sql}: {error:?}");
+    }
+    let report = connection.rows("PRAGMA integrity_check");
+    assert!(
+        format!("{report:?}").contains("table t: the index i cannot be read"),
+        "{report:?}"
+    );
+    connection.run("DROP INDEX i; CREATE UNIQUE INDEX i ON t(x)");
+    assert_eq!(
+        connection.rows("PRAGMA integrity_check"),
+        [[Value::Text("ok".into())]]
+    );
+    assert_eq!(
+        connection.fails("INSERT INTO t VALUES (51, 50)").code,
+        StoreErrorCode::Constraint
+    );
+    connection.run("DELETE FROM t WHERE x = 1");
+}
+
+#[test]
+fn the_building_of_an_index_can_be_interrupted() {
+    let database = Database::new();
+    database.connect().run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, x INTEGER);
+         INSERT INTO t WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT i, i FROM n",
+    );
+    let activity = Arc::new(Activity::default());
+    let connection = Connection(Session::open(&database.store, activity.clone()).unwrap());
+    connection.rows("SELECT count(*) FROM t");
+    for (begin, end) in [
+        ("", ""),
+        ("BEGIN; INSERT INTO t VALUES (3000, 1)", "COMMIT"),
+    ] {
+        connection.run(begin);
+        activity.begin(7);
+        activity.cancel.store(7, Ordering::Relaxed);
+        let error = connection.fails("CREATE INDEX i ON t(x)");
+        assert_eq!(error.code, StoreErrorCode::Interrupted, "{error:?}");
+        activity.end();
+        connection.run(end);
+        assert_eq!(
+            connection.integers("SELECT count(*) FROM heddle_indexes"),
+            [0]
+        );
+    }
+    connection.run("CREATE INDEX i ON t(x)");
+    assert_eq!(
+        connection.integers("SELECT id FROM t WHERE x = 1 ORDER BY id"),
+        [1, 3000]
+    );
+    let error = connection.fails("CREATE INDEX sqlite_i ON t(x)");
+    assert!(error.message.contains("reserved"), "{error:?}");
 }
 
 #[test]

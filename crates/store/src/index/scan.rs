@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::lookup::{Found, Lookup};
 use super::{Index, row_key};
+use crate::activity::check_interrupt;
 use crate::error::{StoreError, StoreResult};
 use crate::key::{Key, decode_integer};
 use crate::table::range::KeyRange;
@@ -105,6 +106,7 @@ impl Entries {
         let mut scan = Scan::new(version, buffer, request)?;
         let mut entries: Vec<(Key, Key)> = Vec::new();
         while !scan.is_done() {
+            check_interrupt()?;
             let row = index.row(|place| Value::from(scan.cell(place)));
             if let Some(key) = scan.key() {
                 let (entry_key, _) = index.entry(&row, &key);

@@ -81,6 +81,10 @@ fn create(shared: &Shared, sql: &str, creation: &Creation) -> StoreResult<Option
         return Ok(None);
     };
     let (columns, length) = creation.columns(sql)?;
+    if creation.name.to_ascii_lowercase().starts_with("sqlite_") {
+        let message = format!("object name reserved for internal use: {}", creation.name);
+        return Err(refused(message));
+    }
     let is_table = tables
         .iter()
         .any(|entry| entry.name.eq_ignore_ascii_case(&creation.name));

@@ -1,6 +1,7 @@
 //! Starting a scan as the planner had it.
 
 use std::ffi::c_int;
+use std::sync::Arc;
 
 use rusqlite::ffi;
 
@@ -10,7 +11,7 @@ use super::{Cursor, NOWHERE, TableHandle};
 use crate::error::StoreResult;
 use crate::index::lookup::Lookup;
 use crate::index::scan::{Entries, IndexScan, Walk};
-use crate::index::{Index, Indexes, statement};
+use crate::index::{Index, statement};
 use crate::schema::KeyKind;
 use crate::session::Shared;
 use crate::statement::{is_utf8, value_of};
@@ -19,7 +20,7 @@ use crate::table::scan::{Request, Scan};
 
 /// The indexes that the planner may use. A statement that is planned before its transaction has a snapshot may come to see others: then
 /// [`start`] makes do without the index.
-pub fn indexes(handle: &TableHandle, shared: &Shared) -> StoreResult<Indexes> {
+pub fn indexes(handle: &TableHandle, shared: &Shared) -> StoreResult<Vec<Arc<Index>>> {
     let version = match shared.open_transaction().as_ref() {
         Some(transaction) => handle
             .table(shared)
@@ -30,11 +31,13 @@ pub fn indexes(handle: &TableHandle, shared: &Shared) -> StoreResult<Indexes> {
             published.tables.get(&handle.id).cloned()
         }
     };
-    match version {
-        Some(version) => statement::visible(shared, &version),
-        // Why the table can't be read is told when it is.
-        None => Ok(Indexes::default()),
-    }
+    // Why a table can't be read is told when it is; one whose index can't be can do without.
+    let Some(version) = version else {
+        return Ok(Vec::new());
+    };
+    let known = statement::visible(shared, &version)?;
+    let is_open = |index: &&Arc<Index>| index.table(&shared.store).is_ok();
+    Ok(known.iter().filter(is_open).cloned().collect())
 }
 
 /// Puts a cursor on the first row of a plan.

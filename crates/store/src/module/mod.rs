@@ -649,6 +649,17 @@ unsafe fn update(
         }
         return Ok(None);
     };
+    let old = match old {
+        Some(old) if !indexes.is_empty() => match writer.old_row(&transaction, &old)? {
+            Some(row) => Some((old, row)),
+            // An earlier row of this statement has taken its place: an ordinary table passes over it too.
+            None => {
+                shared.uncount();
+                return Ok(None);
+            }
+        },
+        old => old.map(|old| (old, Vec::new())),
+    };
     // SAFETY: the caller's promise: behind the row id stands a value for each declared column.
     let (mut row, given) = unsafe {
         let given = if handle.schema.has_rowid() {
@@ -684,17 +695,6 @@ unsafe fn update(
     let key = values::key_of(&handle.schema, &row, number)?;
     handle.check(shared, &key, &row)?;
     let row = handle.schema.by_slots(row);
-    let old = match old {
-        Some(old) if !indexes.is_empty() => match writer.old_row(&transaction, &old)? {
-            Some(row) => Some((old, row)),
-            // An earlier row of this statement has taken its place: an ordinary table passes over it too.
-            None => {
-                shared.uncount();
-                return Ok(None);
-            }
-        },
-        old => old.map(|old| (old, Vec::new())),
-    };
     let mut rivals = Vec::new();
     let mut failure = None;
     let old_key = old.as_ref().map(|(key, _)| key);

@@ -130,6 +130,9 @@ impl Table {
         while indexable.len() > 2 {
             indexable.remove(random.below(indexable.len()));
         }
+        if random.chance(25) {
+            indexable.clear();
+        }
         let is_wide = |position: &&usize| columns[**position].kind != Kind::Boolean;
         let uniques = match indexable[..] {
             [_, _] if random.chance(25) => vec![indexable.clone()],

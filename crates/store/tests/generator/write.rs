@@ -273,6 +273,23 @@ fn simple(maker: &mut Maker<'_>, table: &Table) -> String {
     }
 }
 
+/// Which rows an UPDATE visits, where it decides in what order: many in the order of the key, or one. SQLite goes along any index that has all
+/// it needs; where the key is no row id, NOT INDEXED does not keep it from that.
+fn visited(maker: &mut Maker<'_>, table: &Table, is_one: bool) -> (&'static str, String) {
+    let has_rowid = !matches!(table.key, Key::Columns(_));
+    if !is_one && (has_rowid || table.indexable.is_empty()) {
+        let hint = if has_rowid { " NOT INDEXED" } else { "" };
+        return (hint, simple(maker, table));
+    }
+    let keys = table.key_names().join(", ");
+    let condition = format!(
+        " WHERE ({keys}) = (SELECT {keys} FROM {} ORDER BY {keys} LIMIT 1 OFFSET {})",
+        table.name,
+        maker.random.below(12)
+    );
+    ("", condition)
+}
+
 fn update(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> String {
     let others: Vec<&super::table::Column> = table
         .columns
@@ -291,11 +308,11 @@ fn update(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> S
     let column = *maker.random.pick(&others);
     let is_indexable = table.names(&table.indexable).contains(&column.name);
     // Of rows that may meet, the order in which they are visited decides.
-    let (conflict, condition) = if is_indexable {
+    let (conflict, (hint, condition)) = if is_indexable {
         maker.parameters.truncate(parameters);
-        (*maker.random.pick(&CONFLICTS), simple(maker, table))
+        (*maker.random.pick(&CONFLICTS), visited(maker, table, false))
     } else {
-        ("", format!(" WHERE {condition}"))
+        ("", ("", format!(" WHERE {condition}")))
     };
     let value = match maker.random.below(10) {
         0 if !column.not_null => "NULL".to_owned(),
@@ -316,7 +333,7 @@ fn update(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> S
         }
     };
     format!(
-        "UPDATE {conflict}{} SET {} = {value}{condition}",
+        "UPDATE {conflict}{}{hint} SET {} = {value}{condition}",
         table.name, column.name
     )
 }
@@ -351,21 +368,9 @@ fn shift(maker: &mut Maker<'_>, table: &Table) -> String {
     } else {
         moved(maker, &name, kind)
     };
-    let condition = if conflict == "OR REPLACE " {
-        let terms: Vec<String> = Maker::columns(table, &table.name)
-            .iter()
-            .filter(|column| column.is_key)
-            .map(|column| {
-                let value = value::value(maker.random, column.kind);
-                format!("{} = {}", column.sql, maker.constant(&value))
-            })
-            .collect();
-        format!(" WHERE {}", terms.join(" AND "))
-    } else {
-        simple(maker, table)
-    };
+    let (hint, condition) = visited(maker, table, conflict == "OR REPLACE ");
     format!(
-        "UPDATE {conflict}{} SET {name} = {value}{condition}",
+        "UPDATE {conflict}{}{hint} SET {name} = {value}{condition}",
         table.name
     )
 }
