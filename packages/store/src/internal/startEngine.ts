@@ -13,7 +13,7 @@ import { HeddleStoreError, type StoreErrorCode } from '../HeddleStoreError.ts';
 import { ConnectionRecord } from './ConnectionRecord.ts';
 import type { Engine, EngineFailure } from './Engine.ts';
 import { HostError, type HostErrorCode } from './io/HostFiles.ts';
-import type { IoQueueLocation } from './io/IoServer.ts';
+import { type IoQueueLocation, isQueueOpen } from './io/IoServer.ts';
 import { IoThread } from './io/IoThread.ts';
 import type { IoStart } from './io/messages.ts';
 import {
@@ -170,11 +170,14 @@ class WasmEngine implements Engine {
     if (!this.#runs.some((run) => run.isFinished)) this.#onFailure(storeError(cause));
   }
 
-  /** What a trap leaves behind may be met before the trap is reported. */
+  /** What a trap leaves behind may be met before the trap is reported, and that this tab's files were closed while it hung before it is told. */
   #check(broken: unknown): void {
     if (this.#isClosing) return;
     if (this.#runtime.trappedCount > 0) this.#onFailure(new HeddleStoreError('ENGINE_FAILED', 'a thread trapped', { cause: broken }));
-    else if (broken !== undefined) {
+    else if (this.queue && !isQueueOpen(this.queue)) {
+      // A statement that failed for want of files may be in the log all the same: whoever has the files now decides.
+      this.#onFailure(new HeddleStoreError('ENGINE_FAILED', 'its files were closed', { cause: broken }));
+    } else if (broken !== undefined) {
       this.#onFailure(new HeddleStoreError('ENGINE_FAILED', 'the engine no longer answers', { cause: broken }));
     }
   }

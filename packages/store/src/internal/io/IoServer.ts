@@ -181,6 +181,12 @@ export function closeQueue(location: IoQueueLocation): void {
   new IoQueue(location).close();
 }
 
+/** Whether requests of a queue are answered, or will be: nobody has closed it, fenced it off or abandoned it. For any thread. */
+export function isQueueOpen(location: IoQueueLocation): boolean {
+  const { state } = new IoQueue(location);
+  return state === IO_IDLE || state === IO_SERVING;
+}
+
 /** Refuses every request of a queue whose I/O thread has died, and all that come later. */
 export function abandonQueue(location: IoQueueLocation): void {
   new IoQueue(location).end();
