@@ -95,9 +95,14 @@ impl MemoryShare {
 
     /// Is of this size from now on, whether the budget has room or not: for what exists already.
     pub fn set(&mut self, size: usize) {
-        self.shrink(self.size);
-        self.budget.used.fetch_add(size, Ordering::Relaxed);
-        self.size = size;
+        // By the difference: given back as a whole, even for a moment, the bytes would look free to others.
+        match size.checked_sub(self.size) {
+            Some(more) => {
+                self.budget.used.fetch_add(more, Ordering::Relaxed);
+                self.size = size;
+            }
+            None => self.shrink(self.size - size),
+        }
     }
 
     /// Takes over `bytes` of another share of the same budget.

@@ -270,7 +270,9 @@ impl Store {
         if !self.moves_in_background {
             return Ok(());
         }
-        while self.delta_size() > self.memory.size_max() / DELTA_SHARE {
+        let size_max = self.memory.size_max() / DELTA_SHARE;
+        // The deltas are a part of what is used: while that is little, the tables need not be asked.
+        while self.memory.used() > size_max && self.delta_size() > size_max {
             if let Some(mut failure) = self.mover.failure() {
                 failure.message = format!(
                     "so much is committed already that cannot be moved into the tables: {}",
@@ -293,12 +295,10 @@ impl Store {
         let main = match &*main_wal {
             Some(MainWal(main)) => *main,
             None => {
-                let main = self.connect()?;
-                // Opens the WAL.
-                let read = main.execute("SELECT 1 FROM main.sqlite_schema");
-                *main_wal = Some(MainWal(main));
-                read?;
-                main
+                let main = MainWal(self.connect()?);
+                // Opens the WAL: one that is not open would pass for synced.
+                main.0.execute("SELECT 1 FROM main.sqlite_schema")?;
+                main_wal.insert(main).0
             }
         };
         log::sync_wal(main)?;

@@ -646,16 +646,9 @@ fn all_places() -> ([BTreeMap<String, Vec<u8>>; 2], Tables) {
          WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c WHERE i < 600) INSERT INTO p SELECT i, i * 9 FROM c;
          PRAGMA wal_checkpoint(TRUNCATE)",
     );
-    let flush = || {
-        mover::round(&database.store).unwrap();
-        for version in database.store.sequencer.published().tables.values() {
-            let _writing = database.store.mover.writing();
-            mover::flush(&version.table, 1).unwrap();
-        }
-    };
-    flush();
+    database.flush();
     connection.run("DELETE FROM t WHERE id % 50 = 0");
-    flush();
+    database.flush();
     connection.run("UPDATE t SET n = -1 WHERE id < 20");
     mover::round(&database.store).unwrap();
     io.inject(lasting(Some(Kind::Write), "tonbo/", IoErrorCode::NoSpace));

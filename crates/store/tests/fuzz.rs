@@ -401,16 +401,9 @@ fn a_stored_file_may_be_anything() {
     let database = Database::open(io.clone(), &options).unwrap();
     let connection = database.connect();
     prepare(&connection);
-    let flush = || {
-        mover::round(&database.store).unwrap();
-        for version in database.store.sequencer.published().tables.values() {
-            let _writing = database.store.mover.writing();
-            mover::flush(&version.table, 1).unwrap();
-        }
-    };
-    flush();
+    database.flush();
     connection.run("DELETE FROM items WHERE id % 10 = 0; UPDATE pairs SET b = x'77'");
-    flush();
+    database.flush();
     connection.run("INSERT INTO items VALUES (2000, 'late', 0)");
     mover::round(&database.store).unwrap();
     connection.run("INSERT INTO items VALUES (2001, 'later', 0)");

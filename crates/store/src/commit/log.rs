@@ -31,9 +31,9 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::changes::Changes;
 use rusqlite::ffi;
 
+use super::changes::Changes;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::statement::{Handle, Statement};
 use crate::table::TableId;
@@ -49,7 +49,8 @@ pub enum Durability {
     /// It survives the loss of power.
     #[default]
     Full,
-    /// It survives the end of the process. The loss of power may undo the last commits, never a part of one, nor one before another.
+    /// It survives the end of the process. The loss of power may undo the last commits: never a part of one and, of those to Tonbo tables,
+    /// never one before another.
     Relaxed,
 }
 

@@ -7,6 +7,7 @@ pub mod twins;
 use std::sync::Arc;
 
 use heddle_store::activity::Activity;
+use heddle_store::commit::mover;
 use heddle_store::error::StoreError;
 use heddle_store::io::{MemoryIo, SharedIo};
 use heddle_store::parameters::Parameters;
@@ -51,6 +52,15 @@ impl Database {
             &self.store,
             Arc::new(Activity::default()),
         )?))
+    }
+
+    /// Moves what is committed into Tonbo, and all of it into files.
+    pub fn flush(&self) {
+        mover::round(&self.store).unwrap();
+        for version in self.store.sequencer.published().tables.values() {
+            let _writing = self.store.mover.writing();
+            mover::flush(&version.table, 1).unwrap();
+        }
     }
 
     pub fn reopen(self) -> Database {
