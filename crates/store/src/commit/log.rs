@@ -425,8 +425,13 @@ impl LogFile {
             let group = std::mem::take(&mut queue.waiting);
             drop(queue);
             // A leader that ended here by a panic would leave all others waiting for ever.
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.write(&group)))
-                .unwrap_or_else(|_| Err(panicked()));
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| self.write(&group))).unwrap_or_else(|payload| {
+                    Err(StoreError::of_panic(
+                        "writing a group of commits",
+                        &*payload,
+                    ))
+                });
             queue = self.queue();
             queue.has_leader = false;
             queue
@@ -522,13 +527,6 @@ pub fn sync_wal(handle: Handle) -> StoreResult<()> {
         ffi::SQLITE_OK => Ok(()),
         code => Err(handle.error(code)),
     }
-}
-
-fn panicked() -> StoreError {
-    StoreError::new(
-        StoreErrorCode::EngineFailed,
-        "writing a group of commits panicked",
-    )
 }
 
 /// Runs `body` as one write transaction: all of it is durable, or none.

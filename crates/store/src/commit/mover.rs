@@ -7,6 +7,7 @@
 //! On a full disk, say: the rows stay in the deltas and the logs, commits go on as far as the logs can be written, and the mover tries again,
 //! after longer and longer pauses, until it succeeds. [`Mover::failure`] tells why it doesn't.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -138,7 +139,13 @@ impl Mover {
 /// The mover's thread: until [`Mover::close`].
 pub fn run(store: &Store) {
     while store.mover.wait() {
-        let outcome = round(store);
+        // Without it, a panic would end the thread, and commits would gather until they fail.
+        let outcome = catch_unwind(AssertUnwindSafe(|| round(store))).unwrap_or_else(|payload| {
+            Err(StoreError::of_panic(
+                "moving commits into tables",
+                &*payload,
+            ))
+        });
         store.mover.note(outcome);
     }
 }
