@@ -285,6 +285,13 @@ impl Store {
         Ok(())
     }
 
+    /// Drops a value that takes long to drop: elsewhere, if there is a thread for it.
+    pub fn discard(&self, value: Box<dyn Send>) {
+        if self.moves_in_background {
+            self.mover.discard(value);
+        }
+    }
+
     /// Returns when every commit that was acknowledged survives the loss of power.
     pub fn sync_logs(&self) -> StoreResult<()> {
         if self.durability == Durability::Full {

@@ -46,6 +46,7 @@ pub struct Mover {
 struct State {
     has_work: bool,
     is_closing: bool,
+    discarded: Vec<Box<dyn Send>>,
     /// What stopped the last round; the changes stay in the deltas and the logs.
     failure: Option<StoreError>,
     /// How many rounds have failed since the last one that succeeded.
@@ -64,6 +65,12 @@ impl Mover {
     /// Ends [`run`].
     pub fn close(&self) {
         self.state().is_closing = true;
+        self.called.notify_one();
+    }
+
+    /// Drops a value that takes long to drop, soon, on the mover's thread.
+    pub fn discard(&self, value: Box<dyn Send>) {
+        self.state().discarded.push(value);
         self.called.notify_one();
     }
 
@@ -106,6 +113,13 @@ impl Mover {
                 .min(RETRY_MAX),
         };
         while !state.has_work && !state.is_closing && state.failures == 0 {
+            let discarded = std::mem::take(&mut state.discarded);
+            if !discarded.is_empty() {
+                drop(state);
+                drop(discarded);
+                state = self.state();
+                continue;
+            }
             state = self
                 .called
                 .wait(state)

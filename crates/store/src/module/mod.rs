@@ -873,7 +873,7 @@ unsafe extern "C" fn x_rollback_to(table: *mut ffi::sqlite3_vtab, savepoint: c_i
     unsafe {
         on_table(table, |handle, shared| {
             if let Some(transaction) = shared.open_transaction().as_mut() {
-                transaction.roll_back_to(handle.id, savepoint);
+                transaction.roll_back_to(&shared.store, handle.id, savepoint);
             }
             Ok(())
         })
