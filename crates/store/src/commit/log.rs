@@ -27,6 +27,8 @@
 //! A bulk import goes past the logs, straight into Tonbo. So before its first batch `table_floors` says of its table up to where Tonbo has
 //! everything: older rows of the logs, replayed on top, would undo what was imported.
 
+mod remains;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -39,6 +41,8 @@ use crate::statement::{Handle, Statement};
 use crate::table::TableId;
 use crate::table::version::Sequence;
 use crate::value::Value;
+
+pub use remains::Remains;
 
 /// The table of `main` that holds mixed commits.
 pub const MAIN_LOG: &str = "main.heddle_log";
@@ -172,27 +176,6 @@ fn parse_row(table: &str, values: &[Value]) -> StoreResult<(Sequence, Changes)> 
     Ok((*sequence as Sequence, changes))
 }
 
-/// What can be read of a log file.
-#[derive(Default)]
-pub struct Remains {
-    /// The first damage that was met.
-    pub damage: Option<StoreError>,
-    floor: Option<Sequence>,
-    table_floors: BTreeMap<TableId, Sequence>,
-    /// The rows, as they stand there.
-    rows: Vec<Vec<Value>>,
-}
-
-impl Remains {
-    /// What there is of a file that can't be opened.
-    pub fn nothing(damage: StoreError) -> Remains {
-        Remains {
-            damage: Some(damage),
-            ..Remains::default()
-        }
-    }
-}
-
 /// Deletes a table's rows of commits below `floor`.
 fn trim(handle: Handle, table: &str, floor: Sequence) -> StoreResult<()> {
     handle
@@ -293,73 +276,6 @@ impl LogFile {
             Durability::Full => Ok(()),
             Durability::Relaxed => self.sync_wal(),
         }
-    }
-
-    /// Reads as much as can be read.
-    pub fn remains(&self) -> Remains {
-        let mut remains = Remains::default();
-        let mut damage = None;
-        let mut meet = |error: StoreError| {
-            damage.get_or_insert(error);
-        };
-        remains.floor = self.floor().map_err(&mut meet).ok();
-        remains.table_floors = self.table_floors().map_err(&mut meet).unwrap_or_default();
-        let rows = || {
-            self.connection().0.statement("SELECT sequence, changes, row_count, checksum, after_mixed FROM log ORDER BY sequence")
-        };
-        match rows() {
-            Ok(mut statement) => loop {
-                match statement.step() {
-                    Ok(true) => {
-                        let row: Vec<Value> =
-                            (0..5).map(|column| statement.value(column)).collect();
-                        match parse_row("log", &row) {
-                            Ok(_) => remains.rows.push(row),
-                            Err(error) => meet(error),
-                        }
-                    }
-                    Ok(false) => break,
-                    Err(error) => {
-                        meet(error);
-                        break;
-                    }
-                }
-            },
-            Err(error) => meet(error),
-        }
-        remains.damage = damage;
-        remains
-    }
-
-    /// Fills a log file that was just made with what remains of another. Where that one's floor is lost, it is `floor_unknown`.
-    pub fn restore(
-        &self,
-        remains: &Remains,
-        floor_unknown: impl FnOnce() -> StoreResult<Sequence>,
-    ) -> StoreResult<()> {
-        let floor = remains.floor.map_or_else(floor_unknown, Ok)?;
-        let connection = self.connection();
-        transaction(connection.0, || {
-            let mut statement = connection.0.statement(
-                "INSERT INTO log(sequence, changes, row_count, checksum, after_mixed) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?;
-            for row in &remains.rows {
-                statement.run(row)?;
-            }
-            let mut statement = connection
-                .0
-                .statement("INSERT INTO table_floors VALUES (?1, ?2)")?;
-            for (table, sequence) in &remains.table_floors {
-                statement.run(&[
-                    Value::Integer(*table as i64),
-                    Value::Integer(*sequence as i64),
-                ])?;
-            }
-            connection
-                .0
-                .statement("UPDATE state SET value = ?1 WHERE name = 'floor'")?
-                .run(&[Value::Integer(floor as i64)])
-        })
     }
 
     /// Makes what is in the log survive the loss of power, whatever it was written with.
