@@ -9,6 +9,8 @@ import { column, countRows } from './support/rows.ts';
 const TIMEOUT_MS = 60_000;
 /** More than a close leaves in Tonbo's log alone. */
 const ROWS = 10_000;
+/** Within the first page of a Parquet file; most of a small one is a Bloom filter. */
+const FIRST_PAGE_AT = 10;
 
 async function createWithDamage(location: string, isDamaged: (path: string) => boolean): Promise<string> {
   const db = await openForTest(location);
@@ -20,8 +22,7 @@ async function createWithDamage(location: string, isDamaged: (path: string) => b
   const path = (await filesBelow(location)).find(isDamaged);
   if (path === undefined) throw new Error('no such file');
   await changeFile(location, path, (bytes) => {
-    const middle = bytes.length >> 1;
-    bytes[middle] = (bytes[middle] ?? 0) ^ 1;
+    bytes[FIRST_PAGE_AT] = (bytes[FIRST_PAGE_AT] ?? 0) ^ 1;
   });
   return path;
 }
