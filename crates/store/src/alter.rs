@@ -4,16 +4,16 @@
 //! place in `temp`, is altered, and its text becomes the new definition. Views in `temp` are rewritten with it. All of it is one savepoint of
 //! the user's transaction, the catalogue included.
 
-use rusqlite::ffi;
-
 use crate::catalogue::{self, Entry, IndexEntry};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::module::rules::Rules;
+use crate::names;
 use crate::routing::{self, Alteration, Change};
 use crate::schema::{TableSchema, quote_identifier};
 use crate::session::{Purpose, Shared};
 use crate::statement::Handle;
 use crate::value::Value;
+use crate::view;
 
 /// Alters a table of the catalogue. `sql` is the user's statement.
 pub fn table(
@@ -22,15 +22,10 @@ pub fn table(
     alteration: &Alteration,
     sql: &str,
 ) -> StoreResult<()> {
-    let handle = shared.handle;
-    handle.execute("SAVEPOINT heddle_alter")?;
-    let outcome = shared
-        .unnoticed(|| within_savepoint(shared, entry, alteration, sql))
-        .and_then(|()| handle.execute("RELEASE heddle_alter"));
-    if outcome.is_err() && !handle.is_autocommit() {
-        // The first error is the one to tell.
-        let _undone = handle.execute("ROLLBACK TO heddle_alter; RELEASE heddle_alter");
-    }
+    let outcome = shared.in_savepoint(|| {
+        shared.unnoticed(|| within_savepoint(shared, entry, alteration, sql))?;
+        view::follow(shared)
+    });
     shared.note_altered(entry.id);
     outcome
 }
@@ -44,19 +39,15 @@ fn within_savepoint(
     let handle = shared.handle;
     // Before anything is read, so that this connection can become the writer of `main`; then as the table is now, whoever altered it before.
     catalogue::lock(handle)?;
+    view::refresh(shared)?;
     let named = catalogue::find(handle, &entry.name)?;
     let entry = &named.filter(|now| now.id == entry.id).ok_or_else(|| {
         let message = format!("no such table: {}", entry.name);
-        StoreError::new(StoreErrorCode::SqlError, message)
+        StoreError::of_sqlite(message)
     })?;
     let schema = entry.schema()?;
-    if let Change::Rename(name) = &alteration.change
-        && (catalogue::is_taken(handle, name)? || is_index(handle, name)?)
-    {
-        let message = format!("there is already another table or index with this name: {name}");
-        let mut error = StoreError::new(StoreErrorCode::SqlError, message);
-        error.sqlite_code = Some(ffi::SQLITE_ERROR);
-        return Err(error);
+    if let Change::Rename(name) = &alteration.change {
+        names::check_rename(handle, name)?;
     }
     let forget = format!(
         "DROP TABLE IF EXISTS temp.{}",
@@ -163,13 +154,6 @@ fn keep_slots(
     }
     altered.place(layout, places)?;
     Ok(altered)
-}
-
-fn is_index(handle: Handle, name: &str) -> StoreResult<bool> {
-    let indexes = catalogue::read_indexes(handle)?;
-    Ok(indexes
-        .iter()
-        .any(|index| index.name.eq_ignore_ascii_case(name)))
 }
 
 fn own_indexes(handle: Handle, entry: &Entry) -> StoreResult<Vec<IndexEntry>> {

@@ -1,4 +1,5 @@
-//! Which Tonbo tables and indexes there are: rows of two tables in `main`, so that making and dropping one is part of a transaction.
+//! Which Tonbo tables and indexes there are, and which views and triggers over them: rows of tables in `main`, so that making and dropping
+//! one is part of a transaction.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use crate::schema::{TableSchema, quote_identifier};
 use crate::statement::Handle;
 use crate::table::TableId;
 use crate::value::Value;
+use crate::view::View;
 
 /// A row of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +79,9 @@ pub fn create_main_tables(main: Handle) -> StoreResult<()> {
            id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, definition TEXT NOT NULL, layout TEXT);
          CREATE TABLE IF NOT EXISTS main.heddle_indexes(
            id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, table_id INTEGER NOT NULL, columns TEXT NOT NULL,
-           is_unique INTEGER NOT NULL, is_constraint INTEGER NOT NULL)",
+           is_unique INTEGER NOT NULL, is_constraint INTEGER NOT NULL);
+         CREATE TABLE IF NOT EXISTS main.heddle_views(
+           id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, name TEXT NOT NULL COLLATE NOCASE, sql TEXT NOT NULL, UNIQUE (name, type))",
     )?;
     let has_layout = main
         .statement(
@@ -208,10 +212,39 @@ pub fn ids(main: Handle) -> StoreResult<BTreeSet<TableId>> {
     Ok(tables.chain(indexes).collect())
 }
 
-/// Whether an ordinary table, view or index of that name stands in `main`.
-pub fn is_taken(main: Handle, name: &str) -> StoreResult<bool> {
-    let found = main
-        .statement("SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE")?
-        .first(&[Value::Text(name.into())])?;
-    Ok(found.is_some())
+/// All views and then all triggers that the connection's snapshot of `main` shows, in the order of their creation.
+pub fn read_views(main: Handle) -> StoreResult<Vec<View>> {
+    let mut statement =
+        main.statement("SELECT id, type, name, sql FROM main.heddle_views ORDER BY type DESC, id")?;
+    let mut views = Vec::new();
+    while statement.step()? {
+        views.extend(View::from_row(&statement));
+    }
+    Ok(views)
+}
+
+/// Adds a view or trigger, in the connection's transaction, and returns its number.
+pub fn insert_view(main: Handle, view: &View) -> StoreResult<i64> {
+    main.statement("INSERT INTO main.heddle_views(type, name, sql) VALUES (?1, ?2, ?3)")?
+        .run(&[
+            Value::Text(view.kind.name().into()),
+            Value::Text(view.name.as_str().into()),
+            Value::Text(view.sql.as_str().into()),
+        ])?;
+    Ok(main.last_insert_rowid())
+}
+
+/// Replaces a view's or trigger's text, in the connection's transaction.
+pub fn update_view(main: Handle, view: &View) -> StoreResult<()> {
+    main.statement("UPDATE main.heddle_views SET sql = ?2 WHERE id = ?1")?
+        .run(&[
+            Value::Integer(view.id),
+            Value::Text(view.sql.as_str().into()),
+        ])
+}
+
+/// Removes a view or trigger, in the connection's transaction.
+pub fn remove_view(main: Handle, id: i64) -> StoreResult<()> {
+    main.statement("DELETE FROM main.heddle_views WHERE id = ?1")?
+        .run(&[Value::Integer(id)])
 }

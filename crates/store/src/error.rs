@@ -108,6 +108,14 @@ impl StoreError {
         }
     }
 
+    /// What SQLite itself would refuse, in its words.
+    pub fn of_sqlite(message: impl Into<String>) -> StoreError {
+        StoreError {
+            sqlite_code: Some(rusqlite::ffi::SQLITE_ERROR),
+            ..StoreError::new(StoreErrorCode::SqlError, message)
+        }
+    }
+
     /// Stored bytes are damaged or missing.
     pub fn corrupt(message: impl Into<String>) -> StoreError {
         StoreError::new(StoreErrorCode::Corrupt, message)

@@ -3,8 +3,8 @@
 //! | floor | modules |
 //! |---|---|
 //! | the main thread's requests | [`service`], [`import`] |
-//! | a connection | [`session`], [`parameters`], [`transaction`], [`module`], [`routing`], `alter`, [`statement`] |
-//! | a database | [`store`], [`catalogue`], [`commit`], [`index`], [`memory`], [`recovery`] |
+//! | a connection | [`session`], [`parameters`], [`transaction`], `savepoints`, [`module`], [`routing`], [`tokens`], `alter`, [`view`], [`statement`] |
+//! | a database | [`store`], [`catalogue`], `names`, [`commit`], [`index`], [`memory`], [`recovery`] |
 //! | a table | [`table`], [`schema`], [`key`], [`value`], `decimal` |
 //! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
 //! | files | [`io`] |
@@ -23,9 +23,11 @@ pub mod key;
 mod layout;
 pub mod memory;
 pub mod module;
+mod names;
 pub mod parameters;
 pub mod recovery;
 pub mod routing;
+mod savepoints;
 pub mod schema;
 pub mod service;
 pub mod session;
@@ -33,8 +35,10 @@ pub mod sqlite;
 pub mod statement;
 pub mod store;
 pub mod table;
+pub mod tokens;
 pub mod tonbo;
 pub mod transaction;
 pub mod value;
+pub mod view;
 #[cfg(target_arch = "wasm32")]
 pub mod wasm;

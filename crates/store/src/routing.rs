@@ -4,8 +4,10 @@
 //! the statement `CREATE VIRTUAL TABLE flights …` runs as `CREATE VIRTUAL TABLE temp.flights …`, and the table's definition becomes a row of
 //! the catalogue.
 
+use crate::tokens::{Named, Token, Tokens};
+
 /// A statement that was routed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routed {
     /// The text to run instead.
     pub sql: String,
@@ -15,91 +17,63 @@ pub struct Routed {
     pub growth: isize,
 }
 
+impl Routed {
+    /// `sql`, with what `named` names put into `temp`.
+    pub fn to_temp(sql: &str, named: &Named) -> Routed {
+        let routed = format!("{}temp.{}", &sql[..named.start], &sql[named.name_start..]);
+        Routed {
+            growth: routed.len() as isize - sql.len() as isize,
+            sql: routed,
+            at: named.start,
+        }
+    }
+
+    /// Where in the user's text a byte of the routed one stands.
+    pub fn in_source(&self, offset: usize) -> usize {
+        if offset > self.at {
+            offset.saturating_add_signed(-self.growth).max(self.at)
+        } else {
+            offset
+        }
+    }
+}
+
 /// The text to run instead of `sql`, if it starts with the creation of a Tonbo table.
 pub fn route(sql: &str) -> Option<Routed> {
     let mut tokens = Tokens::new(sql);
     tokens.expect("CREATE")?;
     tokens.expect("VIRTUAL")?;
     tokens.expect("TABLE")?;
-    let mut name = tokens.next_token()?;
-    if name.is("IF") {
-        tokens.expect("NOT")?;
-        tokens.expect("EXISTS")?;
-        name = tokens.next_token()?;
-    }
-    let start = name.start;
-    let mut after = tokens.next_token()?;
-    let mut end = start;
-    if after.text == "." {
-        if !["main", "temp"]
-            .iter()
-            .any(|schema| name.unquoted().eq_ignore_ascii_case(schema))
-        {
-            return None;
-        }
-        end = tokens.next_token()?.start;
-        after = tokens.next_token()?;
-    }
-    if !after.is("USING")
-        || !tokens
-            .next_token()?
-            .unquoted()
-            .eq_ignore_ascii_case("tonbo")
-    {
-        return None;
-    }
-    let routed = format!("{}temp.{}", &sql[..start], &sql[end..]);
-    let growth = routed.len() as isize - sql.len() as isize;
-    Some(Routed {
-        sql: routed,
-        at: start,
-        growth,
-    })
+    let named = tokens.named()?;
+    tokens.expect("USING")?;
+    let module = tokens.next_token()?.unquoted();
+    let is_tonbo = module.eq_ignore_ascii_case("tonbo") && named.is_ours();
+    is_tonbo.then(|| Routed::to_temp(sql, &named))
 }
 
-/// A statement that would make an ordinary table or view.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Creation {
-    /// The name of what it makes.
-    pub name: String,
-    /// Whether it does nothing where the name is taken.
-    pub if_not_exists: bool,
-}
-
-/// What `sql` starts to make in `main`: `CREATE TABLE …` or `CREATE VIEW …`, but for those that name another schema or are temporary.
-pub fn creation(sql: &str) -> Option<Creation> {
+/// The name of the table that `sql` starts to make in `main`: `CREATE TABLE …` or `CREATE VIRTUAL TABLE …`, but for those that name
+/// another schema or are temporary.
+pub fn creation(sql: &str) -> Option<Named> {
     let mut tokens = Tokens::new(sql);
     tokens.expect("CREATE")?;
-    let kind = tokens.next_token()?;
-    if kind.is("VIRTUAL") {
-        tokens.expect("TABLE")?;
-    } else if !kind.is("TABLE") && !kind.is("VIEW") {
-        return None;
+    if tokens.peek()?.is("VIRTUAL") {
+        tokens.next_token()?;
     }
-    let mut name = tokens.next_token()?;
-    let if_not_exists = name.is("IF");
-    if if_not_exists {
-        tokens.expect("NOT")?;
-        tokens.expect("EXISTS")?;
-        name = tokens.next_token()?;
-    }
-    if tokens.next_token().is_some_and(|token| token.text == ".") {
-        if !name.unquoted().eq_ignore_ascii_case("main") {
-            return None;
-        }
-        name = tokens.next_token()?;
-    }
-    Some(Creation {
-        name: name.unquoted(),
-        if_not_exists,
-    })
+    tokens.expect("TABLE")?;
+    tokens.named().filter(|named| named.is_in("main"))
 }
 
-/// An ALTER TABLE that a Tonbo table may be meant by.
+/// Whether `sql` starts with a statement that may change or drop what is there.
+pub fn changes_schema(sql: &str) -> bool {
+    let first = Tokens::new(sql).next_token();
+    first.is_some_and(|token| token.is("ALTER") || token.is("DROP"))
+}
+
+/// An ALTER TABLE.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Alteration {
     /// The table's name.
-    pub table: String,
+    pub table: Named,
     /// What is asked for.
     pub change: Change,
     /// The statement's length, its semicolon included.
@@ -126,15 +100,8 @@ pub fn alteration(sql: &str) -> Option<Alteration> {
     let mut tokens = Tokens::new(sql);
     tokens.expect("ALTER")?;
     tokens.expect("TABLE")?;
-    let mut table = tokens.next_token()?;
-    let mut verb = tokens.next_token()?;
-    if verb.text == "." {
-        if !table.unquoted().eq_ignore_ascii_case("temp") {
-            return None;
-        }
-        table = tokens.next_token()?;
-        verb = tokens.next_token()?;
-    }
+    let table = tokens.named().filter(|named| !named.has_if)?;
+    let verb = tokens.next_token()?;
     let next = tokens.next_token()?;
     let change = if verb.is("RENAME") && next.is("TO") {
         Change::Rename(tokens.next_token()?.unquoted())
@@ -164,13 +131,13 @@ pub fn alteration(sql: &str) -> Option<Alteration> {
     };
     let length = loop {
         match tokens.next_token() {
-            Some(token) if token.text == ";" => break tokens.at,
+            Some(token) if token.text == ";" => break tokens.position(),
             Some(_) => {}
             None => break sql.len(),
         }
     };
     Some(Alteration {
-        table: table.unquoted(),
+        table,
         change,
         length,
     })
@@ -263,125 +230,6 @@ pub fn column_definitions(arguments: &[String]) -> Vec<String> {
     }
 }
 
-/// The words of a statement.
-pub struct Tokens<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-/// A word of a statement, and where it stands.
-#[derive(Clone, Copy, Debug)]
-pub struct Token<'a> {
-    /// As it is written.
-    pub text: &'a str,
-    /// The byte that it begins at.
-    pub start: usize,
-}
-
-impl Token<'_> {
-    /// Whether it is this word, in whatever case.
-    pub fn is(&self, word: &str) -> bool {
-        self.text.eq_ignore_ascii_case(word)
-    }
-
-    /// The name that it means.
-    pub fn unquoted(&self) -> String {
-        let (Some(first), Some(last)) = (self.text.chars().next(), self.text.chars().last()) else {
-            return String::new();
-        };
-        match (first, last) {
-            ('"' | '\'' | '`', _) if first == last && self.text.len() >= 2 => {
-                let doubled = format!("{first}{first}");
-                self.text[1..self.text.len() - 1].replace(&doubled, &first.to_string())
-            }
-            ('[', ']') => self.text[1..self.text.len() - 1].to_owned(),
-            _ => self.text.to_owned(),
-        }
-    }
-}
-
-impl<'a> Tokens<'a> {
-    /// The words of `text`, from its start.
-    pub fn new(text: &'a str) -> Tokens<'a> {
-        Tokens { text, at: 0 }
-    }
-
-    /// The byte behind the last token.
-    pub fn position(&self) -> usize {
-        self.at
-    }
-
-    /// The next token: a word, a number, a quoted name or string, or one other character. Space and comments are passed over.
-    pub fn next_token(&mut self) -> Option<Token<'a>> {
-        loop {
-            let rest = &self.text[self.at..];
-            let trimmed = rest.trim_start();
-            self.at += rest.len() - trimmed.len();
-            let skipped = if trimmed.starts_with("--") {
-                trimmed.find('\n').map_or(trimmed.len(), |end| end + 1)
-            } else if trimmed.starts_with("/*") {
-                trimmed.find("*/").map_or(trimmed.len(), |end| end + 2)
-            } else {
-                break;
-            };
-            self.at += skipped;
-        }
-        let rest = &self.text[self.at..];
-        let first = rest.chars().next()?;
-        let length = match first {
-            '"' | '\'' | '`' => quoted_length(rest, first),
-            '[' => rest.find(']').map_or(rest.len(), |end| end + 1),
-            _ if first.is_ascii_digit() => number_length(rest),
-            _ if first.is_alphanumeric() || first == '_' => rest
-                .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
-                .unwrap_or(rest.len()),
-            _ => first.len_utf8(),
-        };
-        let token = Token {
-            text: &rest[..length],
-            start: self.at,
-        };
-        self.at += length;
-        Some(token)
-    }
-
-    /// Passes over `word`; `None` where another one stands.
-    pub fn expect(&mut self, word: &str) -> Option<()> {
-        self.next_token()?.is(word).then_some(())
-    }
-}
-
-/// The length of a number that begins with a digit, with its fraction and exponent.
-fn number_length(text: &str) -> usize {
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
-    let mut end = 0;
-    loop {
-        end += text[end..]
-            .find(|c| !is_part(c))
-            .unwrap_or(text.len() - end);
-        let is_hexadecimal = text[..end].starts_with("0x") || text[..end].starts_with("0X");
-        let in_exponent = !is_hexadecimal && text[..end].ends_with(['e', 'E']);
-        let sign = text[end..].starts_with(['+', '-']);
-        if !(in_exponent && sign) {
-            return end;
-        }
-        end += 1;
-    }
-}
-
-/// The length of a quoted token, a doubled quote being part of it.
-fn quoted_length(text: &str, quote: char) -> usize {
-    let mut at = 1;
-    while let Some(found) = text[at..].find(quote) {
-        at += found + 1;
-        if !text[at..].starts_with(quote) {
-            return at;
-        }
-        at += 1;
-    }
-    text.len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -428,11 +276,10 @@ mod tests {
 
     #[test]
     fn what_would_stand_in_main_is_named() {
-        let made =
-            |sql: &str| creation(sql).map(|creation| (creation.name, creation.if_not_exists));
+        let made = |sql: &str| creation(sql).map(|named| (named.name, named.has_if));
         assert_eq!(made("CREATE TABLE t(a)"), Some(("t".into(), false)));
         assert_eq!(
-            made("create view if not exists main.\"a b\" as select 1"),
+            made("create table if not exists main.\"a b\" as select 1"),
             Some(("a b".into(), true))
         );
         assert_eq!(
@@ -443,6 +290,7 @@ mod tests {
             "CREATE TEMP TABLE t(a)",
             "CREATE TABLE temp.t(a)",
             "CREATE INDEX t ON u(a)",
+            "CREATE VIEW t AS SELECT 1",
             "SELECT 1",
         ] {
             assert_eq!(made(sql), None, "{sql}");
@@ -453,7 +301,7 @@ mod tests {
     fn alterations_are_told_by_what_they_change() {
         let of = |sql: &str| {
             let alteration = alteration(sql)?;
-            Some((alteration.table, alteration.change, alteration.length))
+            Some((alteration.table.name, alteration.change, alteration.length))
         };
         let table = || "a b".to_owned();
         for (sql, change) in [
@@ -483,7 +331,6 @@ mod tests {
             assert_eq!(of(sql), Some((table(), change, sql.len())), "{sql}");
         }
         for sql in [
-            "ALTER TABLE main.t DROP x",
             "ALTER TABLE t ADD CHECK (x > 0)",
             "ALTER TABLE t ALTER x SET NOT NULL",
             "ALTER TABLE t",

@@ -20,14 +20,17 @@ use crate::decimal;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::statement::{self as index_statement, Changed};
 use crate::module;
+use crate::names;
 use crate::parameters::{Binder, Parameters};
-use crate::routing;
+use crate::routing::{self, Change};
+use crate::savepoints::{self, Savepoints, Verb};
 use crate::schema::quote_identifier;
 use crate::statement::{Handle, Statement};
 use crate::store::Store;
 use crate::table::version::Sequence;
 use crate::table::{Table, TableId};
 use crate::transaction::Transaction;
+use crate::view::{self, parse::Kind};
 
 /// SQLite's virtual machine instructions between two looks at the interrupt word: some microseconds.
 const PROGRESS_INSTRUCTIONS: c_int = 2000;
@@ -63,8 +66,12 @@ pub struct Shared {
     pub made: RefCell<Vec<TableId>>,
     /// See `made`.
     pub dropped: RefCell<Vec<TableId>>,
-    /// Whether the open transaction has altered a table.
+    /// Whether the open transaction has altered a table, or made, altered or dropped a view or trigger of the catalogue.
     has_altered: Cell<bool>,
+    /// The open savepoints.
+    savepoints: RefCell<Savepoints>,
+    /// Whether SQLite has let go of a declared table in the open transaction, and so won't tell it what becomes of it.
+    has_destroyed: Cell<bool>,
     /// What the open transaction has done to indexes.
     pub indexes: RefCell<Changed>,
     /// What the sequencer knows this transaction by, while one is open.
@@ -132,6 +139,8 @@ impl Session {
             made: RefCell::new(Vec::new()),
             dropped: RefCell::new(Vec::new()),
             has_altered: Cell::new(false),
+            savepoints: RefCell::default(),
+            has_destroyed: Cell::new(false),
             indexes: RefCell::default(),
             entered: Cell::new(None),
             uncounted: Cell::new(0),
@@ -321,6 +330,71 @@ impl Shared {
         self.has_altered.set(true);
     }
 
+    /// The views and triggers of the catalogue are others once the transaction is committed.
+    pub fn note_views(&self) {
+        self.has_altered.set(true);
+    }
+
+    /// The next statement outside of a transaction looks at the catalogue again.
+    pub fn forget_catalogue_version(&self) {
+        self.seen_catalogue.set(0);
+    }
+
+    /// SQLite lets go of a declared table: it is dropped, or declared anew.
+    pub fn note_destroyed(&self) {
+        self.has_destroyed.set(true);
+    }
+
+    /// Runs `body` as a savepoint of the open transaction, or a transaction of its own: all of it is done, or nothing.
+    pub fn in_savepoint<R>(&self, body: impl FnOnce() -> StoreResult<R>) -> StoreResult<R> {
+        let name = || "heddle".to_owned();
+        let run = |sql: &str, verb: Verb| {
+            let was_autocommit = self.handle.is_autocommit();
+            self.handle.execute(sql)?;
+            self.follow_savepoint(&verb, was_autocommit)
+        };
+        run("SAVEPOINT heddle", Verb::Begin(name()))?;
+        let outcome = body().and_then(|done| {
+            run("RELEASE heddle", Verb::Release(name()))?;
+            Ok(done)
+        });
+        if outcome.is_err() && !self.handle.is_autocommit() {
+            // The first error is the one to tell.
+            let _undone = run("ROLLBACK TO heddle", Verb::RollBackTo(name()))
+                .and_then(|()| run("RELEASE heddle", Verb::Release(name())));
+        }
+        outcome
+    }
+
+    /// A statement about a savepoint has run. Tables that SQLite has let go of are not told by it: what they have written since the savepoint
+    /// is undone here, and those that stand again take part in the commit again.
+    fn follow_savepoint(&self, verb: &Verb, was_autocommit: bool) -> StoreResult<()> {
+        let number = self.savepoints.borrow_mut().follow(verb, was_autocommit);
+        let (Some(number), true) = (number, self.has_destroyed.get()) else {
+            return Ok(());
+        };
+        let written = match &mut *self.transaction.borrow_mut() {
+            Some(transaction) => {
+                let written = transaction.written();
+                for table in &written {
+                    match verb {
+                        Verb::Begin(_) => {}
+                        Verb::Release(_) => transaction.release(*table, number),
+                        Verb::RollBackTo(_) => transaction.roll_back_to(*table, number),
+                    }
+                }
+                written
+            }
+            None => return Ok(()),
+        };
+        if matches!(verb, Verb::RollBackTo(_)) {
+            for table in written {
+                self.unnoticed(|| index_statement::enlist(self, table))?;
+            }
+        }
+        Ok(())
+    }
+
     /// SQLite is about to count a row that nothing was done with.
     pub fn uncount(&self) {
         self.uncounted.set(self.uncounted.get() + 1);
@@ -374,7 +448,8 @@ impl Shared {
             return Ok(length);
         }
         if let Some(alteration) = routing::alteration(sql)
-            && let Some(entry) = catalogue::find(self.handle, &alteration.table)?
+            && alteration.table.is_in("temp")
+            && let Some(entry) = catalogue::find(self.handle, &alteration.table.name)?
         {
             let length = alteration.length;
             if routing::is_blank(&sql[length..]) {
@@ -385,13 +460,15 @@ impl Shared {
             self.activity.statements.fetch_add(1, Ordering::Relaxed);
             return Ok(length);
         }
-        let routed = routing::route(sql);
+        let made = view::route(self, sql)?;
+        let routed = match &made {
+            Some((_, routed)) => Some(routed.clone()),
+            None => routing::route(sql).or(view::route_removal(self, sql)?),
+        };
         let text = routed.as_ref().map_or(sql, |routed| routed.sql.as_str());
         let in_source = |offset: usize| match &routed {
-            Some(routed) if offset > routed.at => {
-                offset.saturating_add_signed(-routed.growth).max(routed.at)
-            }
-            _ => offset,
+            Some(routed) => routed.in_source(offset),
+            None => offset,
         };
         let (statement, length) = self.handle.prepare(text).map_err(|mut error| {
             error.offset = error.offset.map(|offset| in_source(offset as usize) as i32);
@@ -401,16 +478,8 @@ impl Shared {
         let Some(mut statement) = statement else {
             return Ok(length);
         };
-        if routed.is_none()
-            && let Some(creation) = routing::creation(sql)
-            && self.is_tonbo_table(&creation.name)
-        {
-            // The Tonbo table stands before it in `temp`, so that nobody would ever see what this makes.
-            if creation.if_not_exists {
-                return Ok(length);
-            }
-            let message = format!("table {} already exists", creation.name);
-            return Err(StoreError::new(StoreErrorCode::SqlError, message));
+        if made.is_none() && !self.is_free(sql)? {
+            return Ok(length);
         }
         binder.bind(&mut statement)?;
         if routing::is_blank(&sql[length..]) {
@@ -418,22 +487,52 @@ impl Shared {
         }
         // Relaxed: a figure for display.
         self.activity.statements.fetch_add(1, Ordering::Relaxed);
+        if let Some((creation, _)) = &made {
+            view::create(self, creation, &mut statement)?;
+            return Ok(length);
+        }
         if statement.column_count() > 0 {
             sink.columns(statement.column_names())?;
         }
-        while statement.step()? {
-            sink.row(&statement)?;
+        let mut run = || {
+            while statement.step()? {
+                sink.row(&statement)?;
+            }
+            Ok(())
+        };
+        if routing::changes_schema(sql) && view::any(self.handle)? {
+            view::followed(self, run)?;
+        } else if let Some(verb) = savepoints::parse(sql) {
+            let was_autocommit = self.handle.is_autocommit();
+            run()?;
+            self.follow_savepoint(&verb, was_autocommit)?;
+        } else {
+            run()?;
         }
         Ok(length)
     }
 
-    fn is_tonbo_table(&self, name: &str) -> bool {
-        // A table that was made on this connection is in the catalogue before it is among the declared ones.
-        catalogue::read(self.handle).is_ok_and(|entries| {
-            entries
-                .iter()
-                .any(|entry| entry.name.eq_ignore_ascii_case(name))
-        })
+    /// Whether what a statement makes or renames in `main` may have its name, as far as the catalogue is concerned; `false` where
+    /// `IF NOT EXISTS` has nothing to do. What stands in `temp` by that name would hide it.
+    fn is_free(&self, sql: &str) -> StoreResult<bool> {
+        if let Some(named) = routing::creation(sql) {
+            return names::is_free(self.handle, &named.name, named.has_if);
+        }
+        if let Some(alteration) = routing::alteration(sql)
+            && let Change::Rename(name) = &alteration.change
+            && alteration.table.is_in("main")
+        {
+            let table = &alteration.table;
+            let is_own =
+                table.schema.is_none() && view::is_in_temp(self.handle, Kind::View, &table.name)?;
+            if !is_own {
+                names::check_rename(self.handle, name)?;
+            }
+        }
+        match view::parse::creation(sql) {
+            Some(creation) => view::is_free_in_main(self.handle, &creation),
+            None => Ok(true),
+        }
     }
 
     /// Lets go of a transaction that has ended, and tells others of tables that it made or dropped. The transaction's outcome stands: nothing
@@ -443,6 +542,8 @@ impl Shared {
             return;
         }
         self.transaction.replace(None);
+        self.savepoints.borrow_mut().clear();
+        self.has_destroyed.set(false);
         if let Some(mixed) = self.entered.take() {
             self.store.sequencer.leave(mixed);
         }
@@ -496,6 +597,8 @@ impl Shared {
                 self.declared.borrow_mut().insert(*id, entry.clone());
             }
         }
+        view::refresh(self)?;
+        self.has_destroyed.set(false);
         self.seen_catalogue.set(version);
         Ok(())
     }

@@ -194,11 +194,17 @@ impl Transaction {
         changed.rows.insert(key, row);
     }
 
-    /// A savepoint begins for a table.
+    /// A savepoint begins for a table. One that SQLite tells of again, as of a table that was declared anew since, began before.
     pub fn save(&mut self, table: TableId, savepoint: i32) {
         let writes = self.writes.entry(table).or_default();
-        writes.saved.retain(|(other, _)| *other < savepoint);
-        writes.saved.push((savepoint, writes.buffers.clone()));
+        writes.saved.retain(|(other, _)| *other <= savepoint);
+        if writes
+            .saved
+            .last()
+            .is_none_or(|(other, _)| *other != savepoint)
+        {
+            writes.saved.push((savepoint, writes.buffers.clone()));
+        }
     }
 
     /// The savepoint and those within it end; their writes stay.
@@ -227,6 +233,11 @@ impl Transaction {
         // What was overwritten and stands again may take more than what overwrote it.
         let total = self.memory.size() + writes.size() - before;
         self.memory.set(total);
+    }
+
+    /// The tables that it has written.
+    pub fn written(&self) -> Vec<TableId> {
+        self.writes.keys().copied().collect()
     }
 
     /// Whether xSync has been called.

@@ -369,7 +369,7 @@ fn an_index_of_a_table_that_is_dropped_goes_with_it() {
     for (sql, part) in [
         ("CREATE INDEX j ON t(lower(b))", "an expression"),
         ("CREATE INDEX j ON t(b) WHERE b > 1", "a WHERE"),
-        ("CREATE VIRTUAL TABLE i USING tonbo(x)", "unknown type"),
+        ("CREATE VIRTUAL TABLE z USING tonbo(x)", "unknown type"),
         (
             "CREATE VIRTUAL TABLE i USING tonbo(x TEXT)",
             "there is already an index named i",

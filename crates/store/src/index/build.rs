@@ -9,7 +9,7 @@ use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::Key;
 use crate::table::Table;
 use crate::table::rows::to_batch;
-use crate::table::scan::{Request, Scan};
+use crate::table::scan::Scan;
 use crate::table::version::{Buffer, TableVersion};
 use crate::value::{Row, Value};
 
@@ -32,13 +32,7 @@ pub fn fill(
 ) -> StoreResult<()> {
     let table = version.table.clone();
     let violation = || index.violation(&table.name, &table.schema);
-    let request = Request {
-        columns: index.columns.clone(),
-        absent: index.absent.clone(),
-        with_key: true,
-        ..Request::default()
-    };
-    let mut scan = Scan::new(version, buffer, request)?;
+    let mut scan = Scan::new(version, buffer, index.request())?;
     let (mut batch, mut count): (Vec<(Key, Row)>, usize) = (Vec::new(), 0);
     while !scan.is_done() {
         if count.is_multiple_of(LOOK_ROWS) && is_interrupted() {

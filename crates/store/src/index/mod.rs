@@ -31,6 +31,7 @@ use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{self, Key};
 use crate::schema::{Column, TableSchema};
 use crate::store::Store;
+use crate::table::scan::Request;
 use crate::table::{Table, TableId};
 use crate::value::{Row, Value};
 
@@ -103,6 +104,16 @@ impl Index {
             row[*slot] = cell(place);
         }
         row
+    }
+
+    /// What a scan of its table has to read so that [`Index::entry`] can be told of every row.
+    pub fn request(&self) -> Request {
+        Request {
+            columns: self.columns.clone(),
+            absent: self.absent.clone(),
+            with_key: true,
+            ..Request::default()
+        }
     }
 
     /// Notes the table that holds its entries.

@@ -1,7 +1,7 @@
 //! `CREATE INDEX` and `DROP INDEX`, read so far as a Tonbo table's need it: SQLite refuses indexes on virtual tables.
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
-use crate::routing::{Token, Tokens};
+use crate::tokens::{Named, Token, Tokens};
 
 /// What a statement about an index begins with.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,8 +12,6 @@ pub enum IndexStatement {
     Drop {
         /// The index.
         name: String,
-        /// Whether it does nothing where there is none.
-        if_exists: bool,
         /// The byte behind the name.
         end: usize,
     },
@@ -40,17 +38,10 @@ pub fn parse(sql: &str) -> Option<IndexStatement> {
     let verb = tokens.next_token()?;
     if verb.is("DROP") {
         tokens.expect("INDEX")?;
-        let mut name = tokens.next_token()?;
-        let if_exists = name.is("IF");
-        if if_exists {
-            tokens.expect("EXISTS")?;
-            name = tokens.next_token()?;
-        }
-        let (name, end) = behind_schema(sql, name)?;
+        let named = tokens.named().filter(Named::is_ours)?;
         return Some(IndexStatement::Drop {
-            name,
-            if_exists,
-            end,
+            name: named.name,
+            end: named.end,
         });
     }
     if !verb.is("CREATE") {
@@ -64,39 +55,16 @@ pub fn parse(sql: &str) -> Option<IndexStatement> {
     if !kind.is("INDEX") {
         return None;
     }
-    let mut name = tokens.next_token()?;
-    let if_not_exists = name.is("IF");
-    if if_not_exists {
-        tokens.expect("NOT")?;
-        tokens.expect("EXISTS")?;
-        name = tokens.next_token()?;
-    }
-    let (name, end) = behind_schema(sql, name)?;
-    let mut tokens = Tokens::new(&sql[end..]);
+    let named = tokens.named().filter(Named::is_ours)?;
     tokens.expect("ON")?;
     let table = tokens.next_token()?;
     Some(IndexStatement::Create(Creation {
-        name,
+        name: named.name,
         table: table.unquoted(),
         is_unique,
-        if_not_exists,
-        end: end + table.start + table.text.len(),
+        if_not_exists: named.has_if,
+        end: tokens.position(),
     }))
-}
-
-/// A name, its schema left out, and where it ends; `None` where the schema is another than ours.
-fn behind_schema(sql: &str, first: Token<'_>) -> Option<(String, usize)> {
-    let end = first.start + first.text.len();
-    let mut tokens = Tokens::new(&sql[end..]);
-    if tokens.next_token().is_none_or(|token| token.text != ".") {
-        return Some((first.unquoted(), end));
-    }
-    let schema = first.unquoted();
-    let name = tokens.next_token()?;
-    let is_ours = ["main", "temp"]
-        .iter()
-        .any(|own| schema.eq_ignore_ascii_case(own));
-    is_ours.then(|| (name.unquoted(), end + name.start + name.text.len()))
 }
 
 /// The byte behind the statement whose last word ends at `end`.
@@ -236,7 +204,6 @@ mod tests {
             parse("DROP INDEX IF EXISTS temp.i;"),
             Some(IndexStatement::Drop {
                 name: "i".into(),
-                if_exists: true,
                 end: 27
             })
         );

@@ -97,13 +97,7 @@ impl Entries {
         ranges: &[KeyRange],
         descending: bool,
     ) -> StoreResult<Entries> {
-        let request = Request {
-            columns: index.columns.clone(),
-            absent: index.absent.clone(),
-            with_key: true,
-            ..Request::default()
-        };
-        let mut scan = Scan::new(version, buffer, request)?;
+        let mut scan = Scan::new(version, buffer, index.request())?;
         let mut entries: Vec<(Key, Key)> = Vec::new();
         while !scan.is_done() {
             check_interrupt()?;

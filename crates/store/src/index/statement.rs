@@ -6,19 +6,19 @@
 
 use std::sync::Arc;
 
-use rusqlite::ffi;
-
 use super::parse::{self, Creation, IndexStatement};
 use super::{Index, Indexes, build};
 use crate::catalogue::{self, IndexEntry};
 use crate::commit::sequencer::Claim;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::names;
 use crate::schema::{TableSchema, quote_identifier};
 use crate::session::Shared;
 use crate::store::Built;
 use crate::table::version::{Buffer, TableVersion};
 use crate::table::{Gate, Table, TableId};
 use crate::transaction::{Reindexing, Transaction};
+use crate::view::{self, parse::Kind};
 
 /// What a connection's open transaction has done to indexes.
 #[derive(Default)]
@@ -38,11 +38,7 @@ pub fn run(shared: &Shared, sql: &str) -> StoreResult<Option<usize>> {
     };
     match statement {
         IndexStatement::Create(creation) => create(shared, sql, &creation),
-        IndexStatement::Drop {
-            name,
-            if_exists: _,
-            end,
-        } => {
+        IndexStatement::Drop { name, end } => {
             let entries = catalogue::read_indexes(shared.handle)?;
             let named = |entry: &&IndexEntry| entry.name.eq_ignore_ascii_case(&name);
             let Some(entry) = entries.iter().find(named) else {
@@ -50,9 +46,8 @@ pub fn run(shared: &Shared, sql: &str) -> StoreResult<Option<usize>> {
             };
             let length = parse::end_of(sql, end)?;
             if entry.is_constraint {
-                return Err(refused(
-                    "index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped"
-                        .into(),
+                return Err(StoreError::of_sqlite(
+                    "index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped",
                 ));
             }
             in_transaction(shared, || {
@@ -67,36 +62,25 @@ pub fn run(shared: &Shared, sql: &str) -> StoreResult<Option<usize>> {
 }
 
 fn create(shared: &Shared, sql: &str, creation: &Creation) -> StoreResult<Option<usize>> {
-    let indexes = catalogue::read_indexes(shared.handle)?;
-    let named = |entry: &IndexEntry| entry.name.eq_ignore_ascii_case(&creation.name);
-    let is_taken = indexes.iter().any(named);
     let tables = catalogue::read(shared.handle)?;
     let table = tables
         .iter()
         .find(|entry| entry.name.eq_ignore_ascii_case(&creation.table));
+    let is_free =
+        || names::is_free_for_index(shared.handle, &creation.name, creation.if_not_exists);
     let Some(table) = table else {
-        if is_taken && !creation.if_not_exists {
-            return Err(exists(&creation.name));
-        }
-        return Ok(None);
+        // Of an ordinary table, or of none: SQLite tells, but for names of the catalogue.
+        let (_, length) = shared.handle.prepare(sql)?;
+        let is_elsewhere = view::is_in_temp(shared.handle, Kind::View, &creation.table)?;
+        return Ok((!is_elsewhere && !is_free()?).then_some(length));
     };
     let (columns, length) = creation.columns(sql)?;
     if creation.name.to_ascii_lowercase().starts_with("sqlite_") {
         let message = format!("object name reserved for internal use: {}", creation.name);
-        return Err(refused(message));
+        return Err(StoreError::of_sqlite(message));
     }
-    let is_table = tables
-        .iter()
-        .any(|entry| entry.name.eq_ignore_ascii_case(&creation.name));
-    if is_table {
-        let message = format!("there is already a table named {}", creation.name);
-        return Err(refused(message));
-    }
-    if is_taken || catalogue::is_taken(shared.handle, &creation.name)? {
-        if creation.if_not_exists {
-            return Ok(Some(length));
-        }
-        return Err(exists(&creation.name));
+    if !is_free()? {
+        return Ok(Some(length));
     }
     let target = shared.store.table(table.id)?;
     check_columns(&columns, &table.schema()?)?;
@@ -139,11 +123,7 @@ fn build_and_note(shared: &Shared, target: &Arc<Table>, entry: &IndexEntry) -> S
         let table = tables.iter().find(|table| table.id == entry.table);
         let table = table.ok_or_else(|| dropped(target))?;
         check_columns(&entry.columns, &table.schema()?)?;
-        let indexes = catalogue::read_indexes(shared.handle)?;
-        let named = |other: &IndexEntry| other.name.eq_ignore_ascii_case(&entry.name);
-        if indexes.iter().any(named) || catalogue::is_taken(shared.handle, &entry.name)? {
-            return Err(exists(&entry.name));
-        }
+        names::is_free_for_index(shared.handle, &entry.name, false)?;
         shared.indexes.borrow_mut().gated = Some(target.id);
         catalogue::insert_index(shared.handle, entry)?;
         note(shared, entry, built)
@@ -172,7 +152,7 @@ fn build(
 /// Refuses columns that the table has not, or that an index can't be ordered by.
 fn check_columns(names: &[String], schema: &TableSchema) -> StoreResult<()> {
     let columns = super::columns(names, schema)
-        .map_err(|column| refused(format!("no such column: {column}")))?;
+        .map_err(|column| StoreError::of_sqlite(format!("no such column: {column}")))?;
     columns.iter().try_for_each(|column| column.check_order())
 }
 
@@ -214,7 +194,7 @@ fn in_transaction(shared: &Shared, body: impl FnOnce() -> StoreResult<()>) -> St
 }
 
 /// Makes the table take part in SQLite's commit, as one that was written does.
-fn enlist(shared: &Shared, table: TableId) -> StoreResult<()> {
+pub fn enlist(shared: &Shared, table: TableId) -> StoreResult<()> {
     let tables = catalogue::read(shared.handle)?;
     let Some(entry) = tables.iter().find(|entry| entry.id == table) else {
         return Ok(());
@@ -324,19 +304,9 @@ pub fn drop_all(shared: &Shared, table: TableId) -> StoreResult<()> {
     Ok(())
 }
 
-fn exists(name: &str) -> StoreError {
-    refused(format!("index {name} already exists"))
-}
-
 fn dropped(table: &Table) -> StoreError {
     StoreError::new(
         StoreErrorCode::NotFound,
         format!("table {} has been dropped", table.name),
     )
-}
-
-fn refused(message: String) -> StoreError {
-    let mut error = StoreError::new(StoreErrorCode::SqlError, message);
-    error.sqlite_code = Some(ffi::SQLITE_ERROR);
-    error
 }

@@ -24,6 +24,7 @@ use crate::index::maintain::Writer;
 use crate::index::scan::Walk;
 use crate::index::statement as index_statement;
 use crate::key::{self, Key};
+use crate::names;
 use crate::routing;
 use crate::schema::{KeyKind, TableSchema};
 use crate::session::{Purpose, Shared};
@@ -247,10 +248,7 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
     if let Purpose::Declare(entry) = purpose {
         return Ok(TableHandle::of(shared, &entry));
     }
-    if catalogue::is_taken(shared.handle, name)? {
-        let message = format!("there is already an ordinary table, view or index named {name}");
-        return Err(StoreError::new(StoreErrorCode::SqlError, message));
-    }
+    names::is_free(shared.handle, name, false)?;
     rules::validate(shared.handle, name, &schema)?;
     let id = store.new_table_id();
     let entry = catalogue::Entry {
@@ -259,11 +257,6 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
         definition: schema.definition(),
         layout: Some(schema.layout_text()),
     };
-    let is_index = |entry: &catalogue::IndexEntry| entry.name.eq_ignore_ascii_case(name);
-    if catalogue::read_indexes(shared.handle)?.iter().any(is_index) {
-        let message = format!("there is already an index named {name}");
-        return Err(StoreError::new(StoreErrorCode::SqlError, message));
-    }
     let indexes = shared.unnoticed(|| {
         catalogue::insert(shared.handle, &entry)?;
         index_statement::create_constraints(shared, id, name, &schema)
@@ -397,6 +390,7 @@ unsafe extern "C" fn x_destroy(table: *mut ffi::sqlite3_vtab) -> c_int {
     // SAFETY: SQLite passes what `x_create` handed out.
     let code = unsafe {
         on_table(table, |handle, shared| {
+            shared.note_destroyed();
             if matches!(*shared.purpose.borrow(), Purpose::Statement) {
                 shared.unnoticed(|| {
                     catalogue::remove(shared.handle, handle.id)?;

@@ -4,7 +4,7 @@
 
 use super::{Check, Collation, Column, ColumnType, KEY_COLUMN, bad, parenthesized};
 use crate::error::StoreError;
-use crate::routing::{Token, Tokens};
+use crate::tokens::{Token, Tokens};
 use crate::value::Value;
 
 /// What was read so far.

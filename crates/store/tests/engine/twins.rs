@@ -64,6 +64,11 @@ impl Twins {
         &self.tonbo.as_ref().unwrap().1
     }
 
+    /// The connection to the database with the ordinary table.
+    pub fn ordinary(&self) -> &Connection {
+        &self.ordinary.1
+    }
+
     /// Runs a statement on both.
     pub fn run(&self, sql: &str) -> i64 {
         self.both(sql)
