@@ -82,6 +82,8 @@ pub enum Purpose {
     /// A user's statement: the catalogue changes.
     #[default]
     Statement,
+    /// A user's `CREATE VIRTUAL TABLE IF NOT EXISTS`.
+    StatementIfNotExists,
     /// A table of the catalogue is declared here.
     Declare(catalogue::Entry),
     /// A table that left the catalogue is forgotten here.
@@ -401,8 +403,9 @@ impl Shared {
         let Some(mut statement) = statement else {
             return Ok(length);
         };
+        let creation = routing::creation(sql);
         if routed.is_none()
-            && let Some(creation) = routing::creation(sql)
+            && let Some(creation) = &creation
             && self.is_tonbo_table(&creation.name)
         {
             // The Tonbo table stands before it in `temp`, so that nobody would ever see what this makes.
@@ -421,10 +424,16 @@ impl Shared {
         if statement.column_count() > 0 {
             sink.columns(statement.column_names())?;
         }
-        while statement.step()? {
-            sink.row(&statement)?;
-        }
-        Ok(length)
+        let purpose = match creation {
+            Some(creation) if creation.if_not_exists => Purpose::StatementIfNotExists,
+            _ => Purpose::Statement,
+        };
+        self.with_purpose(purpose, || {
+            while statement.step()? {
+                sink.row(&statement)?;
+            }
+            Ok(length)
+        })
     }
 
     fn is_tonbo_table(&self, name: &str) -> bool {
