@@ -89,6 +89,8 @@ pub enum Purpose {
     /// A user's statement: the catalogue changes.
     #[default]
     Statement,
+    /// A user's `CREATE VIRTUAL TABLE IF NOT EXISTS`.
+    StatementIfNotExists,
     /// A table of the catalogue is declared here.
     Declare(catalogue::Entry),
     /// A table that left the catalogue is forgotten here.
@@ -380,7 +382,9 @@ impl Shared {
                     match verb {
                         Verb::Begin(_) => {}
                         Verb::Release(_) => transaction.release(*table, number),
-                        Verb::RollBackTo(_) => transaction.roll_back_to(*table, number),
+                        Verb::RollBackTo(_) => {
+                            transaction.roll_back_to(&self.store, *table, number)
+                        }
                     }
                 }
                 written
@@ -494,11 +498,17 @@ impl Shared {
         if statement.column_count() > 0 {
             sink.columns(statement.column_names())?;
         }
+        let purpose = match routing::creation(sql) {
+            Some(named) if named.has_if => Purpose::StatementIfNotExists,
+            _ => Purpose::Statement,
+        };
         let mut run = || {
-            while statement.step()? {
-                sink.row(&statement)?;
-            }
-            Ok(())
+            self.with_purpose(purpose.clone(), || {
+                while statement.step()? {
+                    sink.row(&statement)?;
+                }
+                Ok(())
+            })
         };
         if routing::changes_schema(sql) && view::any(self.handle)? {
             view::followed(self, run)?;
@@ -516,6 +526,11 @@ impl Shared {
     /// `IF NOT EXISTS` has nothing to do. What stands in `temp` by that name would hide it.
     fn is_free(&self, sql: &str) -> StoreResult<bool> {
         if let Some(named) = routing::creation(sql) {
+            let is_tonbo = named.has_if && routing::route(sql).is_some();
+            if is_tonbo && catalogue::find(self.handle, &named.name)?.is_some() {
+                // Perhaps not declared here yet: that is what the statement does then.
+                return Ok(true);
+            }
             return names::is_free(self.handle, &named.name, named.has_if);
         }
         if let Some(alteration) = routing::alteration(sql)

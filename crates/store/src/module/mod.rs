@@ -248,6 +248,14 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
     if let Purpose::Declare(entry) = purpose {
         return Ok(TableHandle::of(shared, &entry));
     }
+    // Before anything is read: who has read can't wait for the writer of `main`.
+    shared.unnoticed(|| catalogue::lock(shared.handle))?;
+    if matches!(purpose, Purpose::StatementIfNotExists)
+        && let Some(entry) = catalogue::find(shared.handle, name)?
+    {
+        // Another connection has made it since this one looked last.
+        return Ok(TableHandle::of(shared, &entry));
+    }
     names::is_free(shared.handle, name, false)?;
     rules::validate(shared.handle, name, &schema)?;
     let id = store.new_table_id();
@@ -268,15 +276,20 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
 
 /// As [`create`], for a table that the catalogue holds.
 fn connect(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
-    let (name, _) = parse(words)?;
-    let entry = catalogue::find(shared.handle, name)?.ok_or_else(|| {
-        StoreError::new(
-            StoreErrorCode::NotFound,
-            format!("table {name} has been dropped"),
-        )
-    })?;
-    // Not as it was declared here: another connection may have altered it.
-    Ok(TableHandle::of(shared, &entry))
+    let (name, declared) = parse(words)?;
+    if let Some(entry) = catalogue::find(shared.handle, name)? {
+        // Not as it was declared here: another connection may have altered it.
+        return Ok(TableHandle::of(shared, &entry));
+    }
+    let message = format!("table {name} has been dropped");
+    let dropped = StoreError::new(StoreErrorCode::NotFound, message);
+    match *shared.purpose.borrow() {
+        Purpose::Statement | Purpose::StatementIfNotExists => Err(dropped),
+        // SQLite connects what it is told to forget.
+        Purpose::Declare(_) | Purpose::Forget => {
+            Ok(TableHandle::new(shared, 0, name, declared, Err(dropped)))
+        }
+    }
 }
 
 fn parse(words: &[String]) -> StoreResult<(&str, TableSchema)> {
