@@ -31,6 +31,7 @@ pub mod session;
 pub mod sqlite;
 pub mod statement;
 pub mod store;
+mod sync;
 pub mod table;
 pub mod tonbo;
 pub mod transaction;

@@ -16,8 +16,9 @@ use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::schema::{TableSchema, quote_identifier};
 use crate::session::Shared;
 use crate::store::Built;
+use crate::table::gate::Gate;
 use crate::table::version::{Buffer, TableVersion};
-use crate::table::{Gate, Table, TableId};
+use crate::table::{Table, TableId};
 use crate::transaction::{Reindexing, Transaction};
 
 /// What a connection's open transaction has done to indexes.
