@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the main thread's requests | [`service`], [`import`] |
 //! | a connection | [`session`], [`parameters`], [`transaction`], [`module`], [`routing`], `alter`, [`statement`] |
-//! | a database | [`store`], [`catalogue`], [`commit`], [`index`], [`memory`] |
+//! | a database | [`store`], [`catalogue`], [`commit`], [`index`], [`memory`], [`recovery`] |
 //! | a table | [`table`], [`schema`], [`key`], [`value`], `decimal` |
 //! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
 //! | files | [`io`] |
@@ -24,6 +24,7 @@ mod layout;
 pub mod memory;
 pub mod module;
 pub mod parameters;
+pub mod recovery;
 pub mod routing;
 pub mod schema;
 pub mod service;

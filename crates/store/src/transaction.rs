@@ -23,6 +23,9 @@ use crate::value::{Row, Value};
 /// What a transaction's changes to Tonbo tables may take, in bytes: they are one row of a log, whose size SQLite bounds.
 pub const TRANSACTION_SIZE_MAX: usize = 240 << 20;
 
+/// Dropping less than this takes no time to speak of.
+const DISCARD_SIZE_MIN: usize = 1 << 20;
+
 /// What a change takes beside its key and its texts and bytes: its place in the buffer, and the row's values.
 const CHANGE_SIZE: usize = 64;
 
@@ -216,16 +219,20 @@ impl Transaction {
     }
 
     /// The table's writes since the savepoint are undone; it stays open.
-    pub fn roll_back_to(&mut self, table: TableId, savepoint: i32) {
+    pub fn roll_back_to(&mut self, store: &Store, table: TableId, savepoint: i32) {
         let Some(writes) = self.writes.get_mut(&table) else {
             return;
         };
         let before = writes.size();
         writes.saved.retain(|(other, _)| *other <= savepoint);
-        match writes.saved.last() {
-            Some((other, buffers)) if *other == savepoint => writes.buffers = buffers.clone(),
+        let buffers = match writes.saved.last() {
+            Some((other, buffers)) if *other == savepoint => buffers.clone(),
             // SQLite named a savepoint from before the table's first write.
-            _ => writes.buffers = Buffers::new(),
+            _ => Buffers::new(),
+        };
+        let undone = std::mem::replace(&mut writes.buffers, buffers);
+        if before > DISCARD_SIZE_MIN {
+            store.discard(Box::new(undone));
         }
         // What was overwritten and stands again may take more than what overwrote it.
         let total = self.memory.size() + writes.size() - before;
@@ -324,9 +331,13 @@ impl Transaction {
     pub fn roll_back(mut self, store: &Store) -> StoreResult<()> {
         match self.reserved.take() {
             Some(reserved) if !reserved.is_mixed => {
-                store.log.remove(reserved.reservation.sequence())
+                store.log.remove(reserved.reservation.sequence())?;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        if self.memory.size() > DISCARD_SIZE_MIN {
+            store.discard(Box::new(std::mem::take(&mut self.writes)));
+        }
+        Ok(())
     }
 }

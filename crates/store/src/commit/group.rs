@@ -9,7 +9,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::error::{StoreError, StoreResult};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// What waits to be written, and what came of what was.
@@ -71,8 +71,13 @@ impl<T> Groups<T> {
             let tickets = std::mem::take(&mut queue.tickets);
             drop(queue);
             // A leader that ended here by a panic would leave all others waiting for ever.
-            let outcome = catch_unwind(AssertUnwindSafe(|| write(&group)))
-                .unwrap_or_else(|_| Err(panicked()));
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| write(&group))).unwrap_or_else(|payload| {
+                    Err(StoreError::of_panic(
+                        "writing a group of commits",
+                        &*payload,
+                    ))
+                });
             queue = self.queue();
             queue.has_leader = false;
             queue
@@ -85,11 +90,4 @@ impl<T> Groups<T> {
     fn queue(&self) -> MutexGuard<'_, Queue<T>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn panicked() -> StoreError {
-    StoreError::new(
-        StoreErrorCode::EngineFailed,
-        "writing a group of commits panicked",
-    )
 }

@@ -27,6 +27,8 @@
 //! A bulk import goes past the logs, straight into Tonbo. So before its first batch `table_floors` says of its table up to where Tonbo has
 //! everything: older rows of the logs, replayed on top, would undo what was imported.
 
+mod remains;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -39,6 +41,8 @@ use crate::statement::{Handle, Statement};
 use crate::table::TableId;
 use crate::table::version::Sequence;
 use crate::value::Value;
+
+pub use remains::Remains;
 
 /// The table of `main` that holds mixed commits.
 pub const MAIN_LOG: &str = "main.heddle_log";
@@ -140,30 +144,36 @@ pub fn read(handle: Handle, table: &str, floor: Sequence) -> StoreResult<Vec<(Se
     let mut rows = Vec::new();
     while statement.step()? {
         let values: Vec<Value> = (0..4).map(|column| statement.value(column)).collect();
-        let [
-            Value::Integer(sequence),
-            Value::Blob(bytes),
-            Value::Integer(row_count),
-            Value::Integer(checksum),
-        ] = &values[..]
-        else {
-            return Err(StoreError::corrupt(format!("a row of {table} is damaged")));
-        };
-        let damaged = || {
-            StoreError::corrupt(format!(
-                "commit {sequence} in {table} is damaged: its checksum or row count differs"
-            ))
-        };
-        if i64::from(crc32fast::hash(bytes)) != *checksum {
-            return Err(damaged());
-        }
-        let changes = Changes::decode(bytes)?;
-        if changes.row_count() as i64 != *row_count {
-            return Err(damaged());
-        }
-        rows.push((*sequence as Sequence, changes));
+        rows.push(parse_row(table, &values)?);
     }
     Ok(rows)
+}
+
+/// The commit that a row of a log tells of, verified.
+fn parse_row(table: &str, values: &[Value]) -> StoreResult<(Sequence, Changes)> {
+    let [
+        Value::Integer(sequence),
+        Value::Blob(bytes),
+        Value::Integer(row_count),
+        Value::Integer(checksum),
+        ..,
+    ] = values
+    else {
+        return Err(StoreError::corrupt(format!("a row of {table} is damaged")));
+    };
+    let damaged = || {
+        StoreError::corrupt(format!(
+            "commit {sequence} in {table} is damaged: its checksum or row count differs"
+        ))
+    };
+    if i64::from(crc32fast::hash(bytes)) != *checksum {
+        return Err(damaged());
+    }
+    let changes = Changes::decode(bytes)?;
+    if changes.row_count() as i64 != *row_count {
+        return Err(damaged());
+    }
+    Ok((*sequence as Sequence, changes))
 }
 
 /// Deletes a table's rows of commits below `floor`.
@@ -222,54 +232,44 @@ impl LogFile {
         }
     }
 
-    /// Deletes what the loss of power has left behind of commits that came after a mixed one which it took: `mixed` is the last that is there.
-    ///
-    /// # Errors
-    /// [`StoreErrorCode::Corrupt`] where the log was written with full durability: then such a commit cannot be lost.
+    /// Deletes what the loss of power has left behind of commits that came after a mixed one which it took: `mixed` is the last that is
+    /// there.
     pub fn drop_orphans(&self, mixed: Sequence) -> StoreResult<()> {
-        let connection = self.connection();
-        let mixed = Value::Integer(mixed as i64);
-        let orphans = connection
+        self.connection()
             .0
-            .statement("SELECT 1 FROM log WHERE after_mixed > ?1")?
-            .first(std::slice::from_ref(&mixed))?;
-        if orphans.is_some() {
-            let was_relaxed = connection
-                .0
-                .statement("SELECT value FROM state WHERE name = 'relaxed'")?
-                .first(&[])?;
-            if was_relaxed.is_none() {
-                return Err(StoreError::corrupt(
-                    "the database file is older than the log file: it has lost commits, or was put back from a copy",
-                ));
-            }
-            connection
-                .0
-                .statement("DELETE FROM log WHERE after_mixed > ?1")?
-                .run(&[mixed])?;
-        }
-        Ok(())
+            .statement("DELETE FROM log WHERE after_mixed > ?1")?
+            .run(&[Value::Integer(mixed as i64)])
     }
 
-    /// Notes with which durability the log is written from now on. Behind [`LogFile::drop_orphans`].
-    pub fn note_durability(&self) -> StoreResult<()> {
+    /// Has commits count that came after a mixed one which is not there.
+    pub fn adopt_orphans(&self, mixed: Sequence) -> StoreResult<()> {
+        self.connection()
+            .0
+            .statement("UPDATE log SET after_mixed = ?1 WHERE after_mixed > ?1")?
+            .run(&[Value::Integer(mixed as i64)])
+    }
+
+    /// Whether commits are there that came after a mixed one which is not.
+    pub fn has_orphans(&self, mixed: Sequence) -> StoreResult<bool> {
         let connection = self.connection();
-        match self.durability {
-            Durability::Full => connection
-                .0
-                .execute("DELETE FROM state WHERE name = 'relaxed'"),
-            Durability::Relaxed => connection
-                .0
-                .execute("INSERT OR IGNORE INTO state VALUES ('relaxed', 1)"),
-        }
+        let found = connection
+            .0
+            .statement("SELECT 1 FROM log WHERE after_mixed > ?1")?
+            .first(&[Value::Integer(mixed as i64)])?;
+        Ok(found.is_some())
     }
 
     /// Returns when every record that was appended survives the loss of power.
     pub fn sync(&self) -> StoreResult<()> {
         match self.durability {
             Durability::Full => Ok(()),
-            Durability::Relaxed => sync_wal(self.connection().0),
+            Durability::Relaxed => self.sync_wal(),
         }
+    }
+
+    /// Makes what is in the log survive the loss of power, whatever it was written with.
+    pub fn sync_wal(&self) -> StoreResult<()> {
+        sync_wal(self.connection().0)
     }
 
     /// Tables of which Tonbo has every commit up to a number, that number included, whatever `floor` says.

@@ -7,6 +7,7 @@
 //! On a full disk, say: the rows stay in the deltas and the logs, commits go on as far as the logs can be written, and the mover tries again,
 //! after longer and longer pauses, until it succeeds. [`Mover::failure`] tells why it doesn't.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -48,6 +49,7 @@ pub struct Mover {
 struct State {
     has_work: bool,
     is_closing: bool,
+    discarded: Vec<Box<dyn Send>>,
     /// What stopped the last round; the changes stay in the deltas and the logs.
     failure: Option<StoreError>,
     /// How many rounds have failed since the last one that succeeded.
@@ -66,6 +68,12 @@ impl Mover {
     /// Ends [`run`].
     pub fn close(&self) {
         self.state().is_closing = true;
+        self.called.notify_one();
+    }
+
+    /// Drops a value that takes long to drop, soon, on the mover's thread.
+    pub fn discard(&self, value: Box<dyn Send>) {
+        self.state().discarded.push(value);
         self.called.notify_one();
     }
 
@@ -125,6 +133,13 @@ impl Mover {
                 .min(RETRY_MAX),
         };
         while !state.has_work && !state.is_closing && state.failures == 0 {
+            let discarded = std::mem::take(&mut state.discarded);
+            if !discarded.is_empty() {
+                drop(state);
+                drop(discarded);
+                state = self.state();
+                continue;
+            }
             state = self
                 .called
                 .wait(state)
@@ -158,7 +173,13 @@ impl Mover {
 /// The mover's thread: until [`Mover::close`].
 pub fn run(store: &Store) {
     while store.mover.wait() {
-        let outcome = round(store);
+        // Without it, a panic would end the thread, and commits would gather until they fail.
+        let outcome = catch_unwind(AssertUnwindSafe(|| round(store))).unwrap_or_else(|payload| {
+            Err(StoreError::of_panic(
+                "moving commits into tables",
+                &*payload,
+            ))
+        });
         store.mover.note(outcome);
     }
 }

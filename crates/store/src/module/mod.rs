@@ -111,17 +111,8 @@ pub fn register(shared: &Shared) -> StoreResult<()> {
 
 /// Runs a callback's body; a panic is an error like others.
 fn caught<T>(body: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
-        let words = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "without a message".into());
-        Err(StoreError::new(
-            StoreErrorCode::EngineFailed,
-            format!("a callback of the store panicked: {words}"),
-        ))
-    })
+    catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or_else(|payload| Err(StoreError::of_panic("a callback of the store", &*payload)))
 }
 
 /// Hands a message to SQLite, which frees it.
@@ -882,7 +873,7 @@ unsafe extern "C" fn x_rollback_to(table: *mut ffi::sqlite3_vtab, savepoint: c_i
     unsafe {
         on_table(table, |handle, shared| {
             if let Some(transaction) = shared.open_transaction().as_mut() {
-                transaction.roll_back_to(handle.id, savepoint);
+                transaction.roll_back_to(&shared.store, handle.id, savepoint);
             }
             Ok(())
         })

@@ -18,6 +18,7 @@ use arrow_array::{ArrayRef, new_empty_array};
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::memory::{CommonShare, MemoryBudget, MemoryShare};
+use crate::recovery::Recovery;
 
 use crate::schema::TableSchema;
 use crate::tonbo::TonboHost;
@@ -86,8 +87,10 @@ impl Table {
         name: &str,
         schema: TableSchema,
         memory: &Arc<MemoryBudget>,
+        recovery: Recovery,
     ) -> StoreResult<Table> {
-        let source = Source::open(host, &Table::directory(id), name, schema.arrow.clone())?;
+        let root = Table::directory(id);
+        let source = Source::open(host, &root, name, schema.arrow.clone(), recovery)?;
         Ok(Table {
             id,
             owner,

@@ -87,6 +87,10 @@ impl Store {
             .wait_while(|| self.memory.used() > size_max && delta_size() > size_max)
     }
 
+    pub fn discard(&self, value: Box<dyn Send>) {
+        self.mover.discard(value);
+    }
+
     pub fn sync_logs(&self) -> StoreResult<()> {
         self.log.sync()
     }
