@@ -34,6 +34,7 @@ pub mod session;
 pub mod sqlite;
 pub mod statement;
 pub mod store;
+mod sync;
 pub mod table;
 pub mod tokens;
 pub mod tonbo;

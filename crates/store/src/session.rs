@@ -288,7 +288,7 @@ impl Shared {
             let mixed = log::last_mixed(statement)?;
             *transaction = Some(Transaction::new(
                 self.store.sequencer.snapshot(mixed)?,
-                self.store.memory.share(),
+                &self.store.memory,
             ));
         }
         RefMut::filter_map(transaction, Option::as_mut).map_err(|_| {

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use crate::activity::check_interrupt;
 use crate::catalogue::{self, IndexEntry};
 use crate::commit::log::{self, Durability, LogFile};
 use crate::commit::mover::{self, Mover};
@@ -40,9 +38,6 @@ const MEMORY_SIZE: usize = 1 << 30;
 
 /// Committed rows that wait for the mover may take so much of the memory; then commits wait for it.
 const DELTA_SHARE: usize = 4;
-
-/// Between two looks whether a commit that waits for the mover is interrupted.
-const MOVER_PATIENCE: Duration = Duration::from_millis(10);
 
 /// The largest value, row or statement of SQL, in bytes. A transaction's row in the log has to fit too.
 const VALUE_SIZE_MAX: c_int = 256 << 20;
@@ -271,18 +266,8 @@ impl Store {
         }
         let size_max = self.memory.size_max() / DELTA_SHARE;
         // The deltas are a part of what is used: while that is little, the tables need not be asked.
-        while self.memory.used() > size_max && self.delta_size() > size_max {
-            if let Some(mut failure) = self.mover.failure() {
-                failure.message = format!(
-                    "so much is committed already that cannot be moved into the tables: {}",
-                    failure.message
-                );
-                return Err(failure);
-            }
-            check_interrupt()?;
-            self.mover.wait_for_round(MOVER_PATIENCE);
-        }
-        Ok(())
+        self.mover
+            .wait_while(|| self.memory.used() > size_max && self.delta_size() > size_max)
     }
 
     /// Drops a value that takes long to drop: elsewhere, if there is a thread for it.

@@ -11,7 +11,7 @@ use crate::commit::sequencer::{Reservation, Snapshot};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::Indexes;
 use crate::key::Key;
-use crate::memory::MemoryShare;
+use crate::memory::{MemoryBudget, MemoryShare};
 use crate::statement::Handle;
 use crate::store::Store;
 use crate::table::range::KeyRange;
@@ -36,6 +36,8 @@ pub struct Transaction {
     writes: BTreeMap<TableId, Writes>,
     /// What all `writes` take.
     memory: MemoryShare,
+    /// What is taken already for the row that is about to be written.
+    room: MemoryShare,
     reserved: Option<Reserved>,
 }
 
@@ -87,12 +89,13 @@ struct Reserved {
 }
 
 impl Transaction {
-    /// A transaction that sees `snapshot`, and keeps its changes in `memory`.
-    pub fn new(snapshot: Snapshot, memory: MemoryShare) -> Transaction {
+    /// A transaction that sees `snapshot`, and takes `memory` for its changes.
+    pub fn new(snapshot: Snapshot, memory: &Arc<MemoryBudget>) -> Transaction {
         Transaction {
             snapshot,
             writes: BTreeMap::new(),
-            memory,
+            memory: memory.share(),
+            room: memory.share(),
             reserved: None,
         }
     }
@@ -157,11 +160,11 @@ impl Transaction {
         Ok(Some(row))
     }
 
-    /// Whether so many bytes more may be written: a row and its entries, all or none.
+    /// Takes room for so many bytes more: a row and its entries, all or none.
     ///
     /// # Errors
     /// [`StoreErrorCode::OutOfMemory`] and [`StoreErrorCode::TooBig`].
-    pub fn check_room(&self, size: usize) -> StoreResult<()> {
+    pub fn take_room(&mut self, size: usize) -> StoreResult<()> {
         if self.memory.size() + size > TRANSACTION_SIZE_MAX {
             return Err(StoreError::new(
                 StoreErrorCode::TooBig,
@@ -171,10 +174,15 @@ impl Transaction {
                 ),
             ));
         }
-        Ok(self.memory.check_room(size)?)
+        Ok(self.room.grow(size.saturating_sub(self.room.size()))?)
     }
 
-    /// Writes a row, or deletes it. Whether there is room has been looked at before.
+    /// Gives back what was not needed of the room.
+    pub fn return_room(&mut self) {
+        self.room.set(0);
+    }
+
+    /// Writes a row, or deletes it. There is room: [`Transaction::take_room`].
     pub fn write(&mut self, table: &Table, key: Key, row: Option<Row>) {
         let size = change_size(&key, row.as_ref());
         let changed = self
@@ -189,6 +197,8 @@ impl Transaction {
             None => 0,
         };
         let total = self.memory.size() + size - replaced;
+        let more = size.saturating_sub(replaced);
+        self.memory.take_from(&mut self.room, more);
         self.memory.set(total);
         changed.size = changed.size + size - replaced;
         changed.rows.insert(key, row);

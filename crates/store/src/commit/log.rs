@@ -17,8 +17,8 @@
 //! WALs are synced ([`sync_wal`]); and rows of the log file whose `after_mixed` the database file does not know are dropped at the next open.
 //!
 //! # Group commit
-//! Who comes to an idle log leads: it writes everything that waits in one SQLite commit, with one sync, and tells the others. Meanwhile the
-//! next group gathers. Source: "group commit" as in DeWitt et al., *Implementation Techniques for Main Memory Database Systems* (1984).
+//! Who comes to an idle log writes everything that waits in one SQLite commit, with one sync: [`group`](super::group). Source: "group commit"
+//! as in DeWitt et al., *Implementation Techniques for Main Memory Database Systems* (1984).
 //!
 //! # Trimming
 //! What has reached Tonbo is deleted, and `floor` in the log file says up to where: a row of either log below it is never replayed, so that
@@ -30,12 +30,12 @@
 mod remains;
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::ffi;
 
 use super::changes::Changes;
+use super::group::Groups;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::statement::{Handle, Statement};
 use crate::table::TableId;
@@ -186,9 +186,7 @@ fn trim(handle: Handle, table: &str, floor: Sequence) -> StoreResult<()> {
 /// The log file.
 pub struct LogFile {
     durability: Durability,
-    queue: Mutex<Queue>,
-    /// Notified when a group is durable, or failed.
-    written: Condvar,
+    groups: Groups<Record>,
     connection: Mutex<LogConnection>,
 }
 
@@ -196,14 +194,6 @@ struct LogConnection(Handle);
 
 // SAFETY: the handle is only used under `LogFile::connection`'s lock, by one thread at a time.
 unsafe impl Send for LogConnection {}
-
-#[derive(Default)]
-struct Queue {
-    waiting: Vec<(u64, Record)>,
-    outcomes: Vec<(u64, StoreResult<()>)>,
-    next_ticket: u64,
-    has_leader: bool,
-}
 
 impl LogFile {
     /// Opens the log file, or creates it.
@@ -223,8 +213,7 @@ impl LogFile {
         }
         Ok(LogFile {
             durability,
-            queue: Mutex::new(Queue::default()),
-            written: Condvar::new(),
+            groups: Groups::new(),
             connection: Mutex::new(LogConnection(handle)),
         })
     }
@@ -318,43 +307,7 @@ impl LogFile {
 
     /// Returns when the record is durable, or failed: then it is not in the log.
     pub fn append(&self, record: Record) -> StoreResult<()> {
-        let mut queue = self.queue();
-        let ticket = queue.next_ticket;
-        queue.next_ticket += 1;
-        queue.waiting.push((ticket, record));
-        loop {
-            if let Some(position) = queue
-                .outcomes
-                .iter()
-                .position(|(other, _)| *other == ticket)
-            {
-                return queue.outcomes.swap_remove(position).1;
-            }
-            if queue.has_leader {
-                queue = self
-                    .written
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            queue.has_leader = true;
-            let group = std::mem::take(&mut queue.waiting);
-            drop(queue);
-            // A leader that ended here by a panic would leave all others waiting for ever.
-            let outcome =
-                catch_unwind(AssertUnwindSafe(|| self.write(&group))).unwrap_or_else(|payload| {
-                    Err(StoreError::of_panic(
-                        "writing a group of commits",
-                        &*payload,
-                    ))
-                });
-            queue = self.queue();
-            queue.has_leader = false;
-            queue
-                .outcomes
-                .extend(group.iter().map(|(ticket, _)| (*ticket, outcome.clone())));
-            self.written.notify_all();
-        }
+        self.groups.append(record, |group| self.write(group))
     }
 
     /// Takes back a record that was appended, durably.
@@ -378,13 +331,13 @@ impl LogFile {
         })
     }
 
-    fn write(&self, group: &[(u64, Record)]) -> StoreResult<()> {
+    fn write(&self, group: &[Record]) -> StoreResult<()> {
         let connection = self.connection();
         transaction(connection.0, || {
             let mut statement = connection.0.statement(
                 "INSERT INTO log(sequence, changes, row_count, checksum, after_mixed) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
-            group.iter().try_for_each(|(_, record)| {
+            group.iter().try_for_each(|record| {
                 statement.bind(5, &Value::Integer(record.after_mixed as i64))?;
                 statement.run(&record.values())
             })
@@ -395,10 +348,6 @@ impl LogFile {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
