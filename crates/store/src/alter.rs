@@ -8,6 +8,7 @@ use rusqlite::ffi;
 
 use crate::catalogue::{self, Entry, IndexEntry};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::index::statement::enlist;
 use crate::module::rules::Rules;
 use crate::routing::{self, Alteration, Change};
 use crate::schema::{TableSchema, quote_identifier};
@@ -24,6 +25,8 @@ pub fn table(
 ) -> StoreResult<()> {
     let handle = shared.handle;
     handle.execute("SAVEPOINT heddle_alter")?;
+    // Before the commit, which the release is perhaps.
+    shared.note_altered(entry.id);
     let outcome = shared
         .unnoticed(|| within_savepoint(shared, entry, alteration, sql))
         .and_then(|()| handle.execute("RELEASE heddle_alter"));
@@ -80,9 +83,11 @@ fn within_savepoint(
     };
     catalogue::update(handle, &entry)?;
     let declaration = entry.declaration();
+    let id = entry.id;
     shared.with_purpose(Purpose::Declare(entry), || handle.execute(&declaration))?;
     // SQLite tells a table of the savepoints that began before it was declared only once another has begun.
-    handle.execute("SAVEPOINT heddle_declared; RELEASE heddle_declared")
+    handle.execute("SAVEPOINT heddle_declared; RELEASE heddle_declared")?;
+    enlist(shared, id)
 }
 
 /// The table's name and columns as the statement leaves them, by what SQLite makes of an ordinary table.

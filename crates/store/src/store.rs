@@ -503,7 +503,7 @@ fn recover(
         };
         tables.insert(id, slot);
     }
-    published.mixed = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
+    (published.mixed, _) = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
     log.drop_orphans(published.mixed)?;
     for version in published.tables.values() {
         for index in version.indexes.iter() {

@@ -214,7 +214,7 @@ fn in_transaction(shared: &Shared, body: impl FnOnce() -> StoreResult<()>) -> St
 }
 
 /// Makes the table take part in SQLite's commit, as one that was written does.
-fn enlist(shared: &Shared, table: TableId) -> StoreResult<()> {
+pub fn enlist(shared: &Shared, table: TableId) -> StoreResult<()> {
     let tables = catalogue::read(shared.handle)?;
     let Some(entry) = tables.iter().find(|entry| entry.id == table) else {
         return Ok(());
