@@ -3,7 +3,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | the main thread's requests | [`service`], [`import`] |
-//! | a connection | [`session`], [`parameters`], [`transaction`], `savepoints`, [`module`], [`routing`], [`tokens`], `alter`, [`view`], [`statement`] |
+//! | a connection | [`session`], [`parameters`], [`transaction`], `savepoints`, [`module`], [`routing`], [`tokens`], `declared`, `alter`, [`view`], [`statement`] |
 //! | a database | [`store`], [`catalogue`], `names`, [`commit`], [`index`], [`memory`], [`recovery`] |
 //! | a table | [`table`], [`schema`], [`key`], [`value`], `decimal` |
 //! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
@@ -14,6 +14,7 @@ mod alter;
 pub mod catalogue;
 pub mod commit;
 mod decimal;
+mod declared;
 pub mod error;
 pub mod import;
 pub mod index;

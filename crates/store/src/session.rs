@@ -4,7 +4,6 @@
 //! one that only read: SQLite calls no xCommit for those.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +16,7 @@ use crate::alter;
 use crate::catalogue;
 use crate::commit::log;
 use crate::decimal;
+use crate::declared::Declared;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::statement::{self as index_statement, Changed};
 use crate::module;
@@ -24,7 +24,6 @@ use crate::names;
 use crate::parameters::{Binder, Parameters};
 use crate::routing::{self, Change};
 use crate::savepoints::{self, Savepoints, Verb};
-use crate::schema::quote_identifier;
 use crate::statement::{Handle, Statement};
 use crate::store::Store;
 use crate::table::version::Sequence;
@@ -40,6 +39,9 @@ const BUSY_WAIT_MS: f64 = 5000.0;
 
 /// The longest pause between two attempts to become the writer.
 const BUSY_PAUSE_MAX: Duration = Duration::from_millis(20);
+
+/// How often a statement begins because tables that it names were altered meanwhile.
+const ATTEMPTS_MAX: u32 = 10;
 
 /// See the module's documentation.
 pub struct Session {
@@ -58,8 +60,7 @@ pub struct Shared {
     /// The transaction on Tonbo tables, once one was read or written.
     transaction: RefCell<Option<Transaction>>,
     /// The catalogue's tables that are declared in `temp`.
-    declared: RefCell<BTreeMap<TableId, catalogue::Entry>>,
-    seen_catalogue: Cell<u64>,
+    pub declared: Declared,
     /// What the module's xCreate and xDestroy are called for.
     pub purpose: RefCell<Purpose>,
     /// Tables that the open transaction has made and dropped, those of indexes' entries included.
@@ -135,8 +136,7 @@ impl Session {
             handle,
             activity,
             transaction: RefCell::new(None),
-            declared: RefCell::new(BTreeMap::new()),
-            seen_catalogue: Cell::new(0),
+            declared: Declared::default(),
             purpose: RefCell::new(Purpose::Statement),
             made: RefCell::new(Vec::new()),
             dropped: RefCell::new(Vec::new()),
@@ -170,7 +170,8 @@ impl Session {
                 pointer.cast_mut().cast(),
             )
         };
-        session.shared.refresh()?;
+        session.shared.declared.mistrust();
+        session.shared.declared.refresh(&session.shared)?;
         Ok(session)
     }
 
@@ -209,13 +210,7 @@ impl Session {
         let mut binder = Binder::new(parameters);
         let mut at = 0;
         while at < sql.len() {
-            if let Err(error) = shared.begin_statement() {
-                shared.end_statement();
-                return Err(error);
-            }
-            let outcome = shared.run_first(&sql[at..], &mut binder, sink);
-            let outcome = outcome.map_err(|error| shared.retryable(error));
-            shared.end_statement();
+            let outcome = shared.run_next(&sql[at..], &mut binder, sink);
             let length = outcome.map_err(|mut error| {
                 error.offset = error.offset.map(|offset| offset + at as i32);
                 error
@@ -285,7 +280,8 @@ impl Shared {
                 Some(statement) => statement,
                 empty => empty.insert(log::last_mixed_statement(self.handle)?),
             };
-            let mixed = log::last_mixed(statement)?;
+            let (mixed, changes) = log::last_mixed(statement)?;
+            self.declared.note_snapshot(self, changes)?;
             *transaction = Some(Transaction::new(
                 self.store.sequencer.snapshot(mixed)?,
                 &self.store.memory,
@@ -328,7 +324,7 @@ impl Shared {
 
     /// A table was altered, or almost: once the transaction has ended, every connection declares it as the catalogue has it then.
     pub fn note_altered(&self, id: TableId) {
-        self.declared.borrow_mut().remove(&id);
+        self.declared.forget(id);
         self.has_altered.set(true);
     }
 
@@ -339,12 +335,17 @@ impl Shared {
 
     /// The next statement outside of a transaction looks at the catalogue again.
     pub fn forget_catalogue_version(&self) {
-        self.seen_catalogue.set(0);
+        self.declared.mistrust();
     }
 
     /// SQLite lets go of a declared table: it is dropped, or declared anew.
     pub fn note_destroyed(&self) {
         self.has_destroyed.set(true);
+    }
+
+    /// What SQLite has let go of until now is of no interest any more.
+    pub fn forget_destroyed(&self) {
+        self.has_destroyed.set(false);
     }
 
     /// Runs `body` as a savepoint of the open transaction, or a transaction of its own: all of it is done, or nothing.
@@ -399,6 +400,11 @@ impl Shared {
         Ok(())
     }
 
+    /// Whether the open transaction has altered a table.
+    pub fn has_altered(&self) -> bool {
+        self.has_altered.get()
+    }
+
     /// SQLite is about to count a row that nothing was done with.
     pub fn uncount(&self) {
         self.uncounted.set(self.uncounted.get() + 1);
@@ -413,10 +419,8 @@ impl Shared {
         if self.entered.get().is_none() {
             self.entered.set(Some(self.store.sequencer.enter()));
         }
-        if self.handle.is_autocommit()
-            && self.seen_catalogue.get() != self.store.catalogue_version.load(Ordering::SeqCst)
-        {
-            self.refresh()?;
+        if self.handle.is_autocommit() {
+            self.declared.refresh(self)?;
         }
         Ok(())
     }
@@ -436,12 +440,40 @@ impl Shared {
         error
     }
 
-    /// Runs the first statement of a text and returns the length of its part.
+    /// Runs the first statement of a text and returns the length of its part. One that is a transaction of its own begins again where a table
+    /// that it names was altered since it began.
+    fn run_next(
+        &self,
+        sql: &str,
+        binder: &mut Binder<'_>,
+        sink: &mut dyn Sink,
+    ) -> StoreResult<usize> {
+        let used = binder.used();
+        let mut attempts = 1;
+        loop {
+            let mut has_told = false;
+            let begun = self.begin_statement();
+            let is_alone = self.handle.is_autocommit();
+            let outcome = begun.and_then(|()| self.run_first(sql, binder, sink, &mut has_told));
+            let outcome = outcome.map_err(|error| self.retryable(error));
+            self.end_statement();
+            let is_outdated = self.declared.has_refused() && outcome.is_err();
+            if !is_outdated || !is_alone || has_told || attempts == ATTEMPTS_MAX {
+                return outcome;
+            }
+            attempts += 1;
+            self.declared.mistrust();
+            binder.rewind(used);
+        }
+    }
+
+    /// Runs the first statement of a text and returns the length of its part. `has_told` becomes whether the sink has got anything.
     fn run_first(
         &self,
         sql: &str,
         binder: &mut Binder<'_>,
         sink: &mut dyn Sink,
+        has_told: &mut bool,
     ) -> StoreResult<usize> {
         if let Some(length) = index_statement::run(self, sql)? {
             if routing::is_blank(&sql[length..]) {
@@ -495,17 +527,24 @@ impl Shared {
             view::create(self, creation, &mut statement)?;
             return Ok(length);
         }
-        if statement.column_count() > 0 {
-            sink.columns(statement.column_names())?;
-        }
         let purpose = match routing::creation(sql) {
             Some(named) if named.has_if => Purpose::StatementIfNotExists,
             _ => Purpose::Statement,
         };
         let mut run = || {
             self.with_purpose(purpose.clone(), || {
-                while statement.step()? {
+                // One that only reads is told of when it has its snapshot, for it may have to begin again.
+                let mut has_row = statement.is_read_only() && statement.step()?;
+                if statement.column_count() > 0 {
+                    *has_told = true;
+                    sink.columns(statement.column_names())?;
+                }
+                if !statement.is_read_only() {
+                    has_row = statement.step()?;
+                }
+                while has_row {
                     sink.row(&statement)?;
+                    has_row = statement.step()?;
                 }
                 Ok(())
             })
@@ -559,6 +598,7 @@ impl Shared {
         self.transaction.replace(None);
         self.savepoints.borrow_mut().clear();
         self.has_destroyed.set(false);
+        self.declared.end();
         if let Some(mixed) = self.entered.take() {
             self.store.sequencer.leave(mixed);
         }
@@ -584,38 +624,6 @@ impl Shared {
             }
         }
         self.store.catalogue_version.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Declares in `temp` what the catalogue holds, and nothing else.
-    fn refresh(&self) -> StoreResult<()> {
-        let version = self.store.catalogue_version.load(Ordering::SeqCst);
-        let entries: BTreeMap<TableId, catalogue::Entry> = catalogue::read(self.handle)?
-            .into_iter()
-            .map(|entry| (entry.id, entry))
-            .collect();
-        // What is declared is noted one by one: whatever fails in here is taken up again by the next statement.
-        let declared = self.declared.borrow().clone();
-        for (id, entry) in &declared {
-            if entries.get(id) != Some(entry) {
-                let sql = format!(
-                    "DROP TABLE IF EXISTS temp.{}",
-                    quote_identifier(&entry.name)
-                );
-                self.with_purpose(Purpose::Forget, || self.handle.execute(&sql))?;
-                self.declared.borrow_mut().remove(id);
-            }
-        }
-        for (id, entry) in &entries {
-            if declared.get(id) != Some(entry) {
-                let purpose = Purpose::Declare(entry.clone());
-                self.with_purpose(purpose, || self.handle.execute(&entry.declaration()))?;
-                self.declared.borrow_mut().insert(*id, entry.clone());
-            }
-        }
-        view::refresh(self)?;
-        self.has_destroyed.set(false);
-        self.seen_catalogue.set(version);
-        Ok(())
     }
 }
 

@@ -255,12 +255,15 @@ impl Transaction {
         self.reserved.is_some()
     }
 
-    /// xSync: checks the transaction against all others, reserves its number, makes it durable. Only the first call does anything.
+    /// xSync: checks the transaction against all others, reserves its number, makes it durable. Only the first call does anything. One that has
+    /// altered a table gets a number though it writes no row: who has
+    /// the table as it was must not see rows that come behind.
     pub fn sync(
         &mut self,
         store: &Arc<Store>,
         main: Handle,
         reindexings: Vec<Reindexing>,
+        has_altered: bool,
     ) -> StoreResult<()> {
         if self.reserved.is_some() {
             return Ok(());
@@ -275,11 +278,12 @@ impl Transaction {
                 .map(|(id, changed)| (*id, changed.rows.clone()))
                 .collect(),
         };
-        if changes.tables.is_empty() && reindexings.is_empty() {
+        let is_mixed = main.writes_main();
+        let is_altering = has_altered && is_mixed;
+        if changes.tables.is_empty() && reindexings.is_empty() && !is_altering {
             return Ok(());
         }
         store.wait_for_mover()?;
-        let is_mixed = main.writes_main();
         let claims = reindexings.iter().map(|reindexing| &reindexing.claim);
         let reservation = store.sequencer.reserve(&self.snapshot, &changes, claims)?;
         let record = Record::new(reservation.sequence(), &changes, reservation.after_mixed())?;

@@ -108,7 +108,7 @@ pub fn create_main_tables(main: Handle) -> StoreResult<()> {
     main.execute(&format!(
         "CREATE TABLE IF NOT EXISTS {MAIN_LOG}{COLUMNS};
          CREATE TABLE IF NOT EXISTS main.heddle_state(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-         INSERT OR IGNORE INTO main.heddle_state VALUES ('mixed', 0);"
+         INSERT OR IGNORE INTO main.heddle_state VALUES ('mixed', 0), ('catalogue', 0);"
     ))
 }
 
@@ -121,19 +121,28 @@ pub fn write_to_main(main: Handle, record: &Record, floor: Sequence) -> StoreRes
         .run(&[Value::Integer(record.sequence as i64)])
 }
 
-/// The last mixed commit that the connection's snapshot of `main` shows; opens that snapshot where there is none.
-pub fn last_mixed(statement: &mut Statement) -> StoreResult<Sequence> {
+/// The last mixed commit that the connection's snapshot of `main` shows, and how often the catalogue had changed by then; opens that snapshot
+/// where there is none.
+pub fn last_mixed(statement: &mut Statement) -> StoreResult<(Sequence, i64)> {
     match statement.first(&[])?.as_deref() {
-        Some([Value::Integer(sequence)]) => Ok(*sequence as Sequence),
-        _ => Err(StoreError::corrupt(
-            "the table heddle_state of the database file has lost its row",
-        )),
+        Some([Value::Integer(sequence), Value::Integer(changes)]) => {
+            Ok((*sequence as Sequence, *changes))
+        }
+        _ => Err(lost_state()),
     }
 }
 
 /// The statement for [`last_mixed`].
 pub fn last_mixed_statement(main: Handle) -> StoreResult<Statement> {
-    main.statement("SELECT value FROM main.heddle_state WHERE name = 'mixed'")
+    main.statement(
+        "SELECT mixed.value, catalogue.value FROM main.heddle_state AS mixed, main.heddle_state AS catalogue
+         WHERE mixed.name = 'mixed' AND catalogue.name = 'catalogue'",
+    )
+}
+
+/// A row of `main` is missing that every commit needs.
+pub fn lost_state() -> StoreError {
+    StoreError::corrupt("the table heddle_state of the database file has lost its row")
 }
 
 /// The rows of a log, verified, from `floor` on.

@@ -320,6 +320,12 @@ impl TableHandle {
         }
     }
 
+    /// Refuses a table that the transaction's snapshot has otherwise than it is declared here.
+    fn check_current(&self, shared: &Shared) -> StoreResult<()> {
+        let declared = &shared.declared;
+        declared.check(shared, self.id, &self.name, &self.schema)
+    }
+
     /// A table of the catalogue.
     fn of(shared: &Shared, entry: &catalogue::Entry) -> TableHandle {
         let table = shared.store.table(entry.id);
@@ -406,6 +412,10 @@ unsafe extern "C" fn x_destroy(table: *mut ffi::sqlite3_vtab) -> c_int {
             shared.note_destroyed();
             if matches!(*shared.purpose.borrow(), Purpose::Statement) {
                 shared.unnoticed(|| {
+                    catalogue::lock(shared.handle)?;
+                    if !catalogue::ids(shared.handle)?.contains(&handle.id) {
+                        return Err(shared.declared.refuse(&handle.name));
+                    }
                     catalogue::remove(shared.handle, handle.id)?;
                     index_statement::drop_all(shared, handle.id)
                 })?;
@@ -620,6 +630,7 @@ unsafe fn update(
 ) -> StoreResult<Option<i64>> {
     let table = &handle.table(shared)?;
     let mut transaction = shared.transaction()?;
+    handle.check_current(shared)?;
     // SAFETY: the caller's promise.
     let old = match unsafe { value_of(values[0]) } {
         Value::Null => None,
@@ -790,7 +801,8 @@ unsafe extern "C" fn x_sync(table: *mut ffi::sqlite3_vtab) -> c_int {
             match shared.open_transaction().as_mut() {
                 Some(transaction) if !transaction.is_reserved() => shared.unnoticed(|| {
                     let reindexings = index_statement::reindexings(shared, transaction)?;
-                    transaction.sync(&shared.store, shared.handle, reindexings)
+                    let has_altered = shared.has_altered();
+                    transaction.sync(&shared.store, shared.handle, reindexings, has_altered)
                 }),
                 _ => Ok(()),
             }

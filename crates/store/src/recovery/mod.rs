@@ -241,7 +241,10 @@ impl Salvage {
             }
         }
         let log = open()?;
-        let behind_mixed = || Ok(1 + log::last_mixed(&mut log::last_mixed_statement(main)?)?);
+        let behind_mixed = || {
+            let (mixed, _) = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
+            Ok(1 + mixed)
+        };
         log.restore(&remains, behind_mixed)?;
         Ok(log)
     }

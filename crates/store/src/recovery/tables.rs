@@ -147,7 +147,7 @@ pub(crate) fn recover(
         };
         tables.insert(id, slot);
     }
-    published.mixed = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
+    (published.mixed, _) = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
     if salvage.was_relaxed() {
         log.drop_orphans(published.mixed)?;
     } else if log.has_orphans(published.mixed)? {

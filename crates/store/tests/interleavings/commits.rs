@@ -371,7 +371,7 @@ fn transact(
             let handle = Handle::new(&store.main, is_mixed);
             let commits = body(&mut transaction).and_then(|commits| {
                 transaction
-                    .sync(store, handle, Vec::new())
+                    .sync(store, handle, Vec::new(), false)
                     .map(|()| commits)
             });
             match commits {
