@@ -1,6 +1,6 @@
 //! The store against a plain model: random histories of four connections – reads by every access path, writes, transactions with
-//! savepoints, moves into Tonbo, flushes, imports, reopening, losses of power – in which every answer, every error and every count of
-//! changes must be what the model says, each transaction at its own snapshot.
+//! savepoints, moves into Tonbo, flushes, imports, changes of the schema under open transactions, reopening, losses of power – in which every
+//! answer, every error and every count of changes must be what the model says, each transaction at its own snapshot.
 //!
 //! One thread runs all connections in turn and the store has no thread of its own, so a seed replays exactly. A failure prints its
 //! seed: `HEDDLE_SEED=7 cargo test -p heddle-store --test store_model` runs that history alone. `HEDDLE_LONG_MINUTES` makes the test go on
@@ -14,7 +14,8 @@ use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use model::history::{Canary, History};
+use model::canary::Canary;
+use model::history::History;
 
 /// Histories of the short form, and operations of each.
 const HISTORIES: u64 = 23;

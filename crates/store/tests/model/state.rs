@@ -1,5 +1,8 @@
 //! What the model holds: three small tables, as maps, and how their rows are written in SQL.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use imbl::OrdMap;
 
 use heddle_store::value::Value;
@@ -24,7 +27,8 @@ impl TableName {
     pub const ALL: [TableName; 3] = [Warp, Weft, Plain];
     pub const TONBO: [TableName; 2] = [Warp, Weft];
 
-    pub fn sql(self) -> &'static str {
+    /// What it is called at first.
+    fn first_name(self) -> &'static str {
         match self {
             Warp => "warp",
             Weft => "weft",
@@ -32,15 +36,16 @@ impl TableName {
         }
     }
 
-    pub fn create(self) -> &'static str {
+    /// The statement that makes it.
+    pub fn create(self, name: &str) -> String {
         match self {
-            Warp => {
-                "CREATE VIRTUAL TABLE warp USING tonbo(id INTEGER PRIMARY KEY, n INTEGER, t TEXT)"
-            }
-            Weft => {
-                "CREATE VIRTUAL TABLE weft USING tonbo(k TEXT, j INTEGER, n INTEGER, t TEXT, PRIMARY KEY (k, j))"
-            }
-            Plain => "CREATE TABLE plain(id INTEGER PRIMARY KEY, n INTEGER, t TEXT)",
+            Warp => format!(
+                "CREATE VIRTUAL TABLE {name} USING tonbo(id INTEGER PRIMARY KEY, n INTEGER, t TEXT)"
+            ),
+            Weft => format!(
+                "CREATE VIRTUAL TABLE {name} USING tonbo(k TEXT, j INTEGER, n INTEGER, t TEXT, PRIMARY KEY (k, j))"
+            ),
+            Plain => format!("CREATE TABLE {name}(id INTEGER PRIMARY KEY, n INTEGER, t TEXT)"),
         }
     }
 
@@ -110,14 +115,64 @@ pub fn literal(value: &Value) -> String {
     }
 }
 
+/// A column that was added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extra {
+    /// Tells it from all others, whatever it is called.
+    pub id: u64,
+    pub name: String,
+    /// What rows have that were there before it.
+    pub default: Option<i64>,
+    /// Whether a CHECK keeps it below [`CHECKED_MAX`].
+    pub is_checked: bool,
+}
+
+/// What a column with a CHECK must be less than.
+pub const CHECKED_MAX: i64 = 50;
+
+/// A table's definition at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    pub name: String,
+    /// How often it has been dropped and made again.
+    pub generation: u64,
+    /// The columns behind those that it has always.
+    pub extras: Vec<Extra>,
+}
+
+/// The definitions of all tables.
+pub type Schemas = OrdMap<TableName, Arc<Schema>>;
+
+fn first_schemas() -> Schemas {
+    let first = |table: TableName| {
+        let schema = Schema {
+            name: table.first_name().into(),
+            generation: 0,
+            extras: Vec::new(),
+        };
+        (table, Arc::new(schema))
+    };
+    TableName::ALL.into_iter().map(first).collect()
+}
+
 /// A row without its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub n: Option<i64>,
     pub t: Option<String>,
+    /// What was written to columns that were added; in the others it has the default.
+    pub extras: BTreeMap<u64, Option<i64>>,
 }
 
 impl Row {
+    pub fn new(n: Option<i64>, t: Option<String>) -> Row {
+        Row {
+            n,
+            t,
+            extras: BTreeMap::new(),
+        }
+    }
+
     pub fn values(&self) -> [Value; 2] {
         [
             self.n.map_or(Value::Null, Value::Integer),
@@ -126,17 +181,36 @@ impl Row {
                 .map_or(Value::Null, |text| Value::Text(text.clone().into())),
         ]
     }
+
+    pub fn extra(&self, column: &Extra) -> Option<i64> {
+        self.extras
+            .get(&column.id)
+            .copied()
+            .unwrap_or(column.default)
+    }
 }
 
 /// A table's rows.
 pub type Rows = OrdMap<u16, Row>;
 
 /// All tables at one moment.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct State {
+    pub schemas: Schemas,
     pub warp: Rows,
     pub weft: Rows,
     pub plain: Rows,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            schemas: first_schemas(),
+            warp: Rows::new(),
+            weft: Rows::new(),
+            plain: Rows::new(),
+        }
+    }
 }
 
 impl State {
@@ -158,8 +232,10 @@ impl State {
 }
 
 /// A row as `SELECT *` gives it.
-pub fn whole_row(table: TableName, key: u16, row: &Row) -> Vec<Value> {
+pub fn whole_row(table: TableName, schema: &Schema, key: u16, row: &Row) -> Vec<Value> {
     let mut values = table.key_values(key);
     values.extend(row.values());
+    let extras = schema.extras.iter().map(|column| row.extra(column));
+    values.extend(extras.map(|value| value.map_or(Value::Null, Value::Integer)));
     values
 }

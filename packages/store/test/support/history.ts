@@ -17,6 +17,8 @@ export interface Writing {
   readonly number: number;
   /** What it saw of its places before. */
   readonly seen: Lists;
+  /** Where else it appended its number, and took that back by a savepoint. */
+  readonly takenBack?: readonly Place[];
   /** Whether its commit was acknowledged, refused or given up, or unknown. */
   readonly outcome: 'committed' | 'undone' | 'unknown';
   /** When it was known to be committed; on the clock of {@link Reading.beginMs}. */
@@ -27,10 +29,19 @@ export interface Writing {
 export interface Reading {
   readonly seen: Lists;
   readonly beginMs: number;
+  /** What it saw of the columns that come and go, each with its value. */
+  readonly columns?: readonly string[];
+}
+
+/** Columns that come and go: in one transaction with the number that is appended to a list. */
+export interface Alterations {
+  readonly place: Place;
+  /** The columns behind each number of the list; behind 0 those that were there at first. */
+  readonly columns: ReadonlyMap<number, readonly string[]>;
 }
 
 /** What is wrong with a history; empty where nothing is. `last` is what a reader saw after all. */
-export function anomalies(writings: readonly Writing[], readings: readonly Reading[], last: Lists): string[] {
+export function anomalies(writings: readonly Writing[], readings: readonly Reading[], last: Lists, alterations?: Alterations): string[] {
   const found: string[] = [];
   const places = [...last.keys()];
   const positions = new Map(places.map((place) => [place, new Map((last.get(place) ?? []).map((number, index) => [number, index]))]));
@@ -39,7 +50,10 @@ export function anomalies(writings: readonly Writing[], readings: readonly Readi
     const list = last.get(place) ?? [];
     if (new Set(list).size !== list.length) found.push(`${place} has a number twice: ${list.join()}`);
   }
-  for (const { number, seen, outcome } of writings) {
+  for (const { number, seen, outcome, takenBack = [] } of writings) {
+    for (const place of takenBack.filter((taken) => position(taken, number) >= 0)) {
+      found.push(`${number} was taken back by a savepoint, but is in ${place}`);
+    }
     const kept = [...seen.keys()].filter((place) => position(place, number) >= 0);
     if (outcome === 'committed' && kept.length < seen.size)
       found.push(`committed ${number} is in ${kept.join()} of ${[...seen.keys()].join()}`);
@@ -53,7 +67,13 @@ export function anomalies(writings: readonly Writing[], readings: readonly Readi
       }
     }
   }
-  for (const { seen, beginMs } of readings) {
+  for (const { seen, beginMs, columns } of readings) {
+    if (alterations && columns) {
+      const number = seen.get(alterations.place)?.at(-1) ?? 0;
+      const expected = alterations.columns.get(number) ?? [];
+      if (columns.join() !== expected.join())
+        found.push(`a reader saw the columns ${columns.join()} behind ${number}, not ${expected.join()}`);
+    }
     for (const place of places) {
       if (!isPrefix(seen.get(place) ?? [], last.get(place) ?? [])) found.push(`${place} was read as ${(seen.get(place) ?? []).join()}`);
     }
@@ -65,7 +85,7 @@ export function anomalies(writings: readonly Writing[], readings: readonly Readi
       const touched = [...writing.seen.keys()];
       const shown = touched.filter((place) => shows(place, writing.number));
       if (shown.length > 0 && shown.length < touched.length) found.push(`a reader saw ${writing.number} by half: ${shown.join()}`);
-      const isBefore = writing.outcome === 'committed' && writing.endMs < beginMs;
+      const isBefore = writing.outcome === 'committed' && touched.length > 0 && writing.endMs < beginMs;
       if (isBefore && shown.length === 0) found.push(`a reader that began later did not see ${writing.number}`);
     }
   }
