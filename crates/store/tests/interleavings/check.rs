@@ -18,6 +18,9 @@ const STACK_SIZE: usize = 256 << 10;
 /// More steps than any model takes: beyond, its threads go round in circles.
 const STEPS_MAX: usize = 100_000;
 
+/// All models go through so many times their schedules in a minute, about.
+const RUNS_PER_MINUTE: usize = 4;
+
 fn config() -> Config {
     let mut config = Config::new();
     config.stack_size = STACK_SIZE;
@@ -27,19 +30,30 @@ fn config() -> Config {
     config
 }
 
-fn seed() -> u64 {
-    std::env::var("HEDDLE_SEED").map_or(1, |seed| seed.parse().expect("HEDDLE_SEED is a number"))
+fn setting(name: &str) -> Option<u64> {
+    let setting = std::env::var(name).ok()?;
+    Some(
+        setting
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is a number")),
+    )
 }
 
 /// Runs a model so many times, half of them with any thread going on at each point, half with few changes at bad moments.
 pub fn check<M: Fn() + Clone + Send + Sync + 'static>(runs: usize, model: M) {
+    let minutes = setting("HEDDLE_LONG_MINUTES").unwrap_or(0) as usize;
+    run(runs * (1 + RUNS_PER_MINUTE * minutes), model);
+}
+
+fn run<M: Fn() + Clone + Send + Sync + 'static>(runs: usize, model: M) {
+    let seed = setting("HEDDLE_SEED").unwrap_or(1);
     let fresh = move || {
         sync::shared::reset();
         model();
     };
-    let random = RandomScheduler::new_from_seed(seed(), runs / 2);
+    let random = RandomScheduler::new_from_seed(seed, runs / 2);
     Runner::new(random, config()).run(fresh.clone());
-    let few = PctScheduler::new_from_seed(seed(), DEPTH, runs / 2);
+    let few = PctScheduler::new_from_seed(seed, DEPTH, runs / 2);
     Runner::new(few, config()).run(fresh);
 }
 
@@ -50,8 +64,8 @@ pub fn finds<M: Fn() + Clone + Send + Sync + 'static>(
     expected: &str,
     model: M,
 ) {
-    let run = || sync::with_fault(fault, || check(runs, model));
-    let Err(payload) = catch_unwind(AssertUnwindSafe(run)) else {
+    let attempt = || sync::with_fault(fault, || run(runs, model));
+    let Err(payload) = catch_unwind(AssertUnwindSafe(attempt)) else {
         panic!("no schedule of {runs} found the fault that was put in");
     };
     let found = text(&*payload);

@@ -1,5 +1,5 @@
 //! The I/O thread's half of the queue, step by step as `packages/store/src/internal/io/IoServer.ts` has it, and files that know whose they
-//! are.
+//! are. That both take the same steps is shown by `io_thread.steps`, which this and `packages/store/test/io-steps.node.test.ts` are held to.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,7 +10,8 @@ use shuttle::thread;
 use super::queue::{Ask, IoQueue, IoRequest};
 use crate::layout;
 use crate::sync::atomic::Ordering::SeqCst;
-use crate::sync::shared::{forget, record_at, wait, wake};
+use crate::sync::shared::{address_of, forget, record_at, wait, wake};
+use crate::sync::{Step, steps_of};
 
 /// The operation's result, for whoever asked.
 pub fn answer_of(engine: u32, file: u32) -> f64 {
@@ -165,6 +166,56 @@ pub fn may_use_descriptors(queue: &IoQueue) -> bool {
     queue.use_descriptors().is_some()
 }
 
+/// What happens in `io_thread.steps`.
+#[derive(Clone, Copy)]
+pub enum Scene {
+    Closed,
+    Fenced,
+    FencedBefore,
+    Abandoned,
+}
+
+/// The steps of the I/O thread's half, as `io_thread.steps` writes them, on a queue with one request in it.
+pub fn steps(scene: Scene) -> Vec<String> {
+    let queue = new_queue();
+    let asked = new_request(READ, 1);
+    queue.head.store(address_of(&*asked), SeqCst);
+    let server = |meanwhile| Server {
+        queue: queue.clone(),
+        files: Arc::default(),
+        engine: 1,
+        shares_descriptors: true,
+        mistake: None,
+        meanwhile,
+    };
+    let taken = steps_of(|| match scene {
+        Scene::Closed => drop(server(Some(close)).run()),
+        Scene::Fenced => drop(server(Some(fence)).run()),
+        Scene::FencedBefore => {
+            fence(&queue);
+            let _end = server(None).run();
+        }
+        Scene::Abandoned => end(&queue, None),
+    });
+    let names = [
+        (&raw const queue.state, "state"),
+        (&raw const queue.bell, "bell"),
+        (&raw const queue.is_waiting, "waiting"),
+        (&raw const queue.shares_descriptors, "shares"),
+        (&raw const queue.head, "head"),
+        (&raw const queue.descriptor_users, "users"),
+        (&raw const asked.state, "request"),
+    ];
+    let name = |(step, address, stored): &Step| {
+        let (_, name) = names.iter().find(|(word, _)| word.addr() == *address)?;
+        Some(match stored {
+            Some(value) => format!("{step} {name} {value}"),
+            None => format!("{step} {name}"),
+        })
+    };
+    taken.iter().filter_map(name).collect()
+}
+
 pub fn new_queue() -> Arc<IoQueue> {
     Arc::new(IoQueue::new())
 }
@@ -252,6 +303,8 @@ pub struct Server {
     /// As in Node.
     pub shares_descriptors: bool,
     pub mistake: Option<Mistake>,
+    /// What another thread does while the first request is served.
+    pub meanwhile: Option<fn(&IoQueue)>,
 }
 
 impl Server {
@@ -329,6 +382,9 @@ impl Server {
         }
         thread::yield_now();
         self.files.perform(self.engine, file);
+        if let Some(meanwhile) = self.meanwhile {
+            meanwhile(&self.queue);
+        }
         match operation {
             SYNC => under_way.push(at),
             _ => self.answer(at),

@@ -8,6 +8,7 @@
 //! ([`sync::Fault`]) or in what the store's part has to do with.
 //!
 //! The schedules are random ones from a seed (`HEDDLE_SEED` takes another), so that a failure comes again; it also prints its schedule.
+//! `HEDDLE_LONG_MINUTES` makes them more.
 #![allow(
     dead_code,
     missing_docs,

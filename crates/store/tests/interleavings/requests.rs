@@ -7,8 +7,8 @@ use shuttle::thread;
 use crate::check::{check, finds};
 use crate::io::queue::IoQueue;
 use crate::io::thread::{
-    self as io_thread, CLOSED, Files, IoEnd, Mistake, OPEN, READ, SYNC, Server, answer_of, ask,
-    ask_and_leave, new_queue,
+    self as io_thread, CLOSED, Files, IoEnd, Mistake, OPEN, READ, SYNC, Scene, Server, answer_of,
+    ask, ask_and_leave, new_queue, steps,
 };
 use crate::sync::Fault;
 
@@ -19,6 +19,7 @@ fn server(queue: &Arc<IoQueue>, files: &Arc<Files>, mistake: Option<Mistake>) ->
         engine: 1,
         shares_descriptors: false,
         mistake,
+        meanwhile: None,
     }
 }
 
@@ -61,6 +62,21 @@ fn asked(waits: bool, mistake: Option<Mistake>) {
     }
     assert_eq!(io.join().unwrap(), IoEnd::Closed);
     assert_eq!(ask(&queue, READ, 9), Err(CLOSED));
+}
+
+#[test]
+fn the_io_thread_of_the_models_takes_the_steps_of_the_real_one() {
+    let mut parts = include_str!("io_thread.steps").split("# ").skip(1);
+    for scene in [
+        Scene::Closed,
+        Scene::Fenced,
+        Scene::FencedBefore,
+        Scene::Abandoned,
+    ] {
+        let agreed: Vec<_> = parts.next().unwrap().trim().lines().skip(1).collect();
+        check(2, move || assert_eq!(steps(scene), agreed));
+    }
+    assert_eq!(parts.next(), None);
 }
 
 #[test]

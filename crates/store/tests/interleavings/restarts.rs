@@ -113,6 +113,7 @@ fn io_worker(
                 engine,
                 shares_descriptors,
                 mistake,
+                meanwhile: None,
             };
             let end = server.run();
             reports.send(end).unwrap();
@@ -206,6 +207,7 @@ fn fenced_at_the_start(mistake: Option<Mistake>) {
             engine: 1,
             shares_descriptors: true,
             mistake,
+            meanwhile: None,
         };
         thread::spawn(move || server.run())
     };

@@ -6,7 +6,7 @@ pub use shuttle::sync::{Mutex, MutexGuard, PoisonError};
 pub use shuttle::thread_local;
 pub use timed::Condvar;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// A fault of the locks and atomics themselves, to show that the checks find what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +39,33 @@ fn has(fault: Fault) -> bool {
     FAULT.get() == Some(fault)
 }
 
+/// What was done to a word: the step, the word's address, and what was stored.
+pub type Step = (&'static str, usize, Option<u64>);
+
+std::thread_local! {
+    static STEPS: RefCell<Option<Vec<Step>>> = const { RefCell::new(None) };
+}
+
+/// The steps on atomics that `body` takes.
+pub fn steps_of(body: impl FnOnce()) -> Vec<Step> {
+    STEPS.set(Some(Vec::new()));
+    body();
+    STEPS.take().unwrap_or_default()
+}
+
+fn note<T>(step: &'static str, word: *const T, stored: Option<u64>) {
+    STEPS.with_borrow_mut(|steps| {
+        if let Some(steps) = steps {
+            steps.push((step, word.addr(), stored));
+        }
+    });
+}
+
 /// Atomics whose updates a [`Fault`] can split.
 pub mod atomic {
     pub use shuttle::sync::atomic::{AtomicBool, Ordering};
 
-    use super::{Fault, has};
+    use super::{Fault, has, note};
 
     macro_rules! atomic {
         ($name:ident, $value:ty) => {
@@ -57,14 +79,17 @@ pub mod atomic {
                 }
 
                 pub fn load(&self, order: Ordering) -> $value {
+                    note("load", self, None);
                     self.0.load(order)
                 }
 
                 pub fn store(&self, value: $value, order: Ordering) {
+                    note("store", self, Some(value as u64));
                     self.0.store(value, order);
                 }
 
                 pub fn swap(&self, value: $value, order: Ordering) -> $value {
+                    note("swap", self, None);
                     if has(Fault::SplitUpdate) {
                         let before = self.0.load(order);
                         self.0.store(value, order);
@@ -74,6 +99,7 @@ pub mod atomic {
                 }
 
                 pub fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                    note("add", self, None);
                     self.update(order, |before| Some(before.wrapping_add(value)))
                         .unwrap_or_default()
                 }
@@ -99,6 +125,7 @@ pub mod atomic {
                     order: Ordering,
                     failure: Ordering,
                 ) -> Result<$value, $value> {
+                    note("exchange", self, None);
                     self.0.compare_exchange(expected, value, order, failure)
                 }
 
@@ -233,7 +260,7 @@ pub mod shared {
     use shuttle::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
     use super::atomic::{AtomicU32, Ordering};
-    use super::{Fault, has};
+    use super::{Fault, has, note};
 
     #[derive(Default)]
     struct Sleepers {
@@ -293,6 +320,7 @@ pub mod shared {
 
     /// By the address alone.
     pub fn wake_gone(word: *const AtomicU32, count: u32) {
+        note("notify", word, None);
         if has(Fault::LostWakeup) {
             return;
         }
