@@ -105,7 +105,7 @@ fn numbers_in_order(
                 publish(&sequencer, reservation, &now);
                 assert!(
                     sequencer.published().sequence >= sequence,
-                    "not visible when acknowledged"
+                    "published before its time, or hidden by one that was"
                 );
             })
         })
