@@ -56,14 +56,15 @@ async function stepsOf(body: (location: IoQueueLocation) => Promise<unknown> | v
   view.setUint32(REQUEST + IO_REQUEST_OPERATION_OFFSET, IO_READ, true);
   const steps: string[] = [];
   const watched = { load: 'load', store: 'store', add: 'add', exchange: 'swap', compareExchange: 'exchange', notify: 'notify' } as const;
-  for (const [method, step] of Object.entries(watched)) {
-    const original = Reflect.get(Atomics, method) as (...args: unknown[]) => unknown;
-    const spy = vi.spyOn(Atomics, method as 'load').mockImplementation((...args: unknown[]) => {
-      const name = NAMES.get(4 * (args[1] as number));
-      if (name !== undefined) steps.push(method === 'store' ? `${step} ${name} ${String(args[2])}` : `${step} ${name}`);
-      return original(...args) as number;
+  onTestFinished(() => void vi.restoreAllMocks());
+  const atomics = Atomics as unknown as Record<keyof typeof watched, (words: Int32Array, ...rest: number[]) => number>;
+  for (const method of ['load', 'store', 'add', 'exchange', 'compareExchange', 'notify'] as const) {
+    const original = atomics[method];
+    vi.spyOn(atomics, method).mockImplementation((words, index = 0, ...rest) => {
+      const name = NAMES.get(4 * index);
+      if (name !== undefined) steps.push([watched[method], name, ...(method === 'store' ? rest : [])].join(' '));
+      return original(words, index, ...rest);
     });
-    onTestFinished(() => spy.mockRestore());
   }
   await body({ memory, queue: QUEUE });
   vi.restoreAllMocks();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shuttle::thread;
 
@@ -62,6 +62,11 @@ struct Numbers {
     published: Vec<Sequence>,
 }
 
+/// Also where a thread has failed in there: what comes after it is not what is to be told.
+fn known(numbers: &Mutex<Numbers>) -> MutexGuard<'_, Numbers> {
+    numbers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Four threads reserve a number each, one voids its own. `publish` makes the others' visible.
 fn numbers_in_order(
     publish: impl Fn(&Arc<Sequencer>, Reservation, &dyn Fn(&mut Published))
@@ -80,19 +85,16 @@ fn numbers_in_order(
                 let own = snapshot(&sequencer);
                 let reservation = reserve(&sequencer, &own, &change(1, id)).unwrap();
                 let sequence = reservation.sequence();
-                assert!(
-                    numbers.lock().unwrap().open.insert(sequence),
-                    "a number twice"
-                );
+                assert!(known(&numbers).open.insert(sequence), "a number twice");
                 thread::yield_now();
                 if id == 3 {
                     // Before the number is given back: from then on others need not wait for it.
-                    numbers.lock().unwrap().open.remove(&sequence);
+                    known(&numbers).open.remove(&sequence);
                     drop(reservation);
                     return;
                 }
                 let now = |published: &mut Published| {
-                    let mut numbers = numbers.lock().unwrap();
+                    let mut numbers = known(&numbers);
                     assert!(published.sequence < sequence, "published before its time");
                     assert_eq!(
                         numbers.open.first(),
@@ -105,7 +107,7 @@ fn numbers_in_order(
                 publish(&sequencer, reservation, &now);
                 assert!(
                     sequencer.published().sequence >= sequence,
-                    "not visible when acknowledged"
+                    "published before its time, or hidden by one that was"
                 );
             })
         })
@@ -113,7 +115,7 @@ fn numbers_in_order(
     for thread in threads {
         thread.join().unwrap();
     }
-    let numbers = numbers.lock().unwrap();
+    let numbers = known(&numbers);
     assert!(numbers.open.is_empty() && numbers.published.len() == 3);
     assert_eq!(
         Some(&store.sequencer.published().sequence),
