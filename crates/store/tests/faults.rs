@@ -234,9 +234,10 @@ impl Session {
             Move => mover::round(&store)?,
             Flush => {
                 mover::round(&store)?;
-                for version in store.sequencer.published().tables.values() {
+                let ids: Vec<_> = store.sequencer.published().tables.keys().copied().collect();
+                for id in ids {
                     let _writing = store.mover.writing();
-                    mover::flush(&version.table, 1)?;
+                    mover::write_files(&store, id, 1)?;
                 }
             }
             Checkpoint => drop(connection.try_rows("PRAGMA wal_checkpoint(TRUNCATE)")?),

@@ -489,3 +489,41 @@ fn a_transaction_that_reads_its_first_tonbo_table_late_overwrites_nobody() {
     assert_eq!(late.fails("COMMIT").code, StoreErrorCode::Conflict);
     assert_eq!(other.integers("SELECT n FROM t"), [7, 0]);
 }
+
+/// Updated rows left their old versions behind, deleted rows their deletes, for as long as there were few files; and some of both for
+/// ever.
+#[test]
+fn updates_and_deletes_give_their_space_back() {
+    let database = Database::new();
+    let connection = database.connect();
+    let size = || -> u64 {
+        let files = database.io.list("").unwrap();
+        let rows = files.iter().filter(|(path, _)| path.contains("/sst/"));
+        rows.map(|(_, size)| size).sum()
+    };
+    connection.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER, x BLOB);
+         WITH RECURSIVE s(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM s LIMIT 1000)
+         INSERT INTO t SELECT id, 0, randomblob(200) FROM s",
+    );
+    database.flush();
+    let live = size();
+    for round in 1..=40 {
+        connection.run("UPDATE t SET n = n + 1, x = randomblob(200)");
+        database.flush();
+        assert!(size() < 8 * live, "round {round}: {} of {live}", size());
+    }
+    assert_eq!(
+        connection.integers("SELECT count(*) FROM t WHERE n = 40"),
+        [1000]
+    );
+    connection.run("DELETE FROM t WHERE id > 10");
+    database.flush();
+    connection.run("DELETE FROM t");
+    database.flush();
+    database.flush();
+    assert_eq!(connection.integers("SELECT count(*) FROM t"), [0]);
+    assert_eq!(size(), 0);
+    let database = database.reopen();
+    assert_eq!(database.connect().integers("SELECT count(*) FROM t"), [0]);
+}

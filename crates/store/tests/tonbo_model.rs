@@ -168,6 +168,7 @@ fn run_seed(seed: u64, steps: u64) {
         seal: Arc::new(NeverSeal),
         wal_segment_bytes: [1, 4 << 10, 1 << 20][random.below(3) as usize],
         flush_after: None,
+        l0_trigger: 2 + random.below(4) as usize,
     };
     if random.chance(50) {
         options.seal = Arc::new(BatchesThreshold {

@@ -402,6 +402,7 @@ fn a_batch_that_seals_the_memtable_keeps_its_place_in_the_log() {
         seal: Arc::new(NeverSeal),
         wal_segment_bytes: 1,
         flush_after: Some(1),
+        ..Options::default()
     };
     let db = try_open(&fs, &options).expect("the table opens");
     for number in 0..1030 {
@@ -484,6 +485,7 @@ fn a_flush_beside_writers_prunes_nothing_that_is_needed() {
         seal: Arc::new(BatchesThreshold { batches: 3 }),
         wal_segment_bytes: 1,
         flush_after: Some(1),
+        ..Options::default()
     };
     let db = try_open(&fs, &options).expect("the table opens");
     let mut most = 0;
@@ -623,6 +625,118 @@ fn a_crash_while_the_manifest_is_made_smaller_loses_nothing() {
                 fs.paths("manifest/version/segments").len() <= 32,
                 "crash {at}"
             );
+        }
+    }
+}
+
+/// A compaction kept every delete for ever. Deleted rows gave no space back but their own: a queue's files grew and grew.
+#[test]
+fn deletes_do_not_outlive_what_they_delete() {
+    let fs = TestFs::default();
+    let db = open(&fs);
+    let mut sizes = Vec::new();
+    for round in 0..200 {
+        put(&db, 100 * round..100 * (round + 3), round as i64);
+        flush(&db);
+        delete(&db, 100 * round..100 * (round + 1));
+        flush(&db);
+        while compact(&db) {}
+        sizes.push(fs.size(".delete.parquet"));
+        assert_eq!(count(&db), 200, "round {round}");
+    }
+    let most = |sizes: &[usize]| sizes.iter().max().copied().unwrap_or(0);
+    assert!(most(&sizes[100..]) <= 2 * most(&sizes[..20]), "{sizes:?}");
+    delete(&db, 0..30_000);
+    flush(&db);
+    while compact(&db) {}
+    assert_eq!(fs.paths("sst/"), Vec::<String>::new());
+}
+
+/// The last row of a table took its space along. Now nothing is left, once no snapshot can see it, however few files there are.
+#[test]
+fn an_emptied_table_has_no_files() {
+    let fs = TestFs::default();
+    let options = Options {
+        l0_trigger: 8,
+        ..Options::default()
+    };
+    let db = try_open(&fs, &options).expect("the table opens");
+    put(&db, 0..5000, 1);
+    flush(&db);
+    let held = snapshot(&db);
+    delete(&db, 0..5000);
+    flush(&db);
+    while compact(&db) {}
+    assert_eq!(count(&db), 0);
+    assert_eq!(scan(&db, &held).len(), 5000, "the snapshot keeps its files");
+    drop(held);
+    while compact(&db) {}
+    assert_eq!(fs.paths("sst/"), Vec::<String>::new());
+    // Neither the log nor the clock depends on the files that are gone.
+    put(&db, 10..20, 2);
+    for fs in [fs.image(), fs.after_power_loss()] {
+        let db = try_open(&fs, &options).expect("the table reopens");
+        assert_eq!(count(&db), 10);
+        delete(&db, 10..15);
+        assert_eq!(count(&db), 5);
+    }
+}
+
+/// A delete that is dropped while an older row of its key is in a file that is not being merged would bring that row back.
+#[test]
+fn a_delete_stays_while_an_older_row_is_in_another_file() {
+    let fs = TestFs::default();
+    let db = open(&fs);
+    // The upper files are small beside the lower, so they are merged with each other first.
+    put(&db, 0..3000, 1);
+    flush(&db);
+    put(&db, 0..3000, 2);
+    flush(&db);
+    while compact(&db) {}
+    for round in 0..6 {
+        let deleted = 100 * round;
+        delete(&db, deleted..deleted + 50);
+        flush(&db);
+        put(&db, 4000 + round..4010 + round, 3);
+        flush(&db);
+        loop {
+            let is_due = compact(&db);
+            let rows = all(&db);
+            assert_eq!(rows.len() as u64, 3000 - 50 * (round + 1) + 10 + round);
+            assert!(!rows.contains_key(&key(deleted)), "round {round}");
+            if !is_due {
+                break;
+            }
+        }
+        let copy = open(&fs.after_power_loss());
+        assert_eq!(all(&copy), all(&db), "round {round}");
+    }
+}
+
+/// Compactions with nothing to write, and those that drop deletes, may be interrupted like others.
+#[test]
+fn a_crash_while_deletes_are_dropped_brings_no_row_back() {
+    for survivors in [0, 30] {
+        let fs = TestFs::default();
+        let db = open(&fs);
+        put(&db, 0..300, 1);
+        flush(&db);
+        put(&db, 100..400, 2);
+        flush(&db);
+        compact(&db);
+        delete(&db, survivors..400);
+        let before = all(&db);
+        fs.record_crashes("");
+        flush(&db);
+        while compact(&db) {}
+        let crashes = fs.take_crashes();
+        for (at, fs) in crashes.iter().enumerate() {
+            let db = open(fs);
+            assert_eq!(all(&db), before, "crash {at} of {}", crashes.len());
+            put(&db, 1000..1001, 1);
+            flush(&db);
+            while compact(&db) {}
+            assert_eq!(count(&db) as u64, survivors + 1, "after crash {at}");
         }
     }
 }

@@ -192,12 +192,38 @@ pub fn round(store: &Store) -> StoreResult<()> {
     let outcomes: Vec<StoreResult<()>> = ids.iter().map(|id| move_table(store, *id)).collect();
     trim(store)?;
     // What is moved is durable: files are written and merged after the logs are trimmed, and tried again if that fails.
-    let published = store.sequencer.published();
-    let flushed = ids.iter().filter_map(|id| published.tables.get(id));
-    let flushed: Vec<_> = flushed
-        .map(|version| flush(&version.table, FLUSH_ROWS))
+    let flushed: Vec<_> = ids
+        .iter()
+        .map(|id| write_files(store, *id, FLUSH_ROWS))
         .collect();
     outcomes.into_iter().chain(flushed).collect()
+}
+
+/// As [`flush`], and lets go of the files and the memory that the table's base has kept from before. The caller holds [`Mover::writing`].
+pub fn write_files(store: &Store, id: TableId, rows: usize) -> StoreResult<()> {
+    let Some(version) = store.sequencer.published().tables.get(&id).cloned() else {
+        return Ok(());
+    };
+    let table = version.table.clone();
+    if !flush(&table, rows)? {
+        return Ok(());
+    }
+    // The rows are the same, but for those of a move that failed half-way: they are in the delta still.
+    let keys: Vec<Key> = version.delta.keys().cloned().collect();
+    let base = std::sync::Arc::new(version.base.after(table.source.snapshot()?, &keys));
+    drop(version);
+    store.sequencer.replace(|published| {
+        if let Some(current) = published.tables.get(&id) {
+            let next = TableVersion {
+                base,
+                ..TableVersion::clone(current)
+            };
+            published.tables.insert(id, std::sync::Arc::new(next));
+        }
+    });
+    // Nothing is left to merge: this removes the files.
+    while table.source.compact()? {}
+    Ok(())
 }
 
 /// Moves a table's delta. The caller holds [`Mover::writing`].
@@ -230,20 +256,21 @@ pub fn move_table(store: &Store, id: TableId) -> StoreResult<()> {
     Ok(())
 }
 
-/// Flushes a table's rows to a file and merges its files, if at least `rows` wait for it or it failed before. The caller holds
-/// [`Mover::writing`].
-pub fn flush(table: &Table, rows: usize) -> StoreResult<()> {
+/// Flushes a table's rows to a file and merges its files, if at least `rows` wait for it or it failed before. Returns whether it did. The
+/// caller holds [`Mover::writing`].
+pub fn flush(table: &Table, rows: usize) -> StoreResult<bool> {
     let waiting = table.unflushed_rows.load(Relaxed);
     if waiting >= rows {
         table.source.flush()?;
         table.unflushed_rows.fetch_sub(waiting, Relaxed);
         table.wants_merge.store(true, Relaxed);
     }
-    if table.wants_merge.load(Relaxed) {
+    let wants_merge = table.wants_merge.load(Relaxed);
+    if wants_merge {
         while table.source.compact()? {}
         table.wants_merge.store(false, Relaxed);
     }
-    Ok(())
+    Ok(wants_merge)
 }
 
 /// Drops from the logs what no delta holds any more.

@@ -74,7 +74,7 @@ fn write(entries: &Arc<Table>, mut batch: Vec<(Key, Row)>) -> Option<StoreResult
         entries
             .unflushed_rows
             .fetch_add(batch.len(), Ordering::Relaxed);
-        mover::flush(entries, mover::FLUSH_ROWS)
+        mover::flush(entries, mover::FLUSH_ROWS).map(drop)
     };
     Some(ingest())
 }

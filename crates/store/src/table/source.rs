@@ -11,8 +11,8 @@ use arrow_schema::{Schema, SchemaRef};
 use fusio::path::Path;
 use futures::StreamExt;
 use tonbo::db::{
-    CompactionOptions, DB, DbBuilder, Expr, NeverSeal, ScalarValue, Snapshot, WalConfig,
-    WalRecoveryMode, WalSyncPolicy, wal_tuning::WalConfigExt,
+    CompactionOptions, CompactionStrategy, DB, DbBuilder, Expr, LeveledPlannerConfig, NeverSeal,
+    ScalarValue, Snapshot, WalConfig, WalRecoveryMode, WalSyncPolicy, wal_tuning::WalConfigExt,
 };
 
 use super::range::KeyRange;
@@ -26,6 +26,9 @@ use crate::tonbo::fs::TonboFs;
 
 /// A log segment of Tonbo's, in bytes: small ones are pruned sooner.
 const WAL_SEGMENT_BYTES: usize = 8 << 20;
+
+/// Files of rows as they came from memory, before they are merged: a scan of a row that they all hold reads it in each.
+const UNMERGED_FILES: usize = 4;
 
 /// A table's Tonbo.
 pub struct Source {
@@ -45,6 +48,14 @@ impl Source {
     ) -> StoreResult<Source> {
         let failed = |error: &dyn std::fmt::Display| tonbo_error(name, "open", error);
         let path = Path::from(root);
+        let planner = LeveledPlannerConfig {
+            l0_trigger: UNMERGED_FILES,
+            ..LeveledPlannerConfig::default()
+        };
+        let compaction = CompactionOptions::new()
+            .strategy(CompactionStrategy::Leveled(planner))
+            .manual()
+            .disable_l0_backpressure();
         let builder = DbBuilder::from_schema_key_name(schema.clone(), KEY_COLUMN)
             .map_err(|error| failed(&error))?
             .object_store_with_fs(Arc::new(host.fs.clone()), path)
@@ -55,7 +66,7 @@ impl Source {
             .wal_segment_bytes(WAL_SEGMENT_BYTES)
             .disable_minor_compaction()
             .with_seal_policy(Arc::new(NeverSeal))
-            .with_compaction_options(CompactionOptions::new().manual().disable_l0_backpressure())
+            .with_compaction_options(compaction)
             .wal_config(WalConfig::default().recovery_mode(match recovery {
                 Recovery::Refuse => WalRecoveryMode::default(),
                 Recovery::Salvage => WalRecoveryMode::SkipCorrupted,

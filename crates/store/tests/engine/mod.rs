@@ -57,9 +57,17 @@ impl Database {
     /// Moves what is committed into Tonbo, and all of it into files.
     pub fn flush(&self) {
         mover::round(&self.store).unwrap();
-        for version in self.store.sequencer.published().tables.values() {
+        let ids: Vec<_> = self
+            .store
+            .sequencer
+            .published()
+            .tables
+            .keys()
+            .copied()
+            .collect();
+        for id in ids {
             let _writing = self.store.mover.writing();
-            mover::flush(&version.table, 1).unwrap();
+            mover::write_files(&self.store, id, 1).unwrap();
         }
     }
 

@@ -176,8 +176,9 @@ impl History {
         if self.random.chance(40) {
             let published = store.sequencer.published();
             let index = self.random.below(published.tables.len() as u64) as usize;
-            let version = published.tables.values().nth(index).unwrap();
-            mover::flush(&version.table, 0).unwrap();
+            let (id, version) = published.tables.iter().nth(index).unwrap();
+            let _writing = store.mover.writing();
+            mover::write_files(store, *id, 0).unwrap();
             text = format!("move, flush {}", version.table.name);
         }
         self.note(text);

@@ -58,6 +58,8 @@ pub struct Options {
     pub wal_segment_bytes: usize,
     /// Flush in the background once this many segments are sealed.
     pub flush_after: Option<usize>,
+    /// How many files a flush leaves before they are merged.
+    pub l0_trigger: usize,
 }
 
 impl Default for Options {
@@ -66,13 +68,14 @@ impl Default for Options {
             seal: Arc::new(NeverSeal),
             wal_segment_bytes: 16 << 10,
             flush_after: None,
+            l0_trigger: 2,
         }
     }
 }
 
 pub fn try_open(fs: &TestFs, options: &Options) -> Result<Db, String> {
     let planner = LeveledPlannerConfig {
-        l0_trigger: 2,
+        l0_trigger: options.l0_trigger,
         ..LeveledPlannerConfig::default()
     };
     let compaction = CompactionOptions::new()
