@@ -30,6 +30,7 @@ use crate::store::Store;
 use crate::table::version::Sequence;
 use crate::table::{Table, TableId};
 use crate::transaction::Transaction;
+use crate::value::Value;
 use crate::view::{self, parse::Kind};
 
 /// SQLite's virtual machine instructions between two looks at the interrupt word: some microseconds.
@@ -70,6 +71,8 @@ pub struct Shared {
     has_altered: Cell<bool>,
     /// The open savepoints.
     savepoints: RefCell<Savepoints>,
+    /// Whether the catalogue is to be looked at again when the open transaction has ended: what it has declared goes if it is rolled back.
+    has_looked: Cell<bool>,
     /// Whether SQLite has let go of a declared table in the open transaction, and so won't tell it what becomes of it.
     has_destroyed: Cell<bool>,
     /// What the open transaction has done to indexes.
@@ -140,6 +143,7 @@ impl Session {
             dropped: RefCell::new(Vec::new()),
             has_altered: Cell::new(false),
             savepoints: RefCell::default(),
+            has_looked: Cell::new(false),
             has_destroyed: Cell::new(false),
             indexes: RefCell::default(),
             entered: Cell::new(None),
@@ -207,7 +211,7 @@ impl Session {
         let mut binder = Binder::new(parameters);
         let mut at = 0;
         while at < sql.len() {
-            if let Err(error) = shared.begin_statement() {
+            if let Err(error) = shared.begin_statement(&sql[at..]) {
                 shared.end_statement();
                 return Err(error);
             }
@@ -335,7 +339,7 @@ impl Shared {
         self.has_altered.set(true);
     }
 
-    /// The next statement outside of a transaction looks at the catalogue again.
+    /// The next statement looks at the catalogue again.
     pub fn forget_catalogue_version(&self) {
         self.seen_catalogue.set(0);
     }
@@ -370,6 +374,10 @@ impl Shared {
     /// is undone here, and those that stand again take part in the commit again.
     fn follow_savepoint(&self, verb: &Verb, was_autocommit: bool) -> StoreResult<()> {
         let number = self.savepoints.borrow_mut().follow(verb, was_autocommit);
+        if matches!(verb, Verb::RollBackTo(_)) && self.has_looked.get() {
+            // What was declared since the savepoint is not any more, though the snapshot has it.
+            self.forget_catalogue_version();
+        }
         let (Some(number), true) = (number, self.has_destroyed.get()) else {
             return Ok(());
         };
@@ -405,16 +413,17 @@ impl Shared {
         self.handle.total_changes() - self.uncounted.get()
     }
 
-    fn begin_statement(&self) -> StoreResult<()> {
+    fn begin_statement(&self, sql: &str) -> StoreResult<()> {
         if self.entered.get().is_none() {
             self.entered.set(Some(self.store.sequencer.enter()));
         }
-        if self.handle.is_autocommit()
-            && self.seen_catalogue.get() != self.store.catalogue_version.load(Ordering::SeqCst)
-        {
-            self.refresh()?;
+        let version = self.store.catalogue_version.load(Ordering::SeqCst);
+        let is_current = self.seen_catalogue.get() == version;
+        // Whatever is wrong with the catalogue, a transaction can be ended.
+        if is_current || (!self.handle.is_autocommit() && routing::is_about_transactions(sql)) {
+            return Ok(());
         }
-        Ok(())
+        self.refresh()
     }
 
     /// A transaction that has read cannot wait for the writer of the ordinary tables, as SQLite has it: it may never become one itself. What
@@ -461,9 +470,11 @@ impl Shared {
             return Ok(length);
         }
         let made = view::route(self, sql)?;
+        let tonbo = routing::route(sql);
+        let is_tonbo = tonbo.is_some();
         let routed = match &made {
             Some((_, routed)) => Some(routed.clone()),
-            None => routing::route(sql).or(view::route_removal(self, sql)?),
+            None => tonbo.or(view::route_removal(self, sql)?),
         };
         let text = routed.as_ref().map_or(sql, |routed| routed.sql.as_str());
         let in_source = |offset: usize| match &routed {
@@ -500,14 +511,27 @@ impl Shared {
             }
             Ok(())
         };
-        if routing::changes_schema(sql) && view::any(self.handle)? {
+        let is_own = view::is_own(self, sql)?;
+        if !is_own && routing::drops_or_alters(sql) && view::any(self.handle)? {
             view::followed(self, run)?;
+        } else if is_tonbo && view::any_in_main(self.handle)? {
+            self.in_savepoint(|| {
+                run()?;
+                view::adopt(self)
+            })?;
         } else if let Some(verb) = savepoints::parse(sql) {
             let was_autocommit = self.handle.is_autocommit();
             run()?;
             self.follow_savepoint(&verb, was_autocommit)?;
         } else {
             run()?;
+        }
+        if is_own || routing::drops(sql) {
+            // Something of the user's in `temp` may no longer stand before what the catalogue has.
+            match self.handle.is_autocommit() {
+                true => self.forget_catalogue_version(),
+                false => self.has_looked.set(true),
+            }
         }
         Ok(length)
     }
@@ -544,6 +568,9 @@ impl Shared {
         self.transaction.replace(None);
         self.savepoints.borrow_mut().clear();
         self.has_destroyed.set(false);
+        if self.has_looked.take() {
+            self.forget_catalogue_version();
+        }
         if let Some(mixed) = self.entered.take() {
             self.store.sequencer.leave(mixed);
         }
@@ -571,13 +598,16 @@ impl Shared {
         self.store.catalogue_version.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Declares in `temp` what the catalogue holds, and nothing else.
+    /// Declares in `temp` what the catalogue holds, and nothing else. Within a transaction that is what its snapshot shows, and all of it is
+    /// looked at again when the transaction has ended.
     fn refresh(&self) -> StoreResult<()> {
         let version = self.store.catalogue_version.load(Ordering::SeqCst);
+        let is_within = !self.handle.is_autocommit();
         let entries: BTreeMap<TableId, catalogue::Entry> = catalogue::read(self.handle)?
             .into_iter()
             .map(|entry| (entry.id, entry))
             .collect();
+        self.has_looked.set(is_within);
         // What is declared is noted one by one: whatever fails in here is taken up again by the next statement.
         let declared = self.declared.borrow().clone();
         for (id, entry) in &declared {
@@ -586,21 +616,47 @@ impl Shared {
                     "DROP TABLE IF EXISTS temp.{}",
                     quote_identifier(&entry.name)
                 );
-                self.with_purpose(Purpose::Forget, || self.handle.execute(&sql))?;
-                self.declared.borrow_mut().remove(id);
+                if !self.is_hidden(&entry.name)? {
+                    self.with_purpose(Purpose::Forget, || self.handle.execute(&sql))?;
+                }
+                if !is_within || entries.contains_key(id) {
+                    self.declared.borrow_mut().remove(id);
+                }
             }
         }
         for (id, entry) in &entries {
-            if declared.get(id) != Some(entry) {
-                let purpose = Purpose::Declare(entry.clone());
-                self.with_purpose(purpose, || self.handle.execute(&entry.declaration()))?;
+            if declared.get(id) == Some(entry) || self.is_hidden(&entry.name)? {
+                continue;
+            }
+            let purpose = Purpose::Declare(entry.clone());
+            self.with_purpose(purpose, || self.handle.execute(&entry.declaration()))?;
+            if !is_within {
                 self.declared.borrow_mut().insert(*id, entry.clone());
             }
         }
         view::refresh(self)?;
-        self.has_destroyed.set(false);
+        if is_within {
+            // SQLite tells a table of the savepoints that began before it was declared only once another has begun.
+            self.handle
+                .execute("SAVEPOINT heddle_declared; RELEASE heddle_declared")?;
+        } else {
+            self.has_destroyed.set(false);
+        }
         self.seen_catalogue.set(version);
         Ok(())
+    }
+
+    /// Whether the user has something else of that name in `temp`: it stands before ours as it would before what is in `main`.
+    pub fn is_hidden(&self, name: &str) -> StoreResult<bool> {
+        let text = self
+            .handle
+            .statement(
+                "SELECT sql FROM temp.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type <> 'trigger'",
+            )?
+            .first(&[Value::Text(name.into())])?;
+        let is_ours =
+            |text: &Value| matches!(text, Value::Text(text) if routing::route(text).is_some());
+        Ok(text.is_some_and(|row| !row.first().is_some_and(is_ours)))
     }
 }
 
