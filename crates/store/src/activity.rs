@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::thread_local;
 
 thread_local! {
     /// Whose request this thread runs.
@@ -17,17 +18,21 @@ pub fn while_running<R>(activity: &Arc<Activity>, body: impl FnOnce() -> R) -> R
     struct Before(Option<Arc<Activity>>);
     impl Drop for Before {
         fn drop(&mut self) {
-            RUNNING.replace(self.0.take());
+            RUNNING.with(|running| running.replace(self.0.take()));
         }
     }
-    let _before = Before(RUNNING.replace(Some(activity.clone())));
+    let _before = Before(RUNNING.with(|running| running.replace(Some(activity.clone()))));
     body()
 }
 
 /// Fails where the request that this thread runs is to be interrupted; a thread that runs none goes on.
 pub fn check_interrupt() -> StoreResult<()> {
-    let is_interrupted =
-        RUNNING.with_borrow(|running| running.as_ref().is_some_and(|own| own.is_interrupted()));
+    let is_interrupted = RUNNING.with(|running| {
+        running
+            .borrow()
+            .as_ref()
+            .is_some_and(|own| own.is_interrupted())
+    });
     if is_interrupted {
         return Err(StoreError::new(StoreErrorCode::Interrupted, "interrupted"));
     }

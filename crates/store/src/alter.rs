@@ -6,6 +6,7 @@
 
 use crate::catalogue::{self, Entry, IndexEntry};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::index::statement::enlist;
 use crate::module::rules::Rules;
 use crate::names;
 use crate::routing::{self, Alteration, Change};
@@ -22,6 +23,8 @@ pub fn table(
     alteration: &Alteration,
     sql: &str,
 ) -> StoreResult<()> {
+    // Before the commit, which the savepoint's release is perhaps.
+    shared.note_altered(entry.id);
     let outcome = shared.in_savepoint(|| {
         shared.unnoticed(|| within_savepoint(shared, entry, alteration, sql))?;
         view::follow(shared)?;
@@ -75,9 +78,11 @@ fn within_savepoint(
     };
     catalogue::update(handle, &entry)?;
     let declaration = entry.declaration();
+    let id = entry.id;
     shared.with_purpose(Purpose::Declare(entry), || handle.execute(&declaration))?;
     // SQLite tells a table of the savepoints that began before it was declared only once another has begun.
-    handle.execute("SAVEPOINT heddle_declared; RELEASE heddle_declared")
+    handle.execute("SAVEPOINT heddle_declared; RELEASE heddle_declared")?;
+    enlist(shared, id)
 }
 
 /// The table's name and columns as the statement leaves them, by what SQLite makes of an ordinary table.

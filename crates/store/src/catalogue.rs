@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::commit::log;
 use crate::error::StoreResult;
 use crate::routing;
 use crate::schema::{TableSchema, quote_identifier};
@@ -117,8 +118,25 @@ pub fn read(main: Handle) -> StoreResult<Vec<Entry>> {
     Ok(entries)
 }
 
+/// How often the tables have changed, as the connection's snapshot of `main` has it.
+pub fn changes(main: Handle) -> StoreResult<i64> {
+    let found = main
+        .statement("SELECT value FROM main.heddle_state WHERE name = 'catalogue'")?
+        .first(&[])?;
+    match found.as_deref() {
+        Some([Value::Integer(changes)]) => Ok(*changes),
+        _ => Err(log::lost_state()),
+    }
+}
+
+/// Counts a change.
+fn count(main: Handle) -> StoreResult<()> {
+    main.execute("UPDATE main.heddle_state SET value = value + 1 WHERE name = 'catalogue'")
+}
+
 /// Adds a table, in the connection's transaction.
 pub fn insert(main: Handle, entry: &Entry) -> StoreResult<()> {
+    count(main)?;
     main.statement(
         "INSERT INTO main.heddle_tables(id, name, definition, layout) VALUES (?1, ?2, ?3, ?4)",
     )?
@@ -132,6 +150,7 @@ pub fn lock(main: Handle) -> StoreResult<()> {
 
 /// Replaces what is known of a table, in the connection's transaction.
 pub fn update(main: Handle, entry: &Entry) -> StoreResult<()> {
+    count(main)?;
     main.statement(
         "UPDATE main.heddle_tables SET name = ?2, definition = ?3, layout = ?4 WHERE id = ?1",
     )?
@@ -147,6 +166,7 @@ pub fn find(main: Handle, name: &str) -> StoreResult<Option<Entry>> {
 
 /// Removes a table, in the connection's transaction.
 pub fn remove(main: Handle, id: TableId) -> StoreResult<()> {
+    count(main)?;
     main.statement("DELETE FROM main.heddle_tables WHERE id = ?1")?
         .run(&[Value::Integer(id as i64)])
 }

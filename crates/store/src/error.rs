@@ -1,10 +1,14 @@
 //! What can go wrong in the store, told apart by a code.
 
+use std::any::Any;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::io::{IoError, IoErrorCode};
+
+/// How the panic begins that `heddle_thread` makes of a refused allocation.
+const ALLOCATION_FAILED: &str = "memory allocation of ";
 
 /// The kind of an error. The names are those that TypeScript's `HeddleStoreError.code` carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +84,27 @@ impl StoreError {
             message: message.into(),
             sqlite_code: None,
             offset: None,
+        }
+    }
+
+    /// A panic that was caught in `place`: most often the memory was refused, which the allocator can't tell otherwise.
+    pub fn of_panic(place: &str, payload: &(dyn Any + Send)) -> StoreError {
+        let words = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("without a message");
+        match words.starts_with(ALLOCATION_FAILED) {
+            true => StoreError::new(
+                StoreErrorCode::OutOfMemory,
+                format!(
+                    "the engine's memory is full ({words}): do it in smaller steps, or open with smaller cacheBytes and memoryBytes"
+                ),
+            ),
+            false => StoreError::new(
+                StoreErrorCode::EngineFailed,
+                format!("{place} panicked: {words}"),
+            ),
         }
     }
 

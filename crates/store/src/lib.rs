@@ -3,8 +3,8 @@
 //! | floor | modules |
 //! |---|---|
 //! | the main thread's requests | [`service`], [`import`] |
-//! | a connection | [`session`], [`parameters`], [`transaction`], `savepoints`, [`module`], [`routing`], [`tokens`], `alter`, [`view`], [`statement`] |
-//! | a database | [`store`], [`catalogue`], `names`, [`commit`], [`index`], [`memory`] |
+//! | a connection | [`session`], [`parameters`], [`transaction`], `savepoints`, [`module`], [`routing`], [`tokens`], `declared`, `alter`, [`view`], [`statement`] |
+//! | a database | [`store`], [`catalogue`], `names`, [`commit`], [`index`], [`memory`], [`recovery`] |
 //! | a table | [`table`], [`schema`], [`key`], [`value`], `decimal` |
 //! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
 //! | files | [`io`] |
@@ -14,6 +14,7 @@ mod alter;
 pub mod catalogue;
 pub mod commit;
 mod decimal;
+mod declared;
 pub mod error;
 pub mod import;
 pub mod index;
@@ -25,6 +26,7 @@ pub mod memory;
 pub mod module;
 mod names;
 pub mod parameters;
+pub mod recovery;
 pub mod routing;
 mod savepoints;
 pub mod schema;
@@ -33,6 +35,7 @@ pub mod session;
 pub mod sqlite;
 pub mod statement;
 pub mod store;
+mod sync;
 pub mod table;
 pub mod tokens;
 pub mod tonbo;

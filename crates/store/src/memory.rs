@@ -4,9 +4,10 @@
 //! The column cache has a budget of its own, and gives way instead of refusing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{StoreError, StoreErrorCode};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The bytes that are taken, and how many may be.
 #[derive(Debug)]
@@ -64,15 +65,6 @@ impl MemoryShare {
         self.size
     }
 
-    /// Whether the budget has room for so many bytes more, at this moment.
-    pub fn check_room(&self, bytes: usize) -> Result<(), OutOfBudget> {
-        let size_max = self.budget.size_max;
-        match self.budget.used().checked_add(bytes) {
-            Some(used) if used <= size_max => Ok(()),
-            _ => Err(OutOfBudget { size_max }),
-        }
-    }
-
     /// Takes more.
     pub fn grow(&mut self, bytes: usize) -> Result<(), OutOfBudget> {
         let size_max = self.budget.size_max;
@@ -97,6 +89,7 @@ impl MemoryShare {
     pub fn set(&mut self, size: usize) {
         // By the difference: given back as a whole, even for a moment, the bytes would look free to others.
         match size.checked_sub(self.size) {
+            Some(0) => {}
             Some(more) => {
                 self.budget.used.fetch_add(more, Ordering::Relaxed);
                 self.size = size;
@@ -119,6 +112,36 @@ impl Drop for MemoryShare {
     }
 }
 
+/// A share that many threads change.
+#[derive(Debug)]
+pub struct CommonShare(Mutex<MemoryShare>);
+
+impl CommonShare {
+    /// Takes a share over.
+    pub fn new(share: MemoryShare) -> CommonShare {
+        CommonShare(Mutex::new(share))
+    }
+
+    /// The bytes in it.
+    pub fn size(&self) -> usize {
+        self.share().size()
+    }
+
+    /// See [`MemoryShare::take_from`].
+    pub fn take_from(&self, other: &mut MemoryShare, bytes: usize) {
+        self.share().take_from(other, bytes);
+    }
+
+    /// See [`MemoryShare::set`].
+    pub fn set(&self, size: usize) {
+        self.share().set(size);
+    }
+
+    fn share(&self) -> MutexGuard<'_, MemoryShare> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl From<OutOfBudget> for StoreError {
     fn from(OutOfBudget { size_max }: OutOfBudget) -> Self {
         StoreError::new(
@@ -129,30 +152,5 @@ impl From<OutOfBudget> for StoreError {
                 size_max >> 20
             ),
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_never_exceed_their_budget_together() {
-        let budget = MemoryBudget::new(100);
-        let (mut one, mut other) = (budget.share(), budget.share());
-        one.grow(60).unwrap();
-        assert_eq!(other.grow(41), Err(OutOfBudget { size_max: 100 }));
-        assert_eq!((budget.used(), other.size()), (60, 0));
-        other.grow(40).unwrap();
-        one.shrink(10);
-        other.take_from(&mut one, 20);
-        assert_eq!((one.size(), other.size(), budget.used()), (30, 60, 90));
-        drop(one);
-        assert_eq!(budget.used(), 60);
-        assert!(other.grow(usize::MAX).is_err());
-        other.set(500);
-        assert_eq!(budget.used(), 500);
-        drop(other);
-        assert_eq!(budget.used(), 0);
     }
 }

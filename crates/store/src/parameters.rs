@@ -39,6 +39,16 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// How many positional parameters are used up.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    /// The statement that has used those behind `used` runs again.
+    pub fn rewind(&mut self, used: usize) {
+        self.used = used;
+    }
+
     /// Binds the next statement.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::import::{self, ImportOptions};
 use crate::io::{MemoryIo, SharedIo};
 use crate::parameters::Parameters;
+use crate::recovery::{Damage, Recovery};
 use crate::session::{Outcome, Session, Sink};
 use crate::statement::Statement;
 use crate::store::{Store, StoreOptions};
@@ -55,6 +56,7 @@ struct Request {
     cache_bytes: Option<f64>,
     memory_bytes: Option<f64>,
     durability: String,
+    recovery: String,
     sql: String,
     params: Option<WireParameters>,
     batch_rows: Option<f64>,
@@ -97,6 +99,9 @@ struct Response<'a> {
     rolled_back: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stats: Option<BTreeMap<&'static str, f64>>,
+    /// What opening went on without.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damage: Vec<Damage>,
     /// Why the mover's last round failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     mover_failure: Option<StoreError>,
@@ -175,7 +180,7 @@ impl Server {
             Err(Unsent::Interrupted.into())
         } else {
             catch_unwind(AssertUnwindSafe(|| self.dispatch(request)))
-                .unwrap_or_else(|_| Err(panicked()))
+                .unwrap_or_else(|payload| Err(StoreError::of_panic("the request", &*payload)))
         };
         self.activity.end();
         match outcome {
@@ -213,11 +218,18 @@ impl Server {
                 if request.durability == "relaxed" {
                     options.durability = Durability::Relaxed;
                 }
+                if request.recovery == "salvage" {
+                    options.recovery = Recovery::Salvage;
+                }
                 let io = open_location(&request.location)?;
                 let store = Store::open(io, &options)?;
                 self.session = Some(Session::open(&store, self.activity.clone())?);
+                let damage = store.damage.clone();
                 *self.service.store() = Some(store);
-                Ok(Response::default())
+                Ok(Response {
+                    damage,
+                    ..Response::default()
+                })
             }
             "attach" => {
                 let store = self.service.store().clone().ok_or_else(not_open)?;
@@ -351,14 +363,6 @@ impl Service {
     fn store(&self) -> MutexGuard<'_, Option<Arc<Store>>> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What callbacks of SQLite's run into is told by the statement; this is for the rest.
-fn panicked() -> StoreError {
-    StoreError::new(
-        StoreErrorCode::EngineFailed,
-        "the request panicked; what it had begun in a transaction can be rolled back",
-    )
 }
 
 fn not_open() -> StoreError {

@@ -4,7 +4,6 @@
 //! one that only read: SQLite calls no xCommit for those.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +16,7 @@ use crate::alter;
 use crate::catalogue;
 use crate::commit::log;
 use crate::decimal;
+use crate::declared::Declared;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::statement::{self as index_statement, Changed};
 use crate::module;
@@ -24,13 +24,11 @@ use crate::names;
 use crate::parameters::{Binder, Parameters};
 use crate::routing::{self, Change};
 use crate::savepoints::{self, Savepoints, Verb};
-use crate::schema::quote_identifier;
 use crate::statement::{Handle, Statement};
 use crate::store::Store;
 use crate::table::version::Sequence;
 use crate::table::{Table, TableId};
 use crate::transaction::Transaction;
-use crate::value::Value;
 use crate::view::{self, parse::Kind};
 
 /// SQLite's virtual machine instructions between two looks at the interrupt word: some microseconds.
@@ -41,6 +39,9 @@ const BUSY_WAIT_MS: f64 = 5000.0;
 
 /// The longest pause between two attempts to become the writer.
 const BUSY_PAUSE_MAX: Duration = Duration::from_millis(20);
+
+/// How often a statement begins because tables that it names were altered meanwhile.
+const ATTEMPTS_MAX: u32 = 10;
 
 /// See the module's documentation.
 pub struct Session {
@@ -59,8 +60,7 @@ pub struct Shared {
     /// The transaction on Tonbo tables, once one was read or written.
     transaction: RefCell<Option<Transaction>>,
     /// The catalogue's tables that are declared in `temp`.
-    declared: RefCell<BTreeMap<TableId, catalogue::Entry>>,
-    seen_catalogue: Cell<u64>,
+    pub declared: Declared,
     /// What the module's xCreate and xDestroy are called for.
     pub purpose: RefCell<Purpose>,
     /// Tables that the open transaction has made and dropped, those of indexes' entries included.
@@ -71,8 +71,6 @@ pub struct Shared {
     has_altered: Cell<bool>,
     /// The open savepoints.
     savepoints: RefCell<Savepoints>,
-    /// Whether the catalogue is to be looked at again when the open transaction has ended: what it has declared goes if it is rolled back.
-    has_looked: Cell<bool>,
     /// Whether SQLite has let go of a declared table in the open transaction, and so won't tell it what becomes of it.
     has_destroyed: Cell<bool>,
     /// What the open transaction has done to indexes.
@@ -92,6 +90,8 @@ pub enum Purpose {
     /// A user's statement: the catalogue changes.
     #[default]
     Statement,
+    /// A user's `CREATE VIRTUAL TABLE IF NOT EXISTS`.
+    StatementIfNotExists,
     /// A table of the catalogue is declared here.
     Declare(catalogue::Entry),
     /// A table that left the catalogue is forgotten here.
@@ -136,14 +136,12 @@ impl Session {
             handle,
             activity,
             transaction: RefCell::new(None),
-            declared: RefCell::new(BTreeMap::new()),
-            seen_catalogue: Cell::new(0),
+            declared: Declared::default(),
             purpose: RefCell::new(Purpose::Statement),
             made: RefCell::new(Vec::new()),
             dropped: RefCell::new(Vec::new()),
             has_altered: Cell::new(false),
             savepoints: RefCell::default(),
-            has_looked: Cell::new(false),
             has_destroyed: Cell::new(false),
             indexes: RefCell::default(),
             entered: Cell::new(None),
@@ -172,7 +170,8 @@ impl Session {
                 pointer.cast_mut().cast(),
             )
         };
-        session.shared.refresh()?;
+        session.shared.declared.mistrust();
+        session.shared.declared.refresh(&session.shared)?;
         Ok(session)
     }
 
@@ -211,13 +210,7 @@ impl Session {
         let mut binder = Binder::new(parameters);
         let mut at = 0;
         while at < sql.len() {
-            if let Err(error) = shared.begin_statement(&sql[at..]) {
-                shared.end_statement();
-                return Err(error);
-            }
-            let outcome = shared.run_first(&sql[at..], &mut binder, sink);
-            let outcome = outcome.map_err(|error| shared.retryable(error));
-            shared.end_statement();
+            let outcome = shared.run_next(&sql[at..], &mut binder, sink);
             let length = outcome.map_err(|mut error| {
                 error.offset = error.offset.map(|offset| offset + at as i32);
                 error
@@ -287,10 +280,11 @@ impl Shared {
                 Some(statement) => statement,
                 empty => empty.insert(log::last_mixed_statement(self.handle)?),
             };
-            let mixed = log::last_mixed(statement)?;
+            let (mixed, changes) = log::last_mixed(statement)?;
+            self.declared.note_snapshot(self, changes)?;
             *transaction = Some(Transaction::new(
                 self.store.sequencer.snapshot(mixed)?,
-                self.store.memory.share(),
+                &self.store.memory,
             ));
         }
         RefMut::filter_map(transaction, Option::as_mut).map_err(|_| {
@@ -330,7 +324,7 @@ impl Shared {
 
     /// A table was altered, or almost: once the transaction has ended, every connection declares it as the catalogue has it then.
     pub fn note_altered(&self, id: TableId) {
-        self.declared.borrow_mut().remove(&id);
+        self.declared.forget(id);
         self.has_altered.set(true);
     }
 
@@ -341,12 +335,17 @@ impl Shared {
 
     /// The next statement looks at the catalogue again.
     pub fn forget_catalogue_version(&self) {
-        self.seen_catalogue.set(0);
+        self.declared.mistrust();
     }
 
     /// SQLite lets go of a declared table: it is dropped, or declared anew.
     pub fn note_destroyed(&self) {
         self.has_destroyed.set(true);
+    }
+
+    /// What SQLite has let go of until now is of no interest any more.
+    pub fn forget_destroyed(&self) {
+        self.has_destroyed.set(false);
     }
 
     /// Runs `body` as a savepoint of the open transaction, or a transaction of its own: all of it is done, or nothing.
@@ -374,10 +373,6 @@ impl Shared {
     /// is undone here, and those that stand again take part in the commit again.
     fn follow_savepoint(&self, verb: &Verb, was_autocommit: bool) -> StoreResult<()> {
         let number = self.savepoints.borrow_mut().follow(verb, was_autocommit);
-        if matches!(verb, Verb::RollBackTo(_)) && self.has_looked.get() {
-            // What was declared since the savepoint is not any more, though the snapshot has it.
-            self.forget_catalogue_version();
-        }
         let (Some(number), true) = (number, self.has_destroyed.get()) else {
             return Ok(());
         };
@@ -388,7 +383,9 @@ impl Shared {
                     match verb {
                         Verb::Begin(_) => {}
                         Verb::Release(_) => transaction.release(*table, number),
-                        Verb::RollBackTo(_) => transaction.roll_back_to(*table, number),
+                        Verb::RollBackTo(_) => {
+                            transaction.roll_back_to(&self.store, *table, number)
+                        }
                     }
                 }
                 written
@@ -401,6 +398,11 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// Whether the open transaction has altered a table.
+    pub fn has_altered(&self) -> bool {
+        self.has_altered.get()
     }
 
     /// SQLite is about to count a row that nothing was done with.
@@ -417,13 +419,13 @@ impl Shared {
         if self.entered.get().is_none() {
             self.entered.set(Some(self.store.sequencer.enter()));
         }
-        let version = self.store.catalogue_version.load(Ordering::SeqCst);
-        let is_current = self.seen_catalogue.get() == version;
-        // Whatever is wrong with the catalogue, a transaction can be ended.
-        if is_current || (!self.handle.is_autocommit() && routing::is_about_transactions(sql)) {
-            return Ok(());
+        if self.handle.is_autocommit() {
+            self.declared.refresh(self)?;
+        } else if self.declared.is_behind(self) && !routing::is_about_transactions(sql) {
+            // Of ordinary tables that the transaction writes no trigger may be missing. Whatever is wrong with the catalogue, it can be ended.
+            view::refresh(self)?;
         }
-        self.refresh()
+        Ok(())
     }
 
     /// A transaction that has read cannot wait for the writer of the ordinary tables, as SQLite has it: it may never become one itself. What
@@ -441,12 +443,40 @@ impl Shared {
         error
     }
 
-    /// Runs the first statement of a text and returns the length of its part.
+    /// Runs the first statement of a text and returns the length of its part. One that is a transaction of its own begins again where a table
+    /// that it names was altered since it began.
+    fn run_next(
+        &self,
+        sql: &str,
+        binder: &mut Binder<'_>,
+        sink: &mut dyn Sink,
+    ) -> StoreResult<usize> {
+        let used = binder.used();
+        let mut attempts = 1;
+        loop {
+            let mut has_told = false;
+            let begun = self.begin_statement(sql);
+            let is_alone = self.handle.is_autocommit();
+            let outcome = begun.and_then(|()| self.run_first(sql, binder, sink, &mut has_told));
+            let outcome = outcome.map_err(|error| self.retryable(error));
+            self.end_statement();
+            let is_outdated = self.declared.has_refused() && outcome.is_err();
+            if !is_outdated || !is_alone || has_told || attempts == ATTEMPTS_MAX {
+                return outcome;
+            }
+            attempts += 1;
+            self.declared.mistrust();
+            binder.rewind(used);
+        }
+    }
+
+    /// Runs the first statement of a text and returns the length of its part. `has_told` becomes whether the sink has got anything.
     fn run_first(
         &self,
         sql: &str,
         binder: &mut Binder<'_>,
         sink: &mut dyn Sink,
+        has_told: &mut bool,
     ) -> StoreResult<usize> {
         if let Some(length) = index_statement::run(self, sql)? {
             if routing::is_blank(&sql[length..]) {
@@ -502,14 +532,27 @@ impl Shared {
             view::create(self, creation, &mut statement)?;
             return Ok(length);
         }
-        if statement.column_count() > 0 {
-            sink.columns(statement.column_names())?;
-        }
+        let purpose = match routing::creation(sql) {
+            Some(named) if named.has_if => Purpose::StatementIfNotExists,
+            _ => Purpose::Statement,
+        };
         let mut run = || {
-            while statement.step()? {
-                sink.row(&statement)?;
-            }
-            Ok(())
+            self.with_purpose(purpose.clone(), || {
+                // One that only reads is told of when it has its snapshot, for it may have to begin again.
+                let mut has_row = statement.is_read_only() && statement.step()?;
+                if statement.column_count() > 0 {
+                    *has_told = true;
+                    sink.columns(statement.column_names())?;
+                }
+                if !statement.is_read_only() {
+                    has_row = statement.step()?;
+                }
+                while has_row {
+                    sink.row(&statement)?;
+                    has_row = statement.step()?;
+                }
+                Ok(())
+            })
         };
         let is_own = view::is_own(self, sql)?;
         if !is_own && routing::drops_or_alters(sql) && view::any(self.handle)? {
@@ -528,10 +571,7 @@ impl Shared {
         }
         if is_own || routing::drops(sql) {
             // Something of the user's in `temp` may no longer stand before what the catalogue has.
-            match self.handle.is_autocommit() {
-                true => self.forget_catalogue_version(),
-                false => self.has_looked.set(true),
-            }
+            self.forget_catalogue_version();
         }
         Ok(length)
     }
@@ -540,6 +580,11 @@ impl Shared {
     /// `IF NOT EXISTS` has nothing to do. What stands in `temp` by that name would hide it.
     fn is_free(&self, sql: &str) -> StoreResult<bool> {
         if let Some(named) = routing::creation(sql) {
+            let is_tonbo = named.has_if && routing::route(sql).is_some();
+            if is_tonbo && catalogue::find(self.handle, &named.name)?.is_some() {
+                // Perhaps not declared here yet: that is what the statement does then.
+                return Ok(true);
+            }
             return names::is_free(self.handle, &named.name, named.has_if);
         }
         if let Some(alteration) = routing::alteration(sql)
@@ -568,9 +613,7 @@ impl Shared {
         self.transaction.replace(None);
         self.savepoints.borrow_mut().clear();
         self.has_destroyed.set(false);
-        if self.has_looked.take() {
-            self.forget_catalogue_version();
-        }
+        self.declared.end();
         if let Some(mixed) = self.entered.take() {
             self.store.sequencer.leave(mixed);
         }
@@ -596,67 +639,6 @@ impl Shared {
             }
         }
         self.store.catalogue_version.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Declares in `temp` what the catalogue holds, and nothing else. Within a transaction that is what its snapshot shows, and all of it is
-    /// looked at again when the transaction has ended.
-    fn refresh(&self) -> StoreResult<()> {
-        let version = self.store.catalogue_version.load(Ordering::SeqCst);
-        let is_within = !self.handle.is_autocommit();
-        let entries: BTreeMap<TableId, catalogue::Entry> = catalogue::read(self.handle)?
-            .into_iter()
-            .map(|entry| (entry.id, entry))
-            .collect();
-        self.has_looked.set(is_within);
-        // What is declared is noted one by one: whatever fails in here is taken up again by the next statement.
-        let declared = self.declared.borrow().clone();
-        for (id, entry) in &declared {
-            if entries.get(id) != Some(entry) {
-                let sql = format!(
-                    "DROP TABLE IF EXISTS temp.{}",
-                    quote_identifier(&entry.name)
-                );
-                if !self.is_hidden(&entry.name)? {
-                    self.with_purpose(Purpose::Forget, || self.handle.execute(&sql))?;
-                }
-                if !is_within || entries.contains_key(id) {
-                    self.declared.borrow_mut().remove(id);
-                }
-            }
-        }
-        for (id, entry) in &entries {
-            if declared.get(id) == Some(entry) || self.is_hidden(&entry.name)? {
-                continue;
-            }
-            let purpose = Purpose::Declare(entry.clone());
-            self.with_purpose(purpose, || self.handle.execute(&entry.declaration()))?;
-            if !is_within {
-                self.declared.borrow_mut().insert(*id, entry.clone());
-            }
-        }
-        view::refresh(self)?;
-        if is_within {
-            // SQLite tells a table of the savepoints that began before it was declared only once another has begun.
-            self.handle
-                .execute("SAVEPOINT heddle_declared; RELEASE heddle_declared")?;
-        } else {
-            self.has_destroyed.set(false);
-        }
-        self.seen_catalogue.set(version);
-        Ok(())
-    }
-
-    /// Whether the user has something else of that name in `temp`: it stands before ours as it would before what is in `main`.
-    pub fn is_hidden(&self, name: &str) -> StoreResult<bool> {
-        let text = self
-            .handle
-            .statement(
-                "SELECT sql FROM temp.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type <> 'trigger'",
-            )?
-            .first(&[Value::Text(name.into())])?;
-        let is_ours =
-            |text: &Value| matches!(text, Value::Text(text) if routing::route(text).is_some());
-        Ok(text.is_some_and(|row| !row.first().is_some_and(is_ours)))
     }
 }
 

@@ -357,6 +357,12 @@ impl Statement {
         unsafe { ffi::sqlite3_reset(self.raw()) };
     }
 
+    /// Whether it changes nothing in the database.
+    pub fn is_read_only(&self) -> bool {
+        // SAFETY: the statement is alive.
+        unsafe { ffi::sqlite3_stmt_readonly(self.raw()) != 0 }
+    }
+
     /// How many columns a row has; 0 for statements that return none.
     pub fn column_count(&self) -> usize {
         // SAFETY: the statement is alive.

@@ -1,27 +1,27 @@
 //! An open database: what all its connections share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use crate::activity::check_interrupt;
 use crate::catalogue::{self, IndexEntry};
 use crate::commit::log::{self, Durability, LogFile};
 use crate::commit::mover::{self, Mover};
-use crate::commit::sequencer::{Published, Sequencer};
+use crate::commit::sequencer::Sequencer;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
-use crate::index::{self, Indexes};
+use crate::index::Indexes;
 use crate::io::SharedIo;
 use crate::memory::MemoryBudget;
+use crate::recovery::tables::{Means, Slot, first_version, open_entries, open_stored, recover};
+use crate::recovery::{Damage, Recovery, Salvage};
 use crate::schema::TableSchema;
 use crate::sqlite::{self, Vfs};
 use crate::statement::Handle;
-use crate::table::base::{Base, CHUNK_ROWS};
+use crate::table::base::CHUNK_ROWS;
 use crate::table::cache::ColumnCache;
-use crate::table::version::{Delta, Sequence, TableVersion, add_changes};
-use crate::table::{TABLES, Table, TableId};
+use crate::table::version::{Sequence, TableVersion};
+use crate::table::{Table, TableId};
 use crate::tonbo::TonboHost;
 
 /// The ordinary tables, the catalogue, and the log of mixed commits.
@@ -39,9 +39,6 @@ const MEMORY_SIZE: usize = 1 << 30;
 /// Committed rows that wait for the mover may take so much of the memory; then commits wait for it.
 const DELTA_SHARE: usize = 4;
 
-/// Between two looks whether a commit that waits for the mover is interrupted.
-const MOVER_PATIENCE: Duration = Duration::from_millis(10);
-
 /// The largest value, row or statement of SQL, in bytes. A transaction's row in the log has to fit too.
 const VALUE_SIZE_MAX: c_int = 256 << 20;
 
@@ -54,6 +51,8 @@ pub struct StoreOptions {
     pub memory_size: usize,
     /// How sure an acknowledged commit is.
     pub durability: Durability,
+    /// What opening does about damaged files.
+    pub recovery: Recovery,
     /// Whether a thread of the store's moves commits into Tonbo. Without one, [`mover::round`] has to be called: tests that replay a
     /// history do that.
     pub moves_in_background: bool,
@@ -67,6 +66,7 @@ impl Default for StoreOptions {
             cache_size: 256 << 20,
             memory_size: MEMORY_SIZE,
             durability: Durability::Full,
+            recovery: Recovery::Refuse,
             moves_in_background: true,
             chunk_rows: CHUNK_ROWS,
         }
@@ -95,19 +95,13 @@ pub struct Store {
     pub floor: AtomicU64,
     moves_in_background: bool,
     durability: Durability,
+    /// What opening it went on without.
+    pub damage: Vec<Damage>,
     /// A connection whose WAL is that of the ordinary tables; only with [`Durability::Relaxed`].
     main_wal: Mutex<Option<MainWal>>,
     background: Mutex<Option<heddle_thread::JoinHandle<()>>>,
     // Last: the connections above are closed before their VFS goes.
     vfs: Vfs,
-}
-
-/// What the catalogue says of a table of Tonbo's.
-enum Stored {
-    /// One with rows, and its indexes.
-    Rows(catalogue::Entry, Vec<IndexEntry>),
-    /// One with an index's entries.
-    Entries(IndexEntry),
 }
 
 /// A table that was made and that snapshots don't see yet. Its files go with it.
@@ -119,20 +113,6 @@ impl Drop for Built {
             version.table.dropped.store(true, Ordering::SeqCst);
         }
     }
-}
-
-/// A table of the catalogue.
-enum Slot {
-    Open(Arc<Table>),
-    Shut(Shut),
-}
-
-/// A table whose Tonbo could not be opened.
-struct Shut {
-    entry: Stored,
-    reason: StoreError,
-    /// What the logs hold for it. They keep it until the table can be opened, in this session or a later one.
-    delta: Delta,
 }
 
 /// The connection that recovery works on, closed whatever comes of it.
@@ -167,6 +147,10 @@ impl Store {
         let memory = MemoryBudget::new(options.memory_size);
         let vfs =
             sqlite::register_vfs_within(&vfs_name, io.clone(), memory.clone()).map_err(failed)?;
+        let mut salvage = Salvage::begin(&io, options.recovery)?;
+        if options.durability == Durability::Relaxed {
+            salvage.note_relaxed()?;
+        }
         let maintenance = Maintenance(Handle::open(MAIN_FILE, vfs.name())?);
         let main = maintenance.0;
         configure(main, options.durability)?;
@@ -174,11 +158,20 @@ impl Store {
             catalogue::create_main_tables(main)?;
             log::create_main_tables(main)
         })?;
-        let log = LogFile::open(LOG_FILE, vfs.name(), options.durability)?;
+        let log = salvage.open_log(main, vfs.name(), options.durability)?;
         let cache = Arc::new(ColumnCache::new(options.cache_size, options.chunk_rows));
         let host = TonboHost::open(io)?;
-        let recovered = recover(&host, main, &log, &cache, &memory)?;
-        log.note_durability()?;
+        let means = Means {
+            host: &host,
+            cache: &cache,
+            memory: &memory,
+        };
+        let recovered = recover(means, main, &log, &mut salvage)?;
+        if options.durability == Durability::Full && salvage.was_relaxed() {
+            log::sync_wal(main)?;
+            log.sync_wal()?;
+            salvage.note_synced()?;
+        }
         let store = Arc::new(Store {
             host,
             sequencer: Sequencer::new(recovered.published),
@@ -192,6 +185,7 @@ impl Store {
             floor: AtomicU64::new(0),
             moves_in_background: options.moves_in_background,
             durability: options.durability,
+            damage: salvage.found,
             main_wal: Mutex::new(None),
             background: Mutex::new(None),
             vfs,
@@ -272,18 +266,15 @@ impl Store {
         }
         let size_max = self.memory.size_max() / DELTA_SHARE;
         // The deltas are a part of what is used: while that is little, the tables need not be asked.
-        while self.memory.used() > size_max && self.delta_size() > size_max {
-            if let Some(mut failure) = self.mover.failure() {
-                failure.message = format!(
-                    "so much is committed already that cannot be moved into the tables: {}",
-                    failure.message
-                );
-                return Err(failure);
-            }
-            check_interrupt()?;
-            self.mover.wait_for_round(MOVER_PATIENCE);
+        self.mover
+            .wait_while(|| self.memory.used() > size_max && self.delta_size() > size_max)
+    }
+
+    /// Drops a value that takes long to drop: elsewhere, if there is a thread for it.
+    pub fn discard(&self, value: Box<dyn Send>) {
+        if self.moves_in_background {
+            self.mover.discard(value);
         }
-        Ok(())
     }
 
     /// Returns when every commit that was acknowledged survives the loss of power.
@@ -332,7 +323,7 @@ impl Store {
             }
             Slot::Shut(shut) => shut,
         };
-        let mut version = open_stored(&self.host, &shut.entry, &self.cache, &self.memory)
+        let mut version = open_stored(self.means(), &shut.entry, Recovery::Refuse)
             .inspect_err(|error| shut.reason = error.clone())?;
         version.delta = std::mem::take(&mut shut.delta);
         version.table.note_delta(&version.delta);
@@ -363,7 +354,15 @@ impl Store {
         schema: TableSchema,
         indexes: Indexes,
     ) -> StoreResult<Arc<Table>> {
-        let table = Arc::new(Table::open(&self.host, id, id, name, schema, &self.memory)?);
+        let table = Arc::new(Table::open(
+            &self.host,
+            id,
+            id,
+            name,
+            schema,
+            &self.memory,
+            Recovery::Refuse,
+        )?);
         let version = TableVersion {
             indexes,
             ..first_version(&table, &self.cache)?
@@ -378,7 +377,7 @@ impl Store {
         entry: &IndexEntry,
         fill: impl FnOnce(&Arc<Table>) -> StoreResult<()>,
     ) -> StoreResult<Built> {
-        let table = Arc::new(open_entries(&self.host, entry, &self.memory)?);
+        let table = Arc::new(open_entries(self.means(), entry, Recovery::Refuse)?);
         let version = fill(&table).and_then(|()| first_version(&table, &self.cache));
         if version.is_err() {
             table.dropped.store(true, Ordering::SeqCst);
@@ -439,168 +438,17 @@ impl Store {
         ])
     }
 
+    fn means(&self) -> Means<'_> {
+        Means {
+            host: &self.host,
+            cache: &self.cache,
+            memory: &self.memory,
+        }
+    }
+
     fn tables(&self) -> MutexGuard<'_, BTreeMap<TableId, Slot>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-struct Recovered {
-    published: Published,
-    tables: BTreeMap<TableId, Slot>,
-    next_table: TableId,
-}
-
-/// Opens the catalogue's tables and replays both logs over them, in the order of the commits.
-fn recover(
-    host: &TonboHost,
-    main: Handle,
-    log: &LogFile,
-    cache: &Arc<ColumnCache>,
-    memory: &Arc<MemoryBudget>,
-) -> StoreResult<Recovered> {
-    let entries = catalogue::read(main)?;
-    let indexes = catalogue::read_indexes(main)?;
-    let known = catalogue::ids(main)?;
-    let mut next_table = 1 + known.last().copied().unwrap_or_default();
-    let on_disk: BTreeSet<TableId> = host
-        .fs
-        .paths(TABLES)?
-        .iter()
-        .filter_map(|path| Table::id_of(path))
-        .collect();
-    for id in on_disk {
-        next_table = next_table.max(id + 1);
-        if !known.contains(&id) {
-            // Nobody needs its files: what can't be removed now is swept at the next open.
-            let _removed = host.fs.remove_all(&Table::directory(id));
-        }
-    }
-    let mut tables = BTreeMap::new();
-    let mut published = Published::default();
-    let rows = entries.into_iter().map(|entry| {
-        let own = indexes.iter().filter(|index| index.table == entry.id);
-        let own = own.cloned().collect();
-        (entry.id, Stored::Rows(entry, own))
-    });
-    let stored = rows.chain(
-        indexes
-            .iter()
-            .map(|index| (index.id, Stored::Entries(index.clone()))),
-    );
-    for (id, entry) in stored {
-        let slot = match open_stored(host, &entry, cache, memory) {
-            Ok(version) => {
-                let table = version.table.clone();
-                published.tables.insert(id, Arc::new(version));
-                Slot::Open(table)
-            }
-            // The other tables can be used.
-            Err(reason) => Slot::Shut(Shut {
-                entry,
-                reason,
-                delta: Delta::new(),
-            }),
-        };
-        tables.insert(id, slot);
-    }
-    published.mixed = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
-    log.drop_orphans(published.mixed)?;
-    for version in published.tables.values() {
-        for index in version.indexes.iter() {
-            if let Some(Slot::Open(table)) = tables.get(&index.id) {
-                index.bind(table);
-            }
-        }
-    }
-    let floor = log.floor()?;
-    let own = log.read(floor)?;
-    let mixed = log::read(main, log::MAIN_LOG, 0)?;
-    let mut commits: Vec<_> = own
-        .into_iter()
-        .chain(mixed.into_iter().filter(|(sequence, _)| *sequence >= floor))
-        .collect();
-    commits.sort_by_key(|(sequence, _)| *sequence);
-    published.sequence = published.mixed.max(floor.saturating_sub(1));
-    let table_floors = log.table_floors()?;
-    for table_floor in table_floors.values() {
-        // A later commit must not get a number that would count as moved.
-        published.sequence = published.sequence.max(*table_floor);
-    }
-    for (sequence, changes) in &commits {
-        published.sequence = published.sequence.max(*sequence);
-        for (id, buffer) in &changes.tables {
-            next_table = next_table.max(id + 1);
-            if table_floors.get(id).is_some_and(|moved| sequence <= moved) {
-                continue;
-            }
-            if let Some(version) = published.tables.get(id) {
-                let next = Arc::new(version.with_changes(*sequence, buffer));
-                published.tables.insert(*id, next);
-            } else if let Some(Slot::Shut(shut)) = tables.get_mut(id) {
-                add_changes(&mut shut.delta, *sequence, buffer);
-            }
-        }
-    }
-    for version in published.tables.values() {
-        version.table.note_delta(&version.delta);
-    }
-    Ok(Recovered {
-        published,
-        tables,
-        next_table,
-    })
-}
-
-fn open_stored(
-    host: &TonboHost,
-    stored: &Stored,
-    cache: &Arc<ColumnCache>,
-    memory: &Arc<MemoryBudget>,
-) -> StoreResult<TableVersion> {
-    let (id, what, name) = match stored {
-        Stored::Rows(entry, _) => (entry.id, "table", &entry.name),
-        Stored::Entries(entry) => (entry.id, "index", &entry.name),
-    };
-    // Tonbo would make a new, empty database where its files are gone.
-    if !host.fs.has_objects(&Table::directory(id)) {
-        return Err(StoreError::corrupt(format!(
-            "the files of {what} {name} are missing"
-        )));
-    }
-    match stored {
-        Stored::Rows(entry, indexes) => {
-            let schema = entry.schema()?;
-            let indexes = index::of_table(indexes, id, &schema)?;
-            let table = Arc::new(Table::open(host, id, id, name, schema, memory)?);
-            Ok(TableVersion {
-                indexes,
-                ..first_version(&table, cache)?
-            })
-        }
-        Stored::Entries(entry) => {
-            first_version(&Arc::new(open_entries(host, entry, memory)?), cache)
-        }
-    }
-}
-
-fn open_entries(
-    host: &TonboHost,
-    entry: &IndexEntry,
-    memory: &Arc<MemoryBudget>,
-) -> StoreResult<Table> {
-    let schema = TableSchema::of_index();
-    Table::open(host, entry.id, entry.table, &entry.name, schema, memory)
-}
-
-fn first_version(table: &Arc<Table>, cache: &Arc<ColumnCache>) -> StoreResult<TableVersion> {
-    let slots = table.schema.arrow.fields().len();
-    let base = Base::new(table.source.snapshot()?, slots, cache.clone());
-    Ok(TableVersion {
-        table: table.clone(),
-        base: Arc::new(base),
-        delta: Delta::new(),
-        indexes: Indexes::default(),
-    })
 }
 
 fn configure(handle: Handle, durability: Durability) -> StoreResult<()> {

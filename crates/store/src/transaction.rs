@@ -11,7 +11,7 @@ use crate::commit::sequencer::{Reservation, Snapshot};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::Indexes;
 use crate::key::Key;
-use crate::memory::MemoryShare;
+use crate::memory::{MemoryBudget, MemoryShare};
 use crate::statement::Handle;
 use crate::store::Store;
 use crate::table::range::KeyRange;
@@ -23,6 +23,9 @@ use crate::value::{Row, Value};
 /// What a transaction's changes to Tonbo tables may take, in bytes: they are one row of a log, whose size SQLite bounds.
 pub const TRANSACTION_SIZE_MAX: usize = 240 << 20;
 
+/// Dropping less than this takes no time to speak of.
+const DISCARD_SIZE_MIN: usize = 1 << 20;
+
 /// What a change takes beside its key and its texts and bytes: its place in the buffer, and the row's values.
 const CHANGE_SIZE: usize = 64;
 
@@ -33,6 +36,8 @@ pub struct Transaction {
     writes: BTreeMap<TableId, Writes>,
     /// What all `writes` take.
     memory: MemoryShare,
+    /// What is taken already for the row that is about to be written.
+    room: MemoryShare,
     reserved: Option<Reserved>,
 }
 
@@ -84,12 +89,13 @@ struct Reserved {
 }
 
 impl Transaction {
-    /// A transaction that sees `snapshot`, and keeps its changes in `memory`.
-    pub fn new(snapshot: Snapshot, memory: MemoryShare) -> Transaction {
+    /// A transaction that sees `snapshot`, and takes `memory` for its changes.
+    pub fn new(snapshot: Snapshot, memory: &Arc<MemoryBudget>) -> Transaction {
         Transaction {
             snapshot,
             writes: BTreeMap::new(),
-            memory,
+            memory: memory.share(),
+            room: memory.share(),
             reserved: None,
         }
     }
@@ -154,11 +160,11 @@ impl Transaction {
         Ok(Some(row))
     }
 
-    /// Whether so many bytes more may be written: a row and its entries, all or none.
+    /// Takes room for so many bytes more: a row and its entries, all or none.
     ///
     /// # Errors
     /// [`StoreErrorCode::OutOfMemory`] and [`StoreErrorCode::TooBig`].
-    pub fn check_room(&self, size: usize) -> StoreResult<()> {
+    pub fn take_room(&mut self, size: usize) -> StoreResult<()> {
         if self.memory.size() + size > TRANSACTION_SIZE_MAX {
             return Err(StoreError::new(
                 StoreErrorCode::TooBig,
@@ -168,10 +174,15 @@ impl Transaction {
                 ),
             ));
         }
-        Ok(self.memory.check_room(size)?)
+        Ok(self.room.grow(size.saturating_sub(self.room.size()))?)
     }
 
-    /// Writes a row, or deletes it. Whether there is room has been looked at before.
+    /// Gives back what was not needed of the room.
+    pub fn return_room(&mut self) {
+        self.room.set(0);
+    }
+
+    /// Writes a row, or deletes it. There is room: [`Transaction::take_room`].
     pub fn write(&mut self, table: &Table, key: Key, row: Option<Row>) {
         let size = change_size(&key, row.as_ref());
         let changed = self
@@ -186,6 +197,8 @@ impl Transaction {
             None => 0,
         };
         let total = self.memory.size() + size - replaced;
+        let more = size.saturating_sub(replaced);
+        self.memory.take_from(&mut self.room, more);
         self.memory.set(total);
         changed.size = changed.size + size - replaced;
         changed.rows.insert(key, row);
@@ -212,16 +225,20 @@ impl Transaction {
     }
 
     /// The table's writes since the savepoint are undone; it stays open.
-    pub fn roll_back_to(&mut self, table: TableId, savepoint: i32) {
+    pub fn roll_back_to(&mut self, store: &Store, table: TableId, savepoint: i32) {
         let Some(writes) = self.writes.get_mut(&table) else {
             return;
         };
         let before = writes.size();
         writes.saved.retain(|(other, _)| *other <= savepoint);
-        match writes.saved.last() {
-            Some((other, buffers)) if *other == savepoint => writes.buffers = buffers.clone(),
+        let buffers = match writes.saved.last() {
+            Some((other, buffers)) if *other == savepoint => buffers.clone(),
             // SQLite named a savepoint from before the table's first write.
-            _ => writes.buffers = Buffers::new(),
+            _ => Buffers::new(),
+        };
+        let undone = std::mem::replace(&mut writes.buffers, buffers);
+        if before > DISCARD_SIZE_MIN {
+            store.discard(Box::new(undone));
         }
         // What was overwritten and stands again may take more than what overwrote it.
         let total = self.memory.size() + writes.size() - before;
@@ -238,12 +255,15 @@ impl Transaction {
         self.reserved.is_some()
     }
 
-    /// xSync: checks the transaction against all others, reserves its number, makes it durable. Only the first call does anything.
+    /// xSync: checks the transaction against all others, reserves its number, makes it durable. Only the first call does anything. One that has
+    /// altered a table gets a number though it writes no row: who has
+    /// the table as it was must not see rows that come behind.
     pub fn sync(
         &mut self,
         store: &Arc<Store>,
         main: Handle,
         reindexings: Vec<Reindexing>,
+        has_altered: bool,
     ) -> StoreResult<()> {
         if self.reserved.is_some() {
             return Ok(());
@@ -258,11 +278,12 @@ impl Transaction {
                 .map(|(id, changed)| (*id, changed.rows.clone()))
                 .collect(),
         };
-        if changes.tables.is_empty() && reindexings.is_empty() {
+        let is_mixed = main.writes_main();
+        let is_altering = has_altered && is_mixed;
+        if changes.tables.is_empty() && reindexings.is_empty() && !is_altering {
             return Ok(());
         }
         store.wait_for_mover()?;
-        let is_mixed = main.writes_main();
         let claims = reindexings.iter().map(|reindexing| &reindexing.claim);
         let reservation = store.sequencer.reserve(&self.snapshot, &changes, claims)?;
         let record = Record::new(reservation.sequence(), &changes, reservation.after_mixed())?;
@@ -325,9 +346,13 @@ impl Transaction {
     pub fn roll_back(mut self, store: &Store) -> StoreResult<()> {
         match self.reserved.take() {
             Some(reserved) if !reserved.is_mixed => {
-                store.log.remove(reserved.reservation.sequence())
+                store.log.remove(reserved.reservation.sequence())?;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        if self.memory.size() > DISCARD_SIZE_MIN {
+            store.discard(Box::new(std::mem::take(&mut self.writes)));
+        }
+        Ok(())
     }
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
-use engine::faults::{Fault, FaultyIo, Kind, copy_of, disk_of};
+use engine::faults::{Fault, FaultyIo, Kind};
 use engine::{Connection, Database, integer};
 use heddle_store::commit::mover;
 use heddle_store::error::{StoreError, StoreErrorCode};
@@ -632,92 +632,4 @@ fn a_table_that_could_not_be_opened_keeps_its_commits_and_is_opened_later() {
     io.lift();
     let database = Database::on(io);
     assert_eq!(database.connect().integers("SELECT n FROM t"), [2, 3, 4]);
-}
-
-/// A database with rows in every place: files of Tonbo's, its log, both of ours, ordinary tables; as it lies there when it is closed, and
-/// as it lies there when the process has ended without that.
-fn all_places() -> ([BTreeMap<String, Vec<u8>>; 2], Tables) {
-    let io = FaultyIo::new(Arc::new(MemoryIo::new()));
-    let database = Database::on(io.clone());
-    let connection = database.connect();
-    connection.run(
-        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); CREATE TABLE p(id INTEGER PRIMARY KEY, n INTEGER);
-         WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c WHERE i < 600) INSERT INTO t SELECT i, i * 7 FROM c;
-         WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c WHERE i < 600) INSERT INTO p SELECT i, i * 9 FROM c;
-         PRAGMA wal_checkpoint(TRUNCATE)",
-    );
-    database.flush();
-    connection.run("DELETE FROM t WHERE id % 50 = 0");
-    database.flush();
-    connection.run("UPDATE t SET n = -1 WHERE id < 20");
-    mover::round(&database.store).unwrap();
-    io.inject(lasting(Some(Kind::Write), "tonbo/", IoErrorCode::NoSpace));
-    connection.run("UPDATE t SET n = -2 WHERE id = 30; BEGIN; INSERT INTO t VALUES (1000, 1000); INSERT INTO p VALUES (1000, 1000); COMMIT");
-    let tables = read(&connection).unwrap();
-    let running = copy_of(&*io.inner);
-    drop(connection);
-    database.store.close().unwrap();
-    drop(database);
-    ([copy_of(&*io.inner), running], tables)
-}
-
-/// Flipped bytes were wrong rows in Tonbo's files and in ordinary tables, and lost commits in the log file.
-#[test]
-fn a_flipped_byte_is_never_a_wrong_row() {
-    let (disks, expected) = all_places();
-    let minutes = setting("HEDDLE_LONG_MINUTES").unwrap_or(0);
-    let seed = setting("HEDDLE_SEED").unwrap_or(1);
-    let mut random = Random(seed);
-    let each = if minutes > 0 { 400 * minutes } else { 20 };
-    let mut outcomes = BTreeMap::<String, [u64; 2]>::new();
-    let mut unseen = Vec::new();
-    for files in &disks {
-        for (path, bytes) in files {
-            if path.ends_with("-wal") {
-                continue; // see docs/tonbo.md, "Damage that nobody notices"
-            }
-            for _ in 0..each.min(bytes.len() as u64) {
-                // What matters of a Parquet file is at its ends; most of it is a Bloom filter.
-                let room = match random.below(3) {
-                    0 => bytes.len(),
-                    _ => bytes.len().min(6000),
-                };
-                let mut at = random.below(room as u64) as usize;
-                if random.below(2) == 0 {
-                    at = bytes.len() - 1 - at;
-                }
-                if path.ends_with(".tonwal") {
-                    // Its very last frame can't be told from a torn one.
-                    at = at.min(bytes.len() - 64);
-                }
-                let mut files = files.clone();
-                files.get_mut(path).unwrap()[at] ^= 1 << random.below(8);
-                let label = format!("HEDDLE_SEED={seed}: {path}, byte {at} of {}", bytes.len());
-                let expected = expected.clone();
-                let io = disk_of(&files);
-                let outcome = watched(label.clone(), move || {
-                    let database = Database::try_on(io)?;
-                    let found = database
-                        .try_connect()
-                        .and_then(|connection| read(&connection));
-                    drop(database.store.close());
-                    Ok::<_, StoreError>(found? == expected)
-                });
-                let counts = outcomes.entry(path.clone()).or_default();
-                match outcome {
-                    Ok(true) => counts[1] += 1,
-                    Ok(false) => unseen.push(label),
-                    Err(error) => {
-                        counts[0] += 1;
-                        assert_eq!(error.code, StoreErrorCode::Corrupt, "{label}: {error:?}");
-                        assert!(!error.message.is_empty(), "{label}");
-                    }
-                }
-            }
-        }
-    }
-    for (path, [told, harmless]) in outcomes {
-        eprintln!("{path}: {told} told, {harmless} without effect");
-    }
-    assert!(unseen.is_empty(), "{unseen:#?}");
 }

@@ -3,6 +3,7 @@
  */
 
 import { canShare, checkIsolation, resolveDirectory } from '#platform';
+import type { Damage } from './Damage.ts';
 import { Database } from './Database.ts';
 import { HeddleStoreError } from './HeddleStoreError.ts';
 import { EngineKeeper } from './internal/EngineKeeper.ts';
@@ -24,6 +25,13 @@ export interface OpenOptions {
   readonly memoryBytes?: number | undefined;
   /** How sure an acknowledged commit is; `full` by default. */
   readonly durability?: Durability | undefined;
+  /** What is done about damaged files; `refuse` by default. */
+  readonly recovery?: Recovery | undefined;
+  /**
+   * Called for each damage that opening went on without; `salvage` needs it. Again when the engine was started anew, for what was damaged
+   * meanwhile.
+   */
+  readonly onDamage?: ((damage: Damage) => void) | undefined;
   /**
    * Called when the engine stopped by itself, or the tab that ran it is gone, and another has taken its place. Not for databases in
    * memory, which end with their engine.
@@ -50,6 +58,16 @@ export interface OpenOptions {
  */
 export type Durability = 'full' | 'relaxed';
 
+/**
+ * What opening does about damaged files.
+ *
+ * | mode | does |
+ * |---|---|
+ * | `refuse` | fails with `CORRUPT`, which names the file, or does so when a statement meets the damage. Nothing is changed |
+ * | `salvage` | goes on without what is damaged in the logs and in the files of Tonbo tables, and tells each loss by `onDamage`. Copies of those files are kept as they were |
+ */
+export type Recovery = 'refuse' | 'salvage';
+
 const THREADS_DEFAULT = 4;
 const THREADS_MAX = 64;
 const CACHE_BYTES_DEFAULT = 256 * 2 ** 20;
@@ -68,7 +86,7 @@ const MEMORY_BYTES_DEFAULT = 2 ** 30;
  */
 export async function open(location: string | URL, options: OpenOptions = {}): Promise<Database> {
   const { threads = THREADS_DEFAULT, cacheBytes = CACHE_BYTES_DEFAULT, memoryBytes = MEMORY_BYTES_DEFAULT, signal } = options;
-  const { durability = 'full' } = options;
+  const { durability = 'full', recovery = 'refuse', onDamage } = options;
   if (!Number.isInteger(threads) || threads < 1 || threads > THREADS_MAX) {
     throw new HeddleStoreError('MISUSE', `threads is ${threads}, not a number from 1 to ${THREADS_MAX}`);
   }
@@ -78,10 +96,16 @@ export async function open(location: string | URL, options: OpenOptions = {}): P
   if (durability !== 'full' && durability !== 'relaxed') {
     throw new HeddleStoreError('MISUSE', `durability is ${String(durability)}, neither "full" nor "relaxed"`);
   }
+  if (recovery !== 'refuse' && recovery !== 'salvage') {
+    throw new HeddleStoreError('MISUSE', `recovery is ${String(recovery)}, neither "refuse" nor "salvage"`);
+  }
+  if (recovery === 'salvage' && onDamage === undefined) {
+    throw new HeddleStoreError('MISUSE', 'recovery "salvage" needs onDamage: somebody has to be told what is lost');
+  }
   if (location === '') throw new HeddleStoreError('MISUSE', 'a database needs a location: "memory:" or a directory');
   checkIsolation();
   const directory = location === 'memory:' ? undefined : resolveDirectory(location);
-  const settings = { directory, threads, cacheBytes, memoryBytes, durability };
+  const settings = { directory, threads, cacheBytes, memoryBytes, durability, recovery, onDamage };
   const start = (until: AbortSignal | undefined) => startEngine({ ...settings, signal: until });
   const { share = true, onRestart, onRole } = options;
   if (directory === undefined || !share || !canShare) return new Database(new EngineKeeper(await start(signal), onRestart));

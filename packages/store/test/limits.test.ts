@@ -1,5 +1,7 @@
 /** Memory and sizes that statements may take: errors that harm nobody, in every host. */
-import { describe, expect, test } from 'vitest';
+import { limitMemory } from './support/engines.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { EngineRestart } from '../src/index.ts';
 import { LOCATIONS, memoryDatabase, openForTest, temporaryLocation } from './support/database.ts';
 import { expectError } from './support/errors.ts';
 import { column } from './support/rows.ts';
@@ -38,6 +40,38 @@ test(
     await expectError(db.exec('INSERT INTO t VALUES (1, zeroblob(252000000))'), 'TOO_BIG', /240 MiB/);
     await db.exec('INSERT INTO t VALUES (1, ?)', [new Uint8Array(2 ** 25).fill(7)]);
     expect(await column(db, "SELECT length(b) FROM t WHERE substr(b, -2) = x'0707'")).toEqual([2 ** 25]);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'where the engine gets no more memory, statements fail with OUT_OF_MEMORY and the engine goes on',
+  async () => {
+    limitMemory(160 * 2 ** 20);
+    onTestFinished(() => limitMemory(undefined));
+    const restarts: EngineRestart[] = [];
+    const db = await memoryDatabase({ onRestart: (restart) => restarts.push(restart) });
+    await db.exec('CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, b BLOB); CREATE TABLE p(b)');
+    await db.exec(`${NUMBERS} INSERT INTO t SELECT i, randomblob(1000) FROM n WHERE i <= 5000`);
+    const greedy = [
+      // An allocation of SQLite's, of the store's, a growing one, many small ones, a sorter's.
+      "SELECT length(zeroblob(200000000) || 'x')",
+      'INSERT INTO t VALUES (-1, zeroblob(200000000))',
+      `${NUMBERS} SELECT length(group_concat(hex(randomblob(5000)))) FROM n`,
+      `${NUMBERS}, m(j) AS (SELECT 1 UNION ALL SELECT j + 1 FROM m LIMIT 40) INSERT INTO t SELECT 10000 + i * 40 + j, randomblob(200) FROM n, m`,
+      'SELECT count(*) FROM (SELECT a.b FROM t AS a, t AS b ORDER BY a.b || b.b)',
+    ];
+    for (const sql of greedy) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await expectError(db.exec(sql), 'OUT_OF_MEMORY');
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await column(db, 'SELECT count(*) FROM t WHERE length(b) = 1000')).toEqual([5000]);
+    }
+    // The files of a database in memory are there, too.
+    await expectError(db.exec(`${NUMBERS} INSERT INTO p SELECT randomblob(20000) FROM n`), 'NO_SPACE');
+    expect(await column(db, 'SELECT count(*) FROM p UNION ALL SELECT count(*) FROM t')).toEqual([0, 5000]);
+    expect(await column(db, 'PRAGMA integrity_check')).toEqual(['ok']);
+    expect(restarts).toEqual([]);
   },
   TIMEOUT_MS,
 );

@@ -106,6 +106,8 @@ test.each<[string, string, object]>([
   ['a negative cache', 'memory:', { cacheBytes: -1 }],
   ['memory that is no number', 'memory:', { memoryBytes: Number.NaN }],
   ['an unknown durability', 'memory:', { durability: 'some' }],
+  ['an unknown recovery', 'memory:', { recovery: 'some' }],
+  ['salvage that tells nobody', 'memory:', { recovery: 'salvage' }],
 ])('%s is MISUSE', async (_, location, options) => {
   await expectError(open(location, options), 'MISUSE');
 });

@@ -305,6 +305,8 @@ describe('when the engine traps', () => {
         cacheBytes: 2 ** 26,
         memoryBytes: 2 ** 30,
         durability: 'full',
+        recovery: 'refuse',
+        onDamage: undefined,
         signal: undefined,
       });
       const restarts: EngineRestart[] = [];

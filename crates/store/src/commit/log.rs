@@ -17,8 +17,8 @@
 //! WALs are synced ([`sync_wal`]); and rows of the log file whose `after_mixed` the database file does not know are dropped at the next open.
 //!
 //! # Group commit
-//! Who comes to an idle log leads: it writes everything that waits in one SQLite commit, with one sync, and tells the others. Meanwhile the
-//! next group gathers. Source: "group commit" as in DeWitt et al., *Implementation Techniques for Main Memory Database Systems* (1984).
+//! Who comes to an idle log writes everything that waits in one SQLite commit, with one sync: [`group`](super::group). Source: "group commit"
+//! as in DeWitt et al., *Implementation Techniques for Main Memory Database Systems* (1984).
 //!
 //! # Trimming
 //! What has reached Tonbo is deleted, and `floor` in the log file says up to where: a row of either log below it is never replayed, so that
@@ -27,18 +27,22 @@
 //! A bulk import goes past the logs, straight into Tonbo. So before its first batch `table_floors` says of its table up to where Tonbo has
 //! everything: older rows of the logs, replayed on top, would undo what was imported.
 
+mod remains;
+
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::ffi;
 
 use super::changes::Changes;
+use super::group::Groups;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::statement::{Handle, Statement};
 use crate::table::TableId;
 use crate::table::version::Sequence;
 use crate::value::Value;
+
+pub use remains::Remains;
 
 /// The table of `main` that holds mixed commits.
 pub const MAIN_LOG: &str = "main.heddle_log";
@@ -104,7 +108,7 @@ pub fn create_main_tables(main: Handle) -> StoreResult<()> {
     main.execute(&format!(
         "CREATE TABLE IF NOT EXISTS {MAIN_LOG}{COLUMNS};
          CREATE TABLE IF NOT EXISTS main.heddle_state(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-         INSERT OR IGNORE INTO main.heddle_state VALUES ('mixed', 0);"
+         INSERT OR IGNORE INTO main.heddle_state VALUES ('mixed', 0), ('catalogue', 0);"
     ))
 }
 
@@ -117,19 +121,28 @@ pub fn write_to_main(main: Handle, record: &Record, floor: Sequence) -> StoreRes
         .run(&[Value::Integer(record.sequence as i64)])
 }
 
-/// The last mixed commit that the connection's snapshot of `main` shows; opens that snapshot where there is none.
-pub fn last_mixed(statement: &mut Statement) -> StoreResult<Sequence> {
+/// The last mixed commit that the connection's snapshot of `main` shows, and how often the catalogue had changed by then; opens that snapshot
+/// where there is none.
+pub fn last_mixed(statement: &mut Statement) -> StoreResult<(Sequence, i64)> {
     match statement.first(&[])?.as_deref() {
-        Some([Value::Integer(sequence)]) => Ok(*sequence as Sequence),
-        _ => Err(StoreError::corrupt(
-            "the table heddle_state of the database file has lost its row",
-        )),
+        Some([Value::Integer(sequence), Value::Integer(changes)]) => {
+            Ok((*sequence as Sequence, *changes))
+        }
+        _ => Err(lost_state()),
     }
 }
 
 /// The statement for [`last_mixed`].
 pub fn last_mixed_statement(main: Handle) -> StoreResult<Statement> {
-    main.statement("SELECT value FROM main.heddle_state WHERE name = 'mixed'")
+    main.statement(
+        "SELECT mixed.value, catalogue.value FROM main.heddle_state AS mixed, main.heddle_state AS catalogue
+         WHERE mixed.name = 'mixed' AND catalogue.name = 'catalogue'",
+    )
+}
+
+/// A row of `main` is missing that every commit needs.
+pub fn lost_state() -> StoreError {
+    StoreError::corrupt("the table heddle_state of the database file has lost its row")
 }
 
 /// The rows of a log, verified, from `floor` on.
@@ -140,30 +153,36 @@ pub fn read(handle: Handle, table: &str, floor: Sequence) -> StoreResult<Vec<(Se
     let mut rows = Vec::new();
     while statement.step()? {
         let values: Vec<Value> = (0..4).map(|column| statement.value(column)).collect();
-        let [
-            Value::Integer(sequence),
-            Value::Blob(bytes),
-            Value::Integer(row_count),
-            Value::Integer(checksum),
-        ] = &values[..]
-        else {
-            return Err(StoreError::corrupt(format!("a row of {table} is damaged")));
-        };
-        let damaged = || {
-            StoreError::corrupt(format!(
-                "commit {sequence} in {table} is damaged: its checksum or row count differs"
-            ))
-        };
-        if i64::from(crc32fast::hash(bytes)) != *checksum {
-            return Err(damaged());
-        }
-        let changes = Changes::decode(bytes)?;
-        if changes.row_count() as i64 != *row_count {
-            return Err(damaged());
-        }
-        rows.push((*sequence as Sequence, changes));
+        rows.push(parse_row(table, &values)?);
     }
     Ok(rows)
+}
+
+/// The commit that a row of a log tells of, verified.
+fn parse_row(table: &str, values: &[Value]) -> StoreResult<(Sequence, Changes)> {
+    let [
+        Value::Integer(sequence),
+        Value::Blob(bytes),
+        Value::Integer(row_count),
+        Value::Integer(checksum),
+        ..,
+    ] = values
+    else {
+        return Err(StoreError::corrupt(format!("a row of {table} is damaged")));
+    };
+    let damaged = || {
+        StoreError::corrupt(format!(
+            "commit {sequence} in {table} is damaged: its checksum or row count differs"
+        ))
+    };
+    if i64::from(crc32fast::hash(bytes)) != *checksum {
+        return Err(damaged());
+    }
+    let changes = Changes::decode(bytes)?;
+    if changes.row_count() as i64 != *row_count {
+        return Err(damaged());
+    }
+    Ok((*sequence as Sequence, changes))
 }
 
 /// Deletes a table's rows of commits below `floor`.
@@ -176,9 +195,7 @@ fn trim(handle: Handle, table: &str, floor: Sequence) -> StoreResult<()> {
 /// The log file.
 pub struct LogFile {
     durability: Durability,
-    queue: Mutex<Queue>,
-    /// Notified when a group is durable, or failed.
-    written: Condvar,
+    groups: Groups<Record>,
     connection: Mutex<LogConnection>,
 }
 
@@ -186,14 +203,6 @@ struct LogConnection(Handle);
 
 // SAFETY: the handle is only used under `LogFile::connection`'s lock, by one thread at a time.
 unsafe impl Send for LogConnection {}
-
-#[derive(Default)]
-struct Queue {
-    waiting: Vec<(u64, Record)>,
-    outcomes: Vec<(u64, StoreResult<()>)>,
-    next_ticket: u64,
-    has_leader: bool,
-}
 
 impl LogFile {
     /// Opens the log file, or creates it.
@@ -213,8 +222,7 @@ impl LogFile {
         }
         Ok(LogFile {
             durability,
-            queue: Mutex::new(Queue::default()),
-            written: Condvar::new(),
+            groups: Groups::new(),
             connection: Mutex::new(LogConnection(handle)),
         })
     }
@@ -233,54 +241,44 @@ impl LogFile {
         }
     }
 
-    /// Deletes what the loss of power has left behind of commits that came after a mixed one which it took: `mixed` is the last that is there.
-    ///
-    /// # Errors
-    /// [`StoreErrorCode::Corrupt`] where the log was written with full durability: then such a commit cannot be lost.
+    /// Deletes what the loss of power has left behind of commits that came after a mixed one which it took: `mixed` is the last that is
+    /// there.
     pub fn drop_orphans(&self, mixed: Sequence) -> StoreResult<()> {
-        let connection = self.connection();
-        let mixed = Value::Integer(mixed as i64);
-        let orphans = connection
+        self.connection()
             .0
-            .statement("SELECT 1 FROM log WHERE after_mixed > ?1")?
-            .first(std::slice::from_ref(&mixed))?;
-        if orphans.is_some() {
-            let was_relaxed = connection
-                .0
-                .statement("SELECT value FROM state WHERE name = 'relaxed'")?
-                .first(&[])?;
-            if was_relaxed.is_none() {
-                return Err(StoreError::corrupt(
-                    "the database file is older than the log file: it has lost commits, or was put back from a copy",
-                ));
-            }
-            connection
-                .0
-                .statement("DELETE FROM log WHERE after_mixed > ?1")?
-                .run(&[mixed])?;
-        }
-        Ok(())
+            .statement("DELETE FROM log WHERE after_mixed > ?1")?
+            .run(&[Value::Integer(mixed as i64)])
     }
 
-    /// Notes with which durability the log is written from now on. Behind [`LogFile::drop_orphans`].
-    pub fn note_durability(&self) -> StoreResult<()> {
+    /// Has commits count that came after a mixed one which is not there.
+    pub fn adopt_orphans(&self, mixed: Sequence) -> StoreResult<()> {
+        self.connection()
+            .0
+            .statement("UPDATE log SET after_mixed = ?1 WHERE after_mixed > ?1")?
+            .run(&[Value::Integer(mixed as i64)])
+    }
+
+    /// Whether commits are there that came after a mixed one which is not.
+    pub fn has_orphans(&self, mixed: Sequence) -> StoreResult<bool> {
         let connection = self.connection();
-        match self.durability {
-            Durability::Full => connection
-                .0
-                .execute("DELETE FROM state WHERE name = 'relaxed'"),
-            Durability::Relaxed => connection
-                .0
-                .execute("INSERT OR IGNORE INTO state VALUES ('relaxed', 1)"),
-        }
+        let found = connection
+            .0
+            .statement("SELECT 1 FROM log WHERE after_mixed > ?1")?
+            .first(&[Value::Integer(mixed as i64)])?;
+        Ok(found.is_some())
     }
 
     /// Returns when every record that was appended survives the loss of power.
     pub fn sync(&self) -> StoreResult<()> {
         match self.durability {
             Durability::Full => Ok(()),
-            Durability::Relaxed => sync_wal(self.connection().0),
+            Durability::Relaxed => self.sync_wal(),
         }
+    }
+
+    /// Makes what is in the log survive the loss of power, whatever it was written with.
+    pub fn sync_wal(&self) -> StoreResult<()> {
+        sync_wal(self.connection().0)
     }
 
     /// Tables of which Tonbo has every commit up to a number, that number included, whatever `floor` says.
@@ -318,38 +316,7 @@ impl LogFile {
 
     /// Returns when the record is durable, or failed: then it is not in the log.
     pub fn append(&self, record: Record) -> StoreResult<()> {
-        let mut queue = self.queue();
-        let ticket = queue.next_ticket;
-        queue.next_ticket += 1;
-        queue.waiting.push((ticket, record));
-        loop {
-            if let Some(position) = queue
-                .outcomes
-                .iter()
-                .position(|(other, _)| *other == ticket)
-            {
-                return queue.outcomes.swap_remove(position).1;
-            }
-            if queue.has_leader {
-                queue = self
-                    .written
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            queue.has_leader = true;
-            let group = std::mem::take(&mut queue.waiting);
-            drop(queue);
-            // A leader that ended here by a panic would leave all others waiting for ever.
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.write(&group)))
-                .unwrap_or_else(|_| Err(panicked()));
-            queue = self.queue();
-            queue.has_leader = false;
-            queue
-                .outcomes
-                .extend(group.iter().map(|(ticket, _)| (*ticket, outcome.clone())));
-            self.written.notify_all();
-        }
+        self.groups.append(record, |group| self.write(group))
     }
 
     /// Takes back a record that was appended, durably.
@@ -373,13 +340,13 @@ impl LogFile {
         })
     }
 
-    fn write(&self, group: &[(u64, Record)]) -> StoreResult<()> {
+    fn write(&self, group: &[Record]) -> StoreResult<()> {
         let connection = self.connection();
         transaction(connection.0, || {
             let mut statement = connection.0.statement(
                 "INSERT INTO log(sequence, changes, row_count, checksum, after_mixed) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
-            group.iter().try_for_each(|(_, record)| {
+            group.iter().try_for_each(|record| {
                 statement.bind(5, &Value::Integer(record.after_mixed as i64))?;
                 statement.run(&record.values())
             })
@@ -390,10 +357,6 @@ impl LogFile {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -438,13 +401,6 @@ pub fn sync_wal(handle: Handle) -> StoreResult<()> {
         ffi::SQLITE_OK => Ok(()),
         code => Err(handle.error(code)),
     }
-}
-
-fn panicked() -> StoreError {
-    StoreError::new(
-        StoreErrorCode::EngineFailed,
-        "writing a group of commits panicked",
-    )
 }
 
 /// Runs `body` as one write transaction: all of it is durable, or none.

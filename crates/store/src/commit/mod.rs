@@ -6,6 +6,7 @@
 //! 4. [`mover`]: later, a background thread moves the deltas into Tonbo and trims the logs.
 
 pub mod changes;
+mod group;
 pub mod log;
 pub mod mover;
 pub mod sequencer;

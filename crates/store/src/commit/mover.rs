@@ -7,15 +7,16 @@
 //! On a full disk, say: the rows stay in the deltas and the logs, commits go on as far as the logs can be written, and the mover tries again,
 //! after longer and longer pauses, until it succeeds. [`Mover::failure`] tells why it doesn't.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-// Not std's: its timed waits read a clock that bare Wasm lacks.
-use heddle_atomics::{Condvar, Mutex, MutexGuard, PoisonError};
-
+use crate::activity::check_interrupt;
 use crate::error::{StoreError, StoreResult};
 use crate::key::Key;
 use crate::store::Store;
+use crate::sync::timed::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::table::rows::to_batch;
 use crate::table::version::{Sequence, TableVersion};
 use crate::table::{Table, TableId};
@@ -26,6 +27,9 @@ const GATHER: Duration = Duration::from_millis(50);
 /// The pauses after rounds that failed double from the first to the second.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Between two looks whether a commit that waits for a round is interrupted.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Rows that Tonbo keeps in memory before they go to a file.
 pub const FLUSH_ROWS: usize = 128 * 1024;
@@ -45,6 +49,7 @@ pub struct Mover {
 struct State {
     has_work: bool,
     is_closing: bool,
+    discarded: Vec<Box<dyn Send>>,
     /// What stopped the last round; the changes stay in the deltas and the logs.
     failure: Option<StoreError>,
     /// How many rounds have failed since the last one that succeeded.
@@ -66,14 +71,37 @@ impl Mover {
         self.called.notify_one();
     }
 
-    /// Waits for at most `timeout` until a round has ended.
-    pub fn wait_for_round(&self, timeout: Duration) {
-        let state = self.state();
-        let rounds = state.rounds;
-        let _waited = self
-            .ended
-            .wait_timeout_while(state, timeout, |state| state.rounds == rounds)
-            .unwrap_or_else(PoisonError::into_inner);
+    /// Drops a value that takes long to drop, soon, on the mover's thread.
+    pub fn discard(&self, value: Box<dyn Send>) {
+        self.state().discarded.push(value);
+        self.called.notify_one();
+    }
+
+    /// Waits while the mover is behind.
+    ///
+    /// # Errors
+    /// What keeps the mover from its work, or [`StoreErrorCode::Interrupted`](crate::error::StoreErrorCode::Interrupted).
+    pub fn wait_while(&self, is_behind: impl Fn() -> bool) -> StoreResult<()> {
+        while is_behind() {
+            // Counted before the look that decides: a round that ends in between is not waited for.
+            let rounds = self.state().rounds;
+            if !is_behind() {
+                break;
+            }
+            if let Some(mut failure) = self.failure() {
+                failure.message = format!(
+                    "so much is committed already that cannot be moved into the tables: {}",
+                    failure.message
+                );
+                return Err(failure);
+            }
+            check_interrupt()?;
+            let _waited = self
+                .ended
+                .wait_timeout_while(self.state(), PATIENCE, |state| state.rounds == rounds)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
     }
 
     /// Why the last round failed, if it did.
@@ -105,6 +133,13 @@ impl Mover {
                 .min(RETRY_MAX),
         };
         while !state.has_work && !state.is_closing && state.failures == 0 {
+            let discarded = std::mem::take(&mut state.discarded);
+            if !discarded.is_empty() {
+                drop(state);
+                drop(discarded);
+                state = self.state();
+                continue;
+            }
             state = self
                 .called
                 .wait(state)
@@ -138,7 +173,13 @@ impl Mover {
 /// The mover's thread: until [`Mover::close`].
 pub fn run(store: &Store) {
     while store.mover.wait() {
-        let outcome = round(store);
+        // Without it, a panic would end the thread, and commits would gather until they fail.
+        let outcome = catch_unwind(AssertUnwindSafe(|| round(store))).unwrap_or_else(|payload| {
+            Err(StoreError::of_panic(
+                "moving commits into tables",
+                &*payload,
+            ))
+        });
         store.mover.note(outcome);
     }
 }
@@ -176,12 +217,12 @@ pub fn move_table(store: &Store, id: TableId) -> StoreResult<()> {
         let rows = batch.num_rows();
         table.source.ingest(batch, deletes)?;
         let keys: Vec<Key> = version.delta.keys().cloned().collect();
-        let base = std::sync::Arc::new(version.base.after(table.source.snapshot()?, &keys));
+        let base = Arc::new(version.base.after(table.source.snapshot()?, &keys));
         store.sequencer.replace(|published| {
             if let Some(current) = published.tables.get(&id) {
                 let next = current.after_move(&version.delta, base.clone());
                 table.note_delta(&next.delta);
-                published.tables.insert(id, std::sync::Arc::new(next));
+                published.tables.insert(id, Arc::new(next));
             }
         });
         table.unflushed_rows.fetch_add(rows, Relaxed);

@@ -25,8 +25,7 @@
 //! mixed commit that `main` shows already; only its publication is missing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::OrdMap;
@@ -34,8 +33,10 @@ use imbl::OrdMap;
 use super::changes::Changes;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::Key;
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::table::gate::is_gated;
 use crate::table::version::{Sequence, TableVersion};
-use crate::table::{Table, TableId, is_gated};
+use crate::table::{Table, TableId};
 
 /// How many mixed commits back a snapshot of `main` may lie when its transaction first reads a Tonbo table.
 const PAST_MAX: usize = 64;
@@ -99,7 +100,7 @@ pub struct Reservation {
     after_mixed: Sequence,
     /// What `last_write` held for the rows before.
     previous: Vec<((TableId, Key), Option<Sequence>)>,
-    /// The tables that were claimed, and their `imported_at` from before.
+    /// The tables that were claimed, and what their writers had to know before.
     claimed: Vec<(Arc<Table>, Sequence)>,
     sequencer: Arc<Sequencer>,
     is_settled: bool,
@@ -199,7 +200,7 @@ impl Sequencer {
                 )
             })?;
             let table = &version.table;
-            if table.importing.load(Ordering::SeqCst) {
+            if table.writers.are_gated() {
                 return Err(is_gated(table));
             }
             let overtaken = |key: &Key| {
@@ -208,7 +209,7 @@ impl Sequencer {
                     .get(&(*id, key.clone()))
                     .is_some_and(|last| *last > seen)
             };
-            if !table.may_write_since(seen) || buffer.keys().any(overtaken) {
+            if !table.writers.may_write_since(seen) || buffer.keys().any(overtaken) {
                 return Err(conflict(table, "a row that this one writes"));
             }
         }
@@ -218,13 +219,13 @@ impl Sequencer {
             holds_gate,
         } in claims.clone()
         {
-            if !holds_gate && table.importing.load(Ordering::SeqCst) {
+            if !holds_gate && table.writers.are_gated() {
                 return Err(is_gated(table));
             }
             // Invariant 3: the committer's own snapshot is active.
             let was_written =
                 |((id, _), last): (&(TableId, Key), &Sequence)| *id == table.id && *last > seen;
-            if !table.may_write_since(seen)
+            if !table.writers.may_write_since(seen)
                 || *has_built && state.last_write.iter().any(was_written)
             {
                 return Err(conflict(table, "what this one indexes"));
@@ -242,7 +243,7 @@ impl Sequencer {
             }
         }
         let claim = |claim: &Claim| {
-            let before = claim.table.imported_at.swap(sequence, Ordering::SeqCst);
+            let before = claim.table.writers.begin_anew(sequence);
             (claim.table.clone(), before)
         };
         Ok(Reservation {
@@ -404,7 +405,7 @@ impl Drop for Reservation {
             };
         }
         for (table, before) in std::mem::take(&mut self.claimed) {
-            table.imported_at.store(before, Ordering::SeqCst);
+            table.writers.begin_anew(before);
         }
         state.reserved.remove(&self.sequence);
         drop(state);

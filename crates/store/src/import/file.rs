@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::convert::bad;
-use crate::error::{StoreError, StoreResult};
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
 
 /// A file that was recognised.
 pub struct ImportFile {
@@ -48,8 +48,12 @@ impl ImportFile {
 
 /// The readers panic at some files that no writer would write.
 fn caught<T>(read: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(bad("the file cannot be read: it contradicts itself".into())))
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|payload| {
+        match StoreError::of_panic("the reader", &*payload) {
+            error if error.code == StoreErrorCode::OutOfMemory => Err(error),
+            _ => Err(bad("the file cannot be read: it contradicts itself".into())),
+        }
+    })
 }
 
 fn open_parquet(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> {

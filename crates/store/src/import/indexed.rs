@@ -3,7 +3,6 @@
 //! Tonbo takes a batch of one table whole or not at all, but not those of several tables; the log does.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arrow_array::RecordBatch;
 
@@ -58,7 +57,7 @@ pub fn write(
                 published.tables.insert(*id, next);
             }
         }
-        table.imported_at.store(sequence, Ordering::SeqCst);
+        table.writers.begin_anew(sequence);
     });
     if table.schema.has_rowid()
         && let Some(last) = keys.last().and_then(|key| decode_integer(key))

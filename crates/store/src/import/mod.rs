@@ -21,10 +21,11 @@ use crate::key::{Key, decode_integer};
 use crate::parameters::Parameters;
 use crate::session::{Discard, Session};
 use crate::store::Store;
+use crate::table::Table;
+use crate::table::gate::Gate;
 use crate::table::range::{KeyRange, just_after};
 use crate::table::scan::{Request, Scan};
 use crate::table::version::{Buffer, TableVersion};
-use crate::table::{Gate, Table};
 use convert::Converter;
 use file::ImportFile;
 
@@ -182,7 +183,7 @@ fn write(
             };
             published.tables.insert(table.id, Arc::new(next));
         }
-        table.imported_at.store(sequence, Ordering::SeqCst);
+        table.writers.begin_anew(sequence);
     });
     if table.schema.has_rowid()
         && let Some(last) = keys.last().and_then(|key| decode_integer(key))

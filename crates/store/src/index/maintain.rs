@@ -54,13 +54,14 @@ impl Writer<'_> {
 
     /// Deletes the row of that key and its entries.
     pub fn delete(&self, transaction: &mut Transaction, key: Key) -> StoreResult<()> {
-        transaction.check_room(change_size(&key, None) * self.changes_per_row())?;
+        transaction.take_room(change_size(&key, None) * self.changes_per_row())?;
         if !self.indexes.is_empty()
             && let Some(old) = self.old_row(transaction, &key)?
         {
             self.write_entries(transaction, Some((&key, &old)), None)?;
         }
         transaction.write(self.table, key, None);
+        transaction.return_room();
         Ok(())
     }
 
@@ -72,7 +73,9 @@ impl Writer<'_> {
         key: Key,
         row: Row,
     ) -> StoreResult<()> {
-        transaction.check_room(change_size(&key, Some(&row)) * self.changes_per_row())?;
+        let moved = old.filter(|(old, _)| **old != key);
+        let moved = moved.map_or(0, |(old, _)| change_size(old, None));
+        transaction.take_room(moved + change_size(&key, Some(&row)) * self.changes_per_row())?;
         self.write_entries(transaction, old, Some((&key, &row)))?;
         if let Some((old, _)) = old
             && *old != key
@@ -80,6 +83,7 @@ impl Writer<'_> {
             transaction.write(self.table, old.clone(), None);
         }
         transaction.write(self.table, key, Some(row));
+        transaction.return_room();
         Ok(())
     }
 

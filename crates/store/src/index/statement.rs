@@ -15,8 +15,9 @@ use crate::names;
 use crate::schema::{TableSchema, quote_identifier};
 use crate::session::Shared;
 use crate::store::Built;
+use crate::table::gate::Gate;
 use crate::table::version::{Buffer, TableVersion};
-use crate::table::{Gate, Table, TableId};
+use crate::table::{Table, TableId};
 use crate::transaction::{Reindexing, Transaction};
 use crate::view::{self, parse::Kind};
 

@@ -4,16 +4,7 @@
 //! [`IoRequest`], which lies on its own stack, into the [`IoQueue`], rings the bell and sleeps until the request is
 //! answered. Reads and writes go straight between the host's file and the buffer in this memory.
 //!
-//! # State
-//! `head` of the queue is the newest request; each points to the one before it. To ask is to put oneself in front by
-//! compare-and-swap; to serve is to swap the whole list out. So a thread that dies while it asks stops nobody.
-//!
-//! # Invariants
-//! 1. A request stays where it is until its state is `DONE`: the asking thread does not return before, whatever happens.
-//! 2. The bell is rung after the request is in the list, and the I/O thread looks at the list after it said that it is
-//!    about to wait: one of the two sees the other, so no request is slept over.
-//! 3. When the I/O thread has closed, it answers what is in the list after it set `CLOSED`. Who asks looks for `CLOSED` after
-//!    putting a request in, and then answers the list itself.
+//! How requests and answers meet, also when the I/O thread closes or the engine is cut off: [`queue`](super::queue).
 //!
 //! # Direct access
 //! In Node a file's number is a descriptor of the whole process. There the asking thread reads and writes by itself: 2 µs
@@ -23,12 +14,9 @@
 
 use std::collections::HashSet;
 use std::mem::offset_of;
-use std::ptr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
-use heddle_atomics::futex;
-
+use super::queue::{Ask, IoQueue, IoRequest, Refused};
 use super::{FileId, Io, IoError, IoErrorCode, IoResult, OpenMode, direct, path};
 use crate::layout;
 
@@ -37,20 +25,6 @@ const MESSAGE_SIZE: usize = 256;
 
 /// Room for a first attempt to list a directory, in bytes.
 const LIST_SIZE: usize = 16 << 10;
-
-/// The queue of this memory's requests. Layout: `layout/store.json`.
-#[repr(C, align(8))]
-#[derive(Debug)]
-pub struct IoQueue {
-    version: u32,
-    state: AtomicU32,
-    bell: AtomicU32,
-    is_waiting: AtomicU32,
-    shares_descriptors: AtomicU32,
-    head: AtomicU32,
-    descriptor_users: AtomicU32,
-    reserved: [u32; 9],
-}
 
 const _: () = {
     use layout::io_queue as of;
@@ -64,40 +38,12 @@ const _: () = {
     assert!(offset_of!(IoQueue, descriptor_users) == of::DESCRIPTOR_USERS);
 };
 
-static QUEUE: IoQueue = IoQueue {
-    version: layout::IO_QUEUE_VERSION,
-    state: AtomicU32::new(layout::IO_IDLE),
-    bell: AtomicU32::new(0),
-    is_waiting: AtomicU32::new(0),
-    shares_descriptors: AtomicU32::new(0),
-    head: AtomicU32::new(0),
-    descriptor_users: AtomicU32::new(0),
-    reserved: [0; 9],
-};
+static QUEUE: IoQueue = IoQueue::new();
 
 /// The address of the queue, for the I/O thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn heddle_store_io_queue() -> *const IoQueue {
     &raw const QUEUE
-}
-
-/// One operation. Layout: `layout/store.json`.
-#[repr(C, align(8))]
-struct IoRequest {
-    state: AtomicU32,
-    operation: u32,
-    file: u32,
-    argument: u32,
-    address: u32,
-    length: u32,
-    offset: f64,
-    /// The bits of an f64; written by the I/O thread.
-    result: AtomicU64,
-    error_code: AtomicU32,
-    message_address: u32,
-    message_length: AtomicU32,
-    next: AtomicU32,
-    reserved: [u32; 2],
 }
 
 const _: () = {
@@ -132,16 +78,6 @@ const _: () = {
     assert!(IoErrorCode::Other as u32 == layout::IO_ERROR_OTHER);
 };
 
-/// What is asked, beside the operation.
-#[derive(Clone, Copy, Default)]
-struct Ask {
-    file: u32,
-    argument: u32,
-    address: usize,
-    length: usize,
-    offset: u64,
-}
-
 impl Ask {
     fn file(file: FileId) -> Self {
         Ask {
@@ -153,8 +89,8 @@ impl Ask {
     /// The I/O thread reads the bytes.
     fn bytes(self, bytes: &[u8]) -> Self {
         Ask {
-            address: bytes.as_ptr().expose_provenance(),
-            length: bytes.len(),
+            address: bytes.as_ptr().expose_provenance() as u32,
+            length: bytes.len() as u32,
             ..self
         }
     }
@@ -162,14 +98,18 @@ impl Ask {
     /// The I/O thread writes the bytes: their address is exposed for writing.
     fn buffer(self, buffer: &mut [u8]) -> Self {
         Ask {
-            address: buffer.as_mut_ptr().expose_provenance(),
-            length: buffer.len(),
+            address: buffer.as_mut_ptr().expose_provenance() as u32,
+            length: buffer.len() as u32,
             ..self
         }
     }
 
     fn offset(self, offset: u64) -> Self {
-        Ask { offset, ..self }
+        Ask {
+            // Exact up to 2^53; larger sizes no host has.
+            offset: offset as f64,
+            ..self
+        }
     }
 }
 
@@ -190,14 +130,6 @@ impl HostIo {
         }
     }
 
-    /// Leave to use the descriptors on this thread, where the host has such; they stay open for as long as it is kept.
-    fn descriptors(&self) -> Option<DescriptorUse> {
-        // SeqCst: comes before the load, as the I/O thread's clearing comes before its look at the users. One sees the other.
-        self.queue.descriptor_users.fetch_add(1, Ordering::SeqCst);
-        let leave = DescriptorUse { queue: self.queue };
-        (self.queue.shares_descriptors.load(Ordering::SeqCst) != 0).then_some(leave)
-    }
-
     fn named(&self) -> RwLockWriteGuard<'_, HashSet<FileId>> {
         // One change of the set at a time.
         self.named.write().unwrap_or_else(PoisonError::into_inner)
@@ -206,33 +138,19 @@ impl HostIo {
     /// Asks and waits for the answer.
     fn call(&self, verb: &'static str, path: &str, operation: u32, ask: Ask) -> IoResult<f64> {
         let mut message = [0u8; MESSAGE_SIZE];
-        let request = IoRequest {
-            state: AtomicU32::new(layout::IO_PENDING),
+        let request = IoRequest::new(
             operation,
-            file: ask.file,
-            argument: ask.argument,
-            address: ask.address as u32,
-            length: ask.length as u32,
-            // Exact up to 2^53; larger sizes no host has.
-            offset: ask.offset as f64,
-            result: AtomicU64::new(0),
-            error_code: AtomicU32::new(0),
-            message_address: message.as_mut_ptr().expose_provenance() as u32,
-            message_length: AtomicU32::new(MESSAGE_SIZE as u32),
-            next: AtomicU32::new(0),
-            reserved: [0; 2],
+            ask,
+            message.as_mut_ptr().expose_provenance() as u32,
+            MESSAGE_SIZE as u32,
+        );
+        let (code, length) = match self.queue.call(&request) {
+            Ok(result) => return Ok(result),
+            Err(Refused {
+                code,
+                message_length,
+            }) => (code, (message_length as usize).min(MESSAGE_SIZE)),
         };
-        self.queue.push(&request);
-        // Acquire: pairs with the store of DONE by the I/O thread (`Atomics.store` in IoServer.ts) or by `refuse_all`;
-        // result, error and the bytes of the buffer were written before it.
-        while request.state.load(Ordering::Acquire) != layout::IO_DONE {
-            futex::wait(&request.state, layout::IO_PENDING, None);
-        }
-        let code = request.error_code.load(Ordering::Relaxed);
-        if code == 0 {
-            return Ok(f64::from_bits(request.result.load(Ordering::Relaxed)));
-        }
-        let length = (request.message_length.load(Ordering::Relaxed) as usize).min(MESSAGE_SIZE);
         Err(IoError::new(
             error_code(code),
             verb,
@@ -257,79 +175,9 @@ impl HostIo {
     }
 }
 
-/// While it exists, no descriptor is closed whose number another file of the process could then be given.
-struct DescriptorUse {
-    queue: &'static IoQueue,
-}
-
-impl Drop for DescriptorUse {
-    fn drop(&mut self) {
-        let users = &self.queue.descriptor_users;
-        // SeqCst: the use of the descriptor comes before; the I/O thread sees 0 only after it.
-        if users.fetch_sub(1, Ordering::SeqCst) == 1
-            && self.queue.shares_descriptors.load(Ordering::SeqCst) == 0
-        {
-            futex::wake(users, 1);
-        }
-    }
-}
-
 impl Default for HostIo {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl IoQueue {
-    fn push(&self, request: &IoRequest) {
-        let address = ptr::from_ref(request).expose_provenance() as u32;
-        let mut head = self.head.load(Ordering::Relaxed);
-        loop {
-            request.next.store(head, Ordering::Relaxed);
-            // SeqCst (and so Release): publishes the request to the I/O thread's exchange of `head`, and stands before the
-            // loads of `is_waiting` and `state` below.
-            match self.head.compare_exchange_weak(
-                head,
-                address,
-                Ordering::SeqCst,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => break,
-                Err(newer) => head = newer,
-            }
-        }
-        // SeqCst: pairs with the I/O thread, which sets `isWaiting`, reads `head` and then waits for this word to change.
-        self.bell.fetch_add(1, Ordering::SeqCst);
-        if self.is_waiting.load(Ordering::SeqCst) != 0 {
-            futex::wake(&self.bell, 1);
-        }
-        // SeqCst: the I/O thread sets CLOSED and then answers the list; whoever comes later sees it here.
-        if self.state.load(Ordering::SeqCst) == layout::IO_CLOSED {
-            self.refuse_all();
-        }
-    }
-
-    /// Answers every request in the list, in the place of an I/O thread that has closed.
-    #[cold]
-    fn refuse_all(&self) {
-        // Acquire: sees the requests that were published by `push`.
-        let mut address = self.head.swap(0, Ordering::SeqCst);
-        while address != 0 {
-            let request = ptr::with_exposed_provenance::<IoRequest>(address as usize);
-            // SAFETY: a request stays in place until it is DONE, and only who took the list answers it: this thread.
-            let request = unsafe { &*request };
-            address = request.next.load(Ordering::Relaxed);
-            request
-                .error_code
-                .store(layout::IO_ERROR_CLOSED, Ordering::Relaxed);
-            request.message_length.store(0, Ordering::Relaxed);
-            // Release: pairs with the Acquire in `HostIo::call`. After it the request may be gone; a wake only needs an
-            // address.
-            let state = &raw const request.state;
-            request.state.store(layout::IO_DONE, Ordering::Release);
-            // SAFETY: waking reads nothing at the address; the memory itself is never unmapped.
-            futex::wake(unsafe { &*state }, 1);
-        }
     }
 }
 
@@ -359,7 +207,7 @@ impl Io for HostIo {
     }
 
     fn read_at(&self, file: FileId, offset: u64, buffer: &mut [u8]) -> IoResult<usize> {
-        if let Some(_leave) = self.descriptors() {
+        if let Some(_leave) = self.queue.use_descriptors() {
             return direct::read(file, offset, buffer);
         }
         let ask = Ask::file(file).buffer(buffer).offset(offset);
@@ -368,7 +216,7 @@ impl Io for HostIo {
     }
 
     fn write_at(&self, file: FileId, offset: u64, bytes: &[u8]) -> IoResult<()> {
-        if let Some(_leave) = self.descriptors() {
+        if let Some(_leave) = self.queue.use_descriptors() {
             return direct::write(file, offset, bytes);
         }
         self.call(
@@ -401,7 +249,7 @@ impl Io for HostIo {
             named.contains(&file)
         };
         if is_named()
-            && let Some(_leave) = self.descriptors()
+            && let Some(_leave) = self.queue.use_descriptors()
         {
             return direct::sync(file);
         }

@@ -26,19 +26,23 @@ mod native;
 mod path;
 mod power_loss;
 #[cfg(target_arch = "wasm32")]
+mod queue;
+#[cfg(target_arch = "wasm32")]
 mod random;
 
 use std::fmt;
 use std::sync::Arc;
 
 #[cfg(target_arch = "wasm32")]
-pub use host::{HostIo, IoQueue, heddle_store_io_queue};
+pub use host::{HostIo, heddle_store_io_queue};
 pub use memory::MemoryIo;
 pub(crate) use memory::copy_at;
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::NativeIo;
 pub(crate) use path::is_below;
 pub use power_loss::PowerLossIo;
+#[cfg(target_arch = "wasm32")]
+pub use queue::IoQueue;
 
 /// An open file. Only meaningful to the [`Io`] that returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

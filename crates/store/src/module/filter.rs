@@ -54,6 +54,7 @@ pub unsafe fn start(
 ) -> StoreResult<()> {
     let table = handle.table(shared)?;
     let transaction = shared.transaction()?;
+    handle.check_current(shared)?;
     let version = transaction.version(&shared.store, &table)?;
     let known = match &plan.index {
         Some((id, _)) => statement::visible(shared, &version)?

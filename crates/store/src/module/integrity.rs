@@ -59,6 +59,7 @@ fn check_table(
 ) -> StoreResult<()> {
     let table = handle.table(shared)?;
     let transaction = shared.transaction()?;
+    handle.check_current(shared)?;
     let version = transaction.version(&shared.store, &table)?;
     let buffer = transaction.buffer(&table);
     let indexes = statement::visible(shared, &version)?;

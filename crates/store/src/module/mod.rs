@@ -112,17 +112,8 @@ pub fn register(shared: &Shared) -> StoreResult<()> {
 
 /// Runs a callback's body; a panic is an error like others.
 fn caught<T>(body: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
-        let words = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "without a message".into());
-        Err(StoreError::new(
-            StoreErrorCode::EngineFailed,
-            format!("a callback of the store panicked: {words}"),
-        ))
-    })
+    catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or_else(|payload| Err(StoreError::of_panic("a callback of the store", &*payload)))
 }
 
 /// Hands a message to SQLite, which frees it.
@@ -257,6 +248,14 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
     if let Purpose::Declare(entry) = purpose {
         return Ok(TableHandle::of(shared, &entry));
     }
+    // Before anything is read: who has read can't wait for the writer of `main`.
+    shared.unnoticed(|| catalogue::lock(shared.handle))?;
+    if matches!(purpose, Purpose::StatementIfNotExists)
+        && let Some(entry) = catalogue::find(shared.handle, name)?
+    {
+        // Another connection has made it since this one looked last.
+        return Ok(TableHandle::of(shared, &entry));
+    }
     names::is_free(shared.handle, name, false)?;
     rules::validate(shared.handle, name, &schema)?;
     let id = store.new_table_id();
@@ -277,15 +276,20 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
 
 /// As [`create`], for a table that the catalogue holds.
 fn connect(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
-    let (name, _) = parse(words)?;
-    let entry = catalogue::find(shared.handle, name)?.ok_or_else(|| {
-        StoreError::new(
-            StoreErrorCode::NotFound,
-            format!("table {name} has been dropped"),
-        )
-    })?;
-    // Not as it was declared here: another connection may have altered it.
-    Ok(TableHandle::of(shared, &entry))
+    let (name, declared) = parse(words)?;
+    if let Some(entry) = catalogue::find(shared.handle, name)? {
+        // Not as it was declared here: another connection may have altered it.
+        return Ok(TableHandle::of(shared, &entry));
+    }
+    let message = format!("table {name} has been dropped");
+    let dropped = StoreError::new(StoreErrorCode::NotFound, message);
+    match *shared.purpose.borrow() {
+        Purpose::Statement | Purpose::StatementIfNotExists => Err(dropped),
+        // SQLite connects what it is told to forget.
+        Purpose::Declare(_) | Purpose::Forget => {
+            Ok(TableHandle::new(shared, 0, name, declared, Err(dropped)))
+        }
+    }
 }
 
 fn parse(words: &[String]) -> StoreResult<(&str, TableSchema)> {
@@ -314,6 +318,12 @@ impl TableHandle {
             Ok(table) => Ok(table.clone()),
             Err(_) => shared.store.table(self.id),
         }
+    }
+
+    /// Refuses a table that the transaction's snapshot has otherwise than it is declared here.
+    fn check_current(&self, shared: &Shared) -> StoreResult<()> {
+        let declared = &shared.declared;
+        declared.check(shared, self.id, &self.name, &self.schema)
     }
 
     /// A table of the catalogue.
@@ -402,6 +412,10 @@ unsafe extern "C" fn x_destroy(table: *mut ffi::sqlite3_vtab) -> c_int {
             shared.note_destroyed();
             if matches!(*shared.purpose.borrow(), Purpose::Statement) {
                 shared.unnoticed(|| {
+                    catalogue::lock(shared.handle)?;
+                    if !catalogue::ids(shared.handle)?.contains(&handle.id) {
+                        return Err(shared.declared.refuse(&handle.name));
+                    }
                     catalogue::remove(shared.handle, handle.id)?;
                     index_statement::drop_all(shared, handle.id)
                 })?;
@@ -616,6 +630,7 @@ unsafe fn update(
 ) -> StoreResult<Option<i64>> {
     let table = &handle.table(shared)?;
     let mut transaction = shared.transaction()?;
+    handle.check_current(shared)?;
     // SAFETY: the caller's promise.
     let old = match unsafe { value_of(values[0]) } {
         Value::Null => None,
@@ -786,7 +801,8 @@ unsafe extern "C" fn x_sync(table: *mut ffi::sqlite3_vtab) -> c_int {
             match shared.open_transaction().as_mut() {
                 Some(transaction) if !transaction.is_reserved() => shared.unnoticed(|| {
                     let reindexings = index_statement::reindexings(shared, transaction)?;
-                    transaction.sync(&shared.store, shared.handle, reindexings)
+                    let has_altered = shared.has_altered();
+                    transaction.sync(&shared.store, shared.handle, reindexings, has_altered)
                 }),
                 _ => Ok(()),
             }
@@ -876,7 +892,7 @@ unsafe extern "C" fn x_rollback_to(table: *mut ffi::sqlite3_vtab, savepoint: c_i
     unsafe {
         on_table(table, |handle, shared| {
             if let Some(transaction) = shared.open_transaction().as_mut() {
-                transaction.roll_back_to(handle.id, savepoint);
+                transaction.roll_back_to(&shared.store, handle.id, savepoint);
             }
             Ok(())
         })

@@ -26,6 +26,7 @@ mod mutex;
 mod page_sums;
 mod temporary;
 mod vfs;
+mod wal_damage;
 mod wal_index;
 
 use std::ffi::{CStr, c_int};
@@ -37,6 +38,7 @@ use rusqlite::{OpenFlags, ffi};
 pub(crate) use clock::unix_ms;
 pub use file::take_io_error;
 pub use vfs::{Vfs, register_vfs, register_vfs_within};
+pub(crate) use wal_damage::find_wal_damage;
 
 /// Read, write, create; no mutex on the connection, because each is used by one thread at a time.
 pub const OPEN_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE

@@ -7,7 +7,7 @@
 //!
 //! Invariants: the directory is never empty; neighbours' bounds are equal; a known chunk holds just the snapshot's rows of its range.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
@@ -18,6 +18,7 @@ use super::range::{KeyRange, just_after};
 use super::source::SourceSnapshot;
 use crate::error::{StoreError, StoreResult};
 use crate::key::Key;
+use crate::sync::{Mutex, PoisonError};
 
 /// How many rows a chunk gets when it is cut: enough to make a scan's start negligible, few enough to share the work.
 pub const CHUNK_ROWS: usize = 32 * 1024;

@@ -3,11 +3,12 @@
 //! Victims are picked at random: a scan that is longer than the budget still finds a share of its chunks, where least-recently-used
 //! would find none, and nothing has to be moved on a hit.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::Weak;
 
 use super::base::CHUNK_SIZE_MAX;
 use super::chunk::Chunk;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, PoisonError};
 
 /// Where the budget is small, chunks are; but reading them must still pay.
 const CHUNK_SIZE_MIN: usize = 64 << 10;

@@ -3,18 +3,18 @@
 //! A chunk is known by its content alone, not by a snapshot: as long as no key between its bounds changes, every later version of the
 //! table shares it, and what one thread has decoded serves all.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 
 use super::cache::ColumnCache;
+use super::range::KeyRange;
 use super::source::SourceSnapshot;
 use crate::error::{StoreError, StoreResult};
 use crate::key::Key;
-
-use super::range::KeyRange;
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A chunk is decoded once this many small reads have gone past it.
 const DIRECT_READS_MAX: u32 = 16;
@@ -118,8 +118,9 @@ impl Chunk {
             }
             let is_new_holder = decoded.size == 0;
             decoded.size += added;
-            drop(decoded);
+            // Before another thread can evict the chunk, which takes its whole size off the count.
             self.cache.add(added);
+            drop(decoded);
             if is_new_holder {
                 self.cache.admit(Arc::downgrade(self));
             }

@@ -3,6 +3,7 @@
 pub mod base;
 pub mod cache;
 pub mod chunk;
+pub mod gate;
 pub mod packed;
 pub mod range;
 pub mod rows;
@@ -10,19 +11,21 @@ pub mod scan;
 pub mod source;
 pub mod version;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{ArrayRef, new_empty_array};
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
-use crate::memory::{MemoryBudget, MemoryShare};
+use crate::memory::{CommonShare, MemoryBudget, MemoryShare};
+use crate::recovery::Recovery;
 
 use crate::schema::TableSchema;
 use crate::tonbo::TonboHost;
 use crate::transaction::change_size;
+use gate::Writers;
 use source::Source;
-use version::{Delta, Sequence};
+use version::Delta;
 
 /// A table's number: never used twice in a store, and the name of its directory.
 pub type TableId = u64;
@@ -52,19 +55,15 @@ pub struct Table {
     /// Its Tonbo.
     pub source: Arc<Source>,
     host: TonboHost,
-    /// Set by the one import, or building of an index, that may run; commits of others are refused meanwhile. SeqCst, checked under the
-    /// commit lock.
-    pub importing: AtomicBool,
-    /// The last commit that was an import or changed which indexes there are: a transaction with an older snapshot may not write. Written
-    /// and read under the commit lock.
-    pub imported_at: AtomicU64,
+    /// Who may write it.
+    pub writers: Writers,
     /// Set when its DROP was committed.
     pub dropped: AtomicBool,
     /// Rows that Tonbo keeps in memory, until the next flush. Relaxed: a hint.
     pub unflushed_rows: AtomicUsize,
     rowids: Mutex<RowIds>,
     /// What the table's delta takes; overwritten changes count until they are moved.
-    delta_memory: Mutex<MemoryShare>,
+    delta_memory: CommonShare,
     /// Rows went to a file, and whether files are to be merged has not been looked at since. Relaxed: written under the mover's lock.
     pub wants_merge: AtomicBool,
 }
@@ -88,8 +87,10 @@ impl Table {
         name: &str,
         schema: TableSchema,
         memory: &Arc<MemoryBudget>,
+        recovery: Recovery,
     ) -> StoreResult<Table> {
-        let source = Source::open(host, &Table::directory(id), name, schema.arrow.clone())?;
+        let root = Table::directory(id);
+        let source = Source::open(host, &root, name, schema.arrow.clone(), recovery)?;
         Ok(Table {
             id,
             owner,
@@ -97,24 +98,23 @@ impl Table {
             schema,
             source: Arc::new(source),
             host: host.clone(),
-            importing: AtomicBool::new(false),
-            imported_at: AtomicU64::new(0),
+            writers: Writers::default(),
             dropped: AtomicBool::new(false),
             unflushed_rows: AtomicUsize::new(0),
             rowids: Mutex::default(),
-            delta_memory: Mutex::new(memory.share()),
+            delta_memory: CommonShare::new(memory.share()),
             wants_merge: AtomicBool::new(false),
         })
     }
 
     /// The delta takes over a commit's changes.
     pub fn take_delta_memory(&self, memory: &mut MemoryShare, size: usize) {
-        self.delta_memory().take_from(memory, size);
+        self.delta_memory.take_from(memory, size);
     }
 
     /// The bytes that the delta takes, about.
     pub fn delta_size(&self) -> usize {
-        self.delta_memory().size()
+        self.delta_memory.size()
     }
 
     /// The delta is `delta` from now on. Called under the sequencer's lock, as commits are.
@@ -122,13 +122,7 @@ impl Table {
         let size = delta
             .iter()
             .map(|(key, change)| change_size(key, change.row.as_ref()));
-        self.delta_memory().set(size.sum());
-    }
-
-    fn delta_memory(&self) -> MutexGuard<'_, MemoryShare> {
-        self.delta_memory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.delta_memory.set(size.sum());
     }
 
     /// A row id that no other row has; `greatest` finds the greatest one in use where that isn't known yet.
@@ -160,41 +154,6 @@ impl Table {
     /// A column without rows, by its slot in the Arrow schema.
     pub fn empty_column(&self, slot: usize) -> ArrayRef {
         new_empty_array(self.schema.arrow.field(slot).data_type())
-    }
-
-    /// Whether a transaction whose snapshot is `seen` may write: no import and no index has come in between.
-    pub fn may_write_since(&self, seen: Sequence) -> bool {
-        self.imported_at.load(Ordering::SeqCst) <= seen
-    }
-}
-
-/// The right to keep everyone else's commits away from a table, which one import or building of an index has at a time.
-pub struct Gate<'a>(&'a Table);
-
-impl<'a> Gate<'a> {
-    /// Keeps new commits to the table out. Those under way are the caller's to wait for.
-    pub fn close(table: &'a Table) -> StoreResult<Gate<'a>> {
-        if table.importing.swap(true, Ordering::SeqCst) {
-            return Err(is_gated(table));
-        }
-        Ok(Gate(table))
-    }
-}
-
-/// The error of whoever meets another's [`Gate`].
-pub fn is_gated(table: &Table) -> StoreError {
-    StoreError::new(
-        StoreErrorCode::TableBusy,
-        format!(
-            "table {} is being imported into or indexed: try again when that is done",
-            table.name
-        ),
-    )
-}
-
-impl Drop for Gate<'_> {
-    fn drop(&mut self) {
-        self.0.importing.store(false, Ordering::SeqCst);
     }
 }
 

@@ -11,12 +11,14 @@ use arrow_schema::{Schema, SchemaRef};
 use fusio::path::Path;
 use futures::StreamExt;
 use tonbo::db::{
-    CompactionOptions, DB, DbBuilder, Expr, NeverSeal, ScalarValue, Snapshot, WalSyncPolicy,
+    CompactionOptions, DB, DbBuilder, Expr, NeverSeal, ScalarValue, Snapshot, WalConfig,
+    WalRecoveryMode, WalSyncPolicy, wal_tuning::WalConfigExt,
 };
 
 use super::range::KeyRange;
 use crate::activity::check_interrupt;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::recovery::Recovery;
 use crate::schema::KEY_COLUMN;
 use crate::tonbo::TonboHost;
 use crate::tonbo::executor::{TonboExecutor, block_on};
@@ -33,12 +35,13 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens, or creates, the database below `root`.
+    /// Opens, or creates, the database below `root`. With [`Recovery::Salvage`], commits that are damaged in its log are left out.
     pub fn open(
         host: &TonboHost,
         root: &str,
         name: &str,
         schema: SchemaRef,
+        recovery: Recovery,
     ) -> StoreResult<Source> {
         let failed = |error: &dyn std::fmt::Display| tonbo_error(name, "open", error);
         let path = Path::from(root);
@@ -52,7 +55,11 @@ impl Source {
             .wal_segment_bytes(WAL_SEGMENT_BYTES)
             .disable_minor_compaction()
             .with_seal_policy(Arc::new(NeverSeal))
-            .with_compaction_options(CompactionOptions::new().manual().disable_l0_backpressure());
+            .with_compaction_options(CompactionOptions::new().manual().disable_l0_backpressure())
+            .wal_config(WalConfig::default().recovery_mode(match recovery {
+                Recovery::Refuse => WalRecoveryMode::default(),
+                Recovery::Salvage => WalRecoveryMode::SkipCorrupted,
+            }));
         let db = block_on(builder.open_with_executor(Arc::new(host.executor.clone())))
             .map_err(|error| failed(&error))?;
         Ok(Source {

@@ -16,6 +16,7 @@ mod sums;
 
 use std::collections::HashMap;
 use std::io::{Error as StdError, ErrorKind};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -97,6 +98,38 @@ impl TonboFs {
     pub fn paths(&self, directory: &str) -> IoResult<Vec<String>> {
         let found = self.shared.list(directory)?;
         Ok(found.into_iter().map(|(path, _)| path).collect())
+    }
+
+    /// The byte ranges of a file that fail their checksums.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn damage(&self, path: &str) -> IoResult<Vec<Range<u64>>> {
+        self.shared.open_file(path, false)?.find_damage()
+    }
+
+    /// All bytes of a file, checked against nothing.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn bytes_unchecked(&self, path: &str) -> IoResult<Vec<u8>> {
+        self.shared.open_file(path, false)?.read_unchecked()
+    }
+
+    /// Gives a file other content, durably.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn replace(&self, path: &str, bytes: &[u8]) -> IoResult<()> {
+        let file = self.shared.open_file(path, true)?;
+        file.truncate();
+        file.append(bytes)?;
+        file.sync()
+    }
+
+    /// Where a file is within the store's directory.
+    pub fn host_path(&self, path: &str) -> String {
+        self.shared.host_path(path)
     }
 
     /// Removes everything below `directory`, objects and files: a table that was dropped.

@@ -10,6 +10,7 @@
 pub mod parse;
 
 use crate::catalogue;
+use crate::declared;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::names;
 use crate::routing::Routed;
@@ -371,7 +372,7 @@ pub fn is_own(shared: &Shared, sql: &str) -> StoreResult<bool> {
     }
     let is_it = |view: &View| view.kind == kind && view.name.eq_ignore_ascii_case(&named.name);
     let is_declared = declared(shared.handle)?.iter().any(is_it);
-    Ok(!is_declared && (kind == Kind::Trigger || shared.is_hidden(&named.name)?))
+    Ok(!is_declared && (kind == Kind::Trigger || declared::is_hidden(shared.handle, &named.name)?))
 }
 
 /// Runs a statement that may alter or drop declared views and triggers, and has the catalogue follow.

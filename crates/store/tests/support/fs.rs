@@ -32,6 +32,32 @@ struct State {
     conditional_puts: BTreeMap<String, u64>,
     flush_held: bool,
     flushes_waiting: usize,
+    /// What a crash before each change would leave, see [`TestFs::record_crashes`].
+    crashes: Option<Vec<TestFs>>,
+    crashes_at: String,
+}
+
+impl State {
+    fn copy_with(&self, content: impl Fn(&Entry) -> Option<Vec<u8>>) -> TestFs {
+        let files = self.files.iter().filter_map(|(path, entry)| {
+            let bytes = content(entry)?;
+            let copy = Entry {
+                durable: Some(bytes.clone()),
+                bytes,
+                ..entry.clone()
+            };
+            Some((path.clone(), copy))
+        });
+        let state = State {
+            files: files.collect(),
+            next_tag: self.next_tag,
+            ..State::default()
+        };
+        TestFs(Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }))
+    }
 }
 
 #[derive(Default)]
@@ -52,26 +78,35 @@ impl TestFs {
         self.0.state.lock().expect("no test panics under the lock")
     }
 
-    fn copy_with(&self, content: impl Fn(&Entry) -> Option<Vec<u8>>) -> Self {
-        let state = self.state();
-        let files = state.files.iter().filter_map(|(path, entry)| {
-            let bytes = content(entry)?;
-            let copy = Entry {
-                durable: Some(bytes.clone()),
-                bytes,
-                ..entry.clone()
-            };
-            Some((path.clone(), copy))
-        });
-        let state = State {
-            files: files.collect(),
-            next_tag: state.next_tag,
-            ..State::default()
-        };
-        Self(Arc::new(Shared {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        }))
+    /// The state, about to be changed by the table at `path`.
+    fn changing(&self, path: &str) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        let is_recorded = state.crashes.is_some() && path.contains(&state.crashes_at);
+        if is_recorded && !path.contains("/leases/") {
+            let copies = [
+                state.copy_with(|entry| Some(entry.bytes.clone())),
+                state.copy_with(|entry| entry.durable.clone()),
+            ];
+            // Leases end with their process.
+            for copy in &copies {
+                let is_lease = |path: &String| path.contains("/leases/");
+                copy.state().files.retain(|path, _| !is_lease(path));
+            }
+            state.crashes.get_or_insert_default().extend(copies);
+        }
+        state
+    }
+
+    /// From now on keep what a lost process and a power failure would leave before each change of a path that contains `part`.
+    pub fn record_crashes(&self, part: &str) {
+        let mut state = self.state();
+        state.crashes = Some(Vec::new());
+        part.clone_into(&mut state.crashes_at);
+    }
+
+    /// What was kept. Nothing is kept from now on.
+    pub fn take_crashes(&self) -> Vec<TestFs> {
+        self.state().crashes.take().unwrap_or_default()
     }
 
     /// How many handles there are, those inside tables and files included.
@@ -81,18 +116,25 @@ impl TestFs {
 
     /// What another process would find now.
     pub fn image(&self) -> Self {
-        self.copy_with(|entry| Some(entry.bytes.clone()))
+        self.state().copy_with(|entry| Some(entry.bytes.clone()))
     }
 
     /// What is left after the power fails now.
     pub fn after_power_loss(&self) -> Self {
-        self.copy_with(|entry| entry.durable.clone())
+        self.state().copy_with(|entry| entry.durable.clone())
     }
 
     pub fn paths(&self, part: &str) -> Vec<String> {
         let state = self.state();
         let paths = state.files.keys().filter(|path| path.contains(part));
         paths.cloned().collect()
+    }
+
+    /// The bytes of all files whose paths contain `part`.
+    pub fn size(&self, part: &str) -> usize {
+        let state = self.state();
+        let files = state.files.iter().filter(|(path, _)| path.contains(part));
+        files.map(|(_, entry)| entry.bytes.len()).sum()
     }
 
     pub fn read(&self, path: &str) -> Vec<u8> {
@@ -139,7 +181,7 @@ impl TestFs {
     }
 
     fn sync(&self, path: &str) {
-        let mut state = self.state();
+        let mut state = self.changing(path);
         if let Some(entry) = state.files.get_mut(path) {
             entry.durable = Some(entry.bytes.clone());
         }
@@ -187,7 +229,7 @@ impl Read for TestFile {
 
 impl Write for TestFile {
     async fn write_all<B: IoBuf>(&mut self, buf: B) -> (Result<(), Error>, B) {
-        let mut state = self.fs.state();
+        let mut state = self.fs.changing(&self.path);
         let Some(entry) = state.files.get_mut(&self.path) else {
             return (Err(missing(&self.path)), buf);
         };
@@ -231,7 +273,7 @@ impl Fs for TestFs {
 
     async fn open_options(&self, path: &Path, options: OpenOptions) -> Result<TestFile, Error> {
         let path = path.as_ref().to_owned();
-        let mut state = self.state();
+        let mut state = self.changing(&path);
         if !state.files.contains_key(&path) {
             if !options.create {
                 return Err(missing(&path));
@@ -275,7 +317,7 @@ impl Fs for TestFs {
     }
 
     async fn remove(&self, path: &Path) -> Result<(), Error> {
-        self.state().files.remove(path.as_ref());
+        self.changing(path.as_ref()).files.remove(path.as_ref());
         Ok(())
     }
 
@@ -321,7 +363,7 @@ impl FsCas for TestFs {
         let path = path.as_ref().to_owned();
         let bytes = payload.to_vec();
         Box::pin(async move {
-            let mut state = self.state();
+            let mut state = self.changing(&path);
             *state.conditional_puts.entry(path.clone()).or_default() += 1;
             let current = state.files.get(&path).map(|entry| entry.tag.to_string());
             let holds = match &condition {

@@ -9,6 +9,7 @@ import { engineGlue, engineModule } from '#engine';
 import { lockedRetryMs } from '#platform';
 import { openReceiver, openSender } from '@heddle/channel';
 import { ThreadError, WasmRuntime, type WasmThread } from '@heddle/thread';
+import type { Damage } from '../Damage.ts';
 import { HeddleStoreError, type StoreErrorCode } from '../HeddleStoreError.ts';
 import { ConnectionRecord } from './ConnectionRecord.ts';
 import type { Engine, EngineFailure } from './Engine.ts';
@@ -33,6 +34,7 @@ import {
   STORE_THREAD_RESPONSES_OFFSET,
   STORE_THREAD_SIZE,
 } from './layout.ts';
+import { tell } from './Keeper.ts';
 import { type EngineMemory, SqlThread, type SqlThreadLink } from './SqlThread.ts';
 import { Stop } from './Stop.ts';
 
@@ -48,6 +50,10 @@ export interface EngineOptions {
   readonly memoryBytes: number;
   /** How sure an acknowledged commit is. */
   readonly durability: 'full' | 'relaxed';
+  /** What is done about damaged files. */
+  readonly recovery: 'refuse' | 'salvage';
+  /** Called for each damage that opening went on without. */
+  readonly onDamage: ((damage: Damage) => void) | undefined;
   /** Gives starting up. */
   readonly signal: AbortSignal | undefined;
 }
@@ -124,7 +130,7 @@ class WasmEngine implements Engine {
 
   /** Starts the I/O thread and the SQL threads, and opens the database on each. */
   async open(stop: Stop): Promise<void> {
-    const { directory, threads, cacheBytes, memoryBytes, durability } = this.#options;
+    const { directory, threads, cacheBytes, memoryBytes, durability, recovery, onDamage } = this.#options;
     void this.#watchRuntime();
     if (directory !== undefined) await this.#openFiles(directory, stop);
     const control = await this.#address('heddle_store_create', threads);
@@ -133,7 +139,9 @@ class WasmEngine implements Engine {
     this.#runs = this.threads.map(({ index }) => this.#runtime.spawnWith({ name: `SQL ${index + 1}` }, 'heddle_store_run', control, index));
     for (const run of this.#runs) void this.#watch(run);
     const [first, ...others] = this.threads;
-    await first?.request({ op: 'open', location: directory ?? 'memory:', cacheBytes, memoryBytes, durability }, stop);
+    const settings = { location: directory ?? 'memory:', cacheBytes, memoryBytes, durability, recovery };
+    const opened = await first?.request({ op: 'open', ...settings }, stop);
+    for (const damage of opened?.damage ?? []) tell(onDamage, damage);
     await Promise.all(others.map((thread) => thread.request({ op: 'attach' }, stop)));
     // A trap of a background thread may have come in between.
     if (this.failure) throw this.failure.error;

@@ -5,7 +5,7 @@
  *
  * | op | request | responses |
  * |---|---|---|
- * | `open` | location, cacheBytes, memoryBytes, durability | done |
+ * | `open` | location, cacheBytes, memoryBytes, durability, recovery | done with the damage that it went on without |
  * | `attach` | | done |
  * | `query` | sql, params, batchRows (0: send no rows) | columns, rows …, done |
  * | `import` | address, size, table, … | progress …, done |
@@ -20,6 +20,7 @@
  * MessagePack value begins with, and 1, or 0 on the last piece. Nothing else is sent between the pieces of a message.
  */
 
+import type { Damage } from '../Damage.ts';
 import { HeddleStoreError, type StoreErrorCode } from '../HeddleStoreError.ts';
 import type { Row, SqlParams } from '../SqlValue.ts';
 import { pack, type Packed, Reader } from './MessagePack.ts';
@@ -32,6 +33,7 @@ export type Request =
       readonly cacheBytes: number;
       readonly memoryBytes: number;
       readonly durability: 'full' | 'relaxed';
+      readonly recovery: 'refuse' | 'salvage';
     }
   | { readonly op: 'query'; readonly sql: string; readonly params: SqlParams; readonly batchRows: number }
   | ImportRequest
@@ -61,6 +63,7 @@ export interface Done {
   readonly rows: number;
   readonly rolledBack: boolean;
   readonly stats: Readonly<Record<string, number>>;
+  readonly damage: readonly Damage[];
 }
 
 /** The last response of a request that failed. */
@@ -206,6 +209,7 @@ function responseOf(fields: Readonly<Record<string, Packed>>, rows: Row[]): Resp
         rows: count(fields['rows']),
         rolledBack: fields['rolledBack'] === true,
         stats: (fields['stats'] ?? {}) as Readonly<Record<string, number>>,
+        damage: ((fields['damage'] ?? []) as Readonly<Record<string, Packed>>[]).map(damageOf),
       };
     case 'error':
       return {
@@ -220,8 +224,16 @@ function responseOf(fields: Readonly<Record<string, Packed>>, rows: Row[]): Resp
   }
 }
 
+function damageOf({ file, copy, table, rows, message }: Readonly<Record<string, Packed>>): Damage {
+  return { file: text(file), copy: optionalText(copy), table: optionalText(table), rows: optionalCount(rows), message: text(message) };
+}
+
 function text(value: Packed): string {
   return typeof value === 'string' ? value : '';
+}
+
+function optionalText(value: Packed): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 function count(value: Packed): number {

@@ -10,8 +10,10 @@ const memories: WeakRef<WebAssembly.Memory>[] = [];
 const ioThreads: IoThread[] = [];
 
 const startRuntime = WasmRuntime.start.bind(WasmRuntime);
+let memoryBytesMax: number | undefined;
+
 WasmRuntime.start = async (options) => {
-  latest = await startRuntime(options);
+  latest = await startRuntime({ ...options, memoryBytesMax });
   memories.push(new WeakRef(latest.memory));
   return latest;
 };
@@ -27,6 +29,11 @@ IoThread.start = async (start) => {
 export function trap(): void {
   const thread = latest?.spawnWith({ name: 'trap' }, 'strlen', NOWHERE);
   thread?.join().catch(() => undefined);
+}
+
+/** Has the engines that are started from now on get no more memory than this; as much as there is for `undefined`. */
+export function limitMemory(bytes: number | undefined): void {
+  memoryBytesMax = bytes;
 }
 
 /** How many engines' memories are not given back. */

@@ -13,6 +13,7 @@
 //! knows which of the bytes arrived, and what was never synced gives its space back: on a full disk each attempt to write a
 //! table's rows would leave another useless file.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::objects::Objects;
@@ -150,6 +151,23 @@ impl PlainFile {
         state.needs_sync = false;
         state.is_unpromised = false;
         Ok(())
+    }
+
+    /// The byte ranges that fail their checksums.
+    pub(super) fn find_damage(&self) -> IoResult<Vec<Range<u64>>> {
+        let from_host = |offset, buffer: &mut [u8]| self.io.read_at(self.id, offset, buffer);
+        match &self.sums {
+            Some(sums) => sums.find_damage(self.size(), from_host),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// All bytes that the host has, checked against nothing.
+    pub(super) fn read_unchecked(&self) -> IoResult<Vec<u8>> {
+        let mut bytes = vec![0; self.size() as usize];
+        let count = self.io.read_at(self.id, 0, &mut bytes)?;
+        bytes.truncate(count);
+        Ok(bytes)
     }
 
     /// Fills `buffer` from `offset`; fewer bytes only at the file's end.

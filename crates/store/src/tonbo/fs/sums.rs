@@ -7,6 +7,7 @@
 //!
 //! The object is `size u64, crc u32 × blocks`, little-endian.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::objects::Objects;
@@ -180,6 +181,33 @@ impl Sums {
             blocks.fill(true);
         }
         Ok(true)
+    }
+
+    /// The byte ranges of the host's file of `size` bytes that are not what was written. Empty where there is nothing to check against.
+    pub(super) fn find_damage(
+        &self,
+        size: u64,
+        read: impl Fn(u64, &mut [u8]) -> IoResult<usize>,
+    ) -> IoResult<Vec<Range<u64>>> {
+        let (kept_size, expected) = match &self.state().kept {
+            Some(kept) => (kept.size, kept.blocks.clone()),
+            None => return Ok(Vec::new()),
+        };
+        let mut damage = Vec::new();
+        let mut block = vec![0; BLOCK_SIZE];
+        for (index, sum) in expected.iter().enumerate() {
+            let start = (index * BLOCK_SIZE) as u64;
+            let length = BLOCK_SIZE.min((kept_size - start) as usize);
+            let count = read(start, &mut block[..length])?;
+            if count < length || crc32fast::hash(&block[..length]) != *sum {
+                damage.push(start..start + length as u64);
+            }
+        }
+        // Where bytes are missing, or there are more than were written, its end isn't where a reader looks for it.
+        if size != kept_size {
+            damage.push(kept_size.min(size).saturating_sub(1)..kept_size.max(size));
+        }
+        Ok(damage)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -234,7 +234,9 @@ class IoQueue {
   start(sharesDescriptors: boolean): void {
     this.#store(IO_QUEUE_SHARES_DESCRIPTORS_OFFSET, Number(sharesDescriptors));
     // Publishes the word above. A queue that was closed meanwhile stays closed.
-    Atomics.compareExchange(this.#words, this.#index(IO_QUEUE_STATE_OFFSET), IO_IDLE, IO_SERVING);
+    const before = Atomics.compareExchange(this.#words, this.#index(IO_QUEUE_STATE_OFFSET), IO_IDLE, IO_SERVING);
+    // Who closed it has cleared the word perhaps before it was set here.
+    if (before !== IO_IDLE) this.#store(IO_QUEUE_SHARES_DESCRIPTORS_OFFSET, 0);
   }
 
   close(): void {
@@ -246,16 +248,20 @@ class IoQueue {
 
   /** Nobody answers any more: refuses what is in the list. Who asks later sees the state and refuses by himself. */
   end(): void {
-    this.#store(IO_QUEUE_SHARES_DESCRIPTORS_OFFSET, 0);
-    this.#store(IO_QUEUE_STATE_OFFSET, IO_CLOSED);
+    this.#shut();
     for (const request of this.take()) this.fail(request, new HostError(IO_ERROR_CLOSED, 'the files are closed'));
   }
 
   /** The same, touching nothing but this record: the rest of the memory may be in any state. */
   fence(): void {
-    this.#store(IO_QUEUE_SHARES_DESCRIPTORS_OFFSET, 0);
-    this.#store(IO_QUEUE_STATE_OFFSET, IO_CLOSED);
+    this.#shut();
     this.ring();
+  }
+
+  /** In this order: a queue whose start is under way sees the state, or has its word cleared after it was set. */
+  #shut(): void {
+    this.#store(IO_QUEUE_STATE_OFFSET, IO_CLOSED);
+    this.#store(IO_QUEUE_SHARES_DESCRIPTORS_OFFSET, 0);
   }
 
   /** Ends the use of descriptors by other threads; false if one still uses them after that time. Only for a thread that may block. */

@@ -1,0 +1,84 @@
+//! Indexes of tables that have lost rows or entries: they are built anew from the rows that are left.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::tables::{Means, Shut, Slot, Stored, first_version, open_entries};
+use super::{Damage, Recovery, Salvage};
+use crate::catalogue::IndexEntry;
+use crate::commit::sequencer::Published;
+use crate::error::{StoreError, StoreResult};
+use crate::index::build;
+use crate::table::version::{Buffer, Delta, TableVersion};
+use crate::table::{Table, TableId};
+
+/// Builds what has to be built. An index that can't be, because it is unique and the rows are not any more, stays shut, and says so.
+pub(super) fn rebuild(
+    means: Means<'_>,
+    salvage: &mut Salvage,
+    indexes: &[IndexEntry],
+    published: &mut Published,
+    tables: &mut BTreeMap<TableId, Slot>,
+) {
+    for entry in indexes {
+        if !salvage.tables.contains(&entry.table) {
+            continue;
+        }
+        let Some(version) = published.tables.get(&entry.table).cloned() else {
+            continue;
+        };
+        let delta = match (published.tables.remove(&entry.id), tables.remove(&entry.id)) {
+            (Some(old), _) => {
+                // Its files are about to go.
+                let _closed = old.table.source.close();
+                old.delta.clone()
+            }
+            (None, Some(Slot::Shut(shut))) => shut.delta,
+            (None, _) => Delta::new(),
+        };
+        match build(means, entry, version) {
+            Ok(built) => {
+                tables.insert(entry.id, Slot::Open(built.table.clone()));
+                published
+                    .tables
+                    .insert(entry.id, Arc::new(TableVersion { delta, ..built }));
+            }
+            Err(error) => {
+                let message = format!(
+                    "index {} cannot be built from the rows that are left ({}): until it is dropped the table cannot be written",
+                    entry.name, error.message
+                );
+                salvage.found.push(Damage {
+                    file: means.host.fs.host_path(&Table::directory(entry.id)),
+                    copy: None,
+                    table: Some(entry.name.clone()),
+                    rows: None,
+                    message: message.clone(),
+                });
+                let shut = Shut {
+                    entry: Stored::Entries(entry.clone()),
+                    reason: StoreError::corrupt(message),
+                    delta,
+                };
+                tables.insert(entry.id, Slot::Shut(shut));
+            }
+        }
+    }
+}
+
+fn build(
+    means: Means<'_>,
+    entry: &IndexEntry,
+    version: Arc<TableVersion>,
+) -> StoreResult<TableVersion> {
+    let index = version
+        .indexes
+        .iter()
+        .find(|index| index.id == entry.id)
+        .cloned();
+    let index = index.ok_or_else(|| StoreError::corrupt("its columns are not the table's"))?;
+    means.host.fs.remove_all(&Table::directory(entry.id))?;
+    let entries = Arc::new(open_entries(means, entry, Recovery::Refuse)?);
+    build::fill(&index, &entries, version, Buffer::default(), &|| false)?;
+    first_version(&entries, means.cache)
+}

@@ -1,0 +1,279 @@
+//! Opening the catalogue's tables, and replaying the logs over them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Recovery, Salvage, indexes as salvaged_indexes};
+use crate::catalogue::{self, IndexEntry};
+use crate::commit::log::{self, LogFile};
+use crate::commit::sequencer::Published;
+use crate::error::{StoreError, StoreResult};
+use crate::index::{self, Indexes};
+use crate::memory::MemoryBudget;
+use crate::schema::TableSchema;
+use crate::statement::Handle;
+use crate::store::LOG_FILE;
+use crate::table::base::Base;
+use crate::table::cache::ColumnCache;
+use crate::table::version::{Delta, TableVersion, add_changes};
+use crate::table::{TABLES, Table, TableId};
+use crate::tonbo::TonboHost;
+
+/// What tables are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Means<'a> {
+    pub(crate) host: &'a TonboHost,
+    pub(crate) cache: &'a Arc<ColumnCache>,
+    pub(crate) memory: &'a Arc<MemoryBudget>,
+}
+
+/// What the catalogue says of a table of Tonbo's.
+pub(crate) enum Stored {
+    /// One with rows, and its indexes.
+    Rows(catalogue::Entry, Vec<IndexEntry>),
+    /// One with an index's entries.
+    Entries(IndexEntry),
+}
+
+impl Stored {
+    /// The table's name, or the index's.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Stored::Rows(entry, _) => &entry.name,
+            Stored::Entries(entry) => &entry.name,
+        }
+    }
+
+    /// The number of its files.
+    pub(crate) fn id(&self) -> TableId {
+        match self {
+            Stored::Rows(entry, _) => entry.id,
+            Stored::Entries(entry) => entry.id,
+        }
+    }
+
+    /// The table itself, or the one that the index is of.
+    pub(crate) fn owner(&self) -> TableId {
+        match self {
+            Stored::Rows(entry, _) => entry.id,
+            Stored::Entries(entry) => entry.table,
+        }
+    }
+
+    /// What its files hold; `None` where its definition is damaged.
+    pub(crate) fn schema(&self) -> Option<TableSchema> {
+        match self {
+            Stored::Rows(entry, _) => entry.schema().ok(),
+            Stored::Entries(_) => Some(TableSchema::of_index()),
+        }
+    }
+}
+
+/// A table of the catalogue.
+pub(crate) enum Slot {
+    /// One that can be used.
+    Open(Arc<Table>),
+    /// One that can't, for now.
+    Shut(Shut),
+}
+
+/// A table whose Tonbo could not be opened.
+pub(crate) struct Shut {
+    pub(crate) entry: Stored,
+    pub(crate) reason: StoreError,
+    /// What the logs hold for it. They keep it until the table can be opened, in this session or a later one.
+    pub(crate) delta: Delta,
+}
+
+/// The database as its files tell it.
+pub(crate) struct Recovered {
+    pub(crate) published: Published,
+    pub(crate) tables: BTreeMap<TableId, Slot>,
+    /// The number of the next table.
+    pub(crate) next_table: TableId,
+}
+
+/// Opens the catalogue's tables and replays both logs over them, in the order of the commits.
+pub(crate) fn recover(
+    means: Means<'_>,
+    main: Handle,
+    log: &LogFile,
+    salvage: &mut Salvage,
+) -> StoreResult<Recovered> {
+    let host = means.host;
+    let entries = catalogue::read(main)?;
+    let indexes = catalogue::read_indexes(main)?;
+    let known = catalogue::ids(main)?;
+    let mut next_table = 1 + known.last().copied().unwrap_or_default();
+    let on_disk: BTreeSet<TableId> = host
+        .fs
+        .paths(TABLES)?
+        .iter()
+        .filter_map(|path| Table::id_of(path))
+        .collect();
+    for id in on_disk {
+        next_table = next_table.max(id + 1);
+        if !known.contains(&id) {
+            salvage.keep_unknown(means, id)?;
+            // Nobody needs its files: what can't be removed now is swept at the next open.
+            let _removed = host.fs.remove_all(&Table::directory(id));
+        }
+    }
+    let mut tables = BTreeMap::new();
+    let mut published = Published::default();
+    let rows = entries.into_iter().map(|entry| {
+        let own = indexes.iter().filter(|index| index.table == entry.id);
+        let own = own.cloned().collect();
+        (entry.id, Stored::Rows(entry, own))
+    });
+    let stored = rows.chain(
+        indexes
+            .iter()
+            .map(|index| (index.id, Stored::Entries(index.clone()))),
+    );
+    for (id, entry) in stored {
+        let slot = match salvage.open_stored(means, &entry) {
+            Ok(version) => {
+                let table = version.table.clone();
+                published.tables.insert(id, Arc::new(version));
+                Slot::Open(table)
+            }
+            // The other tables can be used.
+            Err(reason) => Slot::Shut(Shut {
+                entry,
+                reason,
+                delta: Delta::new(),
+            }),
+        };
+        tables.insert(id, slot);
+    }
+    (published.mixed, _) = log::last_mixed(&mut log::last_mixed_statement(main)?)?;
+    if salvage.was_relaxed() {
+        log.drop_orphans(published.mixed)?;
+    } else if log.has_orphans(published.mixed)? {
+        let message = "the database file is older than the log file: it has lost commits, or was put back from a copy";
+        salvage.meet(LOG_FILE, None, StoreError::corrupt(message))?;
+        log.adopt_orphans(published.mixed)?;
+    }
+    let floor = log.floor()?;
+    let own = log.read(floor).map_err(|error| salvage.advise(error))?;
+    let mixed = log::read(main, log::MAIN_LOG, 0)?;
+    let mut commits: Vec<_> = own
+        .into_iter()
+        .chain(mixed.into_iter().filter(|(sequence, _)| *sequence >= floor))
+        .collect();
+    commits.sort_by_key(|(sequence, _)| *sequence);
+    published.sequence = published.mixed.max(floor.saturating_sub(1));
+    let table_floors = log.table_floors()?;
+    for table_floor in table_floors.values() {
+        // A later commit must not get a number that would count as moved.
+        published.sequence = published.sequence.max(*table_floor);
+    }
+    for (sequence, changes) in &commits {
+        published.sequence = published.sequence.max(*sequence);
+        for (id, buffer) in &changes.tables {
+            next_table = next_table.max(id + 1);
+            if table_floors.get(id).is_some_and(|moved| sequence <= moved) {
+                continue;
+            }
+            if let Some(version) = published.tables.get(id) {
+                let next = Arc::new(version.with_changes(*sequence, buffer));
+                published.tables.insert(*id, next);
+            } else if let Some(Slot::Shut(shut)) = tables.get_mut(id) {
+                add_changes(&mut shut.delta, *sequence, buffer);
+            }
+        }
+    }
+    salvaged_indexes::rebuild(means, salvage, &indexes, &mut published, &mut tables);
+    for version in published.tables.values() {
+        for index in version.indexes.iter() {
+            if let Some(Slot::Open(table)) = tables.get(&index.id) {
+                index.bind(table);
+            }
+        }
+    }
+    for version in published.tables.values() {
+        version.table.note_delta(&version.delta);
+    }
+    Ok(Recovered {
+        published,
+        tables,
+        next_table,
+    })
+}
+
+/// Opens a table of the catalogue.
+pub(crate) fn open_stored(
+    means: Means<'_>,
+    stored: &Stored,
+    recovery: Recovery,
+) -> StoreResult<TableVersion> {
+    let id = stored.id();
+    // Tonbo would make a new, empty database where its files are gone.
+    if !means.host.fs.has_objects(&Table::directory(id)) {
+        let what = match stored {
+            Stored::Rows(..) => "table",
+            Stored::Entries(_) => "index",
+        };
+        return Err(StoreError::corrupt(format!(
+            "the files of {what} {} are missing",
+            stored.name()
+        )));
+    }
+    match stored {
+        Stored::Rows(entry, indexes) => {
+            let schema = entry.schema()?;
+            let indexes = index::of_table(indexes, id, &schema)?;
+            let table = Table::open(
+                means.host,
+                id,
+                id,
+                &entry.name,
+                schema,
+                means.memory,
+                recovery,
+            )?;
+            Ok(TableVersion {
+                indexes,
+                ..first_version(&Arc::new(table), means.cache)?
+            })
+        }
+        Stored::Entries(entry) => {
+            let table = open_entries(means, entry, recovery)?;
+            first_version(&Arc::new(table), means.cache)
+        }
+    }
+}
+
+/// Opens, or creates, the table of an index's entries.
+pub(crate) fn open_entries(
+    means: Means<'_>,
+    entry: &IndexEntry,
+    recovery: Recovery,
+) -> StoreResult<Table> {
+    let schema = TableSchema::of_index();
+    Table::open(
+        means.host,
+        entry.id,
+        entry.table,
+        &entry.name,
+        schema,
+        means.memory,
+        recovery,
+    )
+}
+
+/// A table as Tonbo has it.
+pub(crate) fn first_version(
+    table: &Arc<Table>,
+    cache: &Arc<ColumnCache>,
+) -> StoreResult<TableVersion> {
+    let slots = table.schema.arrow.fields().len();
+    let base = Base::new(table.source.snapshot()?, slots, cache.clone());
+    Ok(TableVersion {
+        table: table.clone(),
+        base: Arc::new(base),
+        delta: Delta::new(),
+        indexes: Indexes::default(),
+    })
+}

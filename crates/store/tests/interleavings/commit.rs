@@ -1,0 +1,12 @@
+//! The commit's parts, over a stand-in for the logs.
+
+#[path = "../../src/commit/group.rs"]
+pub mod group;
+#[path = "log.rs"]
+pub mod log;
+#[path = "../../src/commit/mover.rs"]
+pub mod mover;
+#[path = "../../src/commit/sequencer.rs"]
+pub mod sequencer;
+
+pub use heddle_store::commit::changes;
