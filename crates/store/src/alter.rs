@@ -27,7 +27,11 @@ pub fn table(
     shared.note_altered(entry.id);
     let outcome = shared.in_savepoint(|| {
         shared.unnoticed(|| within_savepoint(shared, entry, alteration, sql))?;
-        view::follow(shared)
+        view::follow(shared)?;
+        match alteration.change {
+            Change::Rename(_) => view::adopt(shared),
+            _ => Ok(()),
+        }
     });
     shared.note_altered(entry.id);
     outcome

@@ -13,9 +13,12 @@ use std::sync::atomic::Ordering;
 
 use crate::catalogue::{self, Entry};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::routing;
 use crate::schema::{TableSchema, quote_identifier};
 use crate::session::{Purpose, Shared};
+use crate::statement::Handle;
 use crate::table::TableId;
+use crate::value::Value;
 use crate::view;
 
 /// See the module's documentation.
@@ -50,12 +53,14 @@ impl Declared {
                     "DROP TABLE IF EXISTS temp.{}",
                     quote_identifier(&entry.name)
                 );
-                shared.with_purpose(Purpose::Forget, || handle.execute(&sql))?;
+                if !is_hidden(handle, &entry.name)? {
+                    shared.with_purpose(Purpose::Forget, || handle.execute(&sql))?;
+                }
                 self.tables.borrow_mut().remove(id);
             }
         }
         for (id, entry) in &entries {
-            if declared.get(id) != Some(entry) {
+            if declared.get(id) != Some(entry) && !is_hidden(handle, &entry.name)? {
                 let purpose = Purpose::Declare(entry.clone());
                 shared.with_purpose(purpose, || handle.execute(&entry.declaration()))?;
                 self.tables.borrow_mut().insert(*id, entry.clone());
@@ -66,6 +71,11 @@ impl Declared {
         self.seen.set(version);
         self.seen_in_main.set(in_main);
         Ok(())
+    }
+
+    /// Whether the catalogue may have changed since it was brought up to date.
+    pub fn is_behind(&self, shared: &Shared) -> bool {
+        self.seen.get() != shared.store.catalogue_version.load(Ordering::SeqCst)
     }
 
     /// Has all tables compared by the next [`Declared::refresh`].
@@ -143,4 +153,16 @@ impl Declared {
 fn read(shared: &Shared) -> StoreResult<BTreeMap<TableId, Entry>> {
     let entries = catalogue::read(shared.handle)?.into_iter();
     Ok(entries.map(|entry| (entry.id, entry)).collect())
+}
+
+/// Whether the user has something else of that name in `temp`: it stands before ours as it would before what is in `main`.
+pub fn is_hidden(handle: Handle, name: &str) -> StoreResult<bool> {
+    let text = handle
+        .statement(
+            "SELECT sql FROM temp.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type <> 'trigger'",
+        )?
+        .first(&[Value::Text(name.into())])?;
+    let is_ours =
+        |text: &Value| matches!(text, Value::Text(text) if routing::route(text).is_some());
+    Ok(text.is_some_and(|row| !row.first().is_some_and(is_ours)))
 }

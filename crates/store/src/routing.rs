@@ -63,10 +63,23 @@ pub fn creation(sql: &str) -> Option<Named> {
     tokens.named().filter(|named| named.is_in("main"))
 }
 
-/// Whether `sql` starts with a statement that may change or drop what is there.
-pub fn changes_schema(sql: &str) -> bool {
+/// Whether `sql` starts with a statement that begins or ends a transaction or a savepoint.
+pub fn is_about_transactions(sql: &str) -> bool {
+    const VERBS: [&str; 6] = ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"];
     let first = Tokens::new(sql).next_token();
-    first.is_some_and(|token| token.is("ALTER") || token.is("DROP"))
+    first.is_some_and(|token| VERBS.iter().any(|verb| token.is(verb)))
+}
+
+/// Whether `sql` starts with a statement that drops something.
+pub fn drops(sql: &str) -> bool {
+    let first = Tokens::new(sql).next_token();
+    first.is_some_and(|token| token.is("DROP"))
+}
+
+/// Whether `sql` starts with a statement that drops or alters something.
+pub fn drops_or_alters(sql: &str) -> bool {
+    let first = Tokens::new(sql).next_token();
+    drops(sql) || first.is_some_and(|token| token.is("ALTER"))
 }
 
 /// An ALTER TABLE.

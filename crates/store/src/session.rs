@@ -333,7 +333,7 @@ impl Shared {
         self.has_altered.set(true);
     }
 
-    /// The next statement outside of a transaction looks at the catalogue again.
+    /// The next statement looks at the catalogue again.
     pub fn forget_catalogue_version(&self) {
         self.declared.mistrust();
     }
@@ -415,12 +415,15 @@ impl Shared {
         self.handle.total_changes() - self.uncounted.get()
     }
 
-    fn begin_statement(&self) -> StoreResult<()> {
+    fn begin_statement(&self, sql: &str) -> StoreResult<()> {
         if self.entered.get().is_none() {
             self.entered.set(Some(self.store.sequencer.enter()));
         }
         if self.handle.is_autocommit() {
             self.declared.refresh(self)?;
+        } else if self.declared.is_behind(self) && !routing::is_about_transactions(sql) {
+            // Of ordinary tables that the transaction writes no trigger may be missing. Whatever is wrong with the catalogue, it can be ended.
+            view::refresh(self)?;
         }
         Ok(())
     }
@@ -452,7 +455,7 @@ impl Shared {
         let mut attempts = 1;
         loop {
             let mut has_told = false;
-            let begun = self.begin_statement();
+            let begun = self.begin_statement(sql);
             let is_alone = self.handle.is_autocommit();
             let outcome = begun.and_then(|()| self.run_first(sql, binder, sink, &mut has_told));
             let outcome = outcome.map_err(|error| self.retryable(error));
@@ -497,9 +500,11 @@ impl Shared {
             return Ok(length);
         }
         let made = view::route(self, sql)?;
+        let tonbo = routing::route(sql);
+        let is_tonbo = tonbo.is_some();
         let routed = match &made {
             Some((_, routed)) => Some(routed.clone()),
-            None => routing::route(sql).or(view::route_removal(self, sql)?),
+            None => tonbo.or(view::route_removal(self, sql)?),
         };
         let text = routed.as_ref().map_or(sql, |routed| routed.sql.as_str());
         let in_source = |offset: usize| match &routed {
@@ -549,14 +554,24 @@ impl Shared {
                 Ok(())
             })
         };
-        if routing::changes_schema(sql) && view::any(self.handle)? {
+        let is_own = view::is_own(self, sql)?;
+        if !is_own && routing::drops_or_alters(sql) && view::any(self.handle)? {
             view::followed(self, run)?;
+        } else if is_tonbo && view::any_in_main(self.handle)? {
+            self.in_savepoint(|| {
+                run()?;
+                view::adopt(self)
+            })?;
         } else if let Some(verb) = savepoints::parse(sql) {
             let was_autocommit = self.handle.is_autocommit();
             run()?;
             self.follow_savepoint(&verb, was_autocommit)?;
         } else {
             run()?;
+        }
+        if is_own || routing::drops(sql) {
+            // Something of the user's in `temp` may no longer stand before what the catalogue has.
+            self.forget_catalogue_version();
         }
         Ok(length)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use engine::twins::Twins;
 use engine::{Connection, Database};
-use heddle_store::error::StoreError;
+use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::io::{PowerLossIo, SharedIo};
 use heddle_store::store::StoreOptions;
 use heddle_store::value::Value;
@@ -344,9 +344,109 @@ fn what_a_user_has_in_temp_stands_before_them() {
     second.run("DROP VIEW v; DROP TABLE w");
     assert_eq!(second.integers("SELECT id FROM v"), [1, 2]);
     assert_eq!(second.integers("SELECT id FROM w"), [1, 2]);
+    // What is altered and dropped there is not altered for others, and needs no lock of theirs.
+    first.run(
+        "CREATE VIEW joined AS SELECT id FROM t JOIN o ON o.x = t.id; INSERT INTO o VALUES (2)",
+    );
+    second.run("CREATE TEMP TABLE o(x); INSERT INTO o VALUES (1)");
+    assert_eq!(second.integers("SELECT id FROM joined"), [1]);
+    second.run("ALTER TABLE o RENAME TO mine");
+    assert_eq!(first.integers("SELECT id FROM joined"), [2]);
+    assert_eq!(second.integers("SELECT id FROM joined"), [2]);
+    second.run("BEGIN; SELECT * FROM o");
+    first.run("INSERT INTO o VALUES (1)");
+    second.run("DROP TABLE mine; COMMIT");
     // Those are the catalogue's.
     second.run("DROP VIEW v");
     first.fails("SELECT id FROM v");
+}
+
+#[test]
+fn a_transaction_that_has_not_read_yet_sees_what_its_snapshot_will_have() {
+    let (_database, first, second) = shared();
+    second.run("BEGIN");
+    first.run("CREATE TRIGGER tr AFTER INSERT ON o BEGIN INSERT INTO t VALUES (new.x, 'by trigger'); END; CREATE VIEW v AS SELECT id FROM t");
+    second.run("INSERT INTO o VALUES (3)");
+    assert_eq!(second.integers("SELECT id FROM v"), [1, 2, 3]);
+    second.run(
+        "SAVEPOINT s; INSERT INTO o VALUES (4); ROLLBACK TO s; INSERT INTO o VALUES (5); COMMIT",
+    );
+    assert_eq!(first.integers("SELECT id FROM v"), [1, 2, 3, 5]);
+    // Not what comes after it has read.
+    second.run("BEGIN; SELECT * FROM o");
+    first.run("CREATE VIEW w AS SELECT id FROM t");
+    second.fails("SELECT * FROM w");
+    let error = second.fails("INSERT INTO o VALUES (6)");
+    assert_eq!(error.code, StoreErrorCode::Conflict, "{error:?}");
+    second.run("ROLLBACK");
+    assert_eq!(second.integers("SELECT id FROM w"), [1, 2, 3, 5]);
+}
+
+#[test]
+fn what_is_declared_within_a_transaction_goes_with_it() {
+    for (end, rows) in [("COMMIT", vec![1, 2, 3, 4]), ("ROLLBACK", vec![1, 2, 4])] {
+        let (_database, first, second) = shared();
+        second.run("SAVEPOINT a; SAVEPOINT b");
+        first.run("CREATE TRIGGER tr AFTER INSERT ON o BEGIN INSERT INTO t VALUES (new.x, 'by trigger'); END; CREATE VIEW v AS SELECT id FROM t");
+        second.run("INSERT INTO o VALUES (7); ROLLBACK TO b");
+        assert_eq!(second.integers("SELECT id FROM v"), [1, 2]);
+        second.run("INSERT INTO o VALUES (3); SAVEPOINT c; INSERT INTO o VALUES (8); ROLLBACK TO c; ROLLBACK TO b; INSERT INTO o VALUES (3); RELEASE b");
+        second.run(&format!("{end}; INSERT INTO o VALUES (4)"));
+        for connection in [&first, &second] {
+            assert_eq!(connection.integers("SELECT id FROM v ORDER BY id"), rows);
+        }
+    }
+}
+
+#[test]
+fn a_temporary_table_of_the_user_is_not_lost_to_a_tonbo_table() {
+    let (_database, first, second) = shared();
+    second.run("CREATE TEMP TABLE n(id); INSERT INTO n VALUES (7)");
+    first.run(
+        "CREATE VIRTUAL TABLE n USING tonbo(id INTEGER PRIMARY KEY); INSERT INTO n VALUES (1)",
+    );
+    assert_eq!(second.integers("SELECT id FROM n"), [7]);
+    second.run("DROP TABLE n");
+    assert_eq!(second.integers("SELECT id FROM n"), [1]);
+    second.run("BEGIN; DROP TABLE n; CREATE TEMP TABLE n(id); INSERT INTO n VALUES (8); COMMIT");
+    assert_eq!(second.integers("SELECT id FROM n"), [8]);
+    first.fails("SELECT id FROM n");
+    // Another one of that name, within a transaction that looks at the catalogue again.
+    second.run("DROP TABLE n; BEGIN; DROP TABLE t; CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); SAVEPOINT s; INSERT INTO t VALUES (9); DROP TABLE t");
+    second.run("ROLLBACK TO s; INSERT INTO t VALUES (10); SAVEPOINT s2; INSERT INTO t VALUES (11); ROLLBACK TO s2; COMMIT");
+    assert_eq!(first.integers("SELECT id FROM t"), [10]);
+}
+
+#[test]
+fn a_view_may_be_there_before_its_table() {
+    let (database, first, second) = shared();
+    first.run("CREATE VIEW over_v AS SELECT * FROM v; CREATE VIEW v AS SELECT id FROM late; CREATE VIEW plain AS SELECT x FROM o");
+    first.run(
+        "CREATE TRIGGER v_insert INSTEAD OF INSERT ON v BEGIN INSERT INTO o VALUES (new.id); END",
+    );
+    first.run("CREATE TRIGGER tr AFTER INSERT ON o BEGIN INSERT INTO late VALUES (new.x); END");
+    second.fails("SELECT * FROM v");
+    first.run("BEGIN; CREATE VIRTUAL TABLE late USING tonbo(id INTEGER PRIMARY KEY); ROLLBACK");
+    assert_eq!(first.rows(CATALOGUED).len(), 0);
+    first.run("CREATE VIRTUAL TABLE late_too USING tonbo(id INTEGER PRIMARY KEY); ALTER TABLE late_too RENAME TO late");
+    second.run("INSERT INTO v VALUES (5)");
+    assert_eq!(second.integers("SELECT id FROM over_v"), [5]);
+    assert_eq!(
+        texts(&second, CATALOGUED),
+        ["trigger tr", "trigger v_insert", "view over_v", "view v"]
+    );
+    assert_eq!(
+        texts(
+            &second,
+            "SELECT name FROM main.sqlite_schema WHERE type IN ('view', 'trigger')"
+        ),
+        ["plain"]
+    );
+    drop((first, second));
+    let reopened = database.reopen();
+    let connection = reopened.connect();
+    connection.run("INSERT INTO v VALUES (6)");
+    assert_eq!(connection.integers("SELECT id FROM over_v"), [5, 6]);
 }
 
 #[test]

@@ -70,4 +70,26 @@ describe.each(SHARED_LOCATIONS)('a Tonbo table %s', (_, location) => {
       { id: 2, text: 'later', c: 7 },
     ]);
   });
+
+  test('has views and triggers, which every connection sees', async () => {
+    const db = database();
+    await db.exec(`
+      DROP VIEW IF EXISTS cheap; DROP TABLE IF EXISTS t; DROP TABLE IF EXISTS arrivals;
+      CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, price REAL);
+      CREATE TABLE arrivals(id INTEGER, price REAL)`);
+    const connection = await db.connection();
+    await connection.exec(`
+      CREATE VIEW cheap AS SELECT id FROM t WHERE price < 10;
+      CREATE TRIGGER cheap_insert INSTEAD OF INSERT ON cheap BEGIN INSERT INTO t VALUES (new.id, 1); END;
+      CREATE TRIGGER arrived AFTER INSERT ON arrivals BEGIN INSERT INTO t VALUES (new.id, new.price); END`);
+    await db.exec('INSERT INTO arrivals VALUES (1, 5), (2, 50); INSERT INTO cheap VALUES (3)');
+    expect(await column(db, 'SELECT id FROM cheap ORDER BY id')).toEqual([1, 3]);
+    await db.exec('ALTER TABLE t RENAME COLUMN price TO cost');
+    expect(await column(connection, 'SELECT id FROM cheap ORDER BY id')).toEqual([1, 3]);
+    await expectError(connection.exec('CREATE TABLE cheap(x)'), 'SQL_ERROR', /view cheap already exists/);
+    await connection.exec('DROP VIEW cheap');
+    await connection.release();
+    await expectError(column(db, 'SELECT id FROM cheap'), 'SQL_ERROR', /no such table: cheap/);
+    expect(await column(db, 'SELECT name FROM heddle_views')).toEqual(['arrived']);
+  });
 });

@@ -10,6 +10,7 @@
 pub mod parse;
 
 use crate::catalogue;
+use crate::declared;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::names;
 use crate::routing::Routed;
@@ -260,8 +261,9 @@ pub fn refresh(shared: &Shared) -> StoreResult<()> {
         }
         let mut here = Vec::new();
         for view in wanted {
-            match handle.execute(&view.declaration()) {
-                Ok(()) => here.push(view),
+            let declare = |sql: &str| handle.statement(sql)?.step();
+            match declare(&view.declaration()) {
+                Ok(_) => here.push(view),
                 // The user has something of that name in `temp`, and it stands before ours as it would before one of `main`.
                 Err(error) if error.code == StoreErrorCode::SqlError => {}
                 Err(error) => return Err(error),
@@ -295,12 +297,82 @@ fn forget(handle: Handle, view: &View) -> StoreResult<()> {
     outcome
 }
 
+/// Whether `main` has views or triggers.
+pub fn any_in_main(handle: Handle) -> StoreResult<bool> {
+    let found = handle
+        .statement("SELECT 1 FROM main.sqlite_schema WHERE type IN ('view', 'trigger') LIMIT 1")?
+        .first(&[])?;
+    Ok(found.is_some())
+}
+
+/// A Tonbo table has got its name: views and triggers of `main` that were waiting for a table of that name go into the catalogue, and those
+/// that name them.
+pub fn adopt(shared: &Shared) -> StoreResult<()> {
+    let handle = shared.handle;
+    while let Some(creation) = next_to_adopt(shared)? {
+        let (kind, name) = (creation.kind, &creation.named.name);
+        let mut texts = Vec::new();
+        let mut statement = handle.statement(
+            "SELECT sql FROM main.sqlite_schema WHERE name = ?1 AND type = ?2
+             UNION ALL SELECT sql FROM main.sqlite_schema WHERE ?2 = 'view' AND tbl_name = ?1 AND type = 'trigger'",
+        )?;
+        statement.bind_all(&[
+            Value::Text(name.as_str().into()),
+            Value::Text(kind.name().into()),
+        ])?;
+        while statement.step()? {
+            if let Value::Text(text) = statement.value(0) {
+                texts.push(text);
+            }
+        }
+        drop(statement);
+        let name = quote_identifier(name);
+        handle.execute(&format!("DROP {} main.{name}", kind.name()))?;
+        for text in texts {
+            let Some(creation) = parse::creation(&text) else {
+                continue;
+            };
+            handle.execute(&Routed::to_temp(&text, &creation.named).sql)?;
+            shared.unnoticed(|| note(handle, creation.kind, &creation.named.name))?;
+        }
+        shared.note_views();
+    }
+    Ok(())
+}
+
+fn next_to_adopt(shared: &Shared) -> StoreResult<Option<Creation>> {
+    let mut statement = shared.handle.statement(
+        "SELECT sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger') ORDER BY type DESC",
+    )?;
+    while statement.step()? {
+        if let Value::Text(text) = statement.value(0)
+            && let Some((creation, _)) = route(shared, &text)?
+        {
+            return Ok(Some(creation));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether the catalogue has any.
 pub fn any(handle: Handle) -> StoreResult<bool> {
     let found = handle
         .statement("SELECT 1 FROM main.heddle_views LIMIT 1")?
         .first(&[])?;
     Ok(found.is_some())
+}
+
+/// Whether `sql` alters or drops something in `temp` that is the user's own. What SQLite rewrites with it is for this connection alone.
+pub fn is_own(shared: &Shared, sql: &str) -> StoreResult<bool> {
+    let Some((kind, named)) = parse::target(sql) else {
+        return Ok(false);
+    };
+    if !named.is_in("temp") || !is_in_temp(shared.handle, kind, &named.name)? {
+        return Ok(false);
+    }
+    let is_it = |view: &View| view.kind == kind && view.name.eq_ignore_ascii_case(&named.name);
+    let is_declared = declared(shared.handle)?.iter().any(is_it);
+    Ok(!is_declared && (kind == Kind::Trigger || declared::is_hidden(shared.handle, &named.name)?))
 }
 
 /// Runs a statement that may alter or drop declared views and triggers, and has the catalogue follow.
@@ -311,10 +383,7 @@ pub fn followed(shared: &Shared, run: impl FnOnce() -> StoreResult<()>) -> Store
         refresh(shared)?;
         run()?;
         follow(shared)
-    })?;
-    // Something of the user's may no longer stand before what the catalogue has.
-    shared.forget_catalogue_version();
-    Ok(())
+    })
 }
 
 /// Writes into the catalogue what a statement has done to declared views and triggers.

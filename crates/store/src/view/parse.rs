@@ -80,6 +80,17 @@ pub fn removal(sql: &str) -> Option<(Kind, Named)> {
     (named.schema.is_some() && named.is_in("main")).then_some((kind, named))
 }
 
+/// What `DROP …` or `ALTER TABLE …` is about; tables and indexes pass for views.
+pub fn target(sql: &str) -> Option<(Kind, Named)> {
+    let mut tokens = Tokens::new(sql);
+    let verb = tokens.next_token()?;
+    if !verb.is("DROP") && !verb.is("ALTER") {
+        return None;
+    }
+    let kind = Kind::of(tokens.next_token()?).unwrap_or(Kind::View);
+    Some((kind, tokens.named()?))
+}
+
 /// What stands between two parentheses.
 #[derive(Clone, Copy, Default)]
 struct Level {
