@@ -35,7 +35,7 @@ test('files below a directory that is created with its parents', async () => {
   const file = files.open('x/y', OPEN_CREATE_NEW) as number;
   expect(codeOf(() => files.open('x/y', OPEN_CREATE_NEW))).toBe(IO_ERROR_ALREADY_EXISTS);
   files.write(file, bytes('warp'), 2);
-  files.sync(file);
+  void files.sync(file);
   const again = files.open('x/y', OPEN_OR_CREATE) as number;
   const target = new Uint8Array(8);
   expect(files.read(again, target, 0)).toBe(6);

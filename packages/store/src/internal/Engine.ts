@@ -8,7 +8,7 @@ import type { SqlThread } from './SqlThread.ts';
 
 /** Why an engine stopped by itself. */
 export interface EngineFailure {
-  /** What happened; its code is `ENGINE_FAILED`. */
+  /** What happened; its code is `ENGINE_FAILED`, or `NOT_FOUND` where the files were removed: then no engine can follow. */
   readonly error: HeddleStoreError;
   /** The SQL thread that stopped the engine, where it was one of those. */
   readonly culprit: SqlThread | undefined;
@@ -33,4 +33,6 @@ export interface Engine {
   close(): Promise<void>;
   /** Lets go of files at once and without waiting, because the page goes away. What was acknowledged is safe. */
   abandon(): void;
+  /** The same where the page is frozen the next moment: returns when the files are closed, if that doesn't take too long. */
+  abandonBeforeFreezing(): void;
 }

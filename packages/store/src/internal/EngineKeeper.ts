@@ -4,7 +4,8 @@
  *
  * # State
  * *running* → the engine stops → *restarting* → *running* …, or → *failed*, for good: where nothing is durable, or engines keep
- * stopping without having answered anything. `close` ends each of them.
+ * stopping without having answered anything, or where the files were removed: to go on with an empty database is not for this to decide.
+ * `close` ends each of them.
  *
  * # Invariants
  * 1. Calls that had a thread of the engine that stopped reject at once. Calls that waited for one wait on, for the next engine's.
@@ -80,7 +81,7 @@ export class EngineKeeper implements Keeper {
   #onFailure(failure: EngineFailure): void {
     const { threads, restart } = this.#engine;
     this.#fruitless = answersOf(this.#engine) > this.#answersAtStart ? 0 : this.#fruitless + 1;
-    const isForGood = this.#isClosing || restart === undefined || this.#fruitless >= FRUITLESS_MAX;
+    const isForGood = this.#isClosing || restart === undefined || this.#fruitless >= FRUITLESS_MAX || isRemoved(failure.error);
     const errorFor = (isCulprit: boolean): HeddleStoreError =>
       isForGood ? failedError(failure.error, restart !== undefined) : restartedError(failure.error, isCulprit);
     const error = errorFor(false);
@@ -117,7 +118,7 @@ export class EngineKeeper implements Keeper {
       } catch (cause) {
         if (this.#isClosing) return undefined;
         this.#fruitless += 1;
-        if (this.#fruitless >= FRUITLESS_MAX) {
+        if (this.#fruitless >= FRUITLESS_MAX || isRemoved(cause)) {
           this.#fail(failedError(cause as HeddleStoreError, true));
           return undefined;
         }
@@ -181,6 +182,11 @@ function answersOf({ threads }: Engine): number {
   return threads.reduce((sum, { answers }) => sum + answers, 0);
 }
 
+/** Whether an engine stopped, or didn't start, because its files were removed. */
+export function isRemoved(error: unknown): boolean {
+  return error instanceof HeddleStoreError && error.code === 'NOT_FOUND';
+}
+
 const FATE =
   'What was acknowledged is safe; a commit that was under way is there whole or not at all, so look before you repeat it. ' +
   'Connections and temporary tables are gone';
@@ -193,6 +199,7 @@ export function restartedError(cause: HeddleStoreError, isCulprit: boolean): Hed
 
 /** What calls get where none follows. */
 export function failedError(cause: HeddleStoreError, isDurable: boolean): HeddleStoreError {
-  const fate = isDurable ? `${FATE}. Close the database and open it again` : 'The database was in memory, and is gone';
+  let fate = isDurable ? `${FATE}. Close the database and open it again` : 'The database was in memory, and is gone';
+  if (isRemoved(cause)) fate = 'All that was stored is gone. Close the database; opened again, it is empty';
   return new HeddleStoreError('ENGINE_FAILED', `the engine stopped (${cause.message}). ${fate}`, { cause });
 }

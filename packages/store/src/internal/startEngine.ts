@@ -159,7 +159,7 @@ class WasmEngine implements Engine {
     this.queue = { memory, queue };
     if (this.#io) await this.#io.serve({ memory, queue });
     else this.#io = await startIo({ memory, queue, directory }, stop);
-    this.#io.onFailure = (cause) => this.#onFailure(new HeddleStoreError('ENGINE_FAILED', 'the I/O thread ended', { cause }));
+    this.#io.onFailure = (cause) => this.#onFailure(ioFailure(cause));
   }
 
   /** A SQL thread ends when its channel is closed. Ending earlier is a failure of the engine. */
@@ -205,6 +205,8 @@ class WasmEngine implements Engine {
 
   async #restart(signal: AbortSignal): Promise<Engine> {
     await this.#endThreads();
+    const removed = ioFailure(this.#io?.failure);
+    if (removed.code === 'NOT_FOUND') throw removed;
     // It keeps the directory and its lock; where it has ended too, the next engine starts another.
     const io = this.#io?.isAlive ? this.#io : undefined;
     return startEngine({ ...this.#options, signal }, { io, runtime: this.#runtime });
@@ -236,9 +238,14 @@ class WasmEngine implements Engine {
 
   abandon(): void {
     this.#isClosing = true;
-    this.#io?.abandon();
+    if (this.#io?.isAlive) this.#io.abandon();
     this.#closeChannels();
     this.#threadsEnded ??= this.#runtime.close({ graceMs: 0 });
+  }
+
+  abandonBeforeFreezing(): void {
+    this.#io?.abandonBeforeFreezing();
+    this.abandon();
   }
 
   /** Ends everything, whatever state it is in. */
@@ -332,6 +339,12 @@ const HOST_ERRORS: Readonly<Record<HostErrorCode, StoreErrorCode>> = {
   [IO_ERROR_CLOSED]: 'CLOSED',
   [IO_ERROR_OTHER]: 'IO_ERROR',
 };
+
+/** What the end of the I/O thread means: `NOT_FOUND` where nothing is left that another engine could open. */
+function ioFailure(cause: unknown): HeddleStoreError {
+  if (cause instanceof HostError && cause.code === IO_ERROR_NOT_FOUND) return storeError(cause);
+  return new HeddleStoreError('ENGINE_FAILED', 'the I/O thread ended', { cause });
+}
 
 /** What callers are told of an error of a layer below. */
 function storeError(error: unknown): HeddleStoreError {

@@ -1,5 +1,5 @@
-/** What tabs-browsers.node.test.ts calls in its tabs. */
-import { type Connection, type Database, type ImportProgress, open, type OpenOptions } from '../../src/index.ts';
+/** What tabs-browsers.node.test.ts and faults-browsers.node.test.ts call in their tabs. */
+import { type Connection, type Database, type HeddleStoreError, type ImportProgress, open, type OpenOptions } from '../../src/index.ts';
 
 const NAME = 'tabs';
 
@@ -17,6 +17,7 @@ globalThis.Worker = class extends OwnWorker {
 
 let opened: Database | undefined;
 let connection: Connection | undefined;
+let giveBack = (): void => {};
 let isWriting = false;
 let writing: Promise<void> | undefined;
 const restarts: number[] = [];
@@ -53,7 +54,7 @@ async function write(tab: number): Promise<void> {
       ),
     );
     await tell({ tab, n, code });
-    if (code === 'CLOSED') return;
+    if (code === 'CLOSED' || code === 'ENGINE_FAILED') return;
   }
 }
 
@@ -134,12 +135,68 @@ const page = {
     return workers.length;
   },
 
-  /** Keeps the main thread busy, which then answers nobody. */
-  hang(ms: number): void {
+  /** Keeps the main thread busy until another tab says `endHang`; it answers nobody meanwhile. */
+  async hang(): Promise<void> {
+    const word = new Int32Array(new SharedArrayBuffer(4));
+    const worker = new Worker(new URL('./hang-worker.ts', import.meta.url), { type: 'module' });
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
+    worker.postMessage(word);
+    await new Promise((resolve) => worker.addEventListener('message', resolve, { once: true }));
     setTimeout(() => {
-      const end = performance.now() + ms;
-      while (performance.now() < end);
+      while (Atomics.load(word, 0) === 0);
     });
+  },
+
+  endHang(): void {
+    const channel = new BroadcastChannel('hang');
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- nor has a channel's
+    channel.postMessage('end');
+    channel.close();
+  },
+
+  /** Steals a Web Lock, and keeps it until `giveBack`. */
+  async steal(lock: string): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const held = (): Promise<void> => {
+        resolve();
+        return new Promise((release) => (giveBack = release));
+      };
+      navigator.locks.request(lock, { steal: true }, held).catch(() => undefined);
+    });
+  },
+
+  giveBack: () => giveBack(),
+
+  /** The names of all Web Locks that somebody holds. */
+  async locks(): Promise<string[]> {
+    return ((await navigator.locks.query()).held ?? []).map(({ name }) => name ?? '');
+  },
+
+  /** Removes the directory of the database; returns the name of the error. */
+  async removeDirectory(): Promise<string> {
+    try {
+      await (await navigator.storage.getDirectory()).removeEntry(NAME, { recursive: true });
+      return 'removed';
+    } catch (error) {
+      return (error as Error).name;
+    }
+  },
+
+  /** Has the browser clear the data of this site. */
+  clearSite: async () => (await fetch('/clear')).text(),
+
+  /** Opens the database for this page alone. */
+  openAlone: () => codeOf(open(NAME, { share: false })),
+
+  /** The codes of an error and of its cause. */
+  async causeOf(sql: string): Promise<(string | undefined)[]> {
+    try {
+      await db().exec(sql);
+      return ['done'];
+    } catch (error) {
+      const { code, cause } = error as HeddleStoreError;
+      return [code, (cause as HeddleStoreError | undefined)?.code];
+    }
   },
 };
 

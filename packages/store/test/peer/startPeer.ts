@@ -70,6 +70,7 @@ export function startPeers(threadCount: number, path: string, { onRestart }: Pee
     restart: onRestart && restart,
     close: stop,
     abandon: () => void stop(),
+    abandonBeforeFreezing: () => void stop(),
   };
   for (const { worker, thread } of peers) {
     worker.on('exit', (code) => {

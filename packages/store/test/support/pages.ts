@@ -2,13 +2,15 @@
  * Pages in real browsers, for tests that run in Node: served by Vite from `test/pages`, cross-origin isolated, in persistent contexts,
  * because others keep OPFS in memory.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BrowserContext, type BrowserType, chromium, firefox, type Page } from 'playwright';
 import { createServer, type ViteDevServer } from 'vite';
-import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, onTestFinished, vi } from 'vitest';
 import { findBrowser } from '@heddle/tools/browsers';
 
 export type BrowserName = 'chromium' | 'firefox';
@@ -18,20 +20,67 @@ export const BROWSERS: readonly (readonly [BrowserName])[] = [['chromium'], ['fi
 
 const TYPES: Readonly<Record<BrowserName, BrowserType>> = { chromium, firefox };
 
-/** Starts a browser with an empty profile, gone with the test. */
-export async function launch(name: BrowserName): Promise<BrowserContext> {
+/** How a browser is started. */
+export interface LaunchOptions {
+  /** A profile to start with; an empty one unless told otherwise. */
+  readonly profile?: string;
+  /** Settings of Firefox. */
+  readonly prefs?: Readonly<Record<string, number>>;
+}
+
+/** An empty profile, gone with the test. */
+export async function emptyProfile(): Promise<string> {
   const profile = await mkdtemp(join(tmpdir(), 'heddle-profile-'));
+  onTestFinished(() => rm(profile, { recursive: true, force: true, maxRetries: 5 }));
+  return profile;
+}
+
+/** How long a browser, or a page, may take to come and to go: a busy machine takes its time. */
+const START_MS_MAX = 120_000;
+
+const CHROMIUM_ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic'];
+
+/** Starts a browser, which ends with the test. */
+export async function launch(name: BrowserName, { profile, prefs }: LaunchOptions = {}): Promise<BrowserContext> {
+  const directory = profile ?? (await emptyProfile());
   const executablePath = findBrowser(name);
   const own = executablePath ? { channel: 'moz-firefox' } : {};
-  const context = await TYPES[name].launchPersistentContext(profile, {
-    ...(name === 'firefox' ? own : { args: ['--no-sandbox', '--disable-gpu', '--disable-quic'] }),
+  const context = await TYPES[name].launchPersistentContext(directory, {
+    timeout: START_MS_MAX,
+    ...(name === 'firefox' ? { ...own, ...(prefs ? { firefoxUserPrefs: { ...prefs } } : {}) } : { args: CHROMIUM_ARGS }),
     ...(executablePath ? { executablePath } : {}),
   });
-  onTestFinished(async () => {
-    await context.close();
-    await rm(profile, { recursive: true, force: true, maxRetries: 5 });
-  });
+  context.setDefaultTimeout(START_MS_MAX);
+  onTestFinished(() => context.close(), START_MS_MAX);
   return context;
+}
+
+/**
+ * Starts a Chromium whose hidden pages are hidden. Playwright keeps the pages of those that it starts itself visible, and a visible page is
+ * never frozen.
+ */
+export async function launchWithHiddenPages(): Promise<BrowserContext> {
+  const profile = await emptyProfile();
+  const args = [...CHROMIUM_ARGS, '--headless=new', '--no-first-run', '--remote-debugging-port=0', `--user-data-dir=${profile}`];
+  const child = spawn(findBrowser('chromium') ?? chromium.executablePath(), args, { stdio: 'ignore' });
+  const ended = once(child, 'exit');
+  onTestFinished(async () => {
+    child.kill();
+    await ended;
+  });
+  const port = await vi.waitUntil(() => readDebuggingPort(profile), { timeout: START_MS_MAX });
+  const browser = await chromium.connectOverCDP(`http://127.0.0.1:${port}`, { noDefaults: true, timeout: START_MS_MAX });
+  onTestFinished(() => browser.close(), START_MS_MAX);
+  const [context] = browser.contexts();
+  if (!context) throw new Error('Chromium has no context');
+  context.setDefaultTimeout(START_MS_MAX);
+  return context;
+}
+
+/** Written by Chromium in two lines, maybe not yet. */
+async function readDebuggingPort(profile: string): Promise<string | undefined> {
+  const text = await readFile(join(profile, 'DevToolsActivePort'), 'utf8').catch(() => '');
+  return text.includes('\n') ? text.split('\n')[0] : undefined;
 }
 
 /** What pages tell the test by `POST /tell`, awaited or not: it is heard even if the page is gone the next moment. */
@@ -60,6 +109,16 @@ export class PageServer {
         {
           name: 'tell',
           configureServer: (server) => void server.middlewares.use('/tell', (request, response) => void this.#hear(request, response)),
+        },
+        {
+          // Its client reloads a page that was frozen.
+          name: 'no-client',
+          transformIndexHtml: { order: 'post', handler: (html) => html.replace(/<script[^>]*@vite\/client[^>]*><\/script>/, '') },
+        },
+        {
+          name: 'clear',
+          configureServer: (server) =>
+            void server.middlewares.use('/clear', (_, response) => response.setHeader('Clear-Site-Data', '"storage"').end('cleared')),
         },
       ],
       server: {

@@ -48,6 +48,8 @@ export interface HostFiles {
   readonly sharesDescriptors: boolean;
   /** Whether no method returns a promise. */
   readonly isSynchronous: boolean;
+  /** Set where the host has taken the files away: why. Nothing is read or written any more. */
+  readonly lost?: HostError | undefined;
   /** Opens a file and returns its number. */
   open(path: string, mode: number): Soon<number>;
   /** Closes a file; its bytes need not be durable. */
@@ -61,7 +63,7 @@ export interface HostFiles {
   /** The size in bytes. */
   size(file: number): number;
   /** Makes bytes, size and name durable. */
-  sync(file: number): void;
+  sync(file: number): Soon<void>;
   /** Removes a file. Its open handles keep working. */
   remove(path: string): Soon<void>;
   /** Whether there is a file of that name. */

@@ -89,7 +89,7 @@ export class IoServer {
 
   /**
    * Answers requests until the queue is closed: then closes the files and refuses what is left. Where the queue was fenced off, it
-   * leaves the files as they are, as soon as nothing is under way.
+   * leaves the files as they are, as soon as nothing is under way. Throws where the host has taken the files away.
    */
   async run(): Promise<IoEnd> {
     const queue = this.#queue;
@@ -100,6 +100,12 @@ export class IoServer {
         if (this.#underWay === 0) queue.waitBlocking();
         else await queue.wait();
       }
+      const { lost } = this.#files;
+      if (lost) {
+        // The handles go with this thread. Closing one whose file is gone may take for ever.
+        queue.end();
+        throw lost;
+      }
       // Set by somebody else: closing passes through `IO_CLOSING`.
       if (queue.state === IO_CLOSED) {
         while (this.#underWay > 0) await new Promise((resolve) => setTimeout(resolve, FENCED_PAUSE_MS));
@@ -108,7 +114,7 @@ export class IoServer {
       this.#close();
       return 'closed';
     } catch (error) {
-      this.#close();
+      if (!this.#files.lost) this.#close();
       throw error;
     }
   }
@@ -125,7 +131,7 @@ export class IoServer {
     try {
       result = this.#perform(request);
     } catch (error) {
-      this.#queue.fail(request, error);
+      this.#refuse(request, error);
       return;
     }
     if (typeof result === 'number') this.#queue.answer(request, result);
@@ -137,12 +143,18 @@ export class IoServer {
     try {
       this.#queue.answer(request, await pending);
     } catch (error) {
-      this.#queue.fail(request, error);
+      this.#refuse(request, error);
     } finally {
       this.#underWay -= 1;
       // The loop may block now.
       if (this.#underWay === 0) this.#queue.ring();
     }
+  }
+
+  #refuse(request: IoRequest, error: unknown): void {
+    // First of all: who is told of the error looks whether the engine has files at all.
+    if (this.#files.lost) this.#queue.fence();
+    this.#queue.fail(request, error);
   }
 
   #perform(request: IoRequest): Soon<number> {
@@ -163,7 +175,7 @@ export class IoServer {
       case IO_SIZE:
         return files.size(file);
       case IO_SYNC:
-        return done(files.sync(file));
+        return then(files.sync(file), done);
       case IO_REMOVE:
         return then(files.remove(queue.text(address, length)), done);
       case IO_EXISTS:
@@ -185,6 +197,14 @@ export function closeQueue(location: IoQueueLocation): void {
 export function isQueueOpen(location: IoQueueLocation): boolean {
   const { state } = new IoQueue(location);
   return state === IO_IDLE || state === IO_SERVING;
+}
+
+/** Waits, busy, until the files of a queue are closed; false if they aren't after that time. For a thread that may not block. */
+export function spinUntilClosed(location: IoQueueLocation, timeoutMs: number): boolean {
+  const queue = new IoQueue(location);
+  const deadline = performance.now() + timeoutMs;
+  while (queue.state !== IO_CLOSED && performance.now() < deadline);
+  return queue.state === IO_CLOSED;
 }
 
 /** Refuses every request of a queue whose I/O thread has died, and all that come later. */

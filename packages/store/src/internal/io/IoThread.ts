@@ -13,9 +13,12 @@
 import { createIoWorker } from '#io-host';
 import { IO_ERROR_CLOSED } from '../layout.ts';
 import { HostError } from './HostFiles.ts';
-import { abandonQueue, closeQueue, fenceQueue, type IoQueueLocation } from './IoServer.ts';
+import { abandonQueue, closeQueue, fenceQueue, type IoQueueLocation, spinUntilClosed } from './IoServer.ts';
 import type { IoWorker } from './host/types.ts';
 import type { IoReport, IoStart } from './messages.ts';
+
+/** How long a page that is about to be frozen waits for its files to be closed. */
+const FREEZING_MS_MAX = 500;
 
 /** A running I/O thread. */
 export class IoThread {
@@ -28,6 +31,7 @@ export class IoThread {
   #location: IoQueueLocation;
   #isFenced = false;
   #hasClosed = false;
+  #failure: unknown;
 
   private constructor(location: IoQueueLocation) {
     this.#location = location;
@@ -54,6 +58,11 @@ export class IoThread {
     return !this.#hasClosed;
   }
 
+  /** Why it ended by itself, where it has. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
   #hear(report: IoReport): void {
     if (report.type === 'failed') this.#fail(new HostError(report.code, report.message));
     else if (report.type === 'ready') this.#ready.resolve();
@@ -61,11 +70,10 @@ export class IoThread {
     else this.#end();
   }
 
-  #end(): void {
+  #end(error: unknown = new HostError(IO_ERROR_CLOSED, 'the files are closed')): void {
     this.#hasClosed = true;
     this.#closed.resolve();
     // Nobody waits in vain for what no longer happens.
-    const error = new HostError(IO_ERROR_CLOSED, 'the files are closed');
     for (const { promise, reject } of [this.#ready, this.#detached]) {
       promise.catch(() => undefined);
       reject(error);
@@ -74,10 +82,10 @@ export class IoThread {
 
   #fail(cause: unknown): void {
     if (this.#hasClosed) return;
-    this.#ready.reject(cause);
+    this.#failure = cause;
     // Whoever waits for a file would wait for ever.
     if (!this.#isFenced) abandonQueue(this.#location);
-    this.#end();
+    this.#end(cause);
     this.onFailure?.(cause);
   }
 
@@ -119,6 +127,16 @@ export class IoThread {
     // For a thread that is detached; one that serves looks at its queue only.
     this.#worker.order({ type: 'end' });
     if (!this.#isFenced) closeQueue(this.#location);
+  }
+
+  /**
+   * The same for a page that is about to be frozen, and this thread with it, wherever it is: returns when the files are closed, or after
+   * the time that a page may be busy then.
+   */
+  abandonBeforeFreezing(): void {
+    this.abandon();
+    // Its locks go with it, in case that it is stopped before it has said so.
+    if (!this.#isFenced && spinUntilClosed(this.#location, FREEZING_MS_MAX)) this.terminate();
   }
 
   /** Ends the thread at once, whatever it does. */

@@ -8,19 +8,21 @@
  *    other for each path.
  * 3. A removed file that is still open is in `#limbo`: it has no name any more, and the browser's file goes with the last closing.
  *
- * A handle that a dying page still holds is waited for.
+ * A handle that a dying page still holds is waited for. Where the browser takes the files away while they are open, because the user clears
+ * the site's data, Firefox closes the handles, which every call shows. Chromium says nothing, so syncing looks whether the directory is
+ * still there: a commit after more than {@link THERE_AGE_MS_MAX} without a look is not acknowledged before.
  */
 
 import { IO_ERROR_ALREADY_EXISTS, IO_ERROR_CLOSED, IO_ERROR_NO_SPACE, IO_ERROR_NOT_FOUND } from '../layout.ts';
 import { type FileEntry, HostError, type HostFiles, OPEN_CREATE_NEW, OPEN_EXISTING, type SharedBytes, type Soon } from './HostFiles.ts';
-import { hostError, isNamed, type OpfsFileHandle, type SyncAccessHandle } from './opfs.ts';
+import { createAccessHandle, hostError, isNamed, type OpfsFileHandle, type SyncAccessHandle } from './opfs.ts';
+import { LOCK_FILE, OpfsLock } from './OpfsLock.ts';
 
 /** Handles that stay open without a user. */
 const IDLE_COUNT_MAX = 48;
 
-/** How long a handle that somebody else holds is waited for. */
-const HANDLE_RETRY_MS = 5000;
-const HANDLE_RETRY_PAUSE_MS = 20;
+/** How old the certainty that the directory is still there may be when a file is synced. */
+const THERE_AGE_MS_MAX = 1000;
 
 interface OpenFile {
   readonly path: string;
@@ -30,12 +32,12 @@ interface OpenFile {
   isRemoved: boolean;
 }
 
-/** Opens a directory, creating it where it is absent. `release` lets go of its lock. */
+/** Opens a directory, creating it where it is absent. `release` lets go of its Web Lock. */
 export async function openOpfsFiles(directory: string, release: () => void): Promise<HostFiles> {
   try {
     let handle = await navigator.storage.getDirectory();
     for (const part of directory.split('/')) handle = await handle.getDirectoryHandle(part, { create: true });
-    return new OpfsFiles(handle, release);
+    return new OpfsFiles(handle, await OpfsLock.take(handle), release);
   } catch (error) {
     release();
     throw hostError(error);
@@ -45,7 +47,9 @@ export async function openOpfsFiles(directory: string, release: () => void): Pro
 class OpfsFiles implements HostFiles {
   readonly sharesDescriptors = false;
   readonly isSynchronous = false;
+  lost: HostError | undefined;
   readonly #root: FileSystemDirectoryHandle;
+  readonly #lock: OpfsLock;
   readonly #release: () => void;
   readonly #directories = new Map<string, FileSystemDirectoryHandle>();
   /** Files with a handle and a name. Those without a user are in the order in which they lost it. */
@@ -56,9 +60,13 @@ class OpfsFiles implements HostFiles {
   readonly #limbo = new Set<string>();
   readonly #turns = new Map<string, Promise<unknown>>();
   #isDisposed = false;
+  /** When the directory was last known to be there. */
+  #thereMs = performance.now();
+  #looking: Promise<void> | undefined;
 
-  constructor(root: FileSystemDirectoryHandle, release: () => void) {
+  constructor(root: FileSystemDirectoryHandle, lock: OpfsLock, release: () => void) {
     this.#root = root;
+    this.#lock = lock;
     this.#release = release;
   }
 
@@ -131,26 +139,49 @@ class OpfsFiles implements HostFiles {
   }
 
   read(number: number, target: SharedBytes, offset: number): number {
-    return hosted(() => this.#file(number).handle.read(target, { at: offset }));
+    return this.#hosted(() => this.#file(number).handle.read(target, { at: offset }));
   }
 
   write(number: number, source: SharedBytes, offset: number): void {
-    const count = hosted(() => this.#file(number).handle.write(source, { at: offset }));
+    const count = this.#hosted(() => this.#file(number).handle.write(source, { at: offset }));
     if (count < source.length) {
       throw new HostError(IO_ERROR_NO_SPACE, `the browser took ${count} of ${source.length} bytes`);
     }
   }
 
   truncate(number: number, size: number): void {
-    hosted(() => this.#file(number).handle.truncate(size));
+    this.#hosted(() => this.#file(number).handle.truncate(size));
   }
 
   size(number: number): number {
-    return hosted(() => this.#file(number).handle.getSize());
+    return this.#hosted(() => this.#file(number).handle.getSize());
   }
 
-  sync(number: number): void {
-    hosted(() => this.#file(number).handle.flush());
+  sync(number: number): Soon<void> {
+    this.#hosted(() => this.#file(number).handle.flush());
+    if (performance.now() - this.#thereMs <= THERE_AGE_MS_MAX) return undefined;
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+
+  /** Throws where the directory is gone. */
+  async #look(): Promise<void> {
+    const startMs = performance.now();
+    if (!(await this.#lock.isThere())) {
+      this.lost ??= removed();
+      throw this.lost;
+    }
+    this.#thereMs = startMs;
+  }
+
+  #hosted<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      // Nobody closes a handle that is in use here but the browser, before it removes the file: that may be there for a moment yet.
+      if (isNamed(error, 'InvalidStateError')) this.lost ??= removed();
+      throw hostError(error);
+    }
   }
 
   remove(path: string): Promise<void> {
@@ -212,7 +243,7 @@ class OpfsFiles implements HostFiles {
     for await (const [name, entry] of handle.entries()) {
       const path = directory === '' ? name : `${directory}/${name}`;
       if (entry.kind === 'directory') await this.#list(entry, path, found);
-      else if (!this.#limbo.has(path)) {
+      else if (!this.#limbo.has(path) && path !== LOCK_FILE) {
         const open = this.#byPath.get(path);
         found.push({ path, size: open ? open.handle.getSize() : (await entry.getFile()).size });
       }
@@ -232,6 +263,7 @@ class OpfsFiles implements HostFiles {
     for (const { handle } of new Set([...this.#byPath.values(), ...inLimbo])) handle.close();
     this.#byPath.clear();
     this.#byNumber.length = 0;
+    this.#lock.release();
     this.#release();
   }
 
@@ -277,23 +309,6 @@ class OpfsFiles implements HostFiles {
   }
 }
 
-/** Waits while somebody else has the file: a page that was left lets go of its handles in its own time. */
-async function createAccessHandle(handle: OpfsFileHandle): Promise<SyncAccessHandle> {
-  const deadline = performance.now() + HANDLE_RETRY_MS;
-  for (;;) {
-    try {
-      return await handle.createSyncAccessHandle();
-    } catch (error) {
-      if (!isNamed(error, 'NoModificationAllowedError') || performance.now() > deadline) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, HANDLE_RETRY_PAUSE_MS));
-  }
-}
-
-function hosted<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw hostError(error);
-  }
+function removed(): HostError {
+  return new HostError(IO_ERROR_NOT_FOUND, 'the files were removed while they were open, as when the user clears the data of the site');
 }

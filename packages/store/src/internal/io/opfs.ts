@@ -45,3 +45,20 @@ export function hostError(cause: unknown): HostError {
 export function isNamed(error: unknown, ...names: string[]): boolean {
   return error instanceof Error && names.includes(error.name);
 }
+
+/** How long a handle that somebody else holds is waited for. */
+const HANDLE_RETRY_MS = 5000;
+const HANDLE_RETRY_PAUSE_MS = 20;
+
+/** Waits while somebody else has the file: a page that was left lets go of its handles in its own time. */
+export async function createAccessHandle(handle: OpfsFileHandle): Promise<SyncAccessHandle> {
+  const deadline = performance.now() + HANDLE_RETRY_MS;
+  for (;;) {
+    try {
+      return await handle.createSyncAccessHandle();
+    } catch (error) {
+      if (!isNamed(error, 'NoModificationAllowedError') || performance.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, HANDLE_RETRY_PAUSE_MS));
+  }
+}

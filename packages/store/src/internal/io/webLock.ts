@@ -1,4 +1,10 @@
-/** A directory's lock in a browser: a Web Lock, which ends with the worker that holds it. */
+/**
+ * A directory's Web Lock: what others wait for, because it ends with the worker that holds it, however that ends.
+ *
+ * Any page of the origin can steal it. Who held it then goes on, undisturbed: what guards the files is the lock in the directory
+ * (`OpfsLock.ts`), which is taken after this one and given up before it. Whoever has stolen this one, or comes after the thief, finds the
+ * directory `LOCKED`. To end the engine instead would give any page the power to do so, and would help nobody.
+ */
 
 import { IO_ERROR_LOCKED } from '../layout.ts';
 import { HostError } from './HostFiles.ts';
@@ -16,7 +22,7 @@ export function lockDirectory(directory: string): Promise<() => void> {
       reject(new HostError(IO_ERROR_LOCKED, `another page has the directory "${directory}" open`));
       return undefined;
     };
-    // The request is settled when the lock is released; what is waited for here is that it is granted.
+    // The request is settled when the lock is released, or stolen; what is waited for here is that it is granted.
     navigator.locks.request(directoryLock(directory), { ifAvailable: true }, held).catch(reject);
   });
 }

@@ -30,6 +30,8 @@ export interface FollowingEvents {
   readonly onRestart: (restart: EngineRestart) => void;
   /** The leader gives up. */
   readonly onLeave: () => void;
+  /** The files were removed: the database has ended in all tabs. */
+  readonly onRemoved: (error: HeddleStoreError) => void;
 }
 
 interface Waiter {
@@ -136,6 +138,9 @@ export class Following implements ThreadSource {
         this.#threads = message.threads;
         this.#threadsMs = performance.now();
         this.#isLooking = false;
+        break;
+      case 'removed':
+        this.#events.onRemoved(errorFrom(message.error));
         break;
       case 'leaving':
         this.#events.onLeave();

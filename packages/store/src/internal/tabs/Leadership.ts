@@ -9,7 +9,7 @@
 
 import type { HeddleStoreError } from '../../HeddleStoreError.ts';
 import type { Engine } from '../Engine.ts';
-import { EngineKeeper, restartedError } from '../EngineKeeper.ts';
+import { EngineKeeper, isRemoved, restartedError } from '../EngineKeeper.ts';
 import { type EngineRestart, tell } from '../Keeper.ts';
 import type { EngineMemory, SqlThread } from '../SqlThread.ts';
 import { Deputy } from './deputy.ts';
@@ -49,8 +49,9 @@ export class Leadership {
     this.#options = options;
     this.keeper = new EngineKeeper(options.engine, (restart) => this.#onRestart(restart));
     this.keeper.onStop = (error, isForGood) => {
-      // It is for good in this tab only.
       const reason = error.cause as HeddleStoreError;
+      if (isRemoved(reason)) this.#post({ type: 'removed', error: plainError(reason) });
+      // Otherwise it is for good in this tab only.
       for (const { guest } of this.#guests.values()) guest.stopped(restartedError(reason, false), restartedError(reason, true));
       options.onStop(error, isForGood);
     };
@@ -83,7 +84,12 @@ export class Leadership {
     });
     this.#guests.set(session, { guest, tab });
     guest.post({ type: 'welcome', tab: leader, threads: this.keeper.threads() });
-    void whenFree(tabLock(tab), this.#over.signal).then((isGone) => isGone && this.#end(session, guest));
+    void whenFree(tabLock(tab), this.#over.signal).then((isGone) => {
+      if (!isGone) return;
+      // A tab that lives nevertheless greets again: its lock was stolen.
+      guest.post({ type: 'leaving' });
+      this.#end(session, guest);
+    });
   }
 
   #end(session: string, guest: Guest): void {

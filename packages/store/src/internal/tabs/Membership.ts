@@ -14,7 +14,8 @@
  * 1. Only who holds the leader's lock starts an engine; and an engine has its files only with the directory's own lock, which its I/O
  *    thread holds (`io/webLock.ts`). So two engines never have one directory, whatever became of the leader's lock.
  * 2. A tab that can't run stands for nothing: while it is frozen, it neither leads nor queues.
- * 3. A tab holds a lock of its own from before its first greeting to its end. That it is free says that the tab is gone.
+ * 3. A tab holds a lock of its own from before its first greeting to its end. That it is free says that the tab is gone. A tab from which
+ *    it is stolen takes it back.
  * 4. Tabs of different versions don't talk: whoever comes second gets `VERSION_MISMATCH`. Neither do those that mean different things by an
  *    acknowledged commit.
  */
@@ -74,6 +75,8 @@ export class Membership implements Keeper {
   readonly #over = new AbortController();
   readonly #ends: (() => void)[] = [];
   #rendezvous: Port<Greeting, Greeting> | undefined;
+  /** Says that this tab is not gone. */
+  #life: HeldLock | undefined;
   /** Gives up queueing for the lead, or the lead. */
   #candidacy: AbortController | undefined;
   #lock: HeldLock | undefined;
@@ -112,16 +115,38 @@ export class Membership implements Keeper {
   }
 
   async #enter(): Promise<void> {
-    const life = await takeLock(tabLock(this.#tab), this.#over.signal);
+    this.#live(await takeLock(tabLock(this.#tab), this.#over.signal));
     this.#rendezvous = openPort<Greeting, Greeting>(this.#channel);
     this.#rendezvous.onMessage = (greeting) => this.#hear(greeting);
     const stopListening = onFreeze(
-      () => this.#stepAside(new HeddleStoreError('ENGINE_FAILED', 'the page was frozen')),
+      () => this.#onFreeze(),
       () => this.#stand(),
     );
-    this.#ends.push(stopListening, () => this.#rendezvous?.close(), life.release);
+    this.#ends.push(
+      stopListening,
+      () => this.#rendezvous?.close(),
+      () => this.#life?.release(),
+    );
     this.#stand();
     await this.#ready.promise;
+  }
+
+  /** Its workers are frozen with this tab: what they have, nobody else gets. */
+  #onFreeze(): void {
+    this.#leadership?.keeper.engine.abandonBeforeFreezing();
+    this.#stepAside(new HeddleStoreError('ENGINE_FAILED', 'the page was frozen'));
+  }
+
+  #live(life: HeldLock): void {
+    this.#life = life;
+    if (this.#over.signal.aborted) life.release();
+    life.lost.addEventListener('abort', () => {
+      if (this.#over.signal.aborted) return;
+      stealLock(tabLock(this.#tab)).then(
+        (again) => this.#live(again),
+        () => undefined,
+      );
+    });
   }
 
   get role(): Role {
@@ -303,6 +328,7 @@ export class Membership implements Keeper {
       onStop: (error) => this.onStop?.(error, false),
       onRestart: (restart) => tell(this.#options.onRestart, restart),
       onLeave: () => this.#onLeaderGone(),
+      onRemoved: (error) => this.#fail(failedError(error, true)),
     });
     const over = new AbortController();
     over.signal.addEventListener('abort', () => watch.end());

@@ -85,7 +85,9 @@ export type ToFollower =
   | { readonly type: 'threads'; readonly threads: readonly ThreadActivity[] }
   /** A sign of life. */
   | { readonly type: 'pong' }
-  /** The leader gives up. */
+  /** The files were removed: nobody can take over. */
+  | { readonly type: 'removed'; readonly error: PlainError }
+  /** The leader gives up, or the follower's session. */
   | { readonly type: 'leaving' };
 
 /** A thread that is lent. */
