@@ -365,32 +365,34 @@ fn transact(
 ) -> StoreResult<bool> {
     let writer = is_mixed.then(|| store.main.writer.lock().unwrap());
     let entered = store.sequencer.enter();
-    let outcome = store
-        .sequencer
-        .snapshot(store.main.mixed())
-        .and_then(|snapshot| {
-            let mut transaction = Transaction::new(snapshot, &store.memory);
-            let handle = Handle::new(&store.main, is_mixed);
-            let commits = body(&mut transaction).and_then(|commits| {
-                transaction
-                    .sync(store, handle, Vec::new(), false)
-                    .map(|()| commits)
-            });
-            match commits {
-                Ok(true) => {
-                    if is_mixed {
-                        store.main.commit();
-                    }
-                    drop(writer);
-                    transaction.publish(store);
-                    Ok(true)
-                }
-                other => {
-                    transaction.roll_back(store)?;
-                    other
-                }
-            }
+    let mixed = store.main.mixed();
+    let outcome = store.sequencer.snapshot(mixed).and_then(|snapshot| {
+        assert_eq!(
+            snapshot.published.mixed, mixed,
+            "the Tonbo tables of another moment than `main`'s"
+        );
+        let mut transaction = Transaction::new(snapshot, &store.memory);
+        let handle = Handle::new(&store.main, is_mixed);
+        let commits = body(&mut transaction).and_then(|commits| {
+            transaction
+                .sync(store, handle, Vec::new(), false)
+                .map(|()| commits)
         });
+        match commits {
+            Ok(true) => {
+                if is_mixed {
+                    store.main.commit();
+                }
+                drop(writer);
+                transaction.publish(store);
+                Ok(true)
+            }
+            other => {
+                transaction.roll_back(store)?;
+                other
+            }
+        }
+    });
     store.sequencer.leave(entered);
     outcome
 }
