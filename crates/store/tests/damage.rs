@@ -161,7 +161,7 @@ fn flips(disks: &Disks, each: u64, mut body: impl FnMut(&str, &str, Files)) {
     for files in &disks.files {
         for (path, bytes) in files {
             for _ in 0..each.min(bytes.len() as u64) {
-                // What matters of a Parquet file is at its ends; most of it is a Bloom filter.
+                // A large file's rows are alike; what describes them is at its ends.
                 let room = match random.below(3) {
                     0 => bytes.len(),
                     _ => bytes.len().min(6000),

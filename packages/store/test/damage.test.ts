@@ -9,7 +9,7 @@ import { column, countRows } from './support/rows.ts';
 const TIMEOUT_MS = 60_000;
 /** More than a close leaves in Tonbo's log alone. */
 const ROWS = 10_000;
-/** Within the first page of a Parquet file; most of a small one is a Bloom filter. */
+/** Within the first page of a Parquet file. */
 const FIRST_PAGE_AT = 10;
 
 async function createWithDamage(location: string, isDamaged: (path: string) => boolean): Promise<string> {

@@ -208,7 +208,10 @@ fn write(
         .iter()
         .filter(|column| column.bloom_filter_offset().is_some())
     {
-        properties = properties.set_column_bloom_filter_enabled(column.column_path().clone(), true);
+        let path = column.column_path();
+        properties = properties
+            .set_column_bloom_filter_enabled(path.clone(), true)
+            .set_column_bloom_filter_ndv(path.clone(), column.num_values().max(1) as u64);
     }
     let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties.build()))?;
     for batch in rows {

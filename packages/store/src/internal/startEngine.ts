@@ -17,6 +17,7 @@ import { HostError, type HostErrorCode } from './io/HostFiles.ts';
 import { type IoQueueLocation, isQueueOpen } from './io/IoServer.ts';
 import { IoThread } from './io/IoThread.ts';
 import type { IoStart } from './io/messages.ts';
+import { tell } from './Keeper.ts';
 import {
   IO_ERROR_ALREADY_EXISTS,
   IO_ERROR_CLOSED,
@@ -34,7 +35,6 @@ import {
   STORE_THREAD_RESPONSES_OFFSET,
   STORE_THREAD_SIZE,
 } from './layout.ts';
-import { tell } from './Keeper.ts';
 import { type EngineMemory, SqlThread, type SqlThreadLink } from './SqlThread.ts';
 import { Stop } from './Stop.ts';
 
