@@ -284,3 +284,123 @@ fn readers_see_whole_acknowledged_batches_and_writers_are_told_to_wait() {
     );
     importer.run("INSERT INTO t VALUES (-1, 0)");
 }
+
+fn csv(table: &str) -> ImportOptions {
+    ImportOptions {
+        table: table.into(),
+        format: Some("csv".into()),
+        create: true,
+        ..ImportOptions::default()
+    }
+}
+
+fn shown(connection: &Connection, sql: &str) -> Vec<String> {
+    let cell = |value: &Value| match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Integer(value) => value.to_string(),
+        Value::Real(value) => format!("{value:?}"),
+        Value::Text(value) => value.to_string(),
+        Value::Blob(value) => format!("{} bytes", value.len()),
+    };
+    let line = |row: &Vec<Value>| row.iter().map(cell).collect::<Vec<_>>().join("|");
+    connection.rows(sql).iter().map(line).collect()
+}
+
+#[test]
+fn a_csv_file_makes_a_table_of_what_all_its_texts_are() {
+    let database = Database::new();
+    let connection = database.connect();
+    let mut text = String::from(
+        "\u{feff}n, ratio,yes,name,day,nothing\r\n1,0.5,true,\"a, \"\"b\"\"\nc\",2024-02-29,\r\n,,,,,\r\n",
+    );
+    for row in 0..2000 {
+        text.push_str(&format!("{row},{row},FALSE,row {row},2024-01-01,\r\n"));
+    }
+    text.push_str("-7,1e3,false,last,no day,");
+    let options = ImportOptions {
+        row_number: Some("id".into()),
+        batch_rows: Some(300),
+        ..csv("t")
+    };
+    assert_eq!(import(&connection, text.into(), options).unwrap(), 2003);
+    assert_eq!(
+        shown(
+            &connection,
+            "SELECT * FROM t WHERE id < 3 OR id > 2002 ORDER BY id"
+        ),
+        [
+            "1|1|0.5|1|a, \"b\"\nc|2024-02-29|NULL",
+            "2|NULL|NULL|NULL|NULL|NULL|NULL",
+            "2003|-7|1000.0|0|last|no day|NULL",
+        ]
+    );
+    assert_eq!(
+        shown(
+            &connection,
+            "SELECT group_concat(type, ' ') FROM pragma_table_info('t')"
+        ),
+        ["INTEGER INTEGER REAL BOOLEAN TEXT TEXT TEXT"]
+    );
+}
+
+#[test]
+fn the_texts_of_a_csv_file_are_what_the_tables_columns_take() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(k TEXT PRIMARY KEY, n INTEGER, r REAL, b BOOLEAN, d DATE, t TIMESTAMP, x DECIMAL(9, 2), extra INTEGER DEFAULT 5)",
+    );
+    let text = "K,n,r,b,d,t,x\n007,-9223372036854775808,-0.0,TRUE,2024-02-29,2024-02-29 12:30:00.5,1234567.89\nb,1,2,0,,,\n";
+    assert_eq!(import(&connection, text.into(), csv("t")).unwrap(), 2);
+    assert_eq!(
+        shown(&connection, "SELECT * FROM t"),
+        [
+            "007|-9223372036854775808|0.0|1|2024-02-29|2024-02-29 12:30:00.500|1234567.89|5",
+            "b|1|2.0|0|NULL|NULL|NULL|5",
+        ]
+    );
+    for (text, message) in [
+        (
+            "k,n\nc,1\nd,1.5",
+            "row 2: column n: the value is no INTEGER",
+        ),
+        (
+            "k,n\nc,9223372036854775808",
+            "row 1: column n: the value is no INTEGER",
+        ),
+        ("k,r\nc,NaN", "row 1: column r: the value is no REAL"),
+        ("k,b\nc,yes", "row 1: column b: the value is no BOOLEAN"),
+        ("k,d\nc,2023-02-29", "row 1: column d: the value is no DATE"),
+        (
+            "k,x\nc,0.001",
+            "row 1: column x: the value is no DECIMAL(9,2)",
+        ),
+        (
+            "k,n\nc,1,2",
+            "the CSV file cannot be read: incorrect number of fields for line 2, expected 2 got 3",
+        ),
+        (
+            "k,n\nc",
+            "the CSV file cannot be read: incorrect number of fields for line 2, expected 2 got 1",
+        ),
+        ("k,other\nc,1", "the file's column other is not in table t"),
+        ("k,K\nc,1", "the CSV file has two columns K"),
+        ("k,\nc,1", "column 2 of the CSV file has no name"),
+        (
+            "",
+            "the CSV file is empty: its first line names the columns",
+        ),
+    ] {
+        let error = import(&connection, text.into(), csv("t")).expect_err(text);
+        assert_eq!(error.code, StoreErrorCode::BadImport, "{text}: {error:?}");
+        assert_eq!(error.message, message, "{text}");
+    }
+    let error = import(
+        &connection,
+        Bytes::from_static(b"k,n\n\xff\xfe,1"),
+        csv("t"),
+    )
+    .unwrap_err();
+    assert_eq!(error.code, StoreErrorCode::BadImport, "{error:?}");
+    assert_eq!(connection.integers("SELECT count(*) FROM t"), [2]);
+}

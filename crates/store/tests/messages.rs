@@ -4,7 +4,7 @@ mod engine;
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, Date64Array, Int64Array, RecordBatch, StringArray, UInt64Array};
 use bytes::Bytes;
 use engine::faults::{copy_of, disk_of};
 use engine::{Connection, Database};
@@ -22,7 +22,12 @@ const NUMBER: i64 = 492_941_740_112;
 
 fn check(what: &str, error: &StoreError) {
     let told = format!("{error:?}");
-    for part in [SECRET, "hunter", &NUMBER.to_string()] {
+    for part in [
+        SECRET,
+        "hunter",
+        &NUMBER.to_string(),
+        &(u64::MAX - NUMBER as u64).to_string(),
+    ] {
         assert!(!told.contains(part), "{what}: {told}");
     }
 }
@@ -130,6 +135,9 @@ fn errors_of_imports_name_the_row_and_nothing_in_it() {
     let secrets = |count: usize| Arc::new(StringArray::from(vec![SECRET; count])) as ArrayRef;
     let numbers = Arc::new(Int64Array::from(vec![NUMBER; 2])) as ArrayRef;
     let nothing = Arc::new(StringArray::from(vec![None::<&str>; 1])) as ArrayRef;
+    let too_large = Arc::new(UInt64Array::from(vec![u64::MAX - NUMBER as u64])) as ArrayRef;
+    let far_day = Arc::new(Date64Array::from(vec![NUMBER * 1000])) as ArrayRef;
+    let number = Arc::new(Int64Array::from(vec![NUMBER])) as ArrayRef;
     let mut errors = 0;
     for (table, columns) in [
         ("tonbo_table", vec![("k", secrets(2)), ("s", secrets(2))]),
@@ -148,6 +156,16 @@ fn errors_of_imports_name_the_row_and_nothing_in_it() {
         ),
         ("numbers", vec![("k", secrets(1)), ("s", secrets(1))]),
         ("numbers", vec![("k", numbers), ("s", secrets(2))]),
+        // Too large for the column.
+        ("numbers", vec![("k", too_large)]),
+        (
+            "tonbo_table",
+            vec![("k", secrets(1)), ("s", secrets(1)), ("d", far_day)],
+        ),
+        (
+            "tonbo_table",
+            vec![("k", secrets(1)), ("s", secrets(1)), ("x", number)],
+        ),
     ] {
         let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
         let file = file_of(&RecordBatch::try_from_iter(columns.clone()).unwrap());
@@ -160,7 +178,31 @@ fn errors_of_imports_name_the_row_and_nothing_in_it() {
             check(&format!("{table} {names:?}"), &error);
         }
     }
-    assert!(errors >= 5, "{errors}");
+    assert!(errors >= 8, "{errors}");
+    for line in ["d", "x", "n", "r", "b"] {
+        let options = ImportOptions {
+            table: "tonbo_table".into(),
+            format: Some("csv".into()),
+            ..ImportOptions::default()
+        };
+        for text in [
+            format!("k,s,{line}\na,bb,{SECRET}"),
+            format!("k,s,{line}\na,bb,1,{SECRET}"),
+            format!("{SECRET}\na"),
+        ] {
+            let outcome = import::run(
+                &connection.0,
+                text.clone().into(),
+                &options,
+                &mut |_| Ok(()),
+            );
+            let error = outcome.expect_err(&text);
+            // A column's name is none of the rows.
+            if !text.starts_with(SECRET) {
+                check(&text.replace(SECRET, "…"), &error);
+            }
+        }
+    }
 }
 
 fn file_of(batch: &RecordBatch) -> Bytes {

@@ -526,22 +526,22 @@ fn files_with_dates_timestamps_and_decimals_are_imported_without_loss() {
         (
             "d",
             Arc::new(Date32Array::from(vec![0, 3_000_000])) as ArrayRef,
-            "row 2: column d: 3000000 is no DATE",
+            "row 2: column d: the value is no DATE",
         ),
         (
             "t",
             Arc::new(TimestampNanosecondArray::from(vec![0, 1, 2])),
-            "row 2: column t: 1 is no TIMESTAMP",
+            "row 2: column t: the value is no TIMESTAMP",
         ),
         (
             "t",
             Arc::new(TimestampSecondArray::from(vec![i64::MAX])),
-            "row 1: column t: 9223372036854775807 is no TIMESTAMP",
+            "row 1: column t: the value is no TIMESTAMP",
         ),
         (
             "n",
             decimals(vec![Some(0), Some(10), Some(1)], 5, 3),
-            "row 3: column n: a number is none of DECIMAL(5,2)",
+            "row 3: column n: the value is no DECIMAL(5,2)",
         ),
         (
             "n",
@@ -551,7 +551,7 @@ fn files_with_dates_timestamps_and_decimals_are_imported_without_loss() {
         (
             "n",
             Arc::new(Int64Array::from(vec![1, 1000])),
-            "row 2: column n: a number is none of DECIMAL(5,2)",
+            "row 2: column n: the value is no DECIMAL(5,2)",
         ),
     ] {
         let error = import_into(&connection, "narrow", vec![(column, array)]).unwrap_err();

@@ -77,7 +77,7 @@ export class Database extends Session implements AsyncDisposable {
   }
 
   /**
-   * Reads a Parquet or Arrow file into a table.
+   * Reads a Parquet, Arrow or CSV file into a table.
    *
    * Rows come in batches, each of which is there whole or not at all; other threads read meanwhile, and see whole batches. What
    * was acknowledged stays when the import is given up or fails later.

@@ -1,5 +1,5 @@
 /**
- * Imports of Parquet and Arrow files.
+ * Imports of Parquet, Arrow and CSV files.
  *
  * The file's bytes are brought into the shared memory, where the engine reads them in place; rows never pass the main thread.
  */
@@ -34,8 +34,14 @@ export interface ImportOptions extends StopOptions {
   readonly table: string;
   /** Creates the table with the file's columns where it is absent; `true` by default. */
   readonly create?: boolean | undefined;
-  /** The file's format; told by its first bytes where absent. */
-  readonly format?: 'parquet' | 'arrow' | undefined;
+  /**
+   * The file's format. Parquet and Arrow are told by their first bytes where it is absent; `csv` has to be said.
+   *
+   * A CSV file is UTF-8, with a line of names, commas and `"` around fields (RFC 4180). An empty field is NULL. Every other is what the column
+   * takes: `true` for BOOLEAN, `2024-02-29` for DATE. A table that is made from it has INTEGER, REAL and BOOLEAN columns where all fields are
+   * that, and TEXT columns otherwise.
+   */
+  readonly format?: 'parquet' | 'arrow' | 'csv' | undefined;
   /** A column of this name, the primary key, numbers the rows from 1. For files that have no key of their own. */
   readonly rowNumber?: string | undefined;
   /** Imports the first so many rows. */

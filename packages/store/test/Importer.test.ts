@@ -2,12 +2,24 @@ import { describe, expect, test } from 'vitest';
 import type { Database, ImportProgress, ImportSource } from '../src/index.ts';
 import { openForTest, SHARED_LOCATIONS, sharedDatabase, temporaryLocation } from './support/database.ts';
 import { expectError } from './support/errors.ts';
-import { FLIGHTS_200K_ARROW, FLIGHTS_3M_PARQUET, readFixture } from './support/fixtures.ts';
+import { AIRPORTS_CSV, FLIGHTS_200K_ARROW, FLIGHTS_3M_PARQUET, readFixture } from './support/fixtures.ts';
 import { column, countRows, createItems } from './support/rows.ts';
 
 /** What hyparquet, which shares no code with the store, finds in the first rows of the file. */
 const FIRST_20_000 = { n: 20_000, delay: 275_859, distance: 15_087_480, origins: 222, low: 1, high: 20_000 };
 const ROW_20_000 = { id: 20_000, date: 978_432_240_000_000, delay: 5, distance: 845, origin: 'IAH', destination: 'IND' };
+
+/** What Python's csv finds in the airports. */
+const AIRPORTS = { n: 3376, states: 57, latitudes: 135163.30376 };
+const SAVAGE = {
+  iata: '53A',
+  name: 'Dr. C.P. Savage, Sr.',
+  city: 'Montezuma',
+  state: 'GA',
+  country: 'USA',
+  latitude: 32.302,
+  longitude: -84.00747222,
+};
 
 const summary = (db: Database) =>
   db
@@ -39,6 +51,28 @@ describe.each(SHARED_LOCATIONS)('into a database %s', (_, location) => {
     expect(progress.at(-1)).toMatchObject({ phase: 'importing', rows: 20_000, rowsTotal: 20_000 });
     expect(progress.map(({ rows }) => rows)).toEqual(progress.map(({ rows }) => rows).toSorted((a, b) => a - b));
     expect(progress.some(({ phase, bytes }) => phase === 'reading' && bytes > 0)).toBe(true);
+  }, 60_000);
+
+  test('a CSV file becomes a table, and fills one whose key is its own', async () => {
+    const db = await empty();
+    const file = await readFixture(AIRPORTS_CSV);
+    await db.exec('DROP TABLE IF EXISTS airports; DROP TABLE IF EXISTS places');
+    expect(await db.import(file, { table: 'airports', format: 'csv', rowNumber: 'id' })).toEqual({ rows: AIRPORTS.n });
+    await db.exec(
+      'CREATE VIRTUAL TABLE places USING tonbo(iata TEXT PRIMARY KEY, name TEXT, city TEXT, state TEXT, country TEXT, latitude REAL, longitude REAL)',
+    );
+    await db.import(file, { table: 'places', format: 'csv', create: false, batchRows: 1000 });
+    for (const table of ['airports', 'places']) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const sums = await db
+        .query(`SELECT count(*) AS n, count(DISTINCT state) AS states, round(sum(latitude), 6) AS latitudes FROM ${table}`)
+        .first();
+      expect(sums).toEqual(AIRPORTS);
+    }
+    expect(await db.query("SELECT * FROM places WHERE iata = '53A'").all()).toEqual([SAVAGE]);
+    await expectError(db.import(file, { table: 'unknown', rowNumber: 'id' }), 'BAD_IMPORT', /format/);
+    const damaged = new TextEncoder().encode('iata,latitude\nX1,far north');
+    await expectError(db.import(damaged, { table: 'places', format: 'csv' }), 'BAD_IMPORT', 'row 1: column latitude: the value is no REAL');
   }, 60_000);
 
   test('an Arrow file becomes a table', async () => {

@@ -2,7 +2,7 @@
 //!
 //! Integers of every width, dates and times become INTEGER, in the unit that the file has; decimals DECIMAL; floats REAL; texts TEXT; bytes BLOB;
 //! booleans BOOLEAN. A table that declares DATE and TIMESTAMP columns gets dates and timestamps as such. A value that does not fit is an error,
-//! never changed.
+//! never changed. Of a file that knows texts alone, each is what the column takes: `true` and `false` BOOLEAN, `2024-02-29` DATE.
 
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ use crate::statement::Handle;
 use crate::table::rows::{Cell, ColumnArray, build_column};
 use crate::table::{Table, packed};
 use crate::value::Value;
+
+use super::file::ImportFile;
 
 pub(super) fn bad(message: String) -> StoreError {
     StoreError::new(StoreErrorCode::BadImport, message)
@@ -113,9 +115,11 @@ impl<'a> Converter<'a> {
         handle: Handle,
         table: &'a Table,
         schema: TableSchema,
-        file: &Schema,
+        file: &ImportFile,
         row_number: Option<&str>,
     ) -> StoreResult<Converter<'a>> {
+        let texts_are_values = file.texts_are_values;
+        let file = &file.schema;
         for field in file.fields() {
             if !schema
                 .columns
@@ -150,7 +154,7 @@ impl<'a> Converter<'a> {
                 }
                 Some(position)
                     if kind_of(file.field(position).data_type())
-                        .is_some_and(|kind| fits(kind, column.kind)) =>
+                        .is_some_and(|kind| fits(kind, column.kind, texts_are_values)) =>
                 {
                     Ok(Source::File(position))
                 }
@@ -337,9 +341,10 @@ fn by_slots(schema: &TableSchema, columns: &[ArrayRef], rows: usize) -> StoreRes
 }
 
 /// Whether a table's column takes a file's of that kind.
-fn fits(file: ColumnType, table: ColumnType) -> bool {
-    use ColumnType::{Boolean, Date, Decimal, Integer, Timestamp};
+fn fits(file: ColumnType, table: ColumnType, texts_are_values: bool) -> bool {
+    use ColumnType::{Blob, Boolean, Date, Decimal, Integer, Text, Timestamp};
     file == table
+        || (texts_are_values && file == Text && table != Blob)
         || matches!((file, table), (Boolean | Date | Timestamp, Integer))
         || matches!((file, table), (Decimal { .. } | Integer, Decimal { .. }))
 }
@@ -354,12 +359,16 @@ fn stored(array: &ArrayRef, kind: ColumnType) -> Result<ArrayRef, Unfit> {
             safe: false,
             ..CastOptions::default()
         };
-        cast_with_options(array, to, &options).map_err(|error| (None, error.to_string()))
+        // What the cast says of it has the value in it.
+        cast_with_options(array, to, &options).map_err(|_| (first_unfit(array, to), unfit(kind)))
     };
     let array = match array.data_type() {
         DataType::Dictionary(_, values) => &cast(array, values)?,
         _ => array,
     };
+    if let (DataType::Utf8, false) = (array.data_type(), kind == ColumnType::Text) {
+        return parsed(array, kind);
+    }
     match kind {
         ColumnType::Date => {
             let days_are = match array.data_type() {
@@ -394,17 +403,57 @@ fn stored(array: &ArrayRef, kind: ColumnType) -> Result<ArrayRef, Unfit> {
                 true => Ok(Value::Null),
                 false => kind
                     .of_unscaled(values.value(row), own_scale)
-                    .ok_or_else(|| {
-                        (
-                            Some(row),
-                            format!("a number is none of {}", kind.sql_name()),
-                        )
-                    }),
+                    .ok_or_else(|| (Some(row), unfit(kind))),
             });
             let values = values.collect::<Result<Vec<Value>, Unfit>>()?;
             Ok(build_column(kind, values.iter().map(Cell::from)))
         }
         _ => cast(array, &kind.arrow()),
+    }
+}
+
+/// Why a value can't be had.
+fn unfit(kind: ColumnType) -> String {
+    format!("the value is no {}", kind.sql_name())
+}
+
+/// The first row whose value is none of a type.
+fn first_unfit(array: &ArrayRef, to: &DataType) -> Option<usize> {
+    let cast = cast_with_options(array, to, &CastOptions::default()).ok()?;
+    (0..array.len()).find(|row| cast.is_null(*row) && !array.is_null(*row))
+}
+
+/// What texts mean in a column.
+fn parsed(array: &ArrayRef, kind: ColumnType) -> Result<ArrayRef, Unfit> {
+    let texts = array.as_string::<i32>();
+    let values = texts.iter().enumerate().map(|(row, text)| match text {
+        None => Ok(Value::Null),
+        Some(text) => value_of(text, kind).ok_or_else(|| (Some(row), unfit(kind))),
+    });
+    let values = values.collect::<Result<Vec<Value>, Unfit>>()?;
+    Ok(build_column(kind, values.iter().map(Cell::from)))
+}
+
+fn value_of(text: &str, kind: ColumnType) -> Option<Value> {
+    match kind {
+        ColumnType::Integer => text.parse().ok().map(Value::Integer),
+        ColumnType::Real => {
+            let real = text.parse::<f64>().ok().filter(|real| real.is_finite())?;
+            // As SQLite has it, there is one zero.
+            Some(Value::Real(real + 0.0))
+        }
+        ColumnType::Boolean => match text {
+            "0" => Some(Value::Integer(0)),
+            "1" => Some(Value::Integer(1)),
+            _ if text.eq_ignore_ascii_case("false") => Some(Value::Integer(0)),
+            _ if text.eq_ignore_ascii_case("true") => Some(Value::Integer(1)),
+            _ => None,
+        },
+        ColumnType::Text => Some(Value::Text(text.into())),
+        ColumnType::Blob => None,
+        ColumnType::Date | ColumnType::Timestamp | ColumnType::Decimal { .. } => {
+            kind.stored(&Value::Text(text.into()))
+        }
     }
 }
 
@@ -421,7 +470,7 @@ fn scaled(array: &ArrayRef, kind: ColumnType, times: i64, divisor: i64) -> Resul
             .and_then(|value| value.checked_mul(times))
             .filter(|value| kind.show(Cell::Integer(*value)).is_some())
             .map(Some)
-            .ok_or_else(|| (Some(row), format!("{value} is no {}", kind.sql_name())))
+            .ok_or_else(|| (Some(row), unfit(kind)))
     });
     let values = values.collect::<Result<Vec<Option<i64>>, Unfit>>()?;
     Ok(Arc::new(Int64Array::from(values)))

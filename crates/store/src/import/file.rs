@@ -4,12 +4,14 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::{FileReader, StreamReader};
+use arrow_ipc::reader::{FileReader, StreamReader, read_footer_length};
+use arrow_ipc::{root_as_footer, root_as_message};
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::convert::bad;
+use super::csv;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 
 /// A file that was recognised.
@@ -18,13 +20,38 @@ pub struct ImportFile {
     pub schema: SchemaRef,
     /// How many rows it has, where it tells.
     pub rows_total: Option<u64>,
-    batches: Box<dyn Iterator<Item = StoreResult<RecordBatch>>>,
+    /// Whether it knows texts alone, which mean what the column takes that they go into.
+    pub texts_are_values: bool,
+    pub(super) batches: Box<dyn Iterator<Item = StoreResult<RecordBatch>>>,
+    /// Its columns as a table for them has to be.
+    pub(super) infer: Box<dyn Fn() -> StoreResult<SchemaRef>>,
 }
 
 impl ImportFile {
+    /// A file that knows its columns' types.
+    fn typed(
+        schema: SchemaRef,
+        rows_total: Option<u64>,
+        batches: Box<dyn Iterator<Item = StoreResult<RecordBatch>>>,
+    ) -> ImportFile {
+        let own = schema.clone();
+        ImportFile {
+            schema,
+            rows_total,
+            texts_are_values: false,
+            batches,
+            infer: Box::new(move || Ok(own.clone())),
+        }
+    }
+
     /// The next rows, if there are any.
     pub fn next_batch(&mut self) -> StoreResult<Option<RecordBatch>> {
         caught(|| self.batches.next().transpose())
+    }
+
+    /// The columns that a table for its rows has.
+    pub fn table_schema(&self) -> StoreResult<SchemaRef> {
+        caught(|| (self.infer)())
     }
 
     /// Recognises a file and reads what describes it.
@@ -32,15 +59,16 @@ impl ImportFile {
         match format {
             Some("parquet") => caught(|| open_parquet(source, batch_rows)),
             Some("arrow") => caught(|| open_arrow(source, batch_rows)),
+            Some("csv") => caught(|| csv::open(source, batch_rows)),
             Some(other) => Err(bad(format!(
-                "unknown format {other:?}: parquet and arrow can be imported"
+                "unknown format {other:?}: parquet, arrow and csv can be imported"
             ))),
             None if source.starts_with(b"PAR1") => caught(|| open_parquet(source, batch_rows)),
             None if source.starts_with(b"ARROW1") || source.starts_with(&[0xFF; 4]) => {
                 caught(|| open_arrow(source, batch_rows))
             }
             None => Err(bad(
-                "neither a Parquet nor an Arrow file, by its first bytes".into(),
+                "neither a Parquet nor an Arrow file, by its first bytes; a CSV file needs its format named".into(),
             )),
         }
     }
@@ -70,11 +98,46 @@ fn open_parquet(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> {
     let batches = reader.map(|batch| {
         batch.map_err(|error| bad(format!("the Parquet file cannot be read: {error}")))
     });
-    Ok(ImportFile {
-        schema,
-        rows_total,
-        batches: Box::new(batches),
-    })
+    Ok(ImportFile::typed(schema, rows_total, Box::new(batches)))
+}
+
+fn cut_short() -> StoreError {
+    bad("the Arrow file cannot be read: it is cut short, or tells lengths beyond its end".into())
+}
+
+/// Looks whether what an Arrow file points at is in it: the reader takes as much memory as it is told, before it reads.
+fn lengths_of_file(source: &[u8]) -> Option<()> {
+    let trailer = source.last_chunk::<10>()?;
+    let footer_size = read_footer_length(*trailer).ok()?;
+    let footer_end = source.len() - trailer.len();
+    let footer = &source[footer_end.checked_sub(footer_size)?..footer_end];
+    let footer = root_as_footer(footer).ok()?;
+    let blocks = [footer.dictionaries(), footer.recordBatches()];
+    for block in blocks.into_iter().flatten().flatten() {
+        let start = usize::try_from(block.offset()).ok()?;
+        let metadata = usize::try_from(block.metaDataLength()).ok()?;
+        let body = usize::try_from(block.bodyLength()).ok()?;
+        source.get(start..start.checked_add(metadata)?.checked_add(body)?)?;
+    }
+    Some(())
+}
+
+/// The same for a stream of messages: each is a mark, in newer files, a length, what describes it, and its body.
+fn lengths_of_stream(mut source: &[u8]) -> Option<()> {
+    while !source.is_empty() {
+        let (mut length, mut rest) = source.split_first_chunk::<4>()?;
+        if *length == [0xFF; 4] {
+            (length, rest) = rest.split_first_chunk::<4>()?;
+        }
+        let length = usize::try_from(i32::from_le_bytes(*length)).ok()?;
+        if length == 0 {
+            return Some(());
+        }
+        let (message, rest) = rest.split_at_checked(length)?;
+        let body = usize::try_from(root_as_message(message).ok()?.bodyLength()).ok()?;
+        source = rest.get(body..)?;
+    }
+    Some(())
 }
 
 fn open_arrow(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> {
@@ -85,12 +148,14 @@ fn open_arrow(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> {
         SchemaRef,
         Box<dyn Iterator<Item = StoreResult<RecordBatch>>>,
     ) = if source.starts_with(b"ARROW1") {
+        lengths_of_file(&source).ok_or_else(cut_short)?;
         let reader = FileReader::try_new(Cursor::new(source), None).map_err(failed)?;
         (
             reader.schema(),
             Box::new(reader.map(|batch| batch.map_err(failed))),
         )
     } else {
+        lengths_of_stream(&source).ok_or_else(cut_short)?;
         let reader = StreamReader::try_new(Cursor::new(source), None).map_err(failed)?;
         (
             reader.schema(),
@@ -110,9 +175,9 @@ fn open_arrow(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> {
             Err(error) => vec![Err(error)],
         }
     };
-    Ok(ImportFile {
+    Ok(ImportFile::typed(
         schema,
-        rows_total: None,
-        batches: Box::new(batches.flat_map(cut)),
-    })
+        None,
+        Box::new(batches.flat_map(cut)),
+    ))
 }

@@ -1,4 +1,4 @@
-//! Bulk import: a Parquet or Arrow file into a Tonbo table, past SQL.
+//! Bulk import: a Parquet, Arrow or CSV file into a Tonbo table, past SQL.
 //!
 //! An import holds its table's gate: commits of others to the table are refused meanwhile, reads go on. Batch by batch it is ingested –
 //! atomic, durable and visible before it is acknowledged. After a crash the last, unacknowledged batch is there whole or not at all. An
@@ -6,6 +6,7 @@
 //! rows and entries come together.
 
 mod convert;
+mod csv;
 mod file;
 mod indexed;
 
@@ -37,7 +38,7 @@ const BATCH_ROWS: usize = 64 * 1024;
 pub struct ImportOptions {
     /// The table's name.
     pub table: String,
-    /// `parquet` or `arrow`; `None`: by the file's first bytes.
+    /// `parquet`, `arrow` or `csv`; `None`: one of the first two, by the file's first bytes.
     pub format: Option<String>,
     /// The column that gets the row's number in the file, from 1 on.
     pub row_number: Option<String>,
@@ -71,8 +72,9 @@ pub fn run(
     let limit = options.rows.unwrap_or(u64::MAX);
     let rows_total = file.rows_total.map(|total| total.min(limit));
     if options.create && session.entry(&options.table)?.is_none() {
+        let columns = file.table_schema()?;
         let sql =
-            convert::create_statement(&options.table, &file.schema, options.row_number.as_deref())?;
+            convert::create_statement(&options.table, &columns, options.row_number.as_deref())?;
         session.run(&sql, &Parameters::none(), &mut Discard)?;
     }
     let entry = session
@@ -84,7 +86,7 @@ pub fn run(
         session.handle(),
         &table,
         schema,
-        &file.schema,
+        &file,
         options.row_number.as_deref(),
     )?;
     let store = session.store();

@@ -11,6 +11,9 @@ export const FLIGHTS_3M_PARQUET: URL = new URL('flights-3m.parquet', data);
 /** Two hundred thousand flights: delay, distance, time. */
 export const FLIGHTS_200K_ARROW: URL = new URL('flights-200k.arrow', data);
 
+/** The airports of the United States: iata, name, city, state, country, latitude, longitude. */
+export const AIRPORTS_CSV: URL = new URL('airports.csv', data);
+
 const files = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
 
 /** A file's bytes, read once. */
