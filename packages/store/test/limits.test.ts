@@ -67,8 +67,9 @@ test(
       // oxlint-disable-next-line no-await-in-loop
       expect(await column(db, 'SELECT count(*) FROM t WHERE length(b) = 1000')).toEqual([5000]);
     }
-    // The files of a database in memory are there, too.
-    await expectError(db.exec(`${NUMBERS} INSERT INTO p SELECT randomblob(20000) FROM n`), 'NO_SPACE');
+    // The files of a database in memory are there, too: whichever asks for the last of it.
+    const filling = db.exec(`${NUMBERS} INSERT INTO p SELECT randomblob(20000) FROM n`);
+    await expect(filling).rejects.toMatchObject({ code: expect.stringMatching(/^(NO_SPACE|OUT_OF_MEMORY)$/) });
     expect(await column(db, 'SELECT count(*) FROM p UNION ALL SELECT count(*) FROM t')).toEqual([0, 5000]);
     expect(await column(db, 'PRAGMA integrity_check')).toEqual(['ok']);
     expect(restarts).toEqual([]);
