@@ -179,6 +179,7 @@ impl Server {
         let outcome = if self.activity.is_interrupted() {
             Err(Unsent::Interrupted.into())
         } else {
+            heddle_thread::keep_reserve();
             catch_unwind(AssertUnwindSafe(|| self.dispatch(request)))
                 .unwrap_or_else(|payload| Err(StoreError::of_panic("the request", &*payload)))
         };

@@ -21,7 +21,8 @@ pub use failure::ThreadError;
 pub use join::{JoinFuture, JoinHandle, Result};
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use sys::{
-    Thread, ThreadId, available_parallelism, current, park, park_timeout, sleep, yield_now,
+    Thread, ThreadId, available_parallelism, current, keep_reserve, park, park_timeout, sleep,
+    yield_now,
 };
 
 /// Whether this thread is unwinding from a panic. It is std's, which knows.

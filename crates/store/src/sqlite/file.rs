@@ -17,6 +17,7 @@ use super::lock::{FileLock, LockLevel};
 use super::page_sums::PageSums;
 use super::temporary::{OutOfMemory, TemporaryFile};
 use super::wal_index::{Attachment, SlotMask, WalIndex};
+use crate::error::{StoreError, StoreErrorCode};
 use crate::io::{FileId, IoError, IoErrorCode, IoResult, SharedIo};
 
 /// The unit in which a disk loses what was being written. SQLite pads its journals to it.
@@ -44,10 +45,15 @@ pub(super) fn result_code(error: IoError, otherwise: c_int) -> c_int {
     code
 }
 
-/// Runs a callback's body. A panic can't cross SQLite's frames: it becomes `SQLITE_INTERNAL`.
+/// Runs a callback's body. A panic can't cross SQLite's frames: it becomes `SQLITE_INTERNAL`, or `SQLITE_NOMEM`.
 pub(super) fn guarded(body: impl FnOnce() -> c_int) -> c_int {
     // Whatever a panic left behind is behind mutexes that say why they survive it.
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or(ffi::SQLITE_INTERNAL)
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        match StoreError::of_panic("the files' callback", &*payload).code {
+            StoreErrorCode::OutOfMemory => ffi::SQLITE_NOMEM,
+            _ => ffi::SQLITE_INTERNAL,
+        }
+    })
 }
 
 /// A file of the store that one or more connections have open.

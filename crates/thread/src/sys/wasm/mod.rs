@@ -10,6 +10,7 @@
 mod control;
 mod current;
 mod queue;
+mod reserve;
 mod worker;
 
 use std::io;
@@ -26,6 +27,7 @@ use crate::join::Ending;
 
 pub(crate) use control::{CONTROL, Head};
 pub use current::{Thread, ThreadId, current, park, park_timeout};
+pub use reserve::keep_reserve;
 pub(crate) use worker::{ending, origin_ms};
 
 /// There is no thread of the operating system to wait for.

@@ -33,6 +33,7 @@ use super::Head;
 use super::control::{CONTROL, CallRecord, WorkerRecord};
 use super::current::{self, Thread};
 use super::queue::{self, Task, Work};
+use super::reserve::{give_up_reserve, keep_reserve};
 use crate::exit;
 use crate::failure::ThreadError;
 use crate::join::Ending;
@@ -375,7 +376,9 @@ fn install_hooks() {
         report_panic(panic);
         previous(panic);
     }));
+    keep_reserve();
     std::alloc::set_alloc_error_hook(|layout| {
+        give_up_reserve();
         panic!("memory allocation of {} bytes failed", layout.size())
     });
 }
