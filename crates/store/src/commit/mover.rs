@@ -132,13 +132,17 @@ impl Mover {
                 .saturating_mul(1 << (failures - 1).min(16))
                 .min(RETRY_MAX),
         };
-        while !state.has_work && !state.is_closing && state.failures == 0 {
+        loop {
+            // Also where there is work at once, or rounds fail: what is discarded must not gather meanwhile.
             let discarded = std::mem::take(&mut state.discarded);
             if !discarded.is_empty() {
                 drop(state);
                 drop(discarded);
                 state = self.state();
                 continue;
+            }
+            if state.has_work || state.is_closing || state.failures > 0 {
+                break;
             }
             state = self
                 .called

@@ -98,7 +98,6 @@ impl Salvage {
                 if let Some(offset) = find_wal_damage(&**io, &wal)? {
                     this.meet(
                         &wal,
-                        None,
                         StoreError::corrupt(format!(
                             "{wal} is damaged at byte {offset}, where acknowledged commits are"
                         )),
@@ -133,12 +132,7 @@ impl Salvage {
     }
 
     /// Goes around damage to a file, or returns the error that tells it.
-    pub(crate) fn meet(
-        &mut self,
-        file: &str,
-        table: Option<&str>,
-        error: StoreError,
-    ) -> StoreResult<()> {
+    pub(crate) fn meet(&mut self, file: &str, error: StoreError) -> StoreResult<()> {
         if error.code != StoreErrorCode::Corrupt || !self.is_on() {
             return Err(self.advise(error));
         }
@@ -146,7 +140,7 @@ impl Salvage {
         self.found.push(Damage {
             file: file.into(),
             copy,
-            table: table.map(Into::into),
+            table: None,
             rows: None,
             message: error.message,
         });
@@ -233,7 +227,7 @@ impl Salvage {
             Err(error) => Remains::nothing(error),
         };
         if let Some(error) = remains.damage.clone() {
-            self.meet(LOG_FILE, None, error)?;
+            self.meet(LOG_FILE, error)?;
         }
         for file in [LOG_FILE, &wal] {
             if self.io.exists(file)? {

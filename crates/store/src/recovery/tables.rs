@@ -152,7 +152,7 @@ pub(crate) fn recover(
         log.drop_orphans(published.mixed)?;
     } else if log.has_orphans(published.mixed)? {
         let message = "the database file is older than the log file: it has lost commits, or was put back from a copy";
-        salvage.meet(LOG_FILE, None, StoreError::corrupt(message))?;
+        salvage.meet(LOG_FILE, StoreError::corrupt(message))?;
         log.adopt_orphans(published.mixed)?;
     }
     let floor = log.floor()?;
