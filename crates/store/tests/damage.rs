@@ -73,14 +73,7 @@ fn all_places() -> Disks {
         match step {
             FLUSH => database.flush(),
             MOVE => mover::round(&database.store).unwrap(),
-            FILL_UP => io.inject(Fault {
-                kind: Some(Kind::Write),
-                path: "tonbo/",
-                first: 1,
-                length: u64::MAX,
-                code: IoErrorCode::NoSpace,
-                is_torn: false,
-            }),
+            FILL_UP => fill_up(&io),
             sql => drop(connection.run(sql)),
         }
         tables = read(&connection).unwrap();
@@ -99,6 +92,18 @@ fn all_places() -> Disks {
         tables,
         history,
     }
+}
+
+/// Nothing is written below Tonbo's directory any more.
+fn fill_up(io: &FaultyIo) {
+    io.inject(Fault {
+        kind: Some(Kind::Write),
+        path: "tonbo/",
+        first: 1,
+        length: u64::MAX,
+        code: IoErrorCode::NoSpace,
+        is_torn: false,
+    });
 }
 
 fn read(connection: &Connection) -> Result<Tables, StoreError> {
@@ -408,4 +413,65 @@ fn an_index_that_cannot_be_built_says_so() {
     assert_eq!(error.code, StoreErrorCode::Corrupt, "{error:?}");
     connection.run("DROP INDEX t_n; DELETE FROM t WHERE id = 1; CREATE UNIQUE INDEX t_n ON t(n)");
     assert_eq!(texts(&connection, "PRAGMA integrity_check"), ["ok"]);
+}
+
+/// What a lost commit between two others had taken out of an index stayed there.
+#[test]
+fn an_index_follows_the_rows_past_a_lost_commit() {
+    let inner: SharedIo = Arc::new(MemoryIo::new());
+    let io = FaultyIo::new(inner.clone());
+    let database = Database::on(io.clone());
+    let connection = database.connect();
+    connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, name TEXT); CREATE INDEX t_name ON t(name); CREATE TABLE p(n)");
+    fill_up(&io);
+    connection.run(
+        "INSERT INTO t VALUES (1, 'first'); BEGIN; UPDATE t SET name = 'second'; INSERT INTO p VALUES (2); COMMIT; UPDATE t SET name = 'third'",
+    );
+    let mut files = copy_of(&*inner);
+    drop(connection);
+    drop(database.store.close());
+    let wal = files.get_mut("main.db-wal").unwrap();
+    *wal.last_mut().unwrap() ^= 1;
+    let io = disk_of(&files);
+    assert!(open(&io, Recovery::Refuse).is_err());
+    let look = |database: &Database| {
+        let connection = database.connect();
+        assert_eq!(texts(&connection, "PRAGMA integrity_check"), ["ok"]);
+        assert_eq!(texts(&connection, "SELECT name FROM t"), ["third"]);
+        assert!(connection.integers("SELECT n FROM p").is_empty());
+    };
+    let database = open(&io, Recovery::Salvage).unwrap();
+    look(&database);
+    // As if its process ended here: the logs say still what they said.
+    let crashed = disk_of(&copy_of(&*io));
+    look(&open(&crashed, Recovery::Refuse).unwrap());
+}
+
+/// As long as what is acknowledged was noted after it, damage to the last commit looked like a torn write where the process ended at once.
+#[test]
+fn damage_to_the_last_commit_of_tonbos_log_is_told() {
+    for _ in 0..20 {
+        let inner: SharedIo = Arc::new(MemoryIo::new());
+        let io = FaultyIo::new(inner.clone());
+        let database = Database::on(io.clone());
+        let connection = database.connect();
+        connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO t VALUES (1, 'here')");
+        mover::round(&database.store).unwrap();
+        fill_up(&io);
+        let mut files = copy_of(&*inner);
+        drop(connection);
+        drop(database.store.close());
+        let segment = files
+            .iter_mut()
+            .find(|(path, bytes)| path.ends_with(".tonwal") && !bytes.is_empty());
+        let (_, bytes) = segment.unwrap();
+        let at = bytes
+            .windows(4)
+            .position(|window| window == b"here")
+            .unwrap();
+        bytes[at] ^= 1;
+        let told = open(&disk_of(&files), Recovery::Refuse)
+            .and_then(|database| database.try_connect()?.try_rows("SELECT name FROM t"));
+        assert_eq!(told.unwrap_err().code, StoreErrorCode::Corrupt);
+    }
 }

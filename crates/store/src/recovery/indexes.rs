@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::tables::{Means, Shut, Slot, Stored, first_version, open_entries};
 use super::{Damage, Recovery, Salvage};
 use crate::catalogue::IndexEntry;
+use crate::commit::log::LogFile;
 use crate::commit::sequencer::Published;
 use crate::error::{StoreError, StoreResult};
 use crate::index::build;
@@ -16,12 +17,13 @@ use crate::table::{Table, TableId};
 pub(super) fn rebuild(
     means: Means<'_>,
     salvage: &mut Salvage,
+    log: &LogFile,
     indexes: &[IndexEntry],
     published: &mut Published,
     tables: &mut BTreeMap<TableId, Slot>,
-) {
+) -> StoreResult<()> {
     for entry in indexes {
-        if !salvage.tables.contains(&entry.table) {
+        if !salvage.has_touched(entry.table) {
             continue;
         }
         let Some(version) = published.tables.get(&entry.table).cloned() else {
@@ -38,10 +40,10 @@ pub(super) fn rebuild(
         };
         match build(means, entry, version) {
             Ok(built) => {
+                // The rows that it was built from are those of the logs, too. What the logs say of the index itself may lack commits.
+                log.set_table_floor(entry.id, published.sequence)?;
                 tables.insert(entry.id, Slot::Open(built.table.clone()));
-                published
-                    .tables
-                    .insert(entry.id, Arc::new(TableVersion { delta, ..built }));
+                published.tables.insert(entry.id, Arc::new(built));
             }
             Err(error) => {
                 let message = format!(
@@ -64,6 +66,7 @@ pub(super) fn rebuild(
             }
         }
     }
+    Ok(())
 }
 
 fn build(

@@ -2,9 +2,9 @@
 //!
 //! | damaged | [`Recovery::Refuse`] | [`Recovery::Salvage`] |
 //! |---|---|---|
-//! | SQLite's WALs | `CORRUPT` | commits from the damaged one on are left out |
-//! | the log file | `CORRUPT` | damaged commits are left out; where it can't be read at all, it begins anew |
-//! | Tonbo's log of a table | `CORRUPT` for that table | damaged commits are left out |
+//! | SQLite's WALs | `CORRUPT` | commits from the damaged one on are left out; indexes are built anew |
+//! | the log file | `CORRUPT` | damaged commits are left out; where it can't be read at all, it begins anew; indexes are built anew |
+//! | Tonbo's log of a table | `CORRUPT` for that table | damaged commits are left out; indexes are built anew |
 //! | a table's rows or deletes | `CORRUPT` for statements that read them | those of damaged pages are left out; indexes are built anew |
 //! | anything else | `CORRUPT` | `CORRUPT` |
 //!
@@ -75,7 +75,10 @@ pub(crate) struct Salvage {
     /// What was found.
     pub(crate) found: Vec<Damage>,
     /// Tables some of whose rows or entries are lost.
-    pub(crate) tables: BTreeSet<TableId>,
+    tables: BTreeSet<TableId>,
+    /// Whether any table's may be: commits are lost, and with them how far older ones have been moved, so that those are replayed over
+    /// rows and entries that are newer.
+    has_lost_commits: bool,
 }
 
 impl Salvage {
@@ -91,6 +94,7 @@ impl Salvage {
             was_relaxed: io.exists(RELAXED_FILE)?,
             found: Vec::new(),
             tables: BTreeSet::new(),
+            has_lost_commits: false,
         };
         if !this.was_relaxed {
             for file in [MAIN_FILE, LOG_FILE] {
@@ -131,12 +135,18 @@ impl Salvage {
         Ok(self.io.remove(RELAXED_FILE)?)
     }
 
-    /// Goes around damage to a file, or returns the error that tells it.
+    /// Whether a table's indexes may differ from its rows.
+    pub(crate) fn has_touched(&self, table: TableId) -> bool {
+        self.has_lost_commits || self.tables.contains(&table)
+    }
+
+    /// Goes around damage to a file of the logs, or returns the error that tells it.
     pub(crate) fn meet(&mut self, file: &str, error: StoreError) -> StoreResult<()> {
         if error.code != StoreErrorCode::Corrupt || !self.is_on() {
             return Err(self.advise(error));
         }
         let copy = self.set_aside(file)?;
+        self.has_lost_commits = true;
         self.found.push(Damage {
             file: file.into(),
             copy,

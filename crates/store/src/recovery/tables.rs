@@ -184,7 +184,7 @@ pub(crate) fn recover(
             }
         }
     }
-    salvaged_indexes::rebuild(means, salvage, &indexes, &mut published, &mut tables);
+    salvaged_indexes::rebuild(means, salvage, log, &indexes, &mut published, &mut tables)?;
     for version in published.tables.values() {
         for index in version.indexes.iter() {
             if let Some(Slot::Open(table)) = tables.get(&index.id) {
