@@ -277,6 +277,22 @@ impl Store {
         }
     }
 
+    /// Flushes a table that nobody else writes to a file, if many of its rows wait for that: elsewhere, if there is a thread for it, so that an
+    /// interrupt need not wait.
+    pub fn flush_if_due(&self, table: &Arc<Table>) -> StoreResult<()> {
+        // Relaxed: only the caller writes it.
+        if table.unflushed_rows.load(Ordering::Relaxed) < mover::FLUSH_ROWS {
+            return Ok(());
+        }
+        let own = table.clone();
+        let flush = move || mover::flush(&own, mover::FLUSH_ROWS).map(drop);
+        if self.moves_in_background {
+            self.mover.run_errand(flush)
+        } else {
+            flush()
+        }
+    }
+
     /// Returns when every commit that was acknowledged survives the loss of power.
     pub fn sync_logs(&self) -> StoreResult<()> {
         if self.durability == Durability::Full {

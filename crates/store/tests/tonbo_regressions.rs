@@ -5,6 +5,8 @@ mod support;
 
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -739,4 +741,61 @@ fn a_crash_while_deletes_are_dropped_brings_no_row_back() {
             assert_eq!(count(&db) as u64, survivors + 1, "after crash {at}");
         }
     }
+}
+
+/// How often a scan gives way before it ends, and how many rows it found.
+fn scan_by_steps(db: &Db, predicate: Expr) -> (usize, usize) {
+    let snapshot = snapshot(db);
+    let mut scan = pin!(snapshot.scan(db).filter(predicate).collect());
+    let mut polls = 0;
+    let batches = block_on(poll_fn(|context| {
+        polls += 1;
+        scan.as_mut().poll(context)
+    }));
+    (polls, rows(&batches.expect("the scan succeeds")).len())
+}
+
+/// Nothing else could run on the scan's thread, and nobody could stop it, until the first row that is left.
+#[test]
+fn a_scan_of_deleted_rows_gives_way() {
+    let fs = TestFs::default();
+    let db = open(&fs);
+    put(&db, 0..20_000, 1);
+    delete(&db, 0..19_999);
+    let everything = || key_range(&key(0), &key(u64::MAX));
+    let (in_memory, rows) = scan_by_steps(&db, everything());
+    assert_eq!(rows, 1);
+    assert!(in_memory > 10, "{in_memory}");
+    flush(&db);
+    let (in_a_file, rows) = scan_by_steps(&db, everything());
+    assert_eq!(rows, 1);
+    assert!(in_a_file > 10, "{in_a_file}");
+}
+
+/// Each read of a key went through all of the file's deletes.
+#[test]
+fn deletes_of_other_keys_are_not_merged() {
+    let fs = TestFs::default();
+    let db = open(&fs);
+    put(&db, 0..40_000, 1);
+    flush(&db);
+    delete(&db, (0..40_000).filter(|number| number % 1000 != 7));
+    flush(&db);
+    let (all, rows) = scan_by_steps(&db, key_range(&key(0), &key(u64::MAX)));
+    assert_eq!(rows, 40);
+    for range in [
+        key_range(&key(30_007), &key(30_008)),
+        key_range(&key(39_990), &key(u64::MAX)),
+    ] {
+        let (few, _) = scan_by_steps(&db, range);
+        assert!(few * 10 < all, "{few} of {all}");
+    }
+    assert_eq!(
+        scan_by_steps(&db, key_range(&key(30_007), &key(30_008))).1,
+        1
+    );
+    assert_eq!(
+        scan_by_steps(&db, key_range(&key(30_008), &key(30_500))).1,
+        0
+    );
 }

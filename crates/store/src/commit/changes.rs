@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::{Error, SerializeSeq};
+use serde::{Deserialize, Serialize, Serializer};
 
+use crate::activity::check_interrupt;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::Key;
 use crate::table::TableId;
@@ -17,14 +19,33 @@ pub struct Changes {
     pub tables: BTreeMap<TableId, Buffer>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// Rows between two looks at the interrupt word.
+const LOOK_ROWS: usize = 1024;
+
+#[derive(Deserialize)]
 struct LoggedTable<'a>(TableId, #[serde(borrow)] Vec<LoggedRow<'a>>);
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct LoggedRow<'a>(
     #[serde(borrow, with = "serde_bytes")] &'a [u8],
     Option<Vec<Value>>,
 );
+
+/// The rows of a table as they are logged.
+struct Rows<'a>(&'a Buffer);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut rows = serializer.serialize_seq(Some(self.0.len()))?;
+        for (place, (key, row)) in self.0.iter().enumerate() {
+            if place % LOOK_ROWS == 0 && check_interrupt().is_err() {
+                return Err(S::Error::custom("interrupted"));
+            }
+            rows.serialize_element(&(serde_bytes::Bytes::new(key), row.as_deref()))?;
+        }
+        rows.end()
+    }
+}
 
 impl Changes {
     /// How many rows.
@@ -32,23 +53,31 @@ impl Changes {
         self.tables.values().map(Buffer::len).sum()
     }
 
+    /// The keys of all of them.
+    pub fn keys(&self) -> impl Iterator<Item = (TableId, &Key)> {
+        self.tables
+            .iter()
+            .flat_map(|(id, buffer)| buffer.keys().map(|key| (*id, key)))
+    }
+
     /// The log's bytes: MessagePack, `[[table, [[key, row or nil] …]] …]`.
+    ///
+    /// # Errors
+    /// [`StoreErrorCode::Interrupted`].
     pub fn encode(&self) -> StoreResult<Vec<u8>> {
-        let tables: Vec<LoggedTable<'_>> = self
+        let tables: Vec<_> = self
             .tables
             .iter()
-            .map(|(id, buffer)| {
-                let rows = buffer
-                    .iter()
-                    .map(|(key, row)| LoggedRow(key, row.as_ref().map(|row| row.to_vec())));
-                LoggedTable(*id, rows.collect())
-            })
+            .map(|(id, buffer)| (id, Rows(buffer)))
             .collect();
         rmp_serde::to_vec(&tables).map_err(|error| {
-            StoreError::new(
-                StoreErrorCode::EngineFailed,
-                format!("cannot write a log record: {error}"),
-            )
+            let failed = || {
+                StoreError::new(
+                    StoreErrorCode::EngineFailed,
+                    format!("cannot write a log record: {error}"),
+                )
+            };
+            check_interrupt().err().unwrap_or_else(failed)
         })
     }
 

@@ -45,11 +45,14 @@ pub struct Mover {
     writing: Mutex<()>,
 }
 
+/// Work for the mover's thread between two rounds.
+type Errand = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct State {
     has_work: bool,
     is_closing: bool,
-    discarded: Vec<Box<dyn Send>>,
+    errands: Vec<Errand>,
     /// What stopped the last round; the changes stay in the deltas and the logs.
     failure: Option<StoreError>,
     /// How many rounds have failed since the last one that succeeded.
@@ -73,8 +76,48 @@ impl Mover {
 
     /// Drops a value that takes long to drop, soon, on the mover's thread.
     pub fn discard(&self, value: Box<dyn Send>) {
-        self.state().discarded.push(value);
-        self.called.notify_one();
+        self.send(Box::new(move || drop(value)));
+    }
+
+    /// Has the mover's thread do something and waits for it. An interrupt ends the waiting, not the work.
+    ///
+    /// # Errors
+    /// The work's own, or [`StoreErrorCode::Interrupted`](crate::error::StoreErrorCode::Interrupted).
+    pub fn run_errand(
+        &self,
+        work: impl FnOnce() -> StoreResult<()> + Send + 'static,
+    ) -> StoreResult<()> {
+        let answer = Arc::new((Mutex::new(None), Condvar::new()));
+        let (outcome, given) = &*answer;
+        let theirs = answer.clone();
+        self.send(Box::new(move || {
+            let found = caught("working in the background", work);
+            *theirs.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+            theirs.1.notify_one();
+        }));
+        loop {
+            let own = outcome.lock().unwrap_or_else(PoisonError::into_inner);
+            let (mut own, _) = given
+                .wait_timeout_while(own, PATIENCE, |own| own.is_none())
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(outcome) = own.take() {
+                return outcome;
+            }
+            drop(own);
+            check_interrupt()?;
+        }
+    }
+
+    /// Errands that come too late for the mover's thread are done at once.
+    fn send(&self, errand: Errand) {
+        let mut state = self.state();
+        if state.is_closing {
+            drop(state);
+            errand();
+        } else {
+            state.errands.push(errand);
+            self.called.notify_one();
+        }
     }
 
     /// Waits while the mover is behind.
@@ -133,11 +176,11 @@ impl Mover {
                 .min(RETRY_MAX),
         };
         loop {
-            // Also where there is work at once, or rounds fail: what is discarded must not gather meanwhile.
-            let discarded = std::mem::take(&mut state.discarded);
-            if !discarded.is_empty() {
+            // Also where there is work at once, or rounds fail: errands must not gather meanwhile.
+            let errands = std::mem::take(&mut state.errands);
+            if !errands.is_empty() {
                 drop(state);
-                drop(discarded);
+                errands.into_iter().for_each(|errand| errand());
                 state = self.state();
                 continue;
             }
@@ -178,14 +221,19 @@ impl Mover {
 pub fn run(store: &Store) {
     while store.mover.wait() {
         // Without it, a panic would end the thread, and commits would gather until they fail.
-        let outcome = catch_unwind(AssertUnwindSafe(|| round(store))).unwrap_or_else(|payload| {
-            Err(StoreError::of_panic(
-                "moving commits into tables",
-                &*payload,
-            ))
-        });
-        store.mover.note(outcome);
+        store
+            .mover
+            .note(caught("moving commits into tables", || round(store)));
     }
+    // None comes behind these.
+    let errands = std::mem::take(&mut store.mover.state().errands);
+    errands.into_iter().for_each(|errand| errand());
+}
+
+/// A panic as an error: `what` panicked.
+fn caught(what: &str, work: impl FnOnce() -> StoreResult<()>) -> StoreResult<()> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|payload| Err(StoreError::of_panic(what, &*payload)))
 }
 
 /// Moves what is committed now.

@@ -31,6 +31,7 @@ use std::time::Duration;
 use imbl::OrdMap;
 
 use super::changes::Changes;
+use crate::activity::check_interrupt;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::Key;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,9 @@ const PAST_MAX: usize = 64;
 
 /// Rows in `last_write` beyond which forgotten ones are looked for.
 const LAST_WRITE_SWEEP: usize = 64 * 1024;
+
+/// Rows between two looks at the interrupt word.
+const LOOK_ROWS: usize = 1024;
 
 /// Above this, a wait for another commit is a defect, not patience.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -183,7 +187,8 @@ impl Sequencer {
     /// Gives a transaction the next number, if none of its rows was written since `snapshot`.
     ///
     /// # Errors
-    /// [`StoreErrorCode::Conflict`], [`StoreErrorCode::TableBusy`] or, where a table was dropped, [`StoreErrorCode::NotFound`].
+    /// [`StoreErrorCode::Conflict`], [`StoreErrorCode::TableBusy`], [`StoreErrorCode::Interrupted`] or, where a table was dropped,
+    /// [`StoreErrorCode::NotFound`].
     pub fn reserve<'a>(
         self: &Arc<Self>,
         snapshot: &Snapshot,
@@ -209,8 +214,17 @@ impl Sequencer {
                     .get(&(*id, key.clone()))
                     .is_some_and(|last| *last > seen)
             };
-            if !table.writers.may_write_since(seen) || buffer.keys().any(overtaken) {
-                return Err(conflict(table, "a row that this one writes"));
+            let conflict = || conflict(table, "a row that this one writes");
+            if !table.writers.may_write_since(seen) {
+                return Err(conflict());
+            }
+            for (place, key) in buffer.keys().enumerate() {
+                if place.is_multiple_of(LOOK_ROWS) {
+                    check_interrupt()?;
+                }
+                if overtaken(key) {
+                    return Err(conflict());
+                }
             }
         }
         for Claim {
@@ -234,26 +248,32 @@ impl Sequencer {
         let sequence = state.next;
         state.next += 1;
         state.reserved.insert(sequence);
-        let mut previous = Vec::with_capacity(changes.row_count());
-        for (id, buffer) in &changes.tables {
-            for key in buffer.keys() {
-                let place = (*id, key.clone());
-                let last = state.last_write.insert(place.clone(), sequence);
-                previous.push((place, last));
+        let mut reservation = Reservation {
+            sequence,
+            after_mixed: state.published.mixed,
+            previous: Vec::with_capacity(changes.row_count()),
+            claimed: Vec::new(),
+            sequencer: self.clone(),
+            is_settled: false,
+        };
+        for (id, key) in changes.keys() {
+            if reservation.previous.len().is_multiple_of(LOOK_ROWS)
+                && let Err(interrupted) = check_interrupt()
+            {
+                // Voiding it takes the lock.
+                drop(state);
+                return Err(interrupted);
             }
+            let place = (id, key.clone());
+            let last = state.last_write.insert(place.clone(), sequence);
+            reservation.previous.push((place, last));
         }
         let claim = |claim: &Claim| {
             let before = claim.table.writers.begin_anew(sequence);
             (claim.table.clone(), before)
         };
-        Ok(Reservation {
-            sequence,
-            after_mixed: state.published.mixed,
-            previous,
-            claimed: claims.map(claim).collect(),
-            sequencer: self.clone(),
-            is_settled: false,
-        })
+        reservation.claimed = claims.map(claim).collect();
+        Ok(reservation)
     }
 
     /// Gives a bulk write to one table the next number; the caller holds the table's import gate, and has drained its delta.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Index;
-use crate::commit::mover;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::Key;
 use crate::table::Table;
@@ -14,12 +13,12 @@ use crate::table::version::{Buffer, TableVersion};
 use crate::value::{Row, Value};
 
 /// Entries that are written at once.
-const BATCH_ROWS: usize = 8 * 1024;
+const BATCH_ROWS: usize = 4 * 1024;
 
 /// Rows between two looks at the interrupt word.
 const LOOK_ROWS: usize = 256;
 
-/// Fills `entries`, new and known to nobody, with what `index` holds of a table's rows.
+/// Fills `entries`, new and known to nobody, with what `index` holds of a table's rows; `flush` is called between batches.
 ///
 /// # Errors
 /// The index's own where it is unique and two rows have the same values; [`StoreErrorCode::Interrupted`].
@@ -29,6 +28,7 @@ pub fn fill(
     version: Arc<TableVersion>,
     buffer: Buffer,
     is_interrupted: &dyn Fn() -> bool,
+    flush: &dyn Fn(&Arc<Table>) -> StoreResult<()>,
 ) -> StoreResult<()> {
     let table = version.table.clone();
     let violation = || index.violation(&table.name, &table.schema);
@@ -46,6 +46,7 @@ pub fn fill(
         count += 1;
         if batch.len() == BATCH_ROWS {
             write(entries, std::mem::take(&mut batch)).ok_or_else(violation)??;
+            flush(entries)?;
         }
         scan.advance()?;
     }
@@ -74,7 +75,7 @@ fn write(entries: &Arc<Table>, mut batch: Vec<(Key, Row)>) -> Option<StoreResult
         entries
             .unflushed_rows
             .fetch_add(batch.len(), Ordering::Relaxed);
-        mover::flush(entries, mover::FLUSH_ROWS).map(drop)
+        Ok(())
     };
     Some(ingest())
 }

@@ -143,9 +143,14 @@ fn build(
     let index = Arc::new(Index::new(entry, &table.schema()?)?);
     let built = shared.store.new_index(entry, |entries| {
         index.bind(entries);
-        build::fill(&index, entries, version, buffer, &|| {
-            shared.is_interrupted()
-        })
+        build::fill(
+            &index,
+            entries,
+            version,
+            buffer,
+            &|| shared.is_interrupted(),
+            &|entries| shared.store.flush_if_due(entries),
+        )
     })?;
     Ok((index, built))
 }

@@ -7,6 +7,7 @@ use super::tables::{Means, Shut, Slot, Stored, first_version, open_entries};
 use super::{Damage, Recovery, Salvage};
 use crate::catalogue::IndexEntry;
 use crate::commit::log::LogFile;
+use crate::commit::mover;
 use crate::commit::sequencer::Published;
 use crate::error::{StoreError, StoreResult};
 use crate::index::build;
@@ -82,6 +83,13 @@ fn build(
     let index = index.ok_or_else(|| StoreError::corrupt("its columns are not the table's"))?;
     means.host.fs.remove_all(&Table::directory(entry.id))?;
     let entries = Arc::new(open_entries(means, entry, Recovery::Refuse)?);
-    build::fill(&index, &entries, version, Buffer::default(), &|| false)?;
+    build::fill(
+        &index,
+        &entries,
+        version,
+        Buffer::default(),
+        &|| false,
+        &|entries| mover::flush(entries, mover::FLUSH_ROWS).map(drop),
+    )?;
     first_version(&entries, means.cache)
 }

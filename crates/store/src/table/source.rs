@@ -3,7 +3,10 @@
 //! Tonbo is the source of every row. Its futures are polled on the thread that asks ([`block_on`]); file work below them goes to the
 //! store's [`Io`](crate::io::Io), so that no thread waits for another's future.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -168,10 +171,9 @@ impl SourceSnapshot {
         }
         let failed = |error: &dyn std::fmt::Display| tonbo_error(&source.name, "read", error);
         let (mut batches, mut size, mut is_cut) = (Vec::new(), 0, false);
-        block_on(async {
+        block_on_scan(async {
             let mut stream = Box::pin(scan.stream().await.map_err(|error| failed(&error))?);
             while let Some(batch) = stream.next().await {
-                check_interrupt()?;
                 let batch = batch.map_err(|error| failed(&error))?;
                 is_cut = size > size_max;
                 if is_cut {
@@ -198,6 +200,15 @@ impl SourceSnapshot {
             .collect::<StoreResult<_>>()?;
         Ok(Piece { columns, is_cut })
     }
+}
+
+/// Polls a scan, which gives way often, until it ends or the request that this thread runs is to be interrupted.
+fn block_on_scan<T>(scan: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
+    let mut scan = pin!(scan);
+    block_on(poll_fn(|context| match check_interrupt() {
+        Ok(()) => scan.as_mut().poll(context),
+        Err(interrupted) => Poll::Ready(Err(interrupted)),
+    }))
 }
 
 fn filter(range: &KeyRange) -> Option<Expr> {
