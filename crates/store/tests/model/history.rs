@@ -111,6 +111,7 @@ impl History {
             0..150 if !is_inside => self.begin(who),
             150..164 if !is_inside => self.import(who),
             164..170 if !is_inside => self.change_schema(who),
+            170..180 if is_inside => self.alter_inside(who),
             170..185 => self.maintain(),
             185..188 => self.reopen(),
             188..191 => self.lose_power(),

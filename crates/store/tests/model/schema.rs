@@ -1,4 +1,4 @@
-//! Changes of the schema: by one connection, outside of a transaction, while others hold snapshots and open transactions.
+//! Changes of the schema: outside of a transaction and, but for DROP and CREATE, within one, while others hold snapshots and open transactions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use heddle_store::error::StoreErrorCode;
 use super::canary::Canary;
 use super::history::History;
 use super::state::{CHECKED_MAX, Extra, Schema, TableName};
-use super::transaction::Commit;
+use super::transaction::{Commit, MainWrite, Transaction};
 
 /// A table has no more added columns than this.
 const EXTRAS_MAX: usize = 4;
@@ -20,10 +20,18 @@ impl History {
             0..7 => self.reindex(who, table),
             7 | 8 => self.make_unique(who, table),
             9..13 => self.add_column(who, table),
-            13 | 14 => self.drop_column(who, table),
-            15 | 16 => self.rename_column(who, table),
-            17 | 18 => self.rename(who, table),
-            _ => self.make_again(who, table),
+            19 => self.make_again(who, table),
+            kind => {
+                let mut schema = Schema::clone(&self.schema(who, table));
+                let sql = match kind {
+                    13 | 14 => self.drop_column(&mut schema),
+                    15 | 16 => self.rename_column(&mut schema),
+                    _ => Some(self.rename(&mut schema)),
+                };
+                if let Some(sql) = sql {
+                    self.alters(who, &sql, table, schema);
+                }
+            }
         }
     }
 
@@ -71,68 +79,143 @@ impl History {
 
     fn add_column(&mut self, who: usize, table: TableName) {
         let mut schema = Schema::clone(&self.schema(who, table));
-        if schema.extras.len() == EXTRAS_MAX {
+        let is_wrong =
+            self.canary == Some(Canary::WrongDefault) && !self.last().rows(table).is_empty();
+        let Some(extra) = self.new_column(&schema) else {
             return;
-        }
-        self.extras += 1;
-        let default = (!self.random.chance(30)).then(|| self.random.below(CHECKED_MAX));
-        let extra = Extra {
-            id: self.extras,
-            name: format!("x{}", self.extras),
-            default,
-            is_checked: self.random.chance(50),
         };
-        let is_wrong = self.canary == Some(Canary::WrongDefault)
-            && default.is_some()
-            && !self.last().rows(table).is_empty();
-        let told = default.map(|default| if is_wrong { default / 2 - 1 } else { default });
-        let default = told.map_or(String::new(), |default| format!(" DEFAULT {default}"));
-        let check = match extra.is_checked {
-            true => format!(" CHECK ({} < {CHECKED_MAX})", extra.name),
-            false => String::new(),
+        let wrong = |default: i64| default / 2 - 1;
+        let told = if is_wrong {
+            extra.default.map(wrong)
+        } else {
+            extra.default
         };
-        let sql = format!(
-            "ALTER TABLE {} ADD COLUMN {} INTEGER{default}{check}",
-            schema.name, extra.name
-        );
+        let is_wrong = told != extra.default;
+        let sql = schema.sql_of_adding(&Extra {
+            default: told,
+            ..extra.clone()
+        });
         schema.extras.push(extra);
         if self.alters(who, &sql, table, schema) && is_wrong {
             self.canary = None;
         }
     }
 
-    fn drop_column(&mut self, who: usize, table: TableName) {
-        let mut schema = Schema::clone(&self.schema(who, table));
+    fn new_column(&mut self, schema: &Schema) -> Option<Extra> {
+        if schema.extras.len() == EXTRAS_MAX {
+            return None;
+        }
+        self.extras += 1;
+        Some(Extra {
+            id: self.extras,
+            name: format!("x{}", self.extras),
+            default: (!self.random.chance(30)).then(|| self.random.below(CHECKED_MAX)),
+            is_checked: self.random.chance(50),
+        })
+    }
+
+    fn drop_column(&mut self, schema: &mut Schema) -> Option<String> {
         if schema.extras.is_empty() {
-            return;
+            return None;
         }
         let at = self.random.below(schema.extras.len());
         let extra = schema.extras.remove(at);
-        let sql = format!("ALTER TABLE {} DROP COLUMN {}", schema.name, extra.name);
-        self.alters(who, &sql, table, schema);
+        Some(format!(
+            "ALTER TABLE {} DROP COLUMN {}",
+            schema.name, extra.name
+        ))
     }
 
-    fn rename_column(&mut self, who: usize, table: TableName) {
-        let mut schema = Schema::clone(&self.schema(who, table));
+    fn rename_column(&mut self, schema: &mut Schema) -> Option<String> {
         if schema.extras.is_empty() {
-            return;
+            return None;
         }
         let at = self.random.below(schema.extras.len());
         let extra = &mut schema.extras[at];
         let before =
             std::mem::replace(&mut extra.name, format!("y{}_{}", extra.id, self.operation));
-        let sql = format!(
+        Some(format!(
             "ALTER TABLE {} RENAME COLUMN {before} TO {}",
             schema.name, extra.name
-        );
-        self.alters(who, &sql, table, schema);
+        ))
     }
 
-    fn rename(&mut self, who: usize, table: TableName) {
-        let mut schema = Schema::clone(&self.schema(who, table));
+    fn rename(&mut self, schema: &mut Schema) -> String {
         let before = std::mem::replace(&mut schema.name, format!("table_{}", self.operation));
-        let sql = format!("ALTER TABLE {before} RENAME TO {}", schema.name);
-        self.alters(who, &sql, table, schema);
+        format!("ALTER TABLE {before} RENAME TO {}", schema.name)
+    }
+
+    /// Alters a table within an open transaction, which sees it so from then on; the others do once it has committed.
+    pub fn alter_inside(&mut self, who: usize) {
+        let table = *self.random.pick(&TableName::TONBO);
+        let Some(mut schema) = self.schema_to_alter(who, table) else {
+            return;
+        };
+        let sql = match self.random.below(8) {
+            0..4 => self.new_column(&schema).map(|extra| {
+                let sql = schema.sql_of_adding(&extra);
+                schema.extras.push(extra);
+                sql
+            }),
+            4 | 5 => self.drop_column(&mut schema),
+            6 => self.rename_column(&mut schema),
+            _ => Some(self.rename(&mut schema)),
+        };
+        if let Some(sql) = sql
+            && let Some(mut transaction) = self.links[who].transaction.take()
+        {
+            self.alter_in(who, &mut transaction, &sql, table, schema);
+            self.links[who].transaction = Some(transaction);
+        }
+    }
+
+    /// The table as an ALTER within the open transaction finds it: as it is in the transaction's `main`. `None` where it has another name
+    /// than at the BEGIN, or is another.
+    fn schema_to_alter(&self, who: usize, table: TableName) -> Option<Schema> {
+        let transaction = self.links[who].transaction.as_ref()?;
+        let declared = &transaction.declared[&table];
+        if transaction.altered.contains(&table) {
+            return Some(Schema::clone(declared));
+        }
+        let state = match transaction.main_at {
+            Some(at) => &self.commits[at].state,
+            None => self.last(),
+        };
+        let found = &state.schemas[&table];
+        let is_same = found.name == declared.name && found.generation == declared.generation;
+        is_same.then(|| Schema::clone(found))
+    }
+
+    fn alter_in(
+        &mut self,
+        who: usize,
+        transaction: &mut Transaction,
+        sql: &str,
+        table: TableName,
+        schema: Schema,
+    ) {
+        let write = self.main_write(who, transaction);
+        if write == MainWrite::Fails {
+            self.expect_error(who, sql, &[StoreErrorCode::Conflict]);
+            return;
+        }
+        if !self.touch_tonbo(transaction) {
+            self.expect_error(who, sql, &[StoreErrorCode::Conflict]);
+            return;
+        }
+        match self.statement(who, sql) {
+            Err(error) if write == MainWrite::Either => {
+                assert_eq!(error.code, StoreErrorCode::Conflict, "{sql}: {error:?}");
+                return;
+            }
+            outcome => drop(outcome.unwrap_or_else(|error| panic!("[{who}] {sql}: {error:?}"))),
+        }
+        transaction.holds_lock = true;
+        transaction.changed_surely = true;
+        transaction.changed_perhaps = true;
+        self.lock = Some(who);
+        transaction.declared.insert(table, Arc::new(schema));
+        transaction.altered.insert(table);
     }
 
     /// Drops a table, and makes one of the same name.

@@ -140,6 +140,21 @@ pub struct Schema {
     pub extras: Vec<Extra>,
 }
 
+impl Schema {
+    pub fn sql_of_adding(&self, column: &Extra) -> String {
+        let Extra { name, default, .. } = column;
+        let default = default.map_or(String::new(), |default| format!(" DEFAULT {default}"));
+        let check = match column.is_checked {
+            true => format!(" CHECK ({name} < {CHECKED_MAX})"),
+            false => String::new(),
+        };
+        format!(
+            "ALTER TABLE {} ADD COLUMN {name} INTEGER{default}{check}",
+            self.name
+        )
+    }
+}
+
 /// The definitions of all tables.
 pub type Schemas = OrdMap<TableName, Arc<Schema>>;
 

@@ -4,7 +4,7 @@
 //!   when it first touched one of them – but a commit that also wrote `main`, or altered a table, is seen in both or in neither.
 //! - The first to commit a row wins; who comes second learns it at its own commit and is rolled back.
 //! - `main` has one writer at a time, and only who has read its last state may become it.
-//! - The tables have the names and columns of the BEGIN. One that is another in the transaction's `main` is refused with CONFLICT; one that
+//! - The tables have the names and columns of the BEGIN, but for what the transaction itself alters. One that is another in the transaction's `main` is refused with CONFLICT; one that
 //!   was dropped before the transaction read a Tonbo table, with an error of its own. One that was dropped later can be read and written, but
 //!   not committed.
 
@@ -32,8 +32,11 @@ pub struct Commit {
 pub struct Transaction {
     /// Whether it began with `SAVEPOINT` and ends with its `RELEASE`.
     pub is_savepoint: bool,
-    /// The tables as it knows them.
+    /// The tables as they were when it began, and as it knows them.
+    pub begun: Schemas,
     pub declared: Schemas,
+    /// The tables that it has altered itself.
+    pub altered: BTreeSet<TableName>,
     /// What it sees, its own writes included.
     pub view: State,
     /// The commits whose state it reads, by their positions.
@@ -56,6 +59,8 @@ pub struct Savepoint {
     pub saw_main: bool,
     pub written: BTreeSet<(TableName, u16)>,
     pub changed_surely: bool,
+    pub declared: Schemas,
+    pub altered: BTreeSet<TableName>,
 }
 
 /// Whether a first write to `main` succeeds.
@@ -140,6 +145,8 @@ impl History {
                 saw_main: transaction.main_at.is_some(),
                 written: transaction.written.clone(),
                 changed_surely: transaction.changed_surely,
+                declared: transaction.declared.clone(),
+                altered: transaction.altered.clone(),
             });
         } else {
             let index = self.random.below(open as u64) as usize;
@@ -150,10 +157,12 @@ impl History {
                 self.expect_done(who, &format!("ROLLBACK TO s{index}"), 0);
                 transaction.savepoints.truncate(index + 1);
                 let saved = &transaction.savepoints[index];
-                let (written, changed_surely) = (saved.written.clone(), saved.changed_surely);
-                transaction.view = self.view_at(&transaction, saved);
-                transaction.written = written;
-                transaction.changed_surely = changed_surely;
+                let view = self.view_at(&transaction, saved);
+                transaction.written = saved.written.clone();
+                transaction.changed_surely = saved.changed_surely;
+                transaction.declared = saved.declared.clone();
+                transaction.altered = saved.altered.clone();
+                transaction.view = view;
             }
         }
         self.links[who].transaction = Some(transaction);
@@ -209,14 +218,16 @@ impl History {
 
     /// Why a Tonbo table that the transaction has touched can't be used, if so.
     pub fn refusal(&self, transaction: &Transaction, table: TableName) -> Option<StoreErrorCode> {
-        let declared = &transaction.declared[&table];
+        let begun = &transaction.begun[&table];
         let schema_at = |at: Option<usize>| at.map(|at| &self.commits[at].state.schemas[&table]);
         if table == TableName::Plain {
             None
-        } else if schema_at(transaction.main_at) != Some(declared) {
+        } else if !transaction.altered.contains(&table)
+            && schema_at(transaction.main_at) != Some(begun)
+        {
             Some(StoreErrorCode::Conflict)
         } else if schema_at(transaction.tonbo_at).map(|schema| schema.generation)
-            != Some(declared.generation)
+            != Some(begun.generation)
         {
             Some(StoreErrorCode::SqlError)
         } else {
@@ -227,6 +238,7 @@ impl History {
     /// A transaction that begins now.
     fn fresh(&self) -> Transaction {
         Transaction {
+            begun: self.last().schemas.clone(),
             declared: self.last().schemas.clone(),
             ..Transaction::default()
         }
@@ -246,7 +258,8 @@ impl History {
     }
 
     pub fn commit(&mut self, who: usize, transaction: Transaction) {
-        let is_mixed = transaction.holds_lock && !transaction.written.is_empty();
+        let is_mixed = transaction.holds_lock && !transaction.written.is_empty()
+            || !transaction.altered.is_empty();
         self.main_surely += u64::from(is_mixed || transaction.changed_surely);
         self.main_perhaps += u64::from(is_mixed || transaction.changed_perhaps);
         if transaction.holds_lock || !transaction.written.is_empty() {
@@ -256,6 +269,11 @@ impl History {
                     Some(row) => state.rows_mut(*table).insert(*key, row.clone()),
                     None => state.rows_mut(*table).remove(key),
                 };
+            }
+            for table in transaction.altered {
+                state
+                    .schemas
+                    .insert(table, transaction.declared[&table].clone());
             }
             if transaction.holds_lock {
                 state.plain = transaction.view.plain;
