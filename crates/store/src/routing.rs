@@ -82,6 +82,19 @@ pub fn drops_or_alters(sql: &str) -> bool {
     drops(sql) || first.is_some_and(|token| token.is("ALTER"))
 }
 
+/// Whether `sql` starts with a checkpoint of the database that is to leave nothing in the logs: any but a PASSIVE one.
+pub fn is_full_checkpoint(sql: &str) -> bool {
+    let mut tokens = Tokens::new(sql);
+    let mode = tokens.expect("PRAGMA").and_then(|()| {
+        let named = tokens.named().filter(|named| named.is_in("main"))?;
+        let is_checkpoint = named.name.eq_ignore_ascii_case("wal_checkpoint");
+        let is_set = is_checkpoint && matches!(tokens.next_token()?.text, "(" | "=");
+        is_set.then_some(tokens.next_token()?.unquoted())
+    });
+    const MODES: [&str; 3] = ["FULL", "RESTART", "TRUNCATE"];
+    mode.is_some_and(|mode| MODES.iter().any(|full| mode.eq_ignore_ascii_case(full)))
+}
+
 /// An ALTER TABLE.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Alteration {
@@ -270,6 +283,26 @@ mod tests {
                 sql.len() as isize + routed.growth
             );
             assert_eq!(routed.sql[..routed.at], sql[..routed.at]);
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_is_full_unless_it_is_passive() {
+        for sql in [
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+            "pragma main.wal_checkpoint = full; SELECT 1",
+            "PRAGMA wal_checkpoint('restart')",
+        ] {
+            assert!(is_full_checkpoint(sql), "{sql}");
+        }
+        for sql in [
+            "PRAGMA wal_checkpoint",
+            "PRAGMA wal_checkpoint(PASSIVE)",
+            "PRAGMA wal_autocheckpoint(1000)",
+            "PRAGMA other.wal_checkpoint(FULL)",
+            "SELECT 'wal_checkpoint(FULL)'",
+        ] {
+            assert!(!is_full_checkpoint(sql), "{sql}");
         }
     }
 

@@ -567,6 +567,9 @@ impl Shared {
             run()?;
             self.follow_savepoint(&verb, was_autocommit)?;
         } else {
+            if routing::is_full_checkpoint(sql) && self.handle.is_autocommit() {
+                self.store.write_files()?;
+            }
             run()?;
         }
         if is_own || routing::drops(sql) {

@@ -285,11 +285,24 @@ impl Store {
             return Ok(());
         }
         let own = table.clone();
-        let flush = move || mover::flush(&own, mover::FLUSH_ROWS).map(drop);
+        self.in_background(move || mover::flush(&own, mover::FLUSH_ROWS).map(drop))
+    }
+
+    /// Moves what is committed into Tonbo, and all rows that it has into files.
+    pub fn write_files(self: &Arc<Self>) -> StoreResult<()> {
+        let own = self.clone();
+        self.in_background(move || mover::checkpoint(&own))
+    }
+
+    /// Does something on the background thread, if there is one, so that an interrupt need not wait for it.
+    fn in_background(
+        &self,
+        work: impl FnOnce() -> StoreResult<()> + Send + 'static,
+    ) -> StoreResult<()> {
         if self.moves_in_background {
-            self.mover.run_errand(flush)
+            self.mover.run_errand(work)
         } else {
-            flush()
+            work()
         }
     }
 

@@ -527,3 +527,30 @@ fn updates_and_deletes_give_their_space_back() {
     let database = database.reopen();
     assert_eq!(database.connect().integers("SELECT count(*) FROM t"), [0]);
 }
+
+/// What SQLite's checkpoint is to ordinary tables, it is to these: nothing is left in the logs.
+#[test]
+fn a_full_checkpoint_writes_rows_to_files() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); CREATE INDEX t_n ON t(n); INSERT INTO t VALUES (1, 10), (2, 20)",
+    );
+    let files = || -> usize {
+        let files = database.io.list("").unwrap();
+        let is_of_rows = |path: &str| path.contains("/sst/") && path.ends_with(".parquet");
+        files.iter().filter(|(path, _)| is_of_rows(path)).count()
+    };
+    connection.run("PRAGMA wal_checkpoint");
+    assert_eq!(files(), 0);
+    connection.run("BEGIN; SELECT * FROM t");
+    connection.fails("PRAGMA wal_checkpoint(TRUNCATE)");
+    connection.run("COMMIT");
+    assert_eq!(files(), 0);
+    let rows = connection.rows("PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_eq!(rows, [[const { Value::Integer(0) }; 3]]);
+    // One of the rows, one of the index's entries.
+    assert_eq!(files(), 2);
+    assert!(database.store.log.read(0).unwrap().is_empty());
+    assert_eq!(connection.integers("SELECT id FROM t WHERE n > 10"), [2]);
+}

@@ -111,6 +111,17 @@ class History {
     this.writings.push({ number, seen, outcome, endMs: performance.now() });
   }
 
+  /** Has rows written to files, and those merged, until the history ends; returns how often. */
+  async checkpoint(): Promise<number> {
+    let count = 0;
+    while (this.#goesOn) {
+      // oxlint-disable-next-line no-await-in-loop
+      await this.#db.query('PRAGMA wal_checkpoint(FULL)').all();
+      count += 1;
+    }
+    return count;
+  }
+
   /** Reads until the history ends; returns how often. */
   async read(): Promise<number> {
     let count = 0;
@@ -140,9 +151,18 @@ function percentiles(durations: readonly number[]): string {
 async function run(db: Database, endMs: number): Promise<History> {
   await createLists(db);
   const history = new History(db, endMs);
-  const counts = await Promise.all([history.write(), history.write(), history.read(), history.read(), history.read(), history.read()]);
+  const [checkpoints, ...counts] = await Promise.all([
+    history.checkpoint(),
+    history.write(),
+    history.write(),
+    history.read(),
+    history.read(),
+    history.read(),
+    history.read(),
+  ]);
   const last = await readLists(db);
   expect(anomalies(history.writings, history.readings, last)).toEqual([]);
+  expect(checkpoints).toBeGreaterThan(0);
   // Nobody starved: of each kind, the one that came last has had a share of its turns.
   for (const kind of [counts.slice(0, 2), counts.slice(2)]) {
     const mean = kind.reduce((sum, count) => sum + count, 0) / kind.length;
@@ -155,7 +175,7 @@ describe.each(LOCATIONS)('%s', (name, openDatabase) => {
   test(
     'four readers and two writers see one history, and none of them starves',
     async () => {
-      const db = await openDatabase({ threads: 6, cacheBytes: 2 ** 20 });
+      const db = await openDatabase({ threads: 7, cacheBytes: 2 ** 20 });
       const endMs = performance.now() + (LONG_MINUTES === 0 ? SHORT_MS : LONG_MINUTES * 30_000);
       const histories: History[] = [];
       // oxlint-disable-next-line no-await-in-loop -- one after the other
@@ -174,7 +194,7 @@ test(
   'what a history ends with is there after the database is opened again',
   async () => {
     const location = await temporaryLocation();
-    const db = await openForTest(location, { threads: 6 });
+    const db = await openForTest(location, { threads: 7 });
     const history = await run(db, performance.now() + 1000);
     const last = await readLists(db);
     await db.close();

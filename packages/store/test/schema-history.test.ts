@@ -26,7 +26,7 @@ async function runHistory(seed: number): Promise<SchemaHistory> {
   for (let opening = 0; opening < OPENINGS; opening++) {
     let restarted = Promise.withResolvers<void>();
     // oxlint-disable-next-line no-await-in-loop -- one opening after the other
-    const db = await open(location, { threads: 5, cacheBytes: 2 ** 20, onRestart: () => restarted.resolve() });
+    const db = await open(location, { threads: 6, cacheBytes: 2 ** 20, onRestart: () => restarted.resolve() });
     try {
       // oxlint-disable-next-line no-await-in-loop
       if (opening === 0) await history.begin(db);
@@ -57,6 +57,7 @@ test(
       // oxlint-disable-next-line no-await-in-loop -- one history after the other
       const history = await runHistory(seed++);
       expect(history.changes).toBeGreaterThan(0);
+      expect(history.checkpoints).toBeGreaterThan(0);
       expect(history.readings.length).toBeGreaterThan(0);
       expect(history.writings.filter(({ outcome }) => outcome === 'committed').length).toBeGreaterThan(0);
     } while (performance.now() < endMs);

@@ -236,8 +236,17 @@ fn caught(what: &str, work: impl FnOnce() -> StoreResult<()>) -> StoreResult<()>
         .unwrap_or_else(|payload| Err(StoreError::of_panic(what, &*payload)))
 }
 
-/// Moves what is committed now.
+/// Moves what is committed now, and writes tables to files of which many rows wait for that.
 pub fn round(store: &Store) -> StoreResult<()> {
+    move_all(store, FLUSH_ROWS)
+}
+
+/// Moves what is committed now, and writes all rows to files.
+pub fn checkpoint(store: &Store) -> StoreResult<()> {
+    move_all(store, 1)
+}
+
+fn move_all(store: &Store, flush_rows: usize) -> StoreResult<()> {
     let _writing = store.mover.writing();
     let ids: Vec<TableId> = store.sequencer.published().tables.keys().copied().collect();
     // One table's failure does not hold up the others; the logs keep what was not moved.
@@ -246,7 +255,7 @@ pub fn round(store: &Store) -> StoreResult<()> {
     // What is moved is durable: files are written and merged after the logs are trimmed, and tried again if that fails.
     let flushed: Vec<_> = ids
         .iter()
-        .map(|id| write_files(store, *id, FLUSH_ROWS))
+        .map(|id| write_files(store, *id, flush_rows))
         .collect();
     outcomes.into_iter().chain(flushed).collect()
 }

@@ -59,6 +59,8 @@ export class SchemaHistory {
   readonly readings: Reading[] = [];
   /** How many changes of the schema were acknowledged. */
   changes = 0;
+  /** How often everything was moved to files, and those were merged. */
+  checkpoints = 0;
   readonly #seed: number;
   readonly #columns = new Map<number, readonly string[]>([[0, []]]);
   #participants = 0;
@@ -80,7 +82,7 @@ export class SchemaHistory {
       INSERT INTO weft SELECT 'key ' || id, id, parity, '' FROM warp`);
   }
 
-  /** Two writers, two readers and one who changes the schema, until so many more transactions have ended; `during` runs beside them. */
+  /** Two writers, two readers, one who changes the schema and one who writes rows to files, until so many more transactions have ended; `during` runs beside them. */
   async run(db: Database, transactions: number, during?: () => Promise<void>): Promise<void> {
     this.#goal = this.writings.length + transactions;
     const random = (): ((below: number) => number) => randomOf(this.#seed * 1000 + ++this.#participants);
@@ -90,6 +92,7 @@ export class SchemaHistory {
       this.#read(db, random()),
       this.#read(db, random()),
       this.#change(db, random()),
+      this.#checkpoint(db),
       during?.(),
     ]);
   }
@@ -197,6 +200,18 @@ export class SchemaHistory {
         // oxlint-disable-next-line no-await-in-loop
         if (isTaken) await db.exec('DROP TABLE IF EXISTS side');
         else if (!hasCode(error, ['ENGINE_RESTARTED', 'CONFLICT', 'BUSY', 'TABLE_BUSY'])) throw error;
+      }
+    }
+  }
+
+  async #checkpoint(db: Database): Promise<void> {
+    while (this.#goesOn) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop
+        await db.query('PRAGMA wal_checkpoint(FULL)').all();
+        this.checkpoints += 1;
+      } catch (error) {
+        if (!hasCode(error, ['ENGINE_RESTARTED'])) throw error;
       }
     }
   }
