@@ -3,6 +3,10 @@
 //! For each table: ingest the delta (one atomic, durable batch), take a snapshot, publish a version whose base shows the batch and whose delta
 //! no longer holds it. A crash in between replays rows that Tonbo has already: upserts are idempotent, and the logs are trimmed last.
 //!
+//! # Errands
+//! Between two rounds its thread does what others would be kept too long by: it drops what large undone transactions leave, and writes files for
+//! statements, which meanwhile can be interrupted ([`Mover::run_errand`]).
+//!
 //! # When that fails
 //! On a full disk, say: the rows stay in the deltas and the logs, commits go on as far as the logs can be written, and the mover tries again,
 //! after longer and longer pauses, until it succeeds. [`Mover::failure`] tells why it doesn't.
