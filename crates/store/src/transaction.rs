@@ -16,7 +16,7 @@ use crate::statement::Handle;
 use crate::store::Store;
 use crate::table::range::KeyRange;
 use crate::table::scan::{Request, Scan};
-use crate::table::version::{Buffer, TableVersion};
+use crate::table::version::{Buffer, Delta, TableVersion, deltas_of};
 use crate::table::{Table, TableId};
 use crate::value::{Row, Value};
 
@@ -83,7 +83,8 @@ pub struct Reindexing {
 /// A transaction between xSync and xCommit.
 struct Reserved {
     reservation: Reservation,
-    changes: Changes,
+    /// What it changes, by table.
+    deltas: BTreeMap<TableId, Delta>,
     reindexings: Vec<Reindexing>,
     is_mixed: bool,
 }
@@ -286,7 +287,9 @@ impl Transaction {
         store.wait_for_mover()?;
         let claims = reindexings.iter().map(|reindexing| &reindexing.claim);
         let reservation = store.sequencer.reserve(&self.snapshot, &changes, claims)?;
-        let record = Record::new(reservation.sequence(), &changes, reservation.after_mixed())?;
+        let sequence = reservation.sequence();
+        let deltas = deltas_of(sequence, &changes.tables)?;
+        let record = Record::new(sequence, &changes, reservation.after_mixed())?;
         if is_mixed {
             // In this order: the log file must have lost, durably, what is dropped from `main`'s log, or it would be replayed alone.
             let floor = store.floor.load(Ordering::Relaxed);
@@ -297,7 +300,7 @@ impl Transaction {
         }
         self.reserved = Some(Reserved {
             reservation,
-            changes,
+            deltas,
             reindexings,
             is_mixed,
         });
@@ -308,25 +311,25 @@ impl Transaction {
     pub fn publish(mut self, store: &Store) {
         let Some(Reserved {
             reservation,
-            changes,
+            deltas,
             reindexings,
             is_mixed,
         }) = self.reserved.take()
         else {
             return;
         };
-        let sequence = reservation.sequence();
+        let is_large = self.memory.size() > DISCARD_SIZE_MIN;
         let (writes, memory) = (&self.writes, &mut self.memory);
         reservation.publish(is_mixed, |published| {
-            for (id, buffer) in &changes.tables {
-                if let Some(version) = published.tables.get(id) {
+            for (id, delta) in deltas {
+                if let Some(version) = published.tables.get(&id) {
                     let size = writes
                         .get(&version.table.owner)
-                        .and_then(|writes| writes.buffers.get(id))
+                        .and_then(|writes| writes.buffers.get(&id))
                         .map_or(0, |changed| changed.size);
                     version.table.take_delta_memory(memory, size);
-                    let next = Arc::new(version.with_changes(sequence, buffer));
-                    published.tables.insert(*id, next);
+                    let next = Arc::new(version.with_changes(delta));
+                    published.tables.insert(id, next);
                 }
             }
             for Reindexing { claim, indexes } in reindexings {
@@ -340,6 +343,9 @@ impl Transaction {
             }
         });
         store.mover.call();
+        if is_large {
+            store.discard(Box::new(std::mem::take(&mut self.writes)));
+        }
     }
 
     /// xRollback: takes back what xSync made durable.

@@ -236,6 +236,40 @@ fn two_uncommitted_writers_go_on_together_and_only_overlapping_ones_conflict() {
     assert_eq!(b.integers("SELECT n FROM t"), [3, 1]);
 }
 
+/// Commits of thousands of rows are kept book of otherwise than those of a few.
+#[test]
+fn large_commits_conflict_with_what_they_overlap() {
+    let database = Database::new();
+    let (a, b) = (database.connect(), database.connect());
+    a.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER);
+           WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r LIMIT 6000) INSERT INTO t SELECT i, 0 FROM r");
+    let sum = || a.integers("SELECT sum(n) FROM t");
+    for (first, second, overlap) in [
+        ("id <= 3000", "id > 3000", false),
+        ("id <= 3000", "id >= 3000", true),
+        ("id <= 3000", "id = 3000", true),
+        ("id = 3000", "id <= 3000", true),
+        ("id <= 3000", "id = 3001", false),
+        ("id = 3001", "id <= 3000", false),
+    ] {
+        let before = sum()[0];
+        a.run(&format!("BEGIN; UPDATE t SET n = n + 1 WHERE {first}"));
+        b.run(&format!("BEGIN; UPDATE t SET n = n + 1 WHERE {second}"));
+        let [own, theirs] = [&a, &b].map(|connection| connection.integers("SELECT changes()")[0]);
+        a.run("COMMIT");
+        if overlap {
+            assert_eq!(b.fails("COMMIT").code, StoreErrorCode::Conflict);
+            b.0.reset().unwrap();
+            assert_eq!(sum(), [before + own], "{first}, {second}");
+            // A reservation that was voided is no commit.
+            b.run(&format!("UPDATE t SET n = n + 1 WHERE {second}"));
+        } else {
+            b.run("COMMIT");
+        }
+        assert_eq!(sum(), [before + own + theirs], "{first}, {second}");
+    }
+}
+
 /// The greatest row id was looked for in the transaction's own snapshot, once: rows that others had committed since, under numbers of their
 /// own, were met by later numbers, and an INSERT without a number failed with a UNIQUE constraint.
 #[test]

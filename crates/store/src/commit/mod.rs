@@ -9,4 +9,8 @@ pub mod changes;
 mod group;
 pub mod log;
 pub mod mover;
+mod recent;
 pub mod sequencer;
+
+/// A commit of so many rows is a large one, of which [`recent`] keeps book otherwise.
+const LARGE_ROWS: usize = 1024;

@@ -7,7 +7,7 @@
 //! | `reserved` | numbers given out, neither published nor voided yet |
 //! | `published` | what a new snapshot sees: a version of every table, and the last commit in it |
 //! | `past` | what snapshots of `main` from before the last commits to `main` must see |
-//! | `last_write` | the last reserved or published commit of each recently written row |
+//! | `recent` | which rows the reserved and the recently published commits wrote |
 //! | `active` | the snapshots in use, by their sequence |
 //! | `entered` | connections inside a transaction, by the last mixed commit when it began: none of them needs an older `past` |
 //!
@@ -16,7 +16,7 @@
 //! 2. First committer wins: a number is reserved only if no row of the transaction was reserved or committed after its snapshot.
 //!    A reservation counts as a commit until it is voided. A commit that changes a table's indexes counts as a write of all its rows; one that
 //!    has built an index comes second to every write since its snapshot.
-//! 3. `last_write` holds every row written after the oldest snapshot that is active or that `past` may still give out.
+//! 3. `recent` holds every row written after the oldest snapshot that is active or that `past` may still give out.
 //! 4. A commit that also wrote `main` (*mixed*) is visible to a snapshot exactly if its row in `main` is: the reader names the last mixed
 //!    commit that its snapshot of `main` shows, and gets the tables as they were from that commit until the next mixed one.
 //!
@@ -24,16 +24,15 @@
 //! A committer waits for smaller numbers; each belongs to a thread that is past every lock it needs, so the wait ends. A reader waits for a
 //! mixed commit that `main` shows already; only its publication is missing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::OrdMap;
 
 use super::changes::Changes;
-use crate::activity::check_interrupt;
+use super::recent::{Before, Footprint, Forgotten, RecentWrites};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
-use crate::key::Key;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::table::gate::is_gated;
 use crate::table::version::{Sequence, TableVersion};
@@ -41,12 +40,6 @@ use crate::table::{Table, TableId};
 
 /// How many mixed commits back a snapshot of `main` may lie when its transaction first reads a Tonbo table.
 const PAST_MAX: usize = 64;
-
-/// Rows in `last_write` beyond which forgotten ones are looked for.
-const LAST_WRITE_SWEEP: usize = 64 * 1024;
-
-/// Rows between two looks at the interrupt word.
-const LOOK_ROWS: usize = 1024;
 
 /// Above this, a wait for another commit is a defect, not patience.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -74,10 +67,9 @@ struct State {
     reserved: BTreeSet<Sequence>,
     published: Arc<Published>,
     past: VecDeque<Arc<Published>>,
-    last_write: HashMap<(TableId, Key), Sequence>,
+    recent: RecentWrites,
     active: BTreeMap<Sequence, usize>,
     entered: BTreeMap<Sequence, usize>,
-    sweep_at: usize,
 }
 
 /// What a transaction reads. Kept until it ends.
@@ -102,8 +94,8 @@ pub struct Reservation {
     sequence: Sequence,
     /// The last mixed commit that was published when the number was given out.
     after_mixed: Sequence,
-    /// What `last_write` held for the rows before.
-    previous: Vec<((TableId, Key), Option<Sequence>)>,
+    /// What `recent` knew of the rows before.
+    before: Before,
     /// The tables that were claimed, and what their writers had to know before.
     claimed: Vec<(Arc<Table>, Sequence)>,
     sequencer: Arc<Sequencer>,
@@ -119,10 +111,9 @@ impl Sequencer {
                 reserved: BTreeSet::new(),
                 published: Arc::new(published),
                 past: VecDeque::new(),
-                last_write: HashMap::new(),
+                recent: RecentWrites::default(),
                 active: BTreeMap::new(),
                 entered: BTreeMap::new(),
-                sweep_at: LAST_WRITE_SWEEP,
             }),
             moved: Condvar::new(),
         })
@@ -141,7 +132,9 @@ impl Sequencer {
     pub fn leave(&self, mixed: Sequence) {
         let mut state = self.lock();
         subtract_one(&mut state.entered, mixed);
-        state.forget();
+        let forgotten = state.forget();
+        drop(state);
+        drop(forgotten);
     }
 
     /// What is visible now, for those who only look.
@@ -196,6 +189,7 @@ impl Sequencer {
         claims: impl Iterator<Item = &'a Claim> + Clone,
     ) -> StoreResult<Reservation> {
         let seen = snapshot.published.sequence;
+        let footprint = Footprint::new(changes)?;
         let mut state = self.lock();
         for (id, buffer) in &changes.tables {
             let version = state.published.tables.get(id).ok_or_else(|| {
@@ -208,23 +202,8 @@ impl Sequencer {
             if table.writers.are_gated() {
                 return Err(is_gated(table));
             }
-            let overtaken = |key: &Key| {
-                state
-                    .last_write
-                    .get(&(*id, key.clone()))
-                    .is_some_and(|last| *last > seen)
-            };
-            let conflict = || conflict(table, "a row that this one writes");
-            if !table.writers.may_write_since(seen) {
-                return Err(conflict());
-            }
-            for (place, key) in buffer.keys().enumerate() {
-                if place.is_multiple_of(LOOK_ROWS) {
-                    check_interrupt()?;
-                }
-                if overtaken(key) {
-                    return Err(conflict());
-                }
+            if !table.writers.may_write_since(seen) || state.recent.has_any_of(*id, buffer, seen)? {
+                return Err(conflict(table, "a row that this one writes"));
             }
         }
         for Claim {
@@ -237,10 +216,8 @@ impl Sequencer {
                 return Err(is_gated(table));
             }
             // Invariant 3: the committer's own snapshot is active.
-            let was_written =
-                |((id, _), last): (&(TableId, Key), &Sequence)| *id == table.id && *last > seen;
             if !table.writers.may_write_since(seen)
-                || *has_built && state.last_write.iter().any(was_written)
+                || *has_built && state.recent.has_any(table.id, seen)
             {
                 return Err(conflict(table, "what this one indexes"));
             }
@@ -248,32 +225,19 @@ impl Sequencer {
         let sequence = state.next;
         state.next += 1;
         state.reserved.insert(sequence);
-        let mut reservation = Reservation {
-            sequence,
-            after_mixed: state.published.mixed,
-            previous: Vec::with_capacity(changes.row_count()),
-            claimed: Vec::new(),
-            sequencer: self.clone(),
-            is_settled: false,
-        };
-        for (id, key) in changes.keys() {
-            if reservation.previous.len().is_multiple_of(LOOK_ROWS)
-                && let Err(interrupted) = check_interrupt()
-            {
-                // Voiding it takes the lock.
-                drop(state);
-                return Err(interrupted);
-            }
-            let place = (id, key.clone());
-            let last = state.last_write.insert(place.clone(), sequence);
-            reservation.previous.push((place, last));
-        }
+        let before = state.recent.note(sequence, footprint);
         let claim = |claim: &Claim| {
             let before = claim.table.writers.begin_anew(sequence);
             (claim.table.clone(), before)
         };
-        reservation.claimed = claims.map(claim).collect();
-        Ok(reservation)
+        Ok(Reservation {
+            sequence,
+            after_mixed: state.published.mixed,
+            before,
+            claimed: claims.map(claim).collect(),
+            sequencer: self.clone(),
+            is_settled: false,
+        })
     }
 
     /// Gives a bulk write to one table the next number; the caller holds the table's import gate, and has drained its delta.
@@ -285,7 +249,7 @@ impl Sequencer {
         Reservation {
             sequence,
             after_mixed: state.published.mixed,
-            previous: Vec::new(),
+            before: Before::new(),
             claimed: Vec::new(),
             sequencer: self.clone(),
             is_settled: false,
@@ -319,13 +283,15 @@ impl Drop for Snapshot {
     fn drop(&mut self) {
         let mut state = self.sequencer.lock();
         subtract_one(&mut state.active, self.published.sequence);
-        state.forget();
+        let forgotten = state.forget();
+        drop(state);
+        drop(forgotten);
     }
 }
 
 impl State {
     /// Drops what no transaction can ask for any more.
-    fn forget(&mut self) {
+    fn forget(&mut self) -> Forgotten {
         match self.entered.keys().next() {
             None => self.past.clear(),
             Some(oldest) => {
@@ -344,16 +310,9 @@ impl State {
             .chain(past)
             .min();
         match oldest {
-            None => {
-                if self.reserved.is_empty() {
-                    self.last_write.clear();
-                }
-            }
-            Some(oldest) if self.last_write.len() > self.sweep_at => {
-                self.last_write.retain(|_, last| *last > oldest);
-                self.sweep_at = (2 * self.last_write.len()).max(LAST_WRITE_SWEEP);
-            }
-            Some(_) => {}
+            None if self.reserved.is_empty() => self.recent.clear(),
+            None => Forgotten::new(),
+            Some(oldest) => self.recent.forget(oldest),
         }
     }
 }
@@ -418,18 +377,15 @@ impl Drop for Reservation {
             return;
         }
         let mut state = self.sequencer.lock();
-        for (place, last) in std::mem::take(&mut self.previous) {
-            match last {
-                Some(last) => state.last_write.insert(place, last),
-                None => state.last_write.remove(&place),
-            };
-        }
+        let before = std::mem::take(&mut self.before);
+        let forgotten = state.recent.void(self.sequence, before);
         for (table, before) in std::mem::take(&mut self.claimed) {
             table.writers.begin_anew(before);
         }
         state.reserved.remove(&self.sequence);
         drop(state);
         self.sequencer.moved.notify_all();
+        drop(forgotten);
     }
 }
 

@@ -17,7 +17,7 @@ use crate::table::packed;
 use crate::table::range::KeyRange;
 use crate::table::rows::{Cell, ColumnArray};
 use crate::table::scan::{Request, Scan};
-use crate::table::version::{Buffer, TableVersion};
+use crate::table::version::{Buffer, TableVersion, deltas_of};
 use crate::value::{Row, Value};
 
 /// Writes a batch whose keys are sorted, unlike each other and new, and makes it visible. The caller holds the table's gate.
@@ -47,14 +47,15 @@ pub fn write(
     changes.tables.insert(table.id, own);
     let reservation = store.sequencer.reserve_import();
     let sequence = reservation.sequence();
+    let deltas = deltas_of(sequence, &changes.tables)?;
     store
         .log
         .append(Record::new(sequence, &changes, reservation.after_mixed())?)?;
     reservation.publish(false, |published| {
-        for (id, buffer) in &changes.tables {
-            if let Some(version) = published.tables.get(id) {
-                let next = Arc::new(version.with_changes(sequence, buffer));
-                published.tables.insert(*id, next);
+        for (id, delta) in deltas {
+            if let Some(version) = published.tables.get(&id) {
+                let next = Arc::new(version.with_changes(delta));
+                published.tables.insert(id, next);
             }
         }
         table.writers.begin_anew(sequence);

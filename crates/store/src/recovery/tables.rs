@@ -15,7 +15,7 @@ use crate::statement::Handle;
 use crate::store::LOG_FILE;
 use crate::table::base::Base;
 use crate::table::cache::ColumnCache;
-use crate::table::version::{Delta, TableVersion, add_changes};
+use crate::table::version::{Delta, TableVersion, add_changes, delta_of};
 use crate::table::{TABLES, Table, TableId};
 use crate::tonbo::TonboHost;
 
@@ -176,11 +176,12 @@ pub(crate) fn recover(
             if table_floors.get(id).is_some_and(|moved| sequence <= moved) {
                 continue;
             }
+            let delta = delta_of(*sequence, buffer)?;
             if let Some(version) = published.tables.get(id) {
-                let next = Arc::new(version.with_changes(*sequence, buffer));
+                let next = Arc::new(version.with_changes(delta));
                 published.tables.insert(*id, next);
             } else if let Some(Slot::Shut(shut)) = tables.get_mut(id) {
-                add_changes(&mut shut.delta, *sequence, buffer);
+                add_changes(&mut shut.delta, delta);
             }
         }
     }

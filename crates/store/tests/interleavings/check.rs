@@ -45,6 +45,12 @@ pub fn check<M: Fn() + Clone + Send + Sync + 'static>(runs: usize, model: M) {
     run(runs * (1 + RUNS_PER_MINUTE * minutes), model);
 }
 
+/// Runs what one thread does so many times, with other random numbers each time.
+pub fn check_alone<M: Fn() + Clone + Send + Sync + 'static>(runs: usize, model: M) {
+    let seed = setting("HEDDLE_SEED").unwrap_or(1);
+    Runner::new(RandomScheduler::new_from_seed(seed, runs), config()).run(model);
+}
+
 fn run<M: Fn() + Clone + Send + Sync + 'static>(runs: usize, model: M) {
     let seed = setting("HEDDLE_SEED").unwrap_or(1);
     let fresh = move || {

@@ -6,7 +6,12 @@ pub mod group;
 pub mod log;
 #[path = "../../src/commit/mover.rs"]
 pub mod mover;
+#[path = "../../src/commit/recent.rs"]
+pub mod recent;
 #[path = "../../src/commit/sequencer.rs"]
 pub mod sequencer;
 
 pub use heddle_store::commit::changes;
+
+/// Small here, so that models meet both kinds.
+const LARGE_ROWS: usize = 2;

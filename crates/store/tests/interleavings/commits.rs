@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use shuttle::rand::Rng;
 use shuttle::thread;
 
-use crate::check::{check, finds};
+use crate::check::{check, check_alone, finds};
 use crate::commit::changes::Changes;
 use crate::commit::group::Groups;
+use crate::commit::recent::{Footprint, RecentWrites};
 use crate::commit::sequencer::{Claim, Published, Reservation, Sequencer, Snapshot};
 use crate::commit::{mover, mover::move_table};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
@@ -34,7 +36,12 @@ fn row(id: i64, n: i64) -> Row {
 
 /// A change of one row of a table.
 fn change(table: TableId, id: i64) -> Changes {
-    let buffer: Buffer = [(key(id), Some(row(id, 0)))].into_iter().collect();
+    change_all(table, &[id])
+}
+
+/// A change of some rows of a table.
+fn change_all(table: TableId, ids: &[i64]) -> Changes {
+    let buffer: Buffer = ids.iter().map(|id| (key(*id), Some(row(*id, 0)))).collect();
     Changes {
         tables: [(table, buffer)].into_iter().collect(),
     }
@@ -150,9 +157,9 @@ fn a_commit_that_is_not_told_of_its_turn_is_found() {
     });
 }
 
-/// Two transactions with snapshots from before either commits write the rows `ids`. Returns how many succeeded.
+/// Two transactions with snapshots from before either commits write some rows each. Returns how many succeeded.
 fn two_writers(
-    ids: [i64; 2],
+    ids: [&'static [i64]; 2],
     voids: bool,
     sees: impl Fn(&Arc<Sequencer>, Snapshot) -> Snapshot + Copy + Send + 'static,
 ) -> usize {
@@ -166,7 +173,7 @@ fn two_writers(
             let sequencer = store.sequencer.clone();
             thread::spawn(move || {
                 let own = sees(&sequencer, early);
-                match reserve(&sequencer, &own, &change(1, id)) {
+                match reserve(&sequencer, &own, &change_all(1, id)) {
                     // The log was full, say.
                     Ok(_) if voids && place == 0 => 0,
                     Ok(reservation) => {
@@ -188,34 +195,89 @@ fn two_writers(
     // Who comes later has it all before its eyes.
     let late = snapshot(&store.sequencer);
     for id in ids {
-        drop(reserve(&store.sequencer, &late, &change(1, id)).unwrap());
+        drop(reserve(&store.sequencer, &late, &change_all(1, id)).unwrap());
     }
     succeeded
 }
 
 #[test]
 fn of_two_commits_that_overlap_one_succeeds_and_two_others_both() {
-    check(2000, || {
-        assert_eq!(two_writers([1, 1], false, |_, own| own), 1)
-    });
-    check(2000, || {
-        assert_eq!(two_writers([1, 2], false, |_, own| own), 2)
-    });
-    // The second may have met the first before that gave up.
-    check(2000, || {
-        assert!(two_writers([1, 1], true, |_, own| own) <= 1)
-    });
-    check(2000, || {
-        assert_eq!(two_writers([1, 2], true, |_, own| own), 1)
-    });
+    // Also where one of them, or both, are large.
+    let overlapping: [[&[i64]; 2]; 4] = [
+        [&[1], &[1]],
+        [&[1, 2], &[1]],
+        [&[1], &[1, 2]],
+        [&[1, 2], &[1, 3, 4]],
+    ];
+    for ids in overlapping {
+        check(2000, move || {
+            assert_eq!(two_writers(ids, false, |_, own| own), 1)
+        });
+        // The second may have met the first before that gave up.
+        check(2000, move || {
+            assert!(two_writers(ids, true, |_, own| own) <= 1)
+        });
+    }
+    let others: [[&[i64]; 2]; 3] = [[&[1], &[2]], [&[1, 2], &[3]], [&[1, 2], &[3, 4, 5]]];
+    for ids in others {
+        check(2000, move || {
+            assert_eq!(two_writers(ids, false, |_, own| own), 2)
+        });
+        check(2000, move || {
+            assert_eq!(two_writers(ids, true, |_, own| own), 1)
+        });
+    }
 }
 
 #[test]
 fn a_commit_that_is_checked_against_too_new_a_snapshot_is_found() {
     finds(2000, None, "left: 2", || {
         let newer = |sequencer: &Arc<Sequencer>, _| snapshot(sequencer);
-        assert_eq!(two_writers([1, 1], false, newer), 1);
+        assert_eq!(two_writers([&[1], &[1]], false, newer), 1);
     });
+}
+
+/// What is known of recent commits equals what a plain list of them says.
+#[test]
+fn recent_writes_are_those_of_a_list() {
+    check_alone(400, || {
+        let mut recent = RecentWrites::default();
+        let mut list: Vec<(Sequence, TableId, BTreeSet<i64>)> = Vec::new();
+        let mut oldest = 0;
+        for sequence in 1..30 {
+            let table = pick(2) as TableId;
+            let ids: Vec<i64> = (0..=pick(4)).map(|_| pick(12)).collect();
+            let changes = change_all(table, &ids);
+            let ids: BTreeSet<i64> = ids.into_iter().collect();
+            for seen in oldest..sequence {
+                let later = list
+                    .iter()
+                    .filter(|(other, of, _)| *other > seen && *of == table);
+                let overlaps = later.clone().any(|(_, _, other)| !other.is_disjoint(&ids));
+                let buffer = &changes.tables[&table];
+                assert_eq!(recent.has_any_of(table, buffer, seen).unwrap(), overlaps);
+                assert_eq!(recent.has_any(table, seen), later.count() > 0);
+            }
+            let before = recent.note(sequence, Footprint::new(&changes).unwrap());
+            // As a reservation is: before another transaction could write the same rows.
+            if pick(5) == 0 {
+                drop(recent.void(sequence, before));
+            } else {
+                list.push((sequence, table, ids));
+            }
+            if pick(10) == 0 {
+                oldest += pick((sequence - oldest) as i64 + 1) as Sequence;
+                drop(recent.forget(oldest));
+            }
+        }
+        drop(recent.clear());
+        assert!(!recent.has_any(0, 0) && !recent.has_any(1, 0));
+    });
+}
+
+/// A number below `count`, which the schedule's seed gives.
+fn pick(count: i64) -> i64 {
+    shuttle::rand::thread_rng().gen_range(0..count)
 }
 
 /// Commits beside one that closes the table's gate, and beside one that changes its indexes.
