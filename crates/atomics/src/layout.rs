@@ -30,10 +30,14 @@ pub const LIFE_LIVE: u32 = 1;
 pub const LIFE_DEAD: u32 = 2;
 /// Waiting-on, bit 0: the address is that of a lock word, which the reaper may take from a dead owner.
 pub const WAITING_ON_MUTEX: u32 = 1;
+/// Waiting-on, bit 1: the address is that of a count of events, to which the reaper adds 1 at each death.
+pub const WAITING_ON_SEQUENCE: u32 = 2;
+/// How many registered threads can read at once before others read in the crowd.
+pub const RW_LOCK_SEAT_COUNT: u32 = 28;
 /// The first word of a registry: the letters "hedr".
 pub const REGISTRY_MAGIC: u32 = 0x7264_6568;
 /// The version of the registry's record.
-pub const REGISTRY_VERSION: u32 = 1;
+pub const REGISTRY_VERSION: u32 = 2;
 
 /// A mutual exclusion lock. All zero is an unlocked mutex.
 pub mod mutex {
@@ -71,6 +75,22 @@ pub mod semaphore {
     pub const WAITERS: usize = 4;
 }
 
+/// A reader-writer lock. All zero is an unlocked one.
+pub mod rw_lock {
+    /// Bytes of the record.
+    pub const SIZE: usize = 128;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// Taken by whoever writes or wants to, and in passing by readers that had to wait.
+    pub const WRITER: usize = 0;
+    /// One more when a reader leaves or dies while `writer` is taken. The writer waits on it.
+    pub const DEPARTURES: usize = 8;
+    /// Readers without a seat: threads in no registry, and those that found none free. Nobody can tell whether they live.
+    pub const CROWD: usize = 12;
+    /// The tokens of the threads that read, 0 where a seat is free.
+    pub const SEATS: usize = 16;
+}
+
 /// The head of a thread registry; `capacity` slots follow it. The slot with number n is at byte `RegistryHeader.size + (n - 1) * RegistrySlot.size`.
 pub mod registry_header {
     /// Bytes of the record.
@@ -103,6 +123,6 @@ pub mod registry_slot {
     pub const LIFE: usize = 0;
     /// Kept zero.
     pub const FLAGS: usize = 4;
-    /// The byte address of the word that the thread's blocking wait is on, with WAITING_ON_MUTEX in bit 0; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0.
+    /// The byte address of the word that the thread's blocking wait is on, with WAITING_ON_MUTEX in bit 0 and WAITING_ON_SEQUENCE in bit 1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0.
     pub const WAITING_ON: usize = 8;
 }

@@ -8,8 +8,8 @@
 //! # The floors
 //! | floor | here |
 //! |---|---|
-//! | what programs use | [`Mutex`], [`Condvar`], [`Semaphore`]: the names and the poisoning of `std` |
-//! | the algorithms, on `#[repr(C)]` records at an address shared with TypeScript | [`RawMutex`], [`RawCondvar`], [`RawSemaphore`] |
+//! | what programs use | [`Mutex`], [`RwLock`], [`Condvar`], [`Semaphore`]: the names and the poisoning of `std` |
+//! | the algorithms, on `#[repr(C)]` records at an address shared with TypeScript | [`RawMutex`], [`RawRwLock`], [`RawCondvar`], [`RawSemaphore`] |
 //! | who lives, and who waits for what | [`registry`] |
 //! | sleeping and waking | [`futex`] |
 //!
@@ -60,21 +60,27 @@ pub mod clock;
 mod condvar;
 pub mod futex;
 pub mod layout;
+mod mapped;
 mod mutex;
 mod park;
 mod raw_mutex;
+mod raw_rw_lock;
 pub mod registry;
+mod rw_lock;
 #[doc(hidden)]
 pub mod seam;
 mod semaphore;
 mod spin;
 
 pub use condvar::{Condvar, RawCondvar, WaitTimeoutResult};
+pub use mapped::{MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard};
 pub use mutex::{LockResult, Mutex, MutexGuard, PoisonError, TryLockError, TryLockResult};
 #[doc(hidden)]
 pub use park::{Deadline, Parked, park};
 pub use park::{SPIN_LIMIT, may_block, set_may_block};
 pub use raw_mutex::{Poisoned, RawMutex};
+pub use raw_rw_lock::RawRwLock;
+pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Permit, RawSemaphore, Semaphore};
 #[doc(hidden)]
 pub use spin::spin_while;

@@ -54,7 +54,7 @@ pub enum Poisoned {
 
 impl Poisoned {
     #[inline]
-    const fn of(word: u32) -> Self {
+    pub(crate) const fn of(word: u32) -> Self {
         if word & POISONED == 0 {
             Self::No
         } else {
@@ -141,6 +141,31 @@ impl RawMutex {
             return Some(Poisoned::No);
         }
         self.lock_contended(me, Deadline::after(timeout), &"a mutex")
+    }
+
+    /// Takes the lock by the deadline; `None` if it wasn't to be had.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn lock_until(
+        &self,
+        deadline: Deadline,
+        name: &dyn fmt::Display,
+    ) -> Option<Poisoned> {
+        let me = registry::current();
+        if self.take_free(me) {
+            return Some(Poisoned::No);
+        }
+        self.lock_contended(me, deadline, name)
+    }
+
+    /// How the lock is if nobody holds it, in the one order of all SeqCst accesses.
+    #[inline]
+    pub(crate) fn free(&self) -> Option<Poisoned> {
+        let word = self.word.load(Ordering::SeqCst);
+        match Token::of_lock_word(word) {
+            None => Some(Poisoned::of(word)),
+            Some(_) => None,
+        }
     }
 
     /// Lets go of the lock and wakes a waiter if there is one.

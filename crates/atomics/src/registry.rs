@@ -23,7 +23,9 @@
 //!
 //! # Memory orderings
 //! Everything here is off the fast path and SeqCst, for invariants 2 and 3 (each is a store followed by a load of
-//! another word, on both sides). The thread's own token is thread-local.
+//! another word, on both sides). The thread's own token is thread-local. A token is found in a lock by `Relaxed` loads, so a fence
+//! on each side ([`enter`], [`is_live`]) orders the slot's life before it: without them a thread that has just entered could
+//! look as dead as its slot was before.
 //!
 //! # Source
 //! The idea of a dead owner handed on with a mark is that of Linux's robust futexes; there the owner lists its locks,
@@ -34,9 +36,9 @@ use crate::{
     layout::{
         GENERATION_MAX, LIFE_DEAD, LIFE_FREE, LIFE_LIVE, LIFE_STATE_MASK, OWNER_GENERATION_MASK,
         OWNER_GENERATION_SHIFT, OWNER_MASK, OWNER_SLOT_MASK, POISONED, REGISTRY_MAGIC,
-        REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_ON_MUTEX,
+        REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_ON_MUTEX, WAITING_ON_SEQUENCE,
     },
-    seam::{AtomicU32, AtomicUsize, Ordering, seqcst_order},
+    seam::{AtomicU32, AtomicUsize, Ordering, fence, seqcst_order},
 };
 use core::{cell::Cell, fmt, time::Duration};
 
@@ -53,6 +55,9 @@ pub const WAITS: u32 = 0;
 /// The thread waits on a lock word, which a reaper may take from a dead owner.
 #[doc(hidden)]
 pub const WAITS_ON_MUTEX: u32 = WAITING_ON_MUTEX;
+/// The thread waits on a count of events, of which a death is one.
+#[doc(hidden)]
+pub const WAITS_ON_SEQUENCE: u32 = WAITING_ON_SEQUENCE;
 
 /// Names one registered thread: its slot and the slot's generation, as a lock word has them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -283,6 +288,8 @@ pub fn allocate() -> Option<Token> {
 /// # Panics
 /// If the slot is not 1–4094 or the generation has more than 18 bits.
 pub fn enter(slot: u32, generation: u32) {
+    // Release: whoever finds this token in a lock, whatever the ordering, sees in `is_live` that the slot is live.
+    fence(Ordering::Release);
     CURRENT.with(|current| current.set(Token::new(slot, generation).bits()));
 }
 
@@ -327,6 +334,8 @@ pub fn is_live(token: Token) -> bool {
     if !token.is_registered() {
         return true;
     }
+    // Acquire: after the load that found the token; the pair of the fence in `enter`.
+    fence(Ordering::Acquire);
     let generation = token.bits() & OWNER_GENERATION_MASK;
     registry()
         .slot_of(token)
@@ -398,15 +407,21 @@ pub fn reap_token(token: Token) -> bool {
     was_live
 }
 
-/// Frees the lock somebody waits on, if `dead` owns it.
+/// Frees the lock somebody waits on, if `dead` owns it; or counts the death, if somebody waits for events.
 fn abandon(waiting_on: usize, dead: Token) {
-    if waiting_on & WAITING_ON_MUTEX as usize == 0 {
+    if waiting_on & WAITING_KINDS == 0 {
         return;
     }
     let pointer = word_of(waiting_on);
     // SAFETY: a waiter put the address of a word it borrows into its slot, and stays inside its wait, hence inside
     // that borrow, while `reaping` is 1 (invariant 3).
     let word = unsafe { &*pointer };
+    if waiting_on & WAITING_ON_SEQUENCE as usize != 0 {
+        // A change, not a mere wake: the waiter may be about to fall asleep.
+        word.fetch_add(1, Ordering::SeqCst);
+        futex::wake_all(word);
+        return;
+    }
     let mut seen = word.load(Ordering::SeqCst);
     while Token::of_lock_word(seen) == Some(dead) {
         match word.compare_exchange(seen, POISONED, Ordering::SeqCst, Ordering::SeqCst) {
@@ -420,8 +435,11 @@ fn abandon(waiting_on: usize, dead: Token) {
     }
 }
 
+/// The bits of a waiting-on that are no part of the address.
+const WAITING_KINDS: usize = (WAITING_ON_MUTEX | WAITING_ON_SEQUENCE) as usize;
+
 fn word_of(waiting_on: usize) -> *const AtomicU32 {
-    core::ptr::with_exposed_provenance(waiting_on & !(WAITING_ON_MUTEX as usize))
+    core::ptr::with_exposed_provenance(waiting_on & !WAITING_KINDS)
 }
 
 fn wake_word(waiting_on: usize) {

@@ -40,7 +40,7 @@ fn try_lock_and_timeout_answer_without_the_lock() {
             assert!(matches!(mutex.try_lock(), Err(TryLockError::WouldBlock)));
             let start = Instant::now();
             assert!(matches!(
-                mutex.lock_timeout(SOON),
+                mutex.try_lock_for(SOON),
                 Err(TryLockError::WouldBlock)
             ));
             assert!(start.elapsed() >= SOON);
@@ -48,7 +48,7 @@ fn try_lock_and_timeout_answer_without_the_lock() {
     });
     drop(guard);
     assert!(mutex.try_lock().is_ok());
-    assert!(mutex.lock_timeout(SOON).is_ok());
+    assert!(mutex.try_lock_for(SOON).is_ok());
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_waiter_with_a_timeout_gets_the_lock_in_time() {
     let mutex = Mutex::new(0);
     let guard = mutex.lock().unwrap();
     thread::scope(|scope| {
-        let waiter = scope.spawn(|| *mutex.lock_timeout(Duration::from_secs(60)).unwrap());
+        let waiter = scope.spawn(|| *mutex.try_lock_for(Duration::from_secs(60)).unwrap());
         thread::sleep(SOON);
         drop(guard);
         assert_eq!(waiter.join().unwrap(), 0);

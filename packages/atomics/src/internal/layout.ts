@@ -30,10 +30,14 @@ export const LIFE_LIVE = 1;
 export const LIFE_DEAD = 2;
 /** Waiting-on, bit 0: the address is that of a lock word, which the reaper may take from a dead owner. */
 export const WAITING_ON_MUTEX = 1;
+/** Waiting-on, bit 1: the address is that of a count of events, to which the reaper adds 1 at each death. */
+export const WAITING_ON_SEQUENCE = 2;
+/** How many registered threads can read at once before others read in the crowd. */
+export const RW_LOCK_SEAT_COUNT = 28;
 /** The first word of a registry: the letters "hedr". */
 export const REGISTRY_MAGIC = 0x7264_6568;
 /** The version of the registry's record. */
-export const REGISTRY_VERSION = 1;
+export const REGISTRY_VERSION = 2;
 
 /** Bytes of Mutex: A mutual exclusion lock. All zero is an unlocked mutex. */
 export const MUTEX_SIZE = 8;
@@ -62,6 +66,19 @@ export const SEMAPHORE_PERMITS_OFFSET = 0;
 /** How many wait, at least: a waiter that died stays counted. */
 export const SEMAPHORE_WAITERS_OFFSET = 4;
 
+/** Bytes of RwLock: A reader-writer lock. All zero is an unlocked one. */
+export const RW_LOCK_SIZE = 128;
+/** Alignment of RwLock, in bytes. */
+export const RW_LOCK_ALIGN = 4;
+/** Taken by whoever writes or wants to, and in passing by readers that had to wait. */
+export const RW_LOCK_WRITER_OFFSET = 0;
+/** One more when a reader leaves or dies while `writer` is taken. The writer waits on it. */
+export const RW_LOCK_DEPARTURES_OFFSET = 8;
+/** Readers without a seat: threads in no registry, and those that found none free. Nobody can tell whether they live. */
+export const RW_LOCK_CROWD_OFFSET = 12;
+/** The tokens of the threads that read, 0 where a seat is free. */
+export const RW_LOCK_SEATS_OFFSET = 16;
+
 /** Bytes of RegistryHeader: The head of a thread registry; `capacity` slots follow it. The slot with number n is at byte `RegistryHeader.size + (n - 1) * RegistrySlot.size`. */
 export const REGISTRY_HEADER_SIZE = 64;
 /** Alignment of RegistryHeader, in bytes. */
@@ -89,5 +106,5 @@ export const REGISTRY_SLOT_ALIGN = 8;
 export const REGISTRY_SLOT_LIFE_OFFSET = 0;
 /** Kept zero. */
 export const REGISTRY_SLOT_FLAGS_OFFSET = 4;
-/** The byte address of the word that the thread's blocking wait is on, with WAITING_ON_MUTEX in bit 0; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0. */
+/** The byte address of the word that the thread's blocking wait is on, with WAITING_ON_MUTEX in bit 0 and WAITING_ON_SEQUENCE in bit 1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0. */
 export const REGISTRY_SLOT_WAITING_ON_OFFSET = 8;
