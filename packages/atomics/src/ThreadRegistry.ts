@@ -54,6 +54,7 @@ import {
   SLOT_MAX,
   SLOT_UNREGISTERED,
   WAITING_ON_MUTEX,
+  WAITING_ON_SEQUENCE,
 } from './internal/layout.ts';
 import { freeAbandoned } from './internal/RawMutex.ts';
 import { type Handle, type ResolvedLocation, type SharedLocation, checkKind, handleOf, resolveLocation } from './internal/location.ts';
@@ -382,9 +383,14 @@ export class ThreadRegistry implements AgentRegistry {
 
 const wordIndexOf = (waitingOn: number): number => (waitingOn >>> 0) >>> 2;
 
-/** Frees the lock somebody waits on, if `dead` owns it. */
+/** Frees the lock somebody waits on, if `dead` owns it; or counts the death, if somebody waits for events. */
 function abandon(memoryWords: Int32Array, waitingOn: number, dead: number): void {
-  if ((waitingOn & WAITING_ON_MUTEX) === 0) return;
   const index = wordIndexOf(waitingOn);
-  if (index < memoryWords.length) freeAbandoned(memoryWords, index, (token) => token === dead);
+  if (index >= memoryWords.length) return;
+  if ((waitingOn & WAITING_ON_SEQUENCE) !== 0) {
+    // A change, not a mere wake: the waiter may be about to fall asleep.
+    Atomics.add(memoryWords, index, 1);
+    Atomics.notify(memoryWords, index);
+  }
+  if ((waitingOn & WAITING_ON_MUTEX) !== 0) freeAbandoned(memoryWords, index, (token) => token === dead);
 }

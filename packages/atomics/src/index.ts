@@ -17,6 +17,7 @@ export {
   MayNotBlockError,
   NotOwnerError,
   PoisonedError,
+  PoisonedRwLockError,
   RegistryFullError,
   TimeoutError,
   WouldDeadlockError,
@@ -24,5 +25,14 @@ export {
 export { mayBlock, setMayBlock } from './internal/blocking.ts';
 export type { Handle, SharedLocation } from './internal/location.ts';
 export { type AsyncLockOptions, type LockOptions, Mutex, type MutexHandle, UnlockToken } from './Mutex.ts';
+export {
+  type AsyncRwLockOptions,
+  ReadToken,
+  RwLock,
+  type RwLockHandle,
+  type RwLockOptions,
+  type TryRwLockOptions,
+  WriteToken,
+} from './RwLock.ts';
 export { type AcquireOptions, type AsyncAcquireOptions, Permit, Semaphore, type SemaphoreHandle } from './Semaphore.ts';
 export { ThreadRegistry, type ThreadRegistryHandle, type ThreadRegistryOptions, type ThreadToken } from './ThreadRegistry.ts';

@@ -46,6 +46,7 @@ const CONTENDED = CONTENDED_UNSIGNED | 0;
 
 /** What locking is called in errors. */
 export const LOCK_OPERATION = 'locking the mutex';
+const NAME = 'the mutex';
 
 /** How a lock was got: not at all, or with or without poison. */
 export type Outcome = 0 | 1 | 2;
@@ -61,16 +62,21 @@ export class RawMutex {
   readonly #words: Int32Array;
   readonly #index: number;
   readonly #agent: Agent;
+  readonly #name: string;
+  readonly #operation: string;
 
   /**
    * @param words a view of shared memory
    * @param index the index of the lock word in it
    * @param agent this thread, as the locks of that memory see it
+   * @param name what the lock is called in errors
    */
-  constructor(words: Int32Array, index: number, agent: Agent) {
+  constructor(words: Int32Array, index: number, agent: Agent, name: string = NAME) {
     this.#words = words;
     this.#index = index;
     this.#agent = agent;
+    this.#name = name;
+    this.#operation = name === NAME ? LOCK_OPERATION : `taking ${name}`;
   }
 
   /** The lock word; of the past as soon as it is known. */
@@ -81,6 +87,18 @@ export class RawMutex {
   /** Whether somebody holds the lock; of the past as soon as it is known. */
   get isLocked(): boolean {
     return (this.word & OWNER_MASK) !== 0;
+  }
+
+  /** Whether `owner` holds the lock. */
+  isOwnedBy(owner: number): boolean {
+    return (this.word & OWNER_MASK) === owner;
+  }
+
+  /** How a reader finds the lock: FAILED if somebody holds it. */
+  get free(): Outcome {
+    const { word } = this;
+    if ((word & OWNER_MASK) !== 0) return FAILED;
+    return (word & POISONED) === 0 ? CLEAN : TAKEN_POISONED;
   }
 
   /** Whether an owner died in the lock. */
@@ -143,10 +161,11 @@ export class RawMutex {
     if (outcome !== FAILED || timeoutMs <= 0) return outcome;
     const agent = this.#agent;
     const isRegistered = (agent.token & OWNER_SLOT_MASK) !== SLOT_UNREGISTERED;
-    if (isRegistered && (this.word & OWNER_MASK) === agent.token) throw new WouldDeadlockError();
+    if (isRegistered && (this.word & OWNER_MASK) === agent.token) throw new WouldDeadlockError(`holds ${this.#name}`);
     outcome = this.spin();
     if (outcome !== FAILED) return outcome;
-    if (!mayBlock()) throw new MayNotBlockError('the mutex is locked by somebody else; use lockAsync or tryLock here');
+    if (!mayBlock())
+      throw new MayNotBlockError(`${this.#name} is held by somebody else; use the asynchronous form here, or the one that tries`);
 
     const deadline = deadlineAfter(timeoutMs);
     for (;;) {
@@ -156,7 +175,7 @@ export class RawMutex {
         // The owner may have died before a reaper could know that we wait.
         const ownerLives = (): boolean => this.#ownerLives(word);
         const left = remainingMs(deadline);
-        isOver = block(this.#words, this.#index, word, left, agent, WAITING_ON_MUTEX, LOCK_OPERATION, ownerLives) === 'timed-out';
+        isOver = block(this.#words, this.#index, word, left, agent, WAITING_ON_MUTEX, this.#operation, ownerLives) === 'timed-out';
       }
       outcome = this.takeUnowned(CONTENDED);
       if (outcome !== FAILED || isOver) return outcome;
@@ -177,13 +196,13 @@ export class RawMutex {
         const word = this.#announce();
         let isOver = false;
         if (word !== undefined && this.#ownerLives(word)) {
-          const options = { timeoutMs: remainingMs(deadline), signal, operation: LOCK_OPERATION };
+          const options = { timeoutMs: remainingMs(deadline), signal, operation: this.#operation };
           const result = waitAsync(this.#words, this.#index, word, options);
           isOver = (typeof result === 'string' ? result : await result) === 'timed-out';
         }
         const outcome = this.takeUnowned(CONTENDED);
         if (outcome !== FAILED) return outcome;
-        if (isOver) throw new TimeoutError(LOCK_OPERATION, timeoutMs);
+        if (isOver) throw new TimeoutError(this.#operation, timeoutMs);
       }
     } finally {
       stopWatching?.();

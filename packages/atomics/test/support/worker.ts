@@ -5,6 +5,8 @@ import {
   Mutex,
   type MutexHandle,
   PoisonedError,
+  RwLock,
+  type RwLockHandle,
   Semaphore,
   type SemaphoreHandle,
   ThreadRegistry,
@@ -107,6 +109,86 @@ const jobs: Jobs = {
   acquire: (handle: SemaphoreHandle, timeoutMs: number = Infinity) => {
     Semaphore.from(handle).acquire({ timeoutMs });
     return true;
+  },
+
+  /** Reads so many pairs; how many were torn. */
+  readPairs: (handle: RwLockHandle, pair: Uint32Array, times: number) => {
+    const rwLock = RwLock.from(handle);
+    let torn = 0;
+    for (let i = 0; i < times; i += 1) {
+      using _ = rwLock.read();
+      torn += pair[0] === pair[1] ? 0 : 1;
+    }
+    return torn;
+  },
+
+  /** The same, waiting asynchronously. */
+  readPairsAsync: async (handle: RwLockHandle, pair: Uint32Array, times: number) => {
+    const rwLock = RwLock.from(handle);
+    let torn = 0;
+    for (let i = 0; i < times; i += 1) {
+      using _ = await rwLock.readAsync();
+      torn += pair[0] === pair[1] ? 0 : 1;
+    }
+    return torn;
+  },
+
+  /** Adds 1 to both of the pair so many times; how many were torn before. */
+  writePairs: (handle: RwLockHandle, pair: Uint32Array, times: number) => {
+    const rwLock = RwLock.from(handle);
+    let torn = 0;
+    for (let i = 0; i < times; i += 1) {
+      using _ = rwLock.write();
+      torn += pair[0] === pair[1] ? 0 : 1;
+      pair[0] = pair[0] + 1;
+      pair[1] = pair[1] + 1;
+    }
+    return torn;
+  },
+
+  /** Reads again and again until `stop[0]` is set; how often. */
+  readUntil: (handle: RwLockHandle, stop: Int32Array) => {
+    const rwLock = RwLock.from(handle);
+    let times = 0;
+    while (Atomics.load(stop, 0) === 0) {
+      rwLock.read().unlock();
+      times += 1;
+    }
+    return times;
+  },
+
+  /** Writes again and again until `stop[0]` is set; how often. */
+  writeUntil: (handle: RwLockHandle, stop: Int32Array) => {
+    const rwLock = RwLock.from(handle);
+    let times = 0;
+    while (Atomics.load(stop, 0) === 0) {
+      rwLock.write().unlock();
+      times += 1;
+    }
+    return times;
+  },
+
+  readOnce: (handle: RwLockHandle, timeoutMs: number = Infinity) => RwLock.from(handle).read({ timeoutMs }).unlock(),
+  writeOnce: (handle: RwLockHandle, timeoutMs: number = Infinity) => RwLock.from(handle).write({ timeoutMs }).unlock(),
+  keepReading: (handle: RwLockHandle) => void RwLock.from(handle).read(),
+  keepWriting: (handle: RwLockHandle) => void RwLock.from(handle).write(),
+
+  readInWrite: (handle: RwLockHandle) => {
+    const rwLock = RwLock.from(handle);
+    using _ = rwLock.write();
+    rwLock.read();
+  },
+
+  writeInRead: (handle: RwLockHandle) => {
+    const rwLock = RwLock.from(handle);
+    using _ = rwLock.read();
+    rwLock.write();
+  },
+
+  writeInWrite: (handle: RwLockHandle) => {
+    const rwLock = RwLock.from(handle);
+    using _ = rwLock.write();
+    rwLock.write();
   },
 
   /** Reaps a thread, as a supervisor would. */
