@@ -14,6 +14,12 @@ pub const OWNER_MASK: u32 = 0x3fff_ffff;
 pub const POISONED: u32 = 0x4000_0000;
 /// Lock word, bit 31: somebody may be waiting, so that unlocking must wake.
 pub const CONTENDED: u32 = 0x8000_0000;
+/// Lock word with owner slot 0, bit 12: nobody owns the lock, and it is kept for the claimant.
+pub const RESERVED: u32 = 0x0000_1000;
+/// How many wake-ups in vain a waiter bears before it claims what it waits for.
+pub const PATIENCE: u32 = 6;
+/// How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds.
+pub const CLAIM_LIFETIME_MS: u32 = 100;
 /// The slot of every thread that is in no registry. Its token is this number, with generation 0.
 pub const SLOT_UNREGISTERED: u32 = 0x0000_0fff;
 /// The highest slot a registry can hand out; the lowest is 1.
@@ -47,8 +53,8 @@ pub mod mutex {
     pub const ALIGN: usize = 4;
     /// The lock word: owner slot, generation, POISONED, CONTENDED. Lockers wait on it.
     pub const WORD: usize = 0;
-    /// Kept zero; room for counting waiters that were passed over.
-    pub const IMPATIENT: usize = 4;
+    /// The token of the waiter for whom the next unlock keeps the lock; 0 when nobody claims it.
+    pub const CLAIMANT: usize = 4;
 }
 
 /// A condition variable. All zero is one that nobody waits on.

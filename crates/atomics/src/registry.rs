@@ -32,11 +32,11 @@
 //! here the waiters list what they wait on, so that taking a lock writes nothing but the lock.
 
 use crate::{
-    futex,
+    RawMutex, futex,
     layout::{
         GENERATION_MAX, LIFE_DEAD, LIFE_FREE, LIFE_LIVE, LIFE_STATE_MASK, OWNER_GENERATION_MASK,
-        OWNER_GENERATION_SHIFT, OWNER_MASK, OWNER_SLOT_MASK, POISONED, REGISTRY_MAGIC,
-        REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_ON_MUTEX, WAITING_ON_SEQUENCE,
+        OWNER_GENERATION_SHIFT, OWNER_MASK, OWNER_SLOT_MASK, REGISTRY_MAGIC, REGISTRY_VERSION,
+        SLOT_UNREGISTERED, WAITING_ON_MUTEX, WAITING_ON_SEQUENCE,
     },
     seam::{AtomicU32, AtomicUsize, Ordering, fence, seqcst_order},
 };
@@ -81,7 +81,7 @@ impl Token {
     /// The owner in a lock word; `None` when the lock is free.
     #[must_use]
     pub const fn of_lock_word(word: u32) -> Option<Self> {
-        if word & OWNER_MASK == 0 {
+        if word & OWNER_SLOT_MASK == 0 {
             None
         } else {
             Some(Self(word & OWNER_MASK))
@@ -413,26 +413,18 @@ fn abandon(waiting_on: usize, dead: Token) {
         return;
     }
     let pointer = word_of(waiting_on);
-    // SAFETY: a waiter put the address of a word it borrows into its slot, and stays inside its wait, hence inside
-    // that borrow, while `reaping` is 1 (invariant 3).
-    let word = unsafe { &*pointer };
-    if waiting_on & WAITING_ON_SEQUENCE as usize != 0 {
-        // A change, not a mere wake: the waiter may be about to fall asleep.
-        word.fetch_add(1, Ordering::SeqCst);
-        futex::wake_all(word);
+    if waiting_on & WAITING_ON_MUTEX as usize != 0 {
+        // SAFETY: a waiter put the address of the first word of a mutex it borrows into its slot, and stays inside its wait, hence
+        // inside that borrow, while `reaping` is 1 (invariant 3).
+        let mutex = unsafe { &*pointer.cast::<RawMutex>() };
+        mutex.abandon(dead);
         return;
     }
-    let mut seen = word.load(Ordering::SeqCst);
-    while Token::of_lock_word(seen) == Some(dead) {
-        match word.compare_exchange(seen, POISONED, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) => {
-                // CONTENDED is gone, so all of them must look again.
-                futex::wake_all(word);
-                return;
-            }
-            Err(now) => seen = now,
-        }
-    }
+    // SAFETY: as above; here the word is all that is touched.
+    let word = unsafe { &*pointer };
+    // A change, not a mere wake: the waiter may be about to fall asleep.
+    word.fetch_add(1, Ordering::SeqCst);
+    futex::wake_all(word);
 }
 
 /// The bits of a waiting-on that are no part of the address.
@@ -503,6 +495,7 @@ mod exports {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::layout::POISONED;
     use std::thread;
 
     #[test]

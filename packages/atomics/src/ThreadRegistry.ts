@@ -392,5 +392,5 @@ function abandon(memoryWords: Int32Array, waitingOn: number, dead: number): void
     Atomics.add(memoryWords, index, 1);
     Atomics.notify(memoryWords, index);
   }
-  if ((waitingOn & WAITING_ON_MUTEX) !== 0) freeAbandoned(memoryWords, index, (token) => token === dead);
+  if ((waitingOn & WAITING_ON_MUTEX) !== 0 && index + 1 < memoryWords.length) freeAbandoned(memoryWords, index, (token) => token === dead);
 }

@@ -14,6 +14,12 @@ export const OWNER_MASK = 0x3fff_ffff;
 export const POISONED = 0x4000_0000;
 /** Lock word, bit 31: somebody may be waiting, so that unlocking must wake. */
 export const CONTENDED = 0x8000_0000;
+/** Lock word with owner slot 0, bit 12: nobody owns the lock, and it is kept for the claimant. */
+export const RESERVED = 0x0000_1000;
+/** How many wake-ups in vain a waiter bears before it claims what it waits for. */
+export const PATIENCE = 6;
+/** How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds. */
+export const CLAIM_LIFETIME_MS = 100;
 /** The slot of every thread that is in no registry. Its token is this number, with generation 0. */
 export const SLOT_UNREGISTERED = 0x0000_0fff;
 /** The highest slot a registry can hand out; the lowest is 1. */
@@ -45,8 +51,8 @@ export const MUTEX_SIZE = 8;
 export const MUTEX_ALIGN = 4;
 /** The lock word: owner slot, generation, POISONED, CONTENDED. Lockers wait on it. */
 export const MUTEX_WORD_OFFSET = 0;
-/** Kept zero; room for counting waiters that were passed over. */
-export const MUTEX_IMPATIENT_OFFSET = 4;
+/** The token of the waiter for whom the next unlock keeps the lock; 0 when nobody claims it. */
+export const MUTEX_CLAIMANT_OFFSET = 4;
 
 /** Bytes of Condvar: A condition variable. All zero is one that nobody waits on. */
 export const CONDVAR_SIZE = 8;

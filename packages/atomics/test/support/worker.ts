@@ -13,6 +13,7 @@ import {
   type ThreadRegistryHandle,
   type ThreadToken,
 } from '../../src/index.ts';
+import { RawMutex, agentOf } from '../../src/internal/index.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
 
 const pauseWord = new Int32Array(new SharedArrayBuffer(4));
@@ -65,6 +66,31 @@ const jobs: Jobs = {
       const wasPoisoned = token.poisoned;
       token.unlock();
       return wasPoisoned ? 'poisoned' : 'clean';
+    }
+  },
+
+  /**
+   * Lets go of the lock only to take it again, until `served[0]` is `times`. How often this thread had the lock again although it saw
+   * that the next one in had to be the claimant `waiter`.
+   */
+  barge: (handle: MutexHandle, served: Int32Array, times: number, waiter: number) => {
+    const mutex = Mutex.from(handle);
+    const raw = new RawMutex(new Int32Array(handle.buffer!, handle.byteOffset, 2), 0, agentOf(handle.buffer!));
+    let passedOver = 0;
+    for (let owed = -1; ;) {
+      using _ = mutex.lock();
+      if (owed === served[0]) passedOver += 1;
+      if (served[0] === times) return passedOver;
+      owed = raw.claimant === waiter ? served[0] : -1;
+    }
+  },
+
+  /** Takes the lock so many times, and counts in `served[0]`. */
+  beServed: (handle: MutexHandle, served: Int32Array, times: number) => {
+    const mutex = Mutex.from(handle);
+    for (let i = 0; i < times; i += 1) {
+      using _ = mutex.lock();
+      served[0] = served[0] + 1;
     }
   },
 
@@ -146,26 +172,18 @@ const jobs: Jobs = {
     return torn;
   },
 
-  /** Reads again and again until `stop[0]` is set; how often. */
+  /** Reads again and again until `stop[0]` is set, and counts itself in `stop[1]` when it has begun. */
   readUntil: (handle: RwLockHandle, stop: Int32Array) => {
     const rwLock = RwLock.from(handle);
-    let times = 0;
-    while (Atomics.load(stop, 0) === 0) {
-      rwLock.read().unlock();
-      times += 1;
-    }
-    return times;
+    Atomics.add(stop, 1, 1);
+    while (Atomics.load(stop, 0) === 0) rwLock.read().unlock();
   },
 
-  /** Writes again and again until `stop[0]` is set; how often. */
+  /** Writes again and again until `stop[0]` is set, and counts itself in `stop[1]` when it has begun. */
   writeUntil: (handle: RwLockHandle, stop: Int32Array) => {
     const rwLock = RwLock.from(handle);
-    let times = 0;
-    while (Atomics.load(stop, 0) === 0) {
-      rwLock.write().unlock();
-      times += 1;
-    }
-    return times;
+    Atomics.add(stop, 1, 1);
+    while (Atomics.load(stop, 0) === 0) rwLock.write().unlock();
   },
 
   readOnce: (handle: RwLockHandle, timeoutMs: number = Infinity) => RwLock.from(handle).read({ timeoutMs }).unlock(),
