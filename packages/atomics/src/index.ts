@@ -7,6 +7,19 @@
  *
  * @module
  */
+export {
+  AtomicBool,
+  AtomicF32,
+  AtomicF64,
+  AtomicI16,
+  AtomicI32,
+  AtomicI64,
+  AtomicI8,
+  AtomicU16,
+  AtomicU32,
+  AtomicU64,
+  AtomicU8,
+} from './Atomic.ts';
 export { Barrier, type BarrierHandle, type BarrierWaitResult } from './Barrier.ts';
 export { Condition, type ConditionHandle, type ConditionWaitOptions } from './Condition.ts';
 export {
@@ -28,6 +41,8 @@ export {
 export { Event, type EventHandle, type EventOptions } from './Event.ts';
 export { mayBlock, setMayBlock } from './internal/blocking.ts';
 export type { Handle, SharedLocation } from './internal/location.ts';
+export type { AtomicCell, AtomicInteger, CellLayout, WaitableInteger } from './internal/AtomicCell.ts';
+export type { WaitResult } from './internal/futex.ts';
 export type { WaitAsyncOptions, WaitOptions } from './internal/waiting.ts';
 export { Latch, type LatchHandle } from './Latch.ts';
 export { type AsyncLockOptions, type LockOptions, Mutex, type MutexHandle, UnlockToken } from './Mutex.ts';

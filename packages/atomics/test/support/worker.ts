@@ -1,5 +1,11 @@
 /** What the workers of the tests do. */
 import {
+  AtomicF64,
+  AtomicI32,
+  AtomicI64,
+  AtomicU16,
+  AtomicU32,
+  AtomicU64,
   Barrier,
   Condition,
   type ConditionHandle,
@@ -31,6 +37,17 @@ const openers: Record<string, { from(handle: never): object }> = {
   'heddle.Parker': Parker,
   'heddle.WaitGroup': WaitGroup,
 };
+
+interface WaitableClass {
+  from(handle: Handle<string>): { wait(expected: number | bigint): string };
+}
+
+const waitableCells = {
+  'heddle.AtomicI32': AtomicI32,
+  'heddle.AtomicU32': AtomicU32,
+  'heddle.AtomicI64': AtomicI64,
+  'heddle.AtomicU64': AtomicU64,
+} as unknown as Record<string, WaitableClass>;
 
 const jobs: Jobs = {
   ping: () => 'pong',
@@ -129,6 +146,24 @@ const jobs: Jobs = {
   on: (handle: Handle<string>, method: string, ...args: unknown[]): unknown => {
     const record = openers[handle.kind].from(handle as never) as Record<string, (...args: unknown[]) => unknown>;
     return record[method](...args);
+  },
+
+  /** Waits while the cell has this value. */
+  waitOnCell: (handle: Handle<string>, expected: number | bigint) => waitableCells[handle.kind].from(handle).wait(expected),
+
+  /** Adds 1, 1 and a half so many times. */
+  addToCells: (
+    integerHandle: Handle<'heddle.AtomicU16'>,
+    bigHandle: Handle<'heddle.AtomicI64'>,
+    floatHandle: Handle<'heddle.AtomicF64'>,
+    times: number,
+  ) => {
+    const [integer, big, float] = [AtomicU16.from(integerHandle), AtomicI64.from(bigHandle), AtomicF64.from(floatHandle)];
+    for (let time = 0; time < times; time += 1) {
+      integer.add(1);
+      big.add(1n);
+      float.add(0.5);
+    }
   },
 
   /** Meets the others at the barrier so many times, adding 1 to `value[0]` before each; how often it led. */
