@@ -12,7 +12,7 @@ export interface ModelThread {
   turn(): Promise<void>;
   /** 0 to `count` - 1, each of them in some execution. */
   choose(count: number): number;
-  /** Waits until a thread has been killed: its number, or -1 if all others came to their end. */
+  /** Waits until a thread has been killed: its number, or -1 when nobody else can go on. */
   awaitDeath(): number;
   /** The execution is wrong unless `condition`. */
   assert(condition: boolean, message: string): void;

@@ -147,7 +147,7 @@ export class Scheduler {
     return this.#words[DELIVERY + this.#self] - 1;
   }
 
-  /** Waits until a thread has been killed: which one, or -1 if all others came to their end. */
+  /** Waits until a thread has been killed: which one, or -1 when nobody else can go on. */
   awaitDeath(): number {
     const words = this.#words;
     if (words[UNMOURNED] === 0) {
@@ -294,16 +294,14 @@ export class Scheduler {
   /** Nobody can go on: that is the end, or a deadlock, unless somebody waits for a death that will not come. */
   #lastResort(): number {
     const words = this.#words;
-    let bereft = NOBODY;
+    let isOver = true;
     for (let thread = 0; thread < words[THREAD_COUNT]; thread += 1) {
       const state = words[STATE + thread];
-      if (state === BEREFT) bereft = thread;
-      else if (state !== DONE && state !== DEAD) {
-        this.#control.fail(`deadlock\n${this.#describe()}`);
-        return NOBODY;
-      }
+      if (state === BEREFT) return (RUN << KIND_SHIFT) | thread;
+      if (state !== DONE && state !== DEAD) isOver = false;
     }
-    return bereft === NOBODY ? NOBODY : (RUN << KIND_SHIFT) | bereft;
+    if (!isOver) this.#control.fail(`deadlock\n${this.#describe()}`);
+    return NOBODY;
   }
 
   #choose(): number {
