@@ -105,7 +105,7 @@ export function waitAsync(
   if (signal?.aborted === true) throw new AbortedError(operation, signal.reason);
   if (timeoutMs <= 0) return 'timed-out';
   // First: a death before the watch began is one whose changes the wait's compare sees.
-  const stopWatching = agent?.registry?.watchDeaths(() => void Atomics.notify(words as Int32Array, index));
+  const stopWatching = agent?.registry?.watchDeaths(() => void notifyAll(words, index));
   const raw = rawWaitAsync(words, index, expected, timeoutMs);
   if (!raw.async) {
     stopWatching?.();
