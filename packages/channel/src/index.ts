@@ -16,6 +16,7 @@ export {
   ClosedError,
   CodecMismatchError,
   DecodeError,
+  EncodeError,
   MessageTooLargeError,
 } from './errors.ts';
 export { Receiver, type ReceiverHandle } from './Receiver.ts';
