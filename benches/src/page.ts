@@ -22,8 +22,8 @@ function sessionOf(id: number): Session {
 
 globalThis.heddleBenches = {
   async open(bench, name, caseName) {
-    const subject = host.subjects.find((candidate) => candidate.bench === bench && candidate.name === name);
-    if (!subject) throw new RangeError(`there is no subject ${name} of ${bench}`);
+    const subject = host.subjects.find((candidate) => candidate.bench === bench && candidate.name === name && candidate.supports(caseName));
+    if (!subject) throw new RangeError(`${bench}: ${name} has no case ${caseName}`);
     const session = await subject.open(caseName);
     lastId += 1;
     sessions.set(lastId, session);
