@@ -12,6 +12,8 @@
  * 3. A thread that is about to block can't react to its own pending asynchronous waits, so before it blocks it takes those
  *    out of their queues in the same way ({@link leaveAsyncQueues}): a wake-up never goes to a thread that sleeps
  *    elsewhere.
+ * 4. A reaper wakes those who block, since the dead may have changed a word without waking, or been woken in vain. Asynchronous
+ *    waiters it doesn't know of: they look again after each death themselves.
  */
 import { AbortedError, MayNotBlockError } from '../errors.ts';
 import { type Agent } from './agent.ts';
@@ -29,6 +31,8 @@ export interface AsyncWaitOptions {
   readonly signal: AbortSignal | undefined;
   /** What is waited for, for the error. */
   readonly operation: string;
+  /** Has the wait end, for no reason, whenever a thread of this agent's registry has died: it may have owed us the wake-up. */
+  readonly agent?: Agent;
 }
 
 /** Words that can be waited on. */
@@ -97,17 +101,23 @@ export function waitAsync(
   expected: number | bigint,
   options: AsyncWaitOptions,
 ): WaitResult | Promise<WaitResult> {
-  const { timeoutMs, signal, operation } = options;
+  const { timeoutMs, signal, operation, agent } = options;
   if (signal?.aborted === true) throw new AbortedError(operation, signal.reason);
   if (timeoutMs <= 0) return 'timed-out';
+  // First: a death before the watch began is one whose changes the wait's compare sees.
+  const stopWatching = agent?.registry?.watchDeaths(() => void notifyAll(words, index));
   const raw = rawWaitAsync(words, index, expected, timeoutMs);
-  if (!raw.async) return raw.value as WaitResult;
+  if (!raw.async) {
+    stopWatching?.();
+    return raw.value as WaitResult;
+  }
 
   const pending: PendingWait = { words, index };
   pendingWaits.add(pending);
   retainProcess();
   const settle = (): void => {
     pendingWaits.delete(pending);
+    stopWatching?.();
     releaseProcess();
   };
   const result = raw.value as Promise<WaitResult>;
