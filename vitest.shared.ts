@@ -55,8 +55,8 @@ export function vitestProjects(name: string, options: ProjectOptions = {}): Test
 
 /** What long tests are told by: `import.meta.env` has nothing else of the environment. */
 function longTestEnvironment(): Record<string, string> {
-  const minutes = process.env['HEDDLE_LONG_MINUTES'];
-  return minutes === undefined ? {} : { HEDDLE_LONG_MINUTES: minutes };
+  const names = ['HEDDLE_LONG_MINUTES', 'HEDDLE_SEED'];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
 }
 
 interface BrowserProjectOptions {
