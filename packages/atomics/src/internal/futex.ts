@@ -35,12 +35,19 @@ export interface AsyncWaitOptions {
   readonly agent?: Agent;
 }
 
+/** Words that can be waited on. */
+export type WaitWords = Int32Array | BigInt64Array;
+
 interface PendingWait {
-  readonly words: Int32Array;
+  readonly words: WaitWords;
   readonly index: number;
 }
 
-type RawWaitAsync = (words: Int32Array, index: number, expected: number, timeoutMs: number) => RawWait;
+type RawWaitAsync = (words: WaitWords, index: number, expected: number | bigint, timeoutMs: number) => RawWait;
+
+// The platform's types tell 32 and 64 bits apart; here the words and what is expected come together.
+const notifyAll = Atomics.notify.bind(Atomics) as (words: WaitWords, index: number) => number;
+const rawWait = Atomics.wait.bind(Atomics) as (words: WaitWords, index: number, expected: number | bigint, timeoutMs: number) => WaitResult;
 
 const pendingWaits = new Set<PendingWait>();
 const nativeWaitAsync = (Atomics as { waitAsync?: RawWaitAsync }).waitAsync?.bind(Atomics);
@@ -59,9 +66,9 @@ export function setWaitAsyncByHelper(byHelper: boolean): void {
  * @throws MayNotBlockError `MAY_NOT_BLOCK` on a thread that may not block
  */
 export function block(
-  words: Int32Array,
+  words: WaitWords,
   index: number,
-  expected: number,
+  expected: number | bigint,
   timeoutMs: number,
   agent: Agent,
   kind: number,
@@ -72,11 +79,11 @@ export function block(
   if (!mayBlock()) throw new MayNotBlockError(operation);
   if (pendingWaits.size > 0) leaveAsyncQueues();
   const { registry } = agent;
-  if (registry === undefined) return Atomics.wait(words, index, expected, timeoutMs);
-  registry.beginWait((words.byteOffset + index * 4) | kind);
+  if (registry === undefined) return rawWait(words, index, expected, timeoutMs);
+  registry.beginWait((words.byteOffset + index * words.BYTES_PER_ELEMENT) | kind);
   try {
     if (shouldWait !== undefined && !shouldWait()) return 'ok';
-    return Atomics.wait(words, index, expected, timeoutMs);
+    return rawWait(words, index, expected, timeoutMs);
   } finally {
     registry.endWait();
   }
@@ -88,12 +95,17 @@ export function block(
  * @returns at once how it ended if it didn't have to wait, or a promise of it
  * @throws AbortedError `ABORTED` (also through the promise) when the signal gives it up
  */
-export function waitAsync(words: Int32Array, index: number, expected: number, options: AsyncWaitOptions): WaitResult | Promise<WaitResult> {
+export function waitAsync(
+  words: WaitWords,
+  index: number,
+  expected: number | bigint,
+  options: AsyncWaitOptions,
+): WaitResult | Promise<WaitResult> {
   const { timeoutMs, signal, operation, agent } = options;
   if (signal?.aborted === true) throw new AbortedError(operation, signal.reason);
   if (timeoutMs <= 0) return 'timed-out';
   // First: a death before the watch began is one whose changes the wait's compare sees.
-  const stopWatching = agent?.registry?.watchDeaths(() => void Atomics.notify(words, index));
+  const stopWatching = agent?.registry?.watchDeaths(() => void notifyAll(words, index));
   const raw = rawWaitAsync(words, index, expected, timeoutMs);
   if (!raw.async) {
     stopWatching?.();
@@ -112,7 +124,7 @@ export function waitAsync(words: Int32Array, index: number, expected: number, op
   if (signal === undefined) return result.finally(settle);
   return withAbort(result, signal, operation, () => {
     raw.cancel?.();
-    Atomics.notify(words, index);
+    notifyAll(words, index);
   }).finally(settle);
 }
 
@@ -141,7 +153,7 @@ export function watchWord(words: Int32Array, index: number, expected: number, on
 
 /** Takes this thread's pending asynchronous waits out of their queues; they look again when the thread is back. */
 function leaveAsyncQueues(): void {
-  for (const { words, index } of pendingWaits) Atomics.notify(words, index);
+  for (const { words, index } of pendingWaits) notifyAll(words, index);
 }
 
 // A timer that never fires in practice, while anything is pending.
