@@ -8,10 +8,9 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { Condition, Mutex, Semaphore, ThreadRegistry, type ThreadToken } from '../src/index.ts';
 import { type TestWorker, connectBrowser, connectNode, isBrowser } from './support/rpc.ts';
-import { sleep } from './support/spawn.ts';
+import { environment, sleep } from './support/spawn.ts';
 import { DONE, FIRST, INSIDE, ITEMS, LEFT, PERMITS, PUT, SECOND, type StressShare, TAKEN, WRONG } from './support/stress.ts';
 
-const environment = (name: string): string | undefined => (import.meta as unknown as { env: Record<string, string | undefined> }).env[name];
 const IS_LONG = Number(environment('HEDDLE_LONG_MINUTES') ?? 0) > 0;
 const SEED = Number(environment('HEDDLE_SEED') ?? 1) >>> 0;
 const OPERATIONS = IS_LONG ? 10_000_000 : 40_000;

@@ -215,6 +215,11 @@ export const eventDeath: Model = {
   mortals: [1, 2],
 };
 
+export const eventDeathAsync: Model = {
+  ...eventDeath,
+  threads: [setAndSupervise, registered(awaitEventAsync), registered(awaitEventAsync)],
+};
+
 function withRegistryAnd(threadCount: number, setUp: (memory: SharedArrayBuffer) => void): Pick<Model, 'setUp' | 'beforeEach'> {
   const registry = withRegistry(threadCount);
   return {

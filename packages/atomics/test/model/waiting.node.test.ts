@@ -13,6 +13,7 @@ const extents: Record<string, Extent> = {
   eventManual: { preemptionsMax: 1, executions: 300 },
   eventAuto: { executions: 400 },
   eventDeath: { executions: 400 },
+  eventDeathAsync: { executions: 400 },
   parker: { preemptionsMax: 4 },
   parkerCancelled: { executions: 400 },
   once: { preemptionsMax: 3 },
