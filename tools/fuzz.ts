@@ -45,7 +45,7 @@ export class Choices {
 
   /** One of several. */
   of<T>(values: readonly T[]): T {
-    return values[this.below(values.length)]!;
+    return values[this.below(values.length)];
   }
 
   /** Whether something that happens once in `count` times does. */
