@@ -1,7 +1,8 @@
-/** Packs the workspace's packages, and installs them into empty projects outside of it. */
+/** Packs the workspace's packages, and installs them into empty projects outside of it, with npm or with Bun. */
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { program } from './programs.ts';
 import { runOrThrow } from './run.ts';
 
 /** The workspace's root. */
@@ -24,6 +25,16 @@ async function tarballsOf(name: string): Promise<string[]> {
   return [...new Set([`heddle-${name}-${manifest.version}.tgz`, ...below.flat()])];
 }
 
+/** What to install, and with what. */
+export interface Installation {
+  /** The folder of all tarballs. */
+  readonly tarballs: string;
+  /** The package's name within the workspace. */
+  readonly name: string;
+  /** The package manager; Deno has none for tarballs, and uses what npm has installed. */
+  readonly manager: 'npm' | 'bun';
+}
+
 /** A project with nothing in it but a package. */
 export interface Project {
   readonly folder: string;
@@ -37,7 +48,7 @@ export interface Project {
  * Makes an empty project and installs a package from its tarball, together with its siblings' tarballs: those that it names, so that
  * one it forgot to name is missing here as it is for users.
  */
-export async function installInto(folder: string, packages: { readonly tarballs: string; readonly name: string }): Promise<Project> {
+export async function installInto(folder: string, { tarballs, name, manager }: Installation): Promise<Project> {
   const project: Project = {
     folder,
     async write(name, content) {
@@ -49,10 +60,22 @@ export async function installInto(folder: string, packages: { readonly tarballs:
       await copyFile(join(workspace, source), join(folder, name));
     },
   };
-  await project.write('package.json', JSON.stringify({ private: true, type: 'module' }));
-  const tarballs = (await tarballsOf(packages.name)).map((file) => join(packages.tarballs, file));
+  const files = (await tarballsOf(name)).map((file) => join(tarballs, file));
   // Nothing but the tarballs: there is no registry behind this, and nothing is left in the user's cache.
-  const options = ['--offline', '--no-audit', '--no-fund', '--no-update-notifier', '--cache', join(folder, '.npm')];
-  await runOrThrow('npm', ['install', ...options, ...tarballs], folder);
+  if (manager === 'bun') {
+    const dependencies = Object.fromEntries(files.map((file) => [packageOf(file), `file:${file}`]));
+    // Bun would ask the registry for a sibling that it has a tarball of; overrides say that it need not.
+    await project.write('package.json', JSON.stringify({ private: true, type: 'module', dependencies, overrides: dependencies }));
+    await runOrThrow(program('bun'), ['install', '--offline', '--cache-dir', join(folder, '.bun')], folder);
+  } else {
+    await project.write('package.json', JSON.stringify({ private: true, type: 'module' }));
+    const options = ['--offline', '--no-audit', '--no-fund', '--no-update-notifier', '--cache', join(folder, '.npm')];
+    await runOrThrow('npm', ['install', ...options, ...files], folder);
+  }
   return project;
+}
+
+/** `@heddle/atomics` of `…/heddle-atomics-0.1.0.tgz`. */
+function packageOf(tarball: string): string {
+  return basename(tarball).replace(/^heddle-(\w+)-.*$/, '@heddle/$1');
 }
