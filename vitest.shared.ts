@@ -71,8 +71,8 @@ function programProject({ name, root, testTimeout, host }: ProgramProjectOptions
 
 /** What long tests are told by: `import.meta.env` has nothing else of the environment. */
 function longTestEnvironment(): Record<string, string> {
-  const minutes = process.env['HEDDLE_LONG_MINUTES'];
-  return minutes === undefined ? {} : { HEDDLE_LONG_MINUTES: minutes };
+  const names = ['HEDDLE_LONG_MINUTES', 'HEDDLE_SEED'];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
 }
 
 interface BrowserProjectOptions {

@@ -62,7 +62,7 @@ function vitestOf(host, args) {
 
 async function main(project, ...files) {
   const [name, host] = project.split(':');
-  const folder = ['packages', 'apps'].map((parent) => inWorkspace(parent, name)).find((candidate) => existsSync(candidate));
+  const folder = ['packages', 'apps', '.'].map((parent) => inWorkspace(parent, name)).find((candidate) => existsSync(candidate));
   if (!folder) return report(withFailure(noCounts(), `${project}: there is no such package`));
   if (!hasTestFiles(path.join(folder, 'test'), host)) {
     return report({ ...noCounts(), skipped: 1, notes: [`${project}: no test files`] });

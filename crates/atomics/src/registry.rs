@@ -347,7 +347,7 @@ pub fn reap(slot: u32) -> bool {
 }
 
 /// Declares the thread that `token` names dead: locks it held that somebody waits for become free and poisoned, and
-/// their waiters wake; a wake-up the dead may have swallowed is passed on; its slot becomes free.
+/// whoever waits for anything looks again, since the dead may have owed or swallowed a wake-up; its slot becomes free.
 ///
 /// Locks that nobody waits for are found abandoned by their next locker. Returns `false` if the thread wasn't alive
 /// any more by the registry's books. May be called from any thread, also from one that may not block.
@@ -398,23 +398,24 @@ pub fn reap_token(token: Token) -> bool {
     was_live
 }
 
-/// Frees the lock somebody waits on, if `dead` owns it.
+/// Frees the lock somebody waits on, if `dead` owns it, and has the waiter look again in any case: the dead may have
+/// changed the word and not come to wake anybody any more.
 fn abandon(waiting_on: usize, dead: Token) {
-    if waiting_on & WAITING_ON_MUTEX as usize == 0 {
-        return;
+    if waiting_on & WAITING_ON_MUTEX as usize != 0 {
+        free_abandoned(word_of(waiting_on), dead);
     }
-    let pointer = word_of(waiting_on);
+    wake_word(waiting_on);
+}
+
+fn free_abandoned(pointer: *const AtomicU32, dead: Token) {
     // SAFETY: a waiter put the address of a word it borrows into its slot, and stays inside its wait, hence inside
     // that borrow, while `reaping` is 1 (invariant 3).
     let word = unsafe { &*pointer };
     let mut seen = word.load(Ordering::SeqCst);
     while Token::of_lock_word(seen) == Some(dead) {
         match word.compare_exchange(seen, POISONED, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) => {
-                // CONTENDED is gone, so all of them must look again.
-                futex::wake_all(word);
-                return;
-            }
+            // CONTENDED is gone, so all who wait must look again; `abandon` wakes them.
+            Ok(_) => return,
             Err(now) => seen = now,
         }
     }
@@ -485,7 +486,7 @@ mod exports {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use std::thread;
+    use std::{sync::Arc, thread};
 
     #[test]
     fn a_token_carries_slot_and_generation() {
@@ -536,6 +537,38 @@ mod tests {
         assert!(!reap_token(token));
         assert!(!reap(0));
         assert!(!reap(4095));
+    }
+
+    /// An unlock clears the word and then wakes. A thread that was terminated between left its waiter asleep for ever in
+    /// front of a free lock: the reaper only looked at locks that the dead still held.
+    #[test]
+    fn a_wake_up_that_the_dead_owed_is_made_up_for() {
+        let word = Arc::new(AtomicU32::new(1));
+        let waiter = {
+            let word = Arc::clone(&word);
+            thread::spawn(move || {
+                enter_new().unwrap();
+                let scope = WaitScope::enter(&word, WAITS);
+                // The limit is only for a test that fails.
+                let was_woken = futex::wait(&word, 1, Some(Duration::from_secs(60)));
+                drop(scope);
+                leave();
+                was_woken
+            })
+        };
+        let owing = allocate().unwrap();
+        while !is_anybody_waiting_on(&word) {
+            thread::yield_now();
+        }
+        word.store(0, Ordering::SeqCst);
+        assert!(reap_token(owing));
+        assert!(waiter.join().unwrap());
+    }
+
+    fn is_anybody_waiting_on(word: &AtomicU32) -> bool {
+        let address = core::ptr::from_ref(word).addr();
+        let mut slots = registry().slots.iter();
+        slots.any(|slot| slot.waiting_on.load(Ordering::SeqCst) == address)
     }
 
     #[test]

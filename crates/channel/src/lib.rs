@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | bytes | Rust and TypeScript threads, over one memory | [`bytes`] |
 //! | values of a Rust type | Rust threads of one memory | [`bounded`] |
+//! | values of serde's | Rust and TypeScript threads, over one memory | [`channel`], with the feature `msgpack` |
 //!
 //! Both are multi-producer, multi-consumer and bounded: a sender that is faster than its receivers waits. What one
 //! sender sends arrives in its order. Either side closes the channel; what was sent before is still received.
@@ -29,12 +30,16 @@ mod bounded;
 pub mod bytes;
 mod error;
 pub mod layout;
+#[cfg(feature = "msgpack")]
+pub mod msgpack;
 mod protocol;
 
 pub use bounded::{IntoIter, Iter, Receiver, Sender, TryIter, bounded};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
+#[cfg(feature = "msgpack")]
+pub use msgpack::channel;
 
 /// The example of the README, run as a test.
 #[cfg(doctest)]

@@ -286,8 +286,9 @@ export class ThreadRegistry implements AgentRegistry {
   }
 
   /**
-   * Declares a thread dead: locks it held that somebody waits for become free and poisoned, their waiters wake, and a
-   * wake-up the dead may have swallowed is passed on. Locks that nobody waits for are found abandoned by their next locker.
+   * Declares a thread dead: locks it held that somebody waits for become free and poisoned, and whoever waits for anything
+   * looks again, since the dead may have owed or swallowed a wake-up. Locks that nobody waits for are found abandoned by their
+   * next locker.
    *
    * @param thread the thread, or a slot for whoever lives in it
    * @returns whether it was alive by the registry's books
@@ -382,9 +383,13 @@ export class ThreadRegistry implements AgentRegistry {
 
 const wordIndexOf = (waitingOn: number): number => (waitingOn >>> 0) >>> 2;
 
-/** Frees the lock somebody waits on, if `dead` owns it. */
+/**
+ * Frees the lock somebody waits on, if `dead` owns it, and has the waiter look again in any case: the dead may have changed the word
+ * and not come to wake anybody any more.
+ */
 function abandon(memoryWords: Int32Array, waitingOn: number, dead: number): void {
-  if ((waitingOn & WAITING_ON_MUTEX) === 0) return;
   const index = wordIndexOf(waitingOn);
-  if (index < memoryWords.length) freeAbandoned(memoryWords, index, (token) => token === dead);
+  if (index >= memoryWords.length) return;
+  if ((waitingOn & WAITING_ON_MUTEX) !== 0) freeAbandoned(memoryWords, index, (token) => token === dead);
+  Atomics.notify(memoryWords, index);
 }

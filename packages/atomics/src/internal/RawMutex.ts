@@ -220,18 +220,19 @@ export class RawMutex {
   #freeIfAbandoned(): void {
     const { registry } = this.#agent;
     if (registry !== undefined) freeAbandoned(this.#words, this.#index, (owner) => !registry.isLiveToken(owner));
+    Atomics.notify(this.#words, this.#index);
   }
 }
 
-/** Frees the lock at `words[index]`, poisoned, if `isDead` says so of its owner, and wakes everybody who waits for it. */
+/**
+ * Frees the lock at `words[index]`, poisoned, if `isDead` says so of its owner. Whether it did or not, the caller wakes everybody who
+ * waits for it: the dead may have unlocked and not come to wake, or been woken in vain.
+ */
 export function freeAbandoned(words: Int32Array, index: number, isDead: (owner: number) => boolean): void {
   let word = Atomics.load(words, index);
   while ((word & OWNER_MASK) !== 0 && isDead(word & OWNER_MASK)) {
     const seen = Atomics.compareExchange(words, index, word, POISONED);
-    if (seen === word) {
-      Atomics.notify(words, index);
-      return;
-    }
+    if (seen === word) return;
     word = seen;
   }
 }

@@ -38,3 +38,13 @@ export function errorOf(action: () => unknown): { readonly code?: unknown; reado
   }
   throw new Error('it threw nothing');
 }
+
+/** Waits, without blocking, until somebody has written something else than 0 to `state[0]`. */
+export async function written(state: Int32Array): Promise<void> {
+  while (Atomics.load(state, 0) === 0) await sleep(1);
+}
+
+/** A shared word. */
+export function sharedWord(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(4));
+}

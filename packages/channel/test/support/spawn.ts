@@ -38,3 +38,8 @@ export function errorOf(action: () => unknown): { readonly code?: unknown; reado
   }
   throw new Error('it threw nothing');
 }
+
+/** A variable of the environment that the suite was started with; Vitest hands it on to browsers too. */
+export function environment(name: `HEDDLE_${string}`): string | undefined {
+  return (import.meta as ImportMeta & { readonly env: Readonly<Record<string, string | undefined>> }).env[name];
+}
