@@ -450,25 +450,12 @@ impl RawMutex {
         }
     }
 
-    /// What a reaper does for those who wait: ends the claim of `dead`, or frees the lock that it held.
+    /// What a reaper does for those who wait, before it wakes them: ends the claim of `dead`, and frees the lock that it held.
     pub(crate) fn abandon(&self, dead: Token) {
         if self.drop_claim_of(dead.bits()) {
             self.give_reservation_back();
         }
-        let mut word = self.word.load(Ordering::SeqCst);
-        while Token::of_lock_word(word) == Some(dead) {
-            match self
-                .word
-                .compare_exchange(word, POISONED, Ordering::SeqCst, Ordering::SeqCst)
-            {
-                Ok(_) => {
-                    // CONTENDED is gone, so all of them must look again.
-                    futex::wake_all(&self.word);
-                    return;
-                }
-                Err(now) => word = now,
-            }
-        }
+        registry::free_abandoned(&self.word, dead);
     }
 }
 

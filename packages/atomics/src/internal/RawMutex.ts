@@ -319,7 +319,8 @@ export class RawMutex {
 
   #freeIfAbandoned(): void {
     const { registry } = this.#agent;
-    if (registry !== undefined) freeAbandoned(this.#words, this.#index, (owner) => !registry.isLiveToken(owner));
+    if (registry !== undefined) freeAbandonedMutex(this.#words, this.#index, (owner) => !registry.isLiveToken(owner));
+    Atomics.notify(this.#words, this.#index);
   }
 }
 
@@ -372,20 +373,22 @@ function dropClaim(words: Int32Array, index: number, claimant: number): void {
   }
 }
 
-/**
- * Frees the lock at `words[index]`, poisoned, if `isDead` says so of its owner, and wakes everybody who waits for it. A claim of the
- * dead ends.
- */
-export function freeAbandoned(words: Int32Array, index: number, isDead: (token: number) => boolean): void {
+/** {@link freeAbandoned} for a whole mutex: a claim of the dead ends, too. */
+export function freeAbandonedMutex(words: Int32Array, index: number, isDead: (token: number) => boolean): void {
   const claimant = Atomics.load(words, index + CLAIMANT);
   if (claimant !== 0 && isDead(claimant)) dropClaim(words, index, claimant);
+  freeAbandoned(words, index, isDead);
+}
+
+/**
+ * Frees the lock at `words[index]`, poisoned, if `isDead` says so of its owner. Whether it did or not, the caller wakes everybody who
+ * waits for it: the dead may have unlocked and not come to wake, or been woken in vain.
+ */
+export function freeAbandoned(words: Int32Array, index: number, isDead: (token: number) => boolean): void {
   let word = Atomics.load(words, index);
   while ((word & OWNER_SLOT_MASK) !== 0 && isDead(word & OWNER_MASK)) {
     const seen = Atomics.compareExchange(words, index, word, POISONED);
-    if (seen === word) {
-      Atomics.notify(words, index);
-      return;
-    }
+    if (seen === word) return;
     word = seen;
   }
 }
