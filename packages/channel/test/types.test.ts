@@ -1,4 +1,5 @@
 /** What the compiler knows of channels, and what it must refuse. `tsc` checks this file; running it shows that the calls exist. */
+import { array, bytes, f64, u64 } from '@heddle/atomics';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import {
   type Codec,
@@ -12,6 +13,7 @@ import {
   jsonCodec,
   openReceiver,
   readableStream,
+  structCodec,
   textCodec,
   writableStream,
 } from '../src/index.ts';
@@ -25,9 +27,9 @@ interface Reading {
 
 describe('the type of the values', () => {
   test('is that of the codec, from the channel to its ends', () => {
-    const bytes = channel();
-    expectTypeOf(bytes.sender).toEqualTypeOf<Sender>();
-    expectTypeOf<typeof bytes.receiver.recv>().returns.toEqualTypeOf<Uint8Array>();
+    const plain = channel();
+    expectTypeOf(plain.sender).toEqualTypeOf<Sender>();
+    expectTypeOf<typeof plain.receiver.recv>().returns.toEqualTypeOf<Uint8Array>();
 
     const readings = channel({ codec: msgpackCodec<Reading>() });
     expectTypeOf(readings.sender).toEqualTypeOf<Sender<Reading>>();
@@ -40,6 +42,9 @@ describe('the type of the values', () => {
     expectTypeOf(channel({ codec: bytesCodec }).sender).toEqualTypeOf<Sender>();
     expectTypeOf(channel({ codec: jsonCodec<number[]>() }).receiver).toEqualTypeOf<Receiver<number[]>>();
     expectTypeOf(channel({ codec: structuredCodec<Set<1n>>() }).receiver).toEqualTypeOf<Receiver<Set<1n>>>();
+    const structs = channel({ codec: structCodec({ x: f64, id: u64, tag: bytes(4), list: array(f64, 2) }) });
+    type Plain = { x: number; id: bigint; tag: Uint8Array<ArrayBuffer>; list: number[] };
+    expectTypeOf(structs.receiver).toEqualTypeOf<Receiver<Plain>>();
     expect(readings.sender.length).toBe(0);
   });
 
@@ -96,6 +101,10 @@ export function refused(sender: Sender<Reading>, receiver: Receiver<Reading>, ha
   channel<string>({ codec: msgpackCodec<Reading>() });
   // @ts-expect-error a codec has a name
   channel({ codec: { encode: (value: string) => new TextEncoder().encode(value), decode: () => '' } });
+  // @ts-expect-error a struct has types of fields
+  structCodec({ x: 'f64' });
+  // @ts-expect-error a field is missing
+  channel({ codec: structCodec({ x: f64, id: u64 }) }).sender.send({ x: 1 });
   // @ts-expect-error a stream of other values
   void readableStream(receiver).pipeTo(new WritableStream<string>());
   // @ts-expect-error ends are made by channels
