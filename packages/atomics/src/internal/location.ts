@@ -23,6 +23,8 @@ export interface Handle<Kind extends string> {
   readonly byteOffset: number;
   /** Where the memory's thread registry starts, in bytes, if the sender knew one. */
   readonly registryByteOffset?: number;
+  /** The signature of the data behind the record, if there are some. */
+  readonly type?: string;
 }
 
 /** A location that was checked. */
