@@ -277,8 +277,7 @@ fn the_initialiser_of_the_dead_is_run_by_another() {
     });
 }
 
-/// A latch with a seeded bug: it looks at the count and then sleeps on what it reads anew, so that the last counting down may
-/// come between and wake nobody.
+/// A latch with a seeded bug: it counts down without `Release`, so that it publishes nothing.
 struct Broken {
     count: AtomicU32,
 }
@@ -287,25 +286,26 @@ struct Broken {
 fn the_canary_is_caught() {
     let caught = catch_unwind(AssertUnwindSafe(|| {
         check(3, || {
-            let latch = Arc::new(Broken {
+            let shared = Shared::new(Broken {
                 count: AtomicU32::new(1),
             });
-            let waiter = {
-                let latch = Arc::clone(&latch);
+            let other = {
+                let shared = Arc::clone(&shared);
                 thread::spawn(move || {
-                    if latch.count.load(Ordering::Acquire) != 0 {
-                        let now = latch.count.load(Ordering::Acquire);
-                        futex::wait(&latch.count, now, None);
-                    }
+                    shared.write(7);
+                    shared.primitive.count.store(0, Ordering::Relaxed);
+                    futex::wake_all(&shared.primitive.count);
                 })
             };
-            latch.count.store(0, Ordering::Release);
-            futex::wake_all(&latch.count);
-            waiter.join().unwrap();
+            while shared.primitive.count.load(Ordering::Acquire) != 0 {
+                futex::wait(&shared.primitive.count, 1, None);
+            }
+            assert_eq!(shared.read(), 7);
+            other.join().unwrap();
         });
     }));
     assert!(
         caught.is_err(),
-        "the model checker missed a wake-up that is lost"
+        "the model checker missed data that were never published"
     );
 }

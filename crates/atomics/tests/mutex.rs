@@ -283,3 +283,20 @@ fn random_deaths_leave_nobody_waiting() {
     });
     assert_eq!(takings.into_inner(), THREADS * TIMES);
 }
+
+/// What TypeScript is told of the layout: the data are at the first multiple of their alignment behind the lock.
+#[test]
+fn the_data_are_where_the_layout_says() {
+    fn offset_of_data<T>(value: T) -> usize {
+        let mutex = Mutex::new(value);
+        let start = core::ptr::from_ref(&mutex).addr();
+        assert_eq!(core::ptr::from_ref(mutex.raw()).addr(), start);
+        let guard = mutex.lock().unwrap();
+        core::ptr::from_ref(&*guard).addr() - start
+    }
+    #[repr(align(16))]
+    struct Wide(#[expect(dead_code, reason = "only its alignment matters")] u8);
+    assert_eq!(offset_of_data(1_u8), 8);
+    assert_eq!(offset_of_data((1_u8, 1.5_f64)), 8);
+    assert_eq!(offset_of_data(Wide(1)), 16);
+}

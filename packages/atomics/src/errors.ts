@@ -17,6 +17,7 @@ export type AtomicsErrorCode =
   | 'COUNT_OUT_OF_RANGE'
   | 'ALREADY_PARKED'
   | 'VIEW_REVOKED'
+  | 'VIEW_READONLY'
   | 'INVALID_ARGUMENT'
   | 'INVALID_RECORD'
   | 'REGISTRY_FULL';
@@ -173,6 +174,16 @@ export class ViewRevokedError extends AtomicsError {
   /** @param attempt what was tried */
   constructor(attempt: string) {
     super(`${attempt}: the lock that the view was had under was let go of`);
+  }
+}
+
+/** A view that is for reading was written to. */
+export class ReadonlyViewError extends AtomicsError {
+  override readonly name = 'ReadonlyViewError';
+  readonly code = 'VIEW_READONLY';
+
+  constructor() {
+    super('these data are for reading');
   }
 }
 

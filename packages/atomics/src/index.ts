@@ -34,8 +34,10 @@ export {
   NotOwnerError,
   OncePoisonedError,
   PoisonedError,
+  ReadonlyViewError,
   RegistryFullError,
   TimeoutError,
+  ViewRevokedError,
   WouldDeadlockError,
 } from './errors.ts';
 export { Event, type EventHandle, type EventOptions } from './Event.ts';
@@ -45,9 +47,38 @@ export type { AtomicCell, AtomicInteger, CellLayout, WaitableInteger } from './i
 export type { WaitResult } from './internal/futex.ts';
 export type { WaitAsyncOptions, WaitOptions } from './internal/waiting.ts';
 export { Latch, type LatchHandle } from './Latch.ts';
+export { Lazy } from './Lazy.ts';
 export { type AsyncLockOptions, type LockOptions, Mutex, type MutexHandle, UnlockToken } from './Mutex.ts';
 export { Once, type OnceHandle, type OnceState } from './Once.ts';
+export { OnceCell, type OnceCellHandle } from './OnceCell.ts';
 export { Parker, type ParkerHandle, Unparker } from './Parker.ts';
 export { type AcquireOptions, type AsyncAcquireOptions, Permit, Semaphore, type SemaphoreHandle } from './Semaphore.ts';
+export {
+  ArrayView,
+  BytesView,
+  type InitOf,
+  type PlainOf,
+  type ReadonlyArrayView,
+  type ReadonlyOf,
+  type SharedType,
+  type SnapshotOf,
+  type StructType,
+  type ViewOf,
+  array,
+  bool,
+  bytes,
+  f32,
+  f64,
+  i16,
+  i32,
+  i64,
+  i8,
+  snapshot,
+  struct,
+  u16,
+  u32,
+  u64,
+  u8,
+} from './struct.ts';
 export { ThreadRegistry, type ThreadRegistryHandle, type ThreadRegistryOptions, type ThreadToken } from './ThreadRegistry.ts';
 export { Member, WaitGroup, type WaitGroupHandle } from './WaitGroup.ts';

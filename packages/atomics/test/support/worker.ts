@@ -15,6 +15,8 @@ import {
   Mutex,
   type MutexHandle,
   Once,
+  OnceCell,
+  type OnceCellHandle,
   type OnceHandle,
   Parker,
   PoisonedError,
@@ -25,6 +27,7 @@ import {
   type ThreadToken,
   WaitGroup,
 } from '../../src/index.ts';
+import { Visit } from './types.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
 
 const pauseWord = new Int32Array(new SharedArrayBuffer(4));
@@ -165,6 +168,24 @@ const jobs: Jobs = {
       float.add(0.5);
     }
   },
+
+  /** Visits so many times, each time under the lock of what is guarded. */
+  visit: (handle: MutexHandle, times: number) => {
+    const mutex = Mutex.from(handle, Visit);
+    for (let time = 0; time < times; time += 1) {
+      using lock = mutex.lock();
+      lock.value.hits += 1;
+      lock.value.sum += 0.5;
+      lock.value.last.worker = true;
+    }
+  },
+
+  /** What the cell has; 77 hits if this thread makes it, which it counts. */
+  getOrInit: (handle: OnceCellHandle, made: Int32Array) =>
+    OnceCell.from(handle, Visit).getOrInit(() => {
+      Atomics.add(made, 0, 1);
+      return { hits: 77, sum: 1, last: { worker: true, name: [1, 2] }, recent: [1, 2, 3, 4] };
+    }).hits,
 
   /** Meets the others at the barrier so many times, adding 1 to `value[0]` before each; how often it led. */
   meet: (handle: Handle<'heddle.Barrier'>, value: Int32Array, times: number) => {
