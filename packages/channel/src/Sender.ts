@@ -2,7 +2,7 @@
 import { AbortedError, type SharedLocation } from '@heddle/atomics';
 import { checkKind, defineDisposeSymbol, openRegistryOf } from '@heddle/atomics/internal';
 import { type Codec } from './Codec.ts';
-import { ChannelTimeoutError, ClosedError, MessageTooLargeError } from './errors.ts';
+import { ChannelTimeoutError, ClosedError, EncodeError, MessageTooLargeError } from './errors.ts';
 import { type EndHandle, codecFor, endHandle, releasedError } from './internal/end.ts';
 import { CLOSED, DONE, type Result, Ring } from './internal/protocol.ts';
 
@@ -96,6 +96,7 @@ export class Sender<T = Uint8Array> {
    * @throws ChannelTimeoutError `TIMEOUT` with the value
    * @throws ClosedError `CLOSED` with the value
    * @throws MessageTooLargeError `MESSAGE_TOO_LARGE` with the value
+   * @throws EncodeError `ENCODE_FAILED` with the value, if the codec can't write it
    */
   send(value: T, options?: WaitOptions): void {
     const message = this.#encode(value);
@@ -112,6 +113,7 @@ export class Sender<T = Uint8Array> {
    * @returns whether it was sent
    * @throws ClosedError `CLOSED` with the value
    * @throws MessageTooLargeError `MESSAGE_TOO_LARGE` with the value
+   * @throws EncodeError `ENCODE_FAILED` with the value, if the codec can't write it
    */
   trySend(value: T): boolean {
     const result = this.#ring.trySend(this.#encode(value));
@@ -128,6 +130,7 @@ export class Sender<T = Uint8Array> {
    * @throws AbortedError `ABORTED` if the signal gave the wait up; its reason is the `cause`
    * @throws ClosedError `CLOSED` with the value
    * @throws MessageTooLargeError `MESSAGE_TOO_LARGE` with the value
+   * @throws EncodeError `ENCODE_FAILED` with the value, if the codec can't write it
    */
   async sendAsync(value: T, options: AsyncWaitOptions = {}): Promise<void> {
     const { timeoutMs = Infinity, signal } = options;
@@ -158,11 +161,19 @@ export class Sender<T = Uint8Array> {
 
   #encode(value: T): Uint8Array {
     if (this.#isReleased) throw releasedError('sender', value);
-    const message = this.#codec.encode(value);
+    const message = this.#bytesOf(value);
     if (message.length > this.#ring.messageByteLengthMax) {
       throw new MessageTooLargeError(value, message.length, this.#ring.messageByteLengthMax);
     }
     return message;
+  }
+
+  #bytesOf(value: T): Uint8Array {
+    try {
+      return this.#codec.encode(value);
+    } catch (error) {
+      throw new EncodeError(this.#codec.name, value, error);
+    }
   }
 
   #errorOf(result: Result, value: T, timeoutMs: number): Error {

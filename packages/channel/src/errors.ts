@@ -6,7 +6,7 @@
  */
 
 /** The codes of the errors that this package defines. */
-export type ChannelErrorCode = 'CLOSED' | 'TIMEOUT' | 'MESSAGE_TOO_LARGE' | 'DECODE_FAILED' | 'CODEC_MISMATCH';
+export type ChannelErrorCode = 'CLOSED' | 'TIMEOUT' | 'MESSAGE_TOO_LARGE' | 'ENCODE_FAILED' | 'DECODE_FAILED' | 'CODEC_MISMATCH';
 
 /** What every error of this package is. */
 export abstract class ChannelError extends Error {
@@ -69,6 +69,24 @@ export class MessageTooLargeError extends ChannelError {
     this.value = value;
     this.byteLength = byteLength;
     this.byteLengthMax = byteLengthMax;
+  }
+}
+
+/** The codec has no bytes for the value; nothing was sent. */
+export class EncodeError extends ChannelError {
+  override readonly name = 'EncodeError';
+  readonly code = 'ENCODE_FAILED';
+  /** What wasn't sent. */
+  readonly value: unknown;
+
+  /**
+   * @param codecName the codec
+   * @param value what wasn't sent
+   * @param cause what the codec threw
+   */
+  constructor(codecName: string, value: unknown, cause: unknown) {
+    super(`the codec '${codecName}' can't write this value`, { cause });
+    this.value = value;
   }
 }
 

@@ -16,7 +16,10 @@ export {
   ClosedError,
   CodecMismatchError,
   DecodeError,
+  EncodeError,
   MessageTooLargeError,
 } from './errors.ts';
 export { Receiver, type ReceiverHandle } from './Receiver.ts';
 export { type AsyncWaitOptions, Sender, type SenderHandle, type WaitOptions } from './Sender.ts';
+export { structCodec } from './struct.ts';
+export { type StreamOptions, readableStream, writableStream } from './streams.ts';

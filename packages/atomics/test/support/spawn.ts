@@ -38,3 +38,25 @@ export function errorOf(action: () => unknown): { readonly code?: unknown; reado
   }
   throw new Error('it threw nothing');
 }
+
+/** Waits, without blocking, until somebody has written something else than 0 to `state[0]`. */
+export async function written(state: Int32Array): Promise<void> {
+  while (Atomics.load(state, 0) === 0) await sleep(1);
+}
+
+/** A shared word. */
+export function sharedWord(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(4));
+}
+
+declare global {
+  interface ImportMeta {
+    /** Vitest's; it is found in the text, so nothing may stand between. */
+    readonly env: Readonly<Record<string, string | undefined>>;
+  }
+}
+
+/** A variable of the environment that the suite was started with; Vitest hands it on to browsers too. */
+export function environment(name: `HEDDLE_${string}`): string | undefined {
+  return import.meta.env[name];
+}

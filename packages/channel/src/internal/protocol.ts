@@ -379,7 +379,7 @@ export class Ring {
   /** The same without blocking. */
   async #waitAsync(position: number, waiting: number, options: AsyncWaitOptions): Promise<WaitResult> {
     try {
-      return await waitAsync(this.#words, position, this.#expected, options);
+      return await waitAsync(this.#words, position, this.#expected, { ...options, agent: this.#agent });
     } finally {
       Atomics.sub(this.#words, waiting, 1);
     }
