@@ -16,6 +16,8 @@ pub const POISONED: u32 = 0x4000_0000;
 pub const CONTENDED: u32 = 0x8000_0000;
 /// Lock word with owner slot 0, bit 12: nobody owns the lock, and it is kept for the claimant.
 pub const RESERVED: u32 = 0x0000_1000;
+/// Claimant: no thread's token, but whoever has slept for the lock. A fair unlock leaves it.
+pub const CLAIM_OPEN: u32 = 0x0000_1fff;
 /// How many wake-ups in vain a waiter bears before it claims what it waits for.
 pub const PATIENCE: u32 = 6;
 /// How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds.

@@ -244,6 +244,36 @@ fn several_claimants_and_one_that_gives_up() {
 }
 
 #[test]
+fn a_fair_unlock_leaves_nobody_waiting() {
+    for is_registered in [false, true] {
+        check(2, move || {
+            let lock = Arc::new(RawMutex::new());
+            let others: Vec<_> = (0..2)
+                .map(|_| {
+                    let lock = Arc::clone(&lock);
+                    thread::spawn(move || {
+                        if is_registered {
+                            enter();
+                        }
+                        let _poisoned = lock.lock();
+                        // SAFETY: taken above.
+                        unsafe { lock.unlock_fair() };
+                        registry::leave();
+                    })
+                })
+                .collect();
+            let _poisoned = lock.lock();
+            // SAFETY: taken above.
+            unsafe { lock.unlock_fair() };
+            for other in others {
+                other.join().unwrap();
+            }
+            assert_eq!(lock.try_lock(), Some(Poisoned::No));
+        });
+    }
+}
+
+#[test]
 fn a_claimant_that_died_keeps_nobody_waiting() {
     // The claimant is declared dead anywhere in its wait: it goes on, as the dead don't, but nobody may depend on that. So it
     // does nothing with the lock, and if it has it, it lets go of it only if it is its own still.

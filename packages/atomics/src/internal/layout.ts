@@ -16,6 +16,8 @@ export const POISONED = 0x4000_0000;
 export const CONTENDED = 0x8000_0000;
 /** Lock word with owner slot 0, bit 12: nobody owns the lock, and it is kept for the claimant. */
 export const RESERVED = 0x0000_1000;
+/** Claimant: no thread's token, but whoever has slept for the lock. A fair unlock leaves it. */
+export const CLAIM_OPEN = 0x0000_1fff;
 /** How many wake-ups in vain a waiter bears before it claims what it waits for. */
 export const PATIENCE = 6;
 /** How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds. */
