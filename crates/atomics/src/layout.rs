@@ -104,13 +104,21 @@ pub mod condvar {
 /// A counting semaphore. All zero is one without permits.
 pub mod semaphore {
     /// Bytes of the record.
-    pub const SIZE: usize = 8;
+    pub const SIZE: usize = 24;
     /// Alignment of the record, in bytes.
     pub const ALIGN: usize = 4;
-    /// The permits that may be taken now. Waiters wait on it while it is 0.
+    /// The permits that may be taken now.
     pub const PERMITS: usize = 0;
     /// How many wait, at least: a waiter that died stays counted.
     pub const WAITERS: usize = 4;
+    /// One more when waiters should look again. Waiters wait on it.
+    pub const SEQUENCE: usize = 8;
+    /// The token of the waiter for whom permits are kept; 0 when nobody claims them.
+    pub const CLAIMANT: usize = 12;
+    /// How many permits the claimant waits for.
+    pub const DEMAND: usize = 16;
+    /// How many of the waiters wait for more than one permit, at least.
+    pub const HEAVY: usize = 20;
 }
 
 /// A reader-writer lock. All zero is an unlocked one.

@@ -385,8 +385,10 @@ impl RawMutex {
             );
         }
         let claimant = self.claimant.load(Ordering::SeqCst);
-        let expires = !Token(claimant).is_registered() && cfg!(not(loom));
-        let sooner = if expires {
+        let expires = !Token(claimant).is_registered();
+        // A reaper can't tell a thread outside the registry that the claimant has died.
+        let looks_again = (expires || !registry::current().is_registered()) && cfg!(not(loom));
+        let sooner = if looks_again {
             deadline.at_most(Duration::from_millis(CLAIM_LIFETIME_MS.into()))
         } else {
             deadline
@@ -400,8 +402,8 @@ impl RawMutex {
             claimant_lives,
             name,
         );
-        if parked == Parked::TimedOut && expires && !deadline.has_passed() {
-            if self.word.load(Ordering::Relaxed) == word {
+        if parked == Parked::TimedOut && looks_again && !deadline.has_passed() {
+            if expires && self.word.load(Ordering::Relaxed) == word {
                 self.drop_claim_of(claimant);
             }
             return Parked::Look;

@@ -62,7 +62,14 @@ export {
 export { Once, type OnceHandle, type OnceState } from './Once.ts';
 export { OnceCell, type OnceCellHandle } from './OnceCell.ts';
 export { Parker, type ParkerHandle, Unparker } from './Parker.ts';
-export { type AcquireOptions, type AsyncAcquireOptions, Permit, Semaphore, type SemaphoreHandle } from './Semaphore.ts';
+export {
+  type AcquireOptions,
+  type AsyncAcquireOptions,
+  Permit,
+  Semaphore,
+  type SemaphoreHandle,
+  type TryAcquireOptions,
+} from './Semaphore.ts';
 export {
   ArrayView,
   BytesView,

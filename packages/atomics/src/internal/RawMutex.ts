@@ -322,7 +322,8 @@ export class RawMutex {
     const isReserved = (word & OWNER_SLOT_MASK) === 0;
     if (!isReserved || leftMs <= CLAIM_LIFETIME_MS) return [leftMs, false];
     const claimant = Atomics.load(this.#words, this.#index + CLAIMANT);
-    return isUnregistered(claimant) ? [CLAIM_LIFETIME_MS, true] : [leftMs, false];
+    // A reaper can't tell a thread outside the registry that the claimant has died.
+    return isUnregistered(claimant) || isUnregistered(this.#agent.token) ? [CLAIM_LIFETIME_MS, true] : [leftMs, false];
   }
 
   /** Ends the claim for which the lock has been kept, as `word` says, for as long as a claim lives. */
