@@ -8,6 +8,8 @@ export interface ModelThread {
   readonly memory: SharedArrayBuffer;
   /** Others may go first here, as before an atomic operation: between the parts of what must look like one. */
   step(): void;
+  /** Has nothing to do before another thread has made a step. */
+  yield(): void;
   /** A later turn of this thread's event loop. */
   turn(): Promise<void>;
   /** 0 to `count` - 1, each of them in some execution. */

@@ -52,6 +52,7 @@ function modelThread({ thread, memory, control, scheduler, resolvers }: Modelled
     index: thread,
     memory: memory!,
     step: () => scheduler.step(),
+    yield: () => scheduler.yield(),
     turn: () => {
       const id = control.enqueue(thread, 0, true, Infinity, TURN_DUE);
       return new Promise((resolve) => void resolvers.set(id, () => resolve()));

@@ -192,7 +192,9 @@ struct Reading {
     name: String,
     note: Option<String>,
     is_new: bool,
+    #[serde(with = "serde_bytes")]
     bytes: Vec<u8>,
+    numbers: Vec<u8>,
     at: Timestamp,
     kind: Kind,
     pair: (u8, String),

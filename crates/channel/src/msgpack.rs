@@ -4,9 +4,10 @@
 //! threads of one memory [`bounded`](crate::bounded) moves values without writing them out.
 //!
 //! # What arrives
-//! Structs are written as maps with the names of their fields, enums as serde has them (`"Unit"`, `{"Tuple": [1, 2]}`), and
-//! `Vec<u8>` and `&[u8]` as bytes, a `Uint8Array` in TypeScript. A time is a [`Timestamp`], a `Date` there. The other
-//! rows of the table stand in the module of TypeScript's codec, and these of Rust's own in `README.md`.
+//! Structs are written as maps with the names of their fields, and enums as serde has them (`"Unit"`, `{"Tuple": [1, 2]}`).
+//! Bytes are what [`serde_bytes`] marks, a `Uint8Array` in TypeScript; a plain `Vec<u8>` is an array of numbers to serde, and takes
+//! either when it is read. A time is a [`Timestamp`], a `Date` there. The whole table stands in `README.md`, and
+//! the other direction in the module of TypeScript's codec.
 //!
 //! Two things can't be told from others by MessagePack: `Some(None)` is read as `None`, and `Some(())` too.
 //!
@@ -28,7 +29,7 @@ pub use timestamp::Timestamp;
 
 use crate::bytes::{self, OpenError, Options};
 use core::{fmt, iter::FusedIterator, marker::PhantomData, ptr::NonNull, time::Duration};
-use rmp_serde::{Serializer, config::BytesMode};
+use rmp_serde::Serializer;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// What a message has room for before it grows.
@@ -85,10 +86,7 @@ pub fn channel_with<T>(options: Options) -> (Sender<T>, Receiver<T>) {
 /// If the value has none: its `Serialize` failed.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
     let mut message = Vec::with_capacity(MESSAGE_SIZE);
-    let mut serializer = Serializer::new(&mut message)
-        .with_struct_map()
-        .with_bytes(BytesMode::ForceIterables);
-    value.serialize(&mut serializer)?;
+    value.serialize(&mut Serializer::new(&mut message).with_struct_map())?;
     Ok(message)
 }
 

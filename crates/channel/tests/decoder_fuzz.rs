@@ -79,6 +79,7 @@ struct Record {
     id: u64,
     name: String,
     note: Option<String>,
+    #[serde(with = "serde_bytes")]
     bytes: Vec<u8>,
     at: Timestamp,
     kind: Kind,

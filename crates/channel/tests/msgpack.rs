@@ -19,6 +19,7 @@ struct Data {
     id: u64,
     name: String,
     note: Option<String>,
+    #[serde(with = "serde_bytes")]
     bytes: Vec<u8>,
     ratio: f64,
     at: Timestamp,
@@ -107,17 +108,24 @@ fn what_serde_has_comes_back() {
     assert_comes_back(Vec::<u8>::new());
     assert_comes_back(Vec::<String>::new());
     assert_comes_back([0_u8, 1, 2]);
-    assert_comes_back(serde_bytes_of(300));
+    assert_comes_back((0..300).map(|n| n as u8).collect::<Vec<u8>>());
+    assert_comes_back(serde_bytes::ByteBuf::from([0; 300]));
     assert_comes_back("long ".repeat(2_000));
 }
 
-fn serde_bytes_of(len: usize) -> Vec<u8> {
-    (0..len).map(|n| n as u8).collect()
-}
-
 #[test]
-fn bytes_take_no_more_than_themselves() {
-    assert_eq!(msgpack::encode(&vec![255_u8; 100]).unwrap().len(), 102);
+fn bytes_take_no_more_than_themselves_and_are_read_as_numbers_too() {
+    let bytes = serde_bytes::ByteBuf::from([255; 100]);
+    let message = msgpack::encode(&bytes).unwrap();
+    assert_eq!(message.len(), 102);
+    assert_eq!(msgpack::decode::<Vec<u8>>(message).unwrap(), bytes.as_ref());
+    let message = msgpack::encode(&vec![1_u8, 2]).unwrap();
+    assert_eq!(
+        msgpack::decode::<serde_bytes::ByteBuf>(message)
+            .unwrap()
+            .as_ref(),
+        [1, 2]
+    );
 }
 
 /// Can't be written.

@@ -177,6 +177,11 @@ export class ThreadRegistry implements AgentRegistry {
         `the thread registry at ${location.byteOffset} has layout ${Atomics.load(header, VERSION)}, this is ${REGISTRY_VERSION}`,
       );
     }
+    const capacity = Atomics.load(header, CAPACITY);
+    if (capacity < 1 || capacity > SLOT_MAX) {
+      throw new InvalidRecordError(`the thread registry at ${location.byteOffset} claims room for ${capacity} threads`);
+    }
+    resolveLocation(location, 'a thread registry', ThreadRegistry.byteLength(capacity), REGISTRY_HEADER_ALIGN);
     // A memory arrives as several objects when it is posted several times; the id tells that they are one.
     let id = Atomics.load(header, ID);
     while (id === 0) {
@@ -188,11 +193,6 @@ export class ThreadRegistry implements AgentRegistry {
       joinAgent(location.memory ?? location.buffer, known.#agent);
       return known;
     }
-    const capacity = Atomics.load(header, CAPACITY);
-    if (capacity < 1 || capacity > SLOT_MAX) {
-      throw new InvalidRecordError(`the thread registry at ${location.byteOffset} claims room for ${capacity} threads`);
-    }
-    resolveLocation(location, 'a thread registry', ThreadRegistry.byteLength(capacity), REGISTRY_HEADER_ALIGN);
     const words = new Int32Array(location.buffer, location.byteOffset, wordOf(ThreadRegistry.byteLength(capacity)));
     const registry = new ThreadRegistry(location, words, capacity);
     registriesById.set(id, registry);

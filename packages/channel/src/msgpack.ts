@@ -9,7 +9,7 @@
  * | number that is an integer | any integer type that has it, `f32`, `f64` | the same; `-0` becomes `0` |
  * | other number | `f64`, `f32` | the same |
  * | bigint of 64 bits | any integer type that has it | number if that is exact (`Number.isSafeInteger`), else bigint |
- * | `Uint8Array` | `Vec<u8>`, `serde_bytes::ByteBuf` | `Uint8Array` |
+ * | `Uint8Array` | `serde_bytes::ByteBuf`; `Vec<u8>` | `Uint8Array`; an array of numbers |
  * | `Date` | `msgpack::Timestamp` | `Date`, to the millisecond |
  * | array | `Vec`, tuple | the same, its holes `null` |
  * | object | struct, map with keys that are texts or numbers | object without a class |

@@ -83,14 +83,14 @@ export function waitUntil(site: WaitSite, attempt: Attempt, timeoutMs: number = 
  * @throws TimeoutError, AbortedError
  */
 export async function waitUntilAsync(site: WaitSite, attempt: Attempt, { timeoutMs = Infinity, signal }: WaitAsyncOptions): Promise<void> {
-  const { words, index, operation, ownerLives } = site;
+  const { words, index, agent, operation, ownerLives } = site;
   if (signal?.aborted === true) throw new AbortedError(operation, signal.reason);
   const deadline = deadlineAfter(timeoutMs);
   for (;;) {
     const word = attempt();
     if (word === DONE) return;
     if (ownerLives !== undefined && !ownerLives(word)) continue;
-    const result = waitAsync(words, index, word, { timeoutMs: remainingMs(deadline), signal, operation });
+    const result = waitAsync(words, index, word, { timeoutMs: remainingMs(deadline), signal, operation, agent });
     if ((typeof result === 'string' ? result : await result) !== 'timed-out') continue;
     if (attempt() === DONE) return;
     throw new TimeoutError(operation, timeoutMs);

@@ -54,3 +54,15 @@ export async function written(state: Int32Array): Promise<void> {
 export function sharedWord(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4));
 }
+
+declare global {
+  interface ImportMeta {
+    /** Vitest's; it is found in the text, so nothing may stand between. */
+    readonly env: Readonly<Record<string, string | undefined>>;
+  }
+}
+
+/** A variable of the environment that the suite was started with; Vitest hands it on to browsers too. */
+export function environment(name: `HEDDLE_${string}`): string | undefined {
+  return import.meta.env[name];
+}
