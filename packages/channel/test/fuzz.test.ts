@@ -5,7 +5,7 @@
  * `HEDDLE_SEED` replays what failed: each input has a seed of its own. With `HEDDLE_LONG_MINUTES` it goes on for so long.
  */
 import { describe, expect, test } from 'vitest';
-import corpus from '../../../crates/channel/tests/corpus/messagepack.txt?raw';
+import corpus from 'heddle-channel/tests/corpus/messagepack.txt?raw';
 import { type Codec, DecodeError, channel, jsonCodec, textCodec } from '../src/index.ts';
 import { inspect } from '../src/internal/messagepack.ts';
 import { msgpackCodec } from '../src/msgpack.ts';
