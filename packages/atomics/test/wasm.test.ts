@@ -16,12 +16,17 @@ import {
   snapshot,
 } from '../src/index.ts';
 import type { TestWorker } from './support/rpc.ts';
-import { startWorker, sleep } from './support/spawn.ts';
+import { environment, sleep, startWorker } from './support/spawn.ts';
 import { cellsAt } from './support/steps.ts';
 import { Visit } from './support/types.ts';
 import { type WasmProgram, loadWasm } from './support/wasm.ts';
 
 setMayBlock(false);
+
+const IS_LONG = Number(environment('HEDDLE_LONG_MINUTES') ?? 0) > 0;
+/** How many times as much the long form does: millions of operations of each primitive and pairing. */
+const SCALE = IS_LONG ? 500 : 1;
+const TIMEOUT_MS = IS_LONG ? 30 * 60_000 : 30_000;
 
 type Language = 'typescript' | 'rust';
 
@@ -68,7 +73,7 @@ describe.each<[Language, Language]>([
   ['typescript', 'rust'],
   ['rust', 'typescript'],
   ['rust', 'rust'],
-])('a thread of %s and one of %s', (first, second) => {
+])('a thread of %s and one of %s', { timeout: TIMEOUT_MS }, (first, second) => {
   let program: WasmProgram;
   let here: Side;
   let there: Side;
@@ -97,7 +102,7 @@ describe.each<[Language, Language]>([
   });
 
   test('meet at one barrier', async () => {
-    const times = 1_000;
+    const times = 1_000 * SCALE;
     const at = await here.allocate(Barrier.byteLength + 4);
     await there.do('barrier_create', at, 2);
     const led = await Promise.all([
@@ -114,7 +119,7 @@ describe.each<[Language, Language]>([
     for (let round = 0; round < 10; round += 1) {
       group.add(2);
       const waiting = group.waitAsync();
-      await Promise.all([here.do('group_work', at, 1_000), there.do('group_work', at, 1_000)]);
+      await Promise.all([here.do('group_work', at, 1_000 * SCALE), there.do('group_work', at, 1_000 * SCALE)]);
       await waiting;
       expect(await Promise.all([here.do('group_wait', at), there.do('group_wait', at)])).toEqual([0, 0]);
     }
@@ -123,7 +128,7 @@ describe.each<[Language, Language]>([
   test('call each other by events', async () => {
     const [at, otherAt] = [await here.allocate(Event.byteLength), await here.allocate(Event.byteLength)];
     await Promise.all([here.do('event_create', at, 1), there.do('event_create', otherAt, 1)]);
-    const times = 2_000;
+    const times = 2_000 * SCALE;
     expect(await Promise.all([here.do('event_ping', at, otherAt, times), there.do('event_pong', at, otherAt, times)])).toEqual([
       times,
       times,
@@ -134,7 +139,7 @@ describe.each<[Language, Language]>([
 
   test('wake each other by parkers', async () => {
     const [at, otherAt] = [await here.allocate(Parker.byteLength), await here.allocate(Parker.byteLength)];
-    const times = 2_000;
+    const times = 2_000 * SCALE;
     expect(await Promise.all([here.do('parker_ping', at, otherAt, times), there.do('parker_pong', at, otherAt, times)])).toEqual([
       times,
       times,
