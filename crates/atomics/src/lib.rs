@@ -106,6 +106,9 @@ pub use semaphore::{Permit, RawSemaphore, Semaphore};
 pub use spin::spin_while;
 pub use wait_group::{Member, WaitGroup};
 
+#[cfg(doctest)]
+mod refused;
+
 /// The example of the README, run as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

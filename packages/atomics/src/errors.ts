@@ -152,9 +152,9 @@ export class WouldDeadlockError extends AtomicsError {
   override readonly name = 'WouldDeadlockError';
   readonly code = 'WOULD_DEADLOCK';
 
-  /** @param what what this thread does already */
-  constructor(what: string = 'holds the mutex') {
-    super(`this thread ${what} already: blocking on it would never end`);
+  /** @param holding what this thread does, after "this thread" */
+  constructor(holding: string = 'holds the mutex') {
+    super(`this thread ${holding} already: blocking on it would never end`);
   }
 }
 

@@ -30,6 +30,7 @@ import {
   WaitGroup,
 } from '../../src/index.ts';
 import { RawMutex, agentOf } from '../../src/internal/index.ts';
+import { type Step, stepsOf } from './steps.ts';
 import { Visit } from './types.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
 
@@ -43,6 +44,13 @@ const openers: Record<string, { from(handle: never): object }> = {
   'heddle.Parker': Parker,
   'heddle.WaitGroup': WaitGroup,
 };
+
+interface Glue {
+  initSync(options: { module: WebAssembly.Module; memory: WebAssembly.Memory; thread_stack_size: number }): WebAssembly.Exports;
+}
+
+/** What this thread does of the steps that both languages know, by language. */
+const steps: Record<'typescript' | 'rust', Record<string, Step>> = { typescript: {}, rust: {} };
 
 interface WaitableClass {
   from(handle: Handle<string>): { wait(expected: number | bigint): string };
@@ -300,6 +308,21 @@ const jobs: Jobs = {
       Atomics.add(made, 0, 1);
       return { hits: 77, sum: 1, last: { worker: true, name: [1, 2] }, recent: [1, 2, 3, 4] };
     }).hits,
+
+  /** Instantiates the Wasm module and enters its registry, as whoever runs threads does. */
+  instantiate: async (glueUrl: string, module: WebAssembly.Module, memory: WebAssembly.Memory) => {
+    const glue = (await import(/* @vite-ignore */ glueUrl)) as Glue;
+    const exports = glue.initSync({ module, memory, thread_stack_size: 1 << 20 }) as unknown as Record<string, Step>;
+    steps.rust = exports;
+    steps.typescript = stepsOf(memory);
+    const registry = ThreadRegistry.at({ memory, byteOffset: exports['__heddle_registry']() });
+    const token = registry.enter();
+    exports['__heddle_enter'](token.slot, token.generation, 1);
+    return { token, registry: registry.handle() };
+  },
+
+  /** Does a step in one of the languages. */
+  step: (language: 'typescript' | 'rust', name: string, ...args: number[]) => steps[language][name](...args) >>> 0,
 
   /** Meets the others at the barrier so many times, adding 1 to `value[0]` before each; how often it led. */
   meet: (handle: Handle<'heddle.Barrier'>, value: Int32Array, times: number) => {
