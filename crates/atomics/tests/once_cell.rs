@@ -11,6 +11,18 @@ use std::{
     thread,
 };
 
+/// Bounds are std's: what `OnceLock` and `LazyLock` allow is allowed here. What they refuse is in `src/refused.rs`.
+#[test]
+fn what_may_be_shared_is_shared() {
+    fn sent<T: Send>() {}
+    fn shared<T: Sync>() {}
+    sent::<OnceCell<core::cell::Cell<u8>>>();
+    shared::<OnceCell<Vec<u8>>>();
+    shared::<Lazy<Vec<u8>, Box<dyn FnOnce() -> Vec<u8> + Send>>>();
+    sent::<heddle_atomics::Parker>();
+    shared::<heddle_atomics::Unparker>();
+}
+
 #[test]
 fn one_value_is_made_and_everybody_gets_it() {
     for _ in 0..200 {
@@ -96,7 +108,7 @@ fn the_value_is_where_the_layout_says() {
         let cell = OnceCell::from(value);
         core::ptr::from_ref(cell.get().unwrap()).addr() - core::ptr::from_ref(&cell).addr()
     }
-    assert_eq!(offset_of_value([1_u8; 5]), 4);
-    assert_eq!(offset_of_value(1_u32), 4);
+    assert_eq!(offset_of_value([1_u8; 5]), 8);
+    assert_eq!(offset_of_value(1_u32), 8);
     assert_eq!(offset_of_value((1_u8, 1.5_f64)), 8);
 }

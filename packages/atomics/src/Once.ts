@@ -15,7 +15,7 @@
  * | ONCE_COMPLETE | done, for ever |
  *
  * CONTENDED stands beside each but the last: somebody may be waiting. The word is that of a mutex whose last unlocking is for ever,
- * so a reaper frees it from a dead owner as it does a mutex.
+ * and the record is as large as a mutex's, so a reaper frees it from a dead owner as it does a mutex.
  *
  * ## Invariants
  * 1. Only the owner takes itself out of the word, except when it is dead: then whoever finds that out does.
@@ -42,7 +42,7 @@ import {
   OWNER_SLOT_MASK,
   POISONED,
   SLOT_UNREGISTERED,
-  WAITING_ON_MUTEX,
+  WAITING_ON_OWNER,
 } from './internal/layout.ts';
 import { type Handle, type SharedLocation, checkKind } from './internal/location.ts';
 import { OpenRecord, type RecordKind } from './internal/record.ts';
@@ -95,7 +95,7 @@ export class Once {
       agent: this.#record.agent,
       operation: 'waiting for the once',
       advice: 'the initialiser runs elsewhere; use an asynchronous or a try form here',
-      kind: WAITING_ON_MUTEX,
+      kind: WAITING_ON_OWNER,
       ownerLives: (word) => !this.#isAbandoned(word),
     };
   }

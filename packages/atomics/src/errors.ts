@@ -4,6 +4,7 @@
  */
 import type { Mutex, UnlockToken } from './Mutex.ts';
 import type { Once } from './Once.ts';
+import type { ReadToken, RwLock, WriteToken } from './RwLock.ts';
 
 /** The codes of the errors that this package throws. */
 export type AtomicsErrorCode =
@@ -96,6 +97,45 @@ export class PoisonedError extends AtomicsError {
   }
 }
 
+/**
+ * A writer died while it held the reader-writer lock: what the lock guards may be half-changed.
+ *
+ * The lock was let go of again; the methods of this error take it all the same, and `rwLock.clearPoison()` declares the data
+ * sound.
+ */
+export class PoisonedRwLockError extends AtomicsError {
+  override readonly name = 'PoisonedRwLockError';
+  readonly code = 'POISONED';
+  /** The poisoned lock. */
+  readonly rwLock: RwLock;
+
+  /** @param rwLock the poisoned lock */
+  constructor(rwLock: RwLock) {
+    super('the reader-writer lock is poisoned: a thread died while it wrote');
+    this.rwLock = rwLock;
+  }
+
+  /** Reads although the lock is poisoned, blocking. */
+  read(): ReadToken {
+    return this.rwLock.read({ acceptPoisoned: true });
+  }
+
+  /** Reads although the lock is poisoned, without blocking. */
+  readAsync(): Promise<ReadToken> {
+    return this.rwLock.readAsync({ acceptPoisoned: true });
+  }
+
+  /** Writes although the lock is poisoned, blocking. */
+  write(): WriteToken {
+    return this.rwLock.write({ acceptPoisoned: true });
+  }
+
+  /** Writes although the lock is poisoned, without blocking. */
+  writeAsync(): Promise<WriteToken> {
+    return this.rwLock.writeAsync({ acceptPoisoned: true });
+  }
+}
+
 /** The operation belongs to the owner of the lock, and this token isn't its owner's. */
 export class NotOwnerError extends AtomicsError {
   override readonly name = 'NotOwnerError';
@@ -112,9 +152,9 @@ export class WouldDeadlockError extends AtomicsError {
   override readonly name = 'WouldDeadlockError';
   readonly code = 'WOULD_DEADLOCK';
 
-  /** @param what what this thread does already */
-  constructor(what: string = 'holds the mutex') {
-    super(`this thread ${what} already: blocking on it would never end`);
+  /** @param holding what this thread does, after "this thread" */
+  constructor(holding: string = 'holds the mutex') {
+    super(`this thread ${holding} already: blocking on it would never end`);
   }
 }
 

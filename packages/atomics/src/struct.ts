@@ -23,9 +23,9 @@ import type { Lease } from './internal/lease.ts';
 export const access: unique symbol = Symbol('heddle.access');
 
 /** Reads and writes values of one type. */
-export interface Access<View> {
+export interface Access<Value> {
   /** The value at `offset`, or a view of it. */
-  view(bytes: DataView, offset: number, lease: Lease): View;
+  view(bytes: DataView, offset: number, lease: Lease): Value;
   /** Writes a whole value, once it is known to fit. */
   write(bytes: DataView, offset: number, value: unknown): void;
   /** Says why a value doesn't fit, with the `path` to the misfit. */
@@ -93,7 +93,7 @@ export type StructType<Fields extends Record<string, AnyType>> = SharedType<
 
 type Scalar<Value> = SharedType<Value, Value, Value>;
 
-/** What a view stands for; views have no other state, so that every name is free for fields. */
+/** What a view stands for. */
 interface Place {
   readonly type: AnyType;
   readonly bytes: DataView;
@@ -101,12 +101,22 @@ interface Place {
   readonly lease: Lease;
 }
 
-const places = new WeakMap<object, Place>();
+let placeOf: (view: object) => Place;
 
-function placeOf(view: object): Place {
-  const place = places.get(view);
-  if (place === undefined) throw new InvalidArgumentError('this is no view of shared data');
-  return place;
+/** What every view is: private state only, so that each name is free for a struct's fields. */
+class View {
+  readonly #place: Place;
+
+  static {
+    placeOf = (view) => {
+      if (!(#place in view)) throw new InvalidArgumentError('this is no view of shared data');
+      return view.#place;
+    };
+  }
+
+  constructor(place: Place) {
+    this.#place = place;
+  }
 }
 
 /** A copy of what a view of type `View` shows. */
@@ -271,17 +281,18 @@ function checkIndex(index: number, length: number): void {
 }
 
 /** A byte string of fixed length, in place. */
-export class BytesView {
+export class BytesView extends View {
   /** How many bytes there are. */
   readonly length: number;
   readonly #bytes: Uint8Array;
   readonly #lease: Lease;
 
   /** Made by `bytes`. */
-  constructor(bytes: Uint8Array, lease: Lease) {
+  constructor(place: Place, bytes: Uint8Array) {
+    super(place);
     this.length = bytes.length;
     this.#bytes = bytes;
-    this.#lease = lease;
+    this.#lease = place.lease;
   }
 
   /** The byte at `index`. */
@@ -320,11 +331,7 @@ export function bytes(length: number): SharedType<BytesView, ArrayLike<number>, 
     byteAlign: 1,
     signature: `bytes(${length})`,
     [access]: {
-      view: (data, offset, lease) => {
-        const view = new BytesView(bytesAt(data, offset), lease);
-        places.set(view, { type, bytes: data, offset, lease });
-        return view;
-      },
+      view: (data, offset, lease) => new BytesView({ type, bytes: data, offset, lease }, bytesAt(data, offset)),
       write: (data, offset, value) => {
         const target = bytesAt(data, offset);
         const source = value instanceof BytesView ? value.toUint8Array() : (value as ArrayLike<number>);
@@ -342,25 +349,26 @@ export function bytes(length: number): SharedType<BytesView, ArrayLike<number>, 
 }
 
 /** An array of fixed length, in place. */
-export class ArrayView<View, Init = unknown, Plain = unknown> {
+export class ArrayView<Element, Init = unknown, Plain = unknown> extends View {
   /** How many elements there are. */
   readonly length: number;
-  readonly #element: SharedType<View, Init, Plain>;
+  readonly #element: SharedType<Element, Init, Plain>;
   readonly #bytes: DataView;
   readonly #offset: number;
   readonly #lease: Lease;
 
   /** Made by `array`. */
-  constructor(element: SharedType<View, Init, Plain>, length: number, data: DataView, offset: number, lease: Lease) {
+  constructor(place: Place, element: SharedType<Element, Init, Plain>, length: number) {
+    super(place);
     this.length = length;
     this.#element = element;
-    this.#bytes = data;
-    this.#offset = offset;
-    this.#lease = lease;
+    this.#bytes = place.bytes;
+    this.#offset = place.offset;
+    this.#lease = place.lease;
   }
 
   /** The element at `index`: its value, or a view of it. */
-  get(index: number): View {
+  get(index: number): Element {
     this.#lease.checkRead();
     return this.#element[access].view(this.#bytes, this.#placeOf(index), this.#lease);
   }
@@ -383,7 +391,7 @@ export class ArrayView<View, Init = unknown, Plain = unknown> {
   }
 
   /** The elements, as `get` gives them. */
-  *[Symbol.iterator](): IterableIterator<View> {
+  *[Symbol.iterator](): IterableIterator<Element> {
     for (let index = 0; index < this.length; index += 1) yield this.get(index);
   }
 
@@ -400,22 +408,18 @@ export class ArrayView<View, Init = unknown, Plain = unknown> {
 }
 
 /** An array of `length` values. It is written from as many. */
-export function array<View, Init, Plain>(
-  element: SharedType<View, Init, Plain>,
+export function array<Element, Init, Plain>(
+  element: SharedType<Element, Init, Plain>,
   length: number,
-): SharedType<ArrayView<View, Init, Plain>, readonly Init[], Plain[]> {
+): SharedType<ArrayView<Element, Init, Plain>, readonly Init[], Plain[]> {
   checkLength(length, 'an array');
   const { byteLength, byteAlign } = element;
-  const type: SharedType<ArrayView<View, Init, Plain>, readonly Init[], Plain[]> = {
+  const type: SharedType<ArrayView<Element, Init, Plain>, readonly Init[], Plain[]> = {
     byteLength: byteLength * length,
     byteAlign,
     signature: `[${element.signature};${length}]`,
     [access]: {
-      view: (data, offset, lease) => {
-        const view = new ArrayView(element, length, data, offset, lease);
-        places.set(view, { type, bytes: data, offset, lease });
-        return view;
-      },
+      view: (data, offset, lease) => new ArrayView({ type, bytes: data, offset, lease }, element, length),
       write: (data, offset, value) => {
         const items = value instanceof ArrayView ? value.toArray() : (value as readonly Init[]);
         for (const [index, item] of items.entries()) element[access].write(data, offset + index * byteLength, item);
@@ -461,9 +465,9 @@ function layOut(types: Record<string, AnyType>): { fields: Field[]; byteLength: 
  */
 export function struct<Fields extends Record<string, AnyType>>(types: Fields): StructType<Fields> {
   const { fields, byteLength, byteAlign } = layOut(types);
-  const prototype = Object.create(null) as object;
+  class StructView extends View {}
   for (const { name, type, offset } of fields) {
-    Object.defineProperty(prototype, name, {
+    Object.defineProperty(StructView.prototype, name, {
       enumerable: true,
       get(this: object) {
         const place = placeOf(this);
@@ -479,12 +483,8 @@ export function struct<Fields extends Record<string, AnyType>>(types: Fields): S
     });
   }
   const structAccess: Access<unknown> = {
-    view: (data, offset, lease) => {
-      // Sealed: a field that isn't there can't be written by mistake.
-      const view = Object.preventExtensions(Object.create(prototype) as object);
-      places.set(view, { type: result, bytes: data, offset, lease });
-      return view;
-    },
+    // Extensible: to prevent that would cost more than all the rest of a short lock.
+    view: (data, offset, lease) => new StructView({ type: result, bytes: data, offset, lease }),
     write: (data, offset, value) => {
       for (const field of fields) field.type[access].write(data, offset + field.offset, (value as Record<string, unknown>)[field.name]);
     },
