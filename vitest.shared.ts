@@ -1,5 +1,6 @@
 /**
- * How every package's tests run: test/*.test.ts on every host, *.node.test.ts in Node only, *.browser.test.ts in browsers only.
+ * How every package's tests run: test/*.test.ts on every host, *.node.test.ts in Node only, *.process.test.ts in
+ * Node, Deno and Bun, *.browser.test.ts in browsers only.
  * Projects are named <package>:<host>; the hosts are node, deno, bun, chromium and firefox. Those of Deno and Bun are there when
  * that program runs Vitest, as `tools/suites/vitest.mjs` has it do.
  */
@@ -92,7 +93,7 @@ function browserProject({ name, root, testTimeout, browser }: BrowserProjectOpti
       name: `${name}:${browser}`,
       env: longTestEnvironment(),
       include: ['test/**/*.test.ts'],
-      exclude: ['test/**/*.node.test.ts'],
+      exclude: ['test/**/*.node.test.ts', 'test/**/*.process.test.ts'],
       testTimeout,
       browser: {
         enabled: true,

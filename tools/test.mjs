@@ -23,6 +23,8 @@ const GROUPS = [
       'check:boundaries',
       'check:layers',
       'check:layout',
+      'check:dependencies',
+      'check:sizes',
       'check:rustfmt',
       'check:clippy',
       'check:package',

@@ -37,7 +37,7 @@ export function countVitest(project, json, exitCode) {
 }
 
 /** Tests that only some hosts run, by the end of their files' names. */
-const HOSTS_OF = { '.node.test.ts': ['node'], '.browser.test.ts': ['chromium', 'firefox'] };
+const HOSTS_OF = { '.node.test.ts': ['node'], '.process.test.ts': ['node', 'deno', 'bun'], '.browser.test.ts': ['chromium', 'firefox'] };
 
 /** Whether the package has any file that this host should run. */
 export function hasTestFiles(folder, host) {

@@ -14,6 +14,12 @@ pub const OWNER_MASK: u32 = 0x3fff_ffff;
 pub const POISONED: u32 = 0x4000_0000;
 /// Lock word, bit 31: somebody may be waiting, so that unlocking must wake.
 pub const CONTENDED: u32 = 0x8000_0000;
+/// Lock word with owner slot 0, bit 12: nobody owns the lock, and it is kept for the claimant.
+pub const RESERVED: u32 = 0x0000_1000;
+/// How many wake-ups in vain a waiter bears before it claims what it waits for.
+pub const PATIENCE: u32 = 6;
+/// How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds.
+pub const CLAIM_LIFETIME_MS: u32 = 100;
 /// The slot of every thread that is in no registry. Its token is this number, with generation 0.
 pub const SLOT_UNREGISTERED: u32 = 0x0000_0fff;
 /// The highest slot a registry can hand out; the lowest is 1.
@@ -28,12 +34,20 @@ pub const LIFE_FREE: u32 = 0;
 pub const LIFE_LIVE: u32 = 1;
 /// Slot life: the thread ended without leaving and is being reaped.
 pub const LIFE_DEAD: u32 = 2;
-/// Waiting-on, bit 0: the address is that of a lock word, which the reaper may take from a dead owner.
-pub const WAITING_ON_MUTEX: u32 = 1;
+/// Waiting-on, bits 0–1: what the address is of. 0 is a word that the reaper doesn't touch.
+pub const WAITING_KIND_MASK: u32 = 3;
+/// Waiting-on: the address is that of a word with an owner, which the reaper takes from a dead one.
+pub const WAITING_ON_OWNER: u32 = 1;
+/// Waiting-on: the address is that of a count of events, to which the reaper adds 1 at each death.
+pub const WAITING_ON_SEQUENCE: u32 = 2;
+/// Waiting-on: the address is that of a mutex, which the reaper takes from a dead owner or claimant.
+pub const WAITING_ON_MUTEX: u32 = 3;
+/// How many registered threads can read at once before others read in the crowd.
+pub const RW_LOCK_SEAT_COUNT: u32 = 28;
 /// The first word of a registry: the letters "hedr".
 pub const REGISTRY_MAGIC: u32 = 0x7264_6568;
 /// The version of the registry's record.
-pub const REGISTRY_VERSION: u32 = 1;
+pub const REGISTRY_VERSION: u32 = 2;
 /// Once word: it has run. Slot 0 is nobody's, so that this is no owner.
 pub const ONCE_COMPLETE: u32 = 0x3fff_f000;
 /// Barrier word, bits 0–11: how many have arrived in this generation.
@@ -69,8 +83,8 @@ pub mod mutex {
     pub const ALIGN: usize = 4;
     /// The lock word: owner slot, generation, POISONED, CONTENDED. Lockers wait on it.
     pub const WORD: usize = 0;
-    /// Kept zero; room for counting waiters that were passed over.
-    pub const IMPATIENT: usize = 4;
+    /// The token of the waiter for whom the next unlock keeps the lock; 0 when nobody claims it.
+    pub const CLAIMANT: usize = 4;
 }
 
 /// A condition variable. All zero is one that nobody waits on.
@@ -95,6 +109,22 @@ pub mod semaphore {
     pub const PERMITS: usize = 0;
     /// How many wait, at least: a waiter that died stays counted.
     pub const WAITERS: usize = 4;
+}
+
+/// A reader-writer lock. All zero is an unlocked one.
+pub mod rw_lock {
+    /// Bytes of the record.
+    pub const SIZE: usize = 128;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// Taken by whoever writes or wants to, and in passing by readers that had to wait.
+    pub const WRITER: usize = 0;
+    /// One more when a reader leaves or dies while `writer` is taken. The writer waits on it.
+    pub const DEPARTURES: usize = 8;
+    /// Readers without a seat: threads in no registry, and those that found none free. Nobody can tell whether they live.
+    pub const CROWD: usize = 12;
+    /// The tokens of the threads that read, 0 where a seat is free.
+    pub const SEATS: usize = 16;
 }
 
 /// The head of a thread registry; `capacity` slots follow it. The slot with number n is at byte `RegistryHeader.size + (n - 1) * RegistrySlot.size`.
@@ -129,7 +159,7 @@ pub mod registry_slot {
     pub const LIFE: usize = 0;
     /// Kept zero.
     pub const FLAGS: usize = 4;
-    /// The byte address of the word that the thread's blocking wait is on, with WAITING_ON_MUTEX in bit 0; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0.
+    /// The byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0.
     pub const WAITING_ON: usize = 8;
 }
 

@@ -8,8 +8,8 @@
 //! # The floors
 //! | floor | here |
 //! |---|---|
-//! | what programs use | [`Mutex`], [`Condvar`], [`Semaphore`], [`Once`], [`OnceCell`], [`Lazy`], [`Barrier`]: the names and the poisoning of `std`; [`Latch`], [`WaitGroup`], [`Event`], [`Parker`] |
-//! | the algorithms, on `#[repr(C)]` records at an address shared with TypeScript | [`RawMutex`], [`RawCondvar`], [`RawSemaphore`] |
+//! | what programs use | [`Mutex`], [`RwLock`], [`Condvar`], [`Semaphore`], [`Once`], [`OnceCell`], [`Lazy`], [`Barrier`]: the names and the poisoning of `std`; [`Latch`], [`WaitGroup`], [`Event`], [`Parker`] |
+//! | the algorithms, on `#[repr(C)]` records at an address shared with TypeScript | [`RawMutex`], [`RawRwLock`], [`RawCondvar`], [`RawSemaphore`] |
 //! | who lives, and who waits for what | [`registry`] |
 //! | sleeping and waking | [`futex`] |
 //!
@@ -65,13 +65,16 @@ pub mod futex;
 mod latch;
 pub mod layout;
 mod lazy;
+mod mapped;
 mod mutex;
 mod once;
 mod once_cell;
 mod park;
 mod parker;
 mod raw_mutex;
+mod raw_rw_lock;
 pub mod registry;
+mod rw_lock;
 #[doc(hidden)]
 pub mod seam;
 mod semaphore;
@@ -85,6 +88,7 @@ pub use count::CountError;
 pub use event::Event;
 pub use latch::Latch;
 pub use lazy::Lazy;
+pub use mapped::{MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard};
 pub use mutex::{LockResult, Mutex, MutexGuard, PoisonError, TryLockError, TryLockResult};
 pub use once::{Once, OnceState};
 pub use once_cell::OnceCell;
@@ -93,6 +97,8 @@ pub use park::{Deadline, Parked, park};
 pub use park::{SPIN_LIMIT, may_block, set_may_block};
 pub use parker::{Parker, RawParker, Unparker};
 pub use raw_mutex::{Poisoned, RawMutex};
+pub use raw_rw_lock::RawRwLock;
+pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Permit, RawSemaphore, Semaphore};
 #[doc(hidden)]
 pub use spin::spin_while;

@@ -105,7 +105,7 @@ impl<T: ?Sized> Mutex<T> {
         }
     }
 
-    /// Takes the lock, waiting for at most `timeout`.
+    /// Takes the lock, waiting for at most `timeout`; the name is that of `parking_lot`.
     ///
     /// # Errors
     /// `WouldBlock` if the time ran out, `Poisoned` with the guard if an owner died or panicked in it.
@@ -114,7 +114,7 @@ impl<T: ?Sized> Mutex<T> {
     /// As [`Mutex::lock`].
     #[inline]
     #[track_caller]
-    pub fn lock_timeout(&self, timeout: Duration) -> TryLockResult<MutexGuard<'_, T>> {
+    pub fn try_lock_for(&self, timeout: Duration) -> TryLockResult<MutexGuard<'_, T>> {
         match self.raw.lock_timeout(timeout) {
             Some(poisoned) => Ok(self.guard(poisoned)?),
             None => Err(TryLockError::WouldBlock),
@@ -193,8 +193,8 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
 /// The right to use what a [`Mutex`] guards. Dropping it lets go of the lock.
 #[must_use = "the lock is let go of as soon as the guard is dropped"]
 pub struct MutexGuard<'a, T: ?Sized> {
-    mutex: &'a Mutex<T>,
-    was_panicking: bool,
+    pub(crate) mutex: &'a Mutex<T>,
+    pub(crate) was_panicking: bool,
     // The lock word names the thread: another thread must not unlock.
     not_send: PhantomData<*const ()>,
 }
@@ -220,7 +220,7 @@ impl<T: ?Sized> Deref for MutexGuard<'_, T> {
     #[inline]
     fn deref(&self) -> &T {
         // SAFETY: the guard exists, so this thread holds the lock, and borrows of the value borrow the guard.
-        self.mutex.value.with_mut(|value| unsafe { &*value })
+        self.mutex.value.with(|value| unsafe { &*value })
     }
 }
 
@@ -235,12 +235,18 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if !self.was_panicking && std::thread::panicking() {
-            self.mutex.raw.poison();
-        }
-        // SAFETY: the guard was the proof that this thread holds the lock, and it ends here.
-        unsafe { self.mutex.raw.unlock() };
+        end_lock(&self.mutex.raw, self.was_panicking);
     }
+}
+
+/// Lets go of a lock, for the guard that was the proof of it; poisons if a panic began since.
+#[inline]
+pub(crate) fn end_lock(raw: &RawMutex, was_panicking: bool) {
+    if !was_panicking && std::thread::panicking() {
+        raw.poison();
+    }
+    // SAFETY: the caller is the drop of a guard, with which the right to the lock ends.
+    unsafe { raw.unlock() };
 }
 
 impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {

@@ -34,7 +34,7 @@
 use crate::{
     Deadline, futex,
     layout::{CONTENDED, ONCE_COMPLETE, OWNER_MASK, POISONED},
-    registry::{self, Token, WAITS_ON_MUTEX},
+    registry::{self, Token, WAITS_ON_OWNER},
     seam::{AtomicU32, Ordering},
     waiting::wait_until_with,
 };
@@ -257,7 +257,7 @@ impl Once {
     fn begin(&self, accept_poison: bool, deadline: Deadline) -> Option<Begun<'_>> {
         wait_until_with(
             &self.word,
-            WAITS_ON_MUTEX,
+            WAITS_ON_OWNER,
             owner_lives,
             "a once",
             deadline,
@@ -321,7 +321,7 @@ impl Once {
     fn wait_until_complete(&self, through_poison: bool, deadline: Deadline) -> Option<bool> {
         wait_until_with(
             &self.word,
-            WAITS_ON_MUTEX,
+            WAITS_ON_OWNER,
             owner_lives,
             "a once",
             deadline,

@@ -23,20 +23,23 @@
 //!
 //! # Memory orderings
 //! Everything here is off the fast path and SeqCst, for invariants 2 and 3 (each is a store followed by a load of
-//! another word, on both sides). The thread's own token is thread-local.
+//! another word, on both sides). The thread's own token is thread-local. A token is found in a lock by `Relaxed` loads, so a fence
+//! on each side ([`enter`], [`is_live`]) orders the slot's life before it: without them a thread that has just entered could
+//! look as dead as its slot was before.
 //!
 //! # Source
 //! The idea of a dead owner handed on with a mark is that of Linux's robust futexes; there the owner lists its locks,
 //! here the waiters list what they wait on, so that taking a lock writes nothing but the lock.
 
 use crate::{
-    futex,
+    RawMutex, futex,
     layout::{
         GENERATION_MAX, LIFE_DEAD, LIFE_FREE, LIFE_LIVE, LIFE_STATE_MASK, OWNER_GENERATION_MASK,
         OWNER_GENERATION_SHIFT, OWNER_MASK, OWNER_SLOT_MASK, POISONED, REGISTRY_MAGIC,
-        REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_ON_MUTEX,
+        REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_KIND_MASK, WAITING_ON_MUTEX, WAITING_ON_OWNER,
+        WAITING_ON_SEQUENCE,
     },
-    seam::{AtomicU32, AtomicUsize, Ordering, seqcst_order},
+    seam::{AtomicU32, AtomicUsize, Ordering, fence, seqcst_order},
 };
 use core::{cell::Cell, fmt, time::Duration};
 
@@ -50,9 +53,15 @@ pub const CAPACITY: usize = 3;
 /// The thread waits on a word that isn't a lock's.
 #[doc(hidden)]
 pub const WAITS: u32 = 0;
-/// The thread waits on a lock word, which a reaper may take from a dead owner.
+/// The thread waits on a word with an owner, which a reaper may take from a dead one.
+#[doc(hidden)]
+pub const WAITS_ON_OWNER: u32 = WAITING_ON_OWNER;
+/// The thread waits on a mutex, which a reaper may take from a dead owner or claimant.
 #[doc(hidden)]
 pub const WAITS_ON_MUTEX: u32 = WAITING_ON_MUTEX;
+/// The thread waits on a count of events, of which a death is one.
+#[doc(hidden)]
+pub const WAITS_ON_SEQUENCE: u32 = WAITING_ON_SEQUENCE;
 
 /// Names one registered thread: its slot and the slot's generation, as a lock word has them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,7 +85,7 @@ impl Token {
     /// The owner in a lock word; `None` when the lock is free.
     #[must_use]
     pub const fn of_lock_word(word: u32) -> Option<Self> {
-        if word & OWNER_MASK == 0 {
+        if word & OWNER_SLOT_MASK == 0 {
             None
         } else {
             Some(Self(word & OWNER_MASK))
@@ -283,6 +292,8 @@ pub fn allocate() -> Option<Token> {
 /// # Panics
 /// If the slot is not 1–4094 or the generation has more than 18 bits.
 pub fn enter(slot: u32, generation: u32) {
+    // Release: whoever finds this token in a lock, whatever the ordering, sees in `is_live` that the slot is live.
+    fence(Ordering::Release);
     CURRENT.with(|current| current.set(Token::new(slot, generation).bits()));
 }
 
@@ -327,6 +338,8 @@ pub fn is_live(token: Token) -> bool {
     if !token.is_registered() {
         return true;
     }
+    // Acquire: after the load that found the token; the pair of the fence in `enter`.
+    fence(Ordering::Acquire);
     let generation = token.bits() & OWNER_GENERATION_MASK;
     registry()
         .slot_of(token)
@@ -398,19 +411,32 @@ pub fn reap_token(token: Token) -> bool {
     was_live
 }
 
-/// Frees the lock somebody waits on, if `dead` owns it, and has the waiter look again in any case: the dead may have
-/// changed the word and not come to wake anybody any more.
+/// Frees the lock somebody waits on, if `dead` owns it, or counts the death, if somebody waits for events; and has the waiter look
+/// again in any case: the dead may have changed the word and not come to wake anybody any more.
 fn abandon(waiting_on: usize, dead: Token) {
-    if waiting_on & WAITING_ON_MUTEX as usize != 0 {
-        free_abandoned(word_of(waiting_on), dead);
+    let pointer = word_of(waiting_on);
+    // All three below: a waiter put the address of a word, or of the mutex that begins with it, into its slot, and stays inside
+    // its wait, hence inside its borrow, while `reaping` is 1 (invariant 3).
+    match (waiting_on & WAITING_KIND_MASK as usize) as u32 {
+        WAITING_ON_OWNER => {
+            // SAFETY: the waiter keeps it alive.
+            free_abandoned(unsafe { &*pointer }, dead);
+        }
+        WAITING_ON_MUTEX => {
+            // SAFETY: the waiter keeps it alive.
+            unsafe { &*pointer.cast::<RawMutex>() }.abandon(dead);
+        }
+        WAITING_ON_SEQUENCE => {
+            // SAFETY: the waiter keeps it alive. A change, not a mere wake: the waiter may be about to fall asleep.
+            unsafe { &*pointer }.fetch_add(1, Ordering::SeqCst);
+        }
+        _ => {}
     }
     wake_word(waiting_on);
 }
 
-fn free_abandoned(pointer: *const AtomicU32, dead: Token) {
-    // SAFETY: a waiter put the address of a word it borrows into its slot, and stays inside its wait, hence inside
-    // that borrow, while `reaping` is 1 (invariant 3).
-    let word = unsafe { &*pointer };
+/// Frees the lock of one word if `dead` owns it, and marks it; the caller wakes those who wait.
+pub(crate) fn free_abandoned(word: &AtomicU32, dead: Token) {
     let mut seen = word.load(Ordering::SeqCst);
     while Token::of_lock_word(seen) == Some(dead) {
         match word.compare_exchange(seen, POISONED, Ordering::SeqCst, Ordering::SeqCst) {
@@ -422,7 +448,7 @@ fn free_abandoned(pointer: *const AtomicU32, dead: Token) {
 }
 
 fn word_of(waiting_on: usize) -> *const AtomicU32 {
-    core::ptr::with_exposed_provenance(waiting_on & !(WAITING_ON_MUTEX as usize))
+    core::ptr::with_exposed_provenance(waiting_on & !(WAITING_KIND_MASK as usize))
 }
 
 fn wake_word(waiting_on: usize) {

@@ -4,10 +4,10 @@
 //! very source of the locks and channels runs through every interleaving. Not part of the public API.
 
 #[cfg(not(loom))]
-pub use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+pub use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+pub use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
 /// Tells the processor, or the model checker, that this thread waits for another one.
 #[inline]
@@ -54,6 +54,16 @@ impl<T> Guarded<T> {
 }
 
 impl<T: ?Sized> Guarded<T> {
+    /// Runs `f` on a pointer for reading the content. Whether the pointer may be used is the caller's proof;
+    /// the model checker reports a call that overlaps one of [`Guarded::with_mut`].
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        #[cfg(not(loom))]
+        return f(self.0.get());
+        #[cfg(loom)]
+        return self.0.with(f);
+    }
+
     /// Runs `f` on a pointer to the content. Whether the pointer may be used is the caller's proof;
     /// the model checker reports two calls that overlap.
     #[inline]
@@ -62,14 +72,5 @@ impl<T: ?Sized> Guarded<T> {
         return f(self.0.get());
         #[cfg(loom)]
         return self.0.with_mut(f);
-    }
-
-    /// [`Guarded::with_mut`] for reading: the model checker lets such calls overlap each other.
-    #[inline]
-    pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
-        #[cfg(not(loom))]
-        return f(self.0.get());
-        #[cfg(loom)]
-        return self.0.with(f);
     }
 }

@@ -4,6 +4,7 @@
 use heddle_atomics::{Condvar, Mutex};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -44,27 +45,36 @@ fn values_pass_through_a_queue_of_one() {
 
 #[test]
 fn notify_one_wakes_one_and_notify_all_the_rest() {
-    let (woken, changed) = (Mutex::new((0, 0)), Condvar::new());
+    // What was not woken can't be seen; what is counted is who ends each wait, of three that surely began.
+    let (state, changed) = (Mutex::new((0, 0)), Condvar::new());
+    let (tell, told) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..3 {
-            scope.spawn(|| {
-                let mut state = woken.lock().unwrap();
+            let (tell, state, changed) = (tell.clone(), &state, &changed);
+            scope.spawn(move || {
+                let mut state = state.lock().unwrap();
+                // Told with the lock: who takes it next finds this thread waiting.
+                tell.send("waits").unwrap();
                 state = changed
                     .wait_while(state, |(allowed, _)| *allowed == 0)
                     .unwrap();
                 state.0 -= 1;
                 state.1 += 1;
+                drop(state);
+                tell.send("goes on").unwrap();
             });
         }
-        thread::sleep(SOON);
-        woken.lock().unwrap().0 = 1;
+        for _ in 0..3 {
+            assert_eq!(told.recv().unwrap(), "waits");
+        }
+        state.lock().unwrap().0 = 1;
         changed.notify_one();
-        thread::sleep(SOON);
-        assert_eq!(woken.lock().unwrap().1, 1);
-        woken.lock().unwrap().0 = 2;
+        assert_eq!(told.recv().unwrap(), "goes on");
+        assert_eq!(*state.lock().unwrap(), (0, 1));
+        state.lock().unwrap().0 = 2;
         changed.notify_all();
     });
-    assert_eq!(woken.lock().unwrap().1, 3);
+    assert_eq!(*state.lock().unwrap(), (0, 3));
 }
 
 #[test]
@@ -85,11 +95,16 @@ fn a_wait_times_out_with_the_lock() {
 fn poison_reaches_the_waiter_with_its_guard() {
     let (mutex, changed) = (Mutex::new(0), Condvar::new());
     thread::scope(|scope| {
-        let waiter = scope.spawn(|| {
-            let poison = changed.wait(mutex.lock().unwrap()).unwrap_err();
+        let (tell, told) = mpsc::channel();
+        let (mutex, changed) = (&mutex, &changed);
+        let waiter = scope.spawn(move || {
+            let guard = mutex.lock().unwrap();
+            // Told with the lock: who takes it next finds this thread waiting.
+            tell.send(()).unwrap();
+            let poison = changed.wait(guard).unwrap_err();
             *poison.into_inner()
         });
-        thread::sleep(SOON);
+        told.recv().unwrap();
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let mut guard = mutex.lock().unwrap();
             *guard = 1;

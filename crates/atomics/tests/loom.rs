@@ -6,7 +6,7 @@
 #![cfg(loom)]
 
 use heddle_atomics::{
-    Condvar, Mutex, Poisoned, RawMutex, RawSemaphore,
+    Condvar, Mutex, Poisoned, RawMutex, RawRwLock, RawSemaphore, RwLock, RwLockWriteGuard,
     registry::{self, Token},
     seam::Guarded,
 };
@@ -18,7 +18,10 @@ use loom::{
     },
     thread,
 };
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 /// Checks with at most so many preemptions: more find nothing new in these small models, and take hours.
 fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
@@ -126,6 +129,275 @@ fn the_lock_of_the_dead_goes_on_poisoned() {
         assert!(registry::reap_token(dead));
         waiter.join().unwrap();
         assert!(lock.is_poisoned() && lock.owner().is_none());
+    });
+}
+
+#[test]
+fn a_thread_that_has_just_entered_does_not_look_dead() {
+    // The token in the lock word was read by a `Relaxed` load, and nothing ordered the slot's life before it: on a machine that
+    // reorders loads a thread that had entered a moment ago looked as dead as its slot had been, and lost its lock.
+    check(2, || {
+        let lock = Arc::new(RawMutex::new());
+        let other = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || {
+                enter();
+                assert_eq!(lock.lock(), Poisoned::No);
+                // SAFETY: taken above.
+                unsafe { lock.unlock() };
+                registry::leave();
+            })
+        };
+        assert_eq!(lock.lock(), Poisoned::No);
+        // SAFETY: taken above.
+        unsafe { lock.unlock() };
+        other.join().unwrap();
+    });
+}
+
+/// Takes the lock `times` times, and checks that nobody comes before a claimant: once a claim was seen by who holds the lock,
+/// the next one in is not that thread again, before `served`, which the lock guards, has grown.
+fn barge(lock: &RawMutex, served: &Guarded<u32>, times: u32) {
+    let mut owed = None;
+    for _ in 0..times {
+        let _poisoned = lock.lock();
+        // SAFETY: the lock is held.
+        let now = served.with(|served| unsafe { *served });
+        assert_ne!(owed, Some(now), "a claimant was passed over");
+        owed = lock.claimant().map(|_| now);
+        // SAFETY: taken above.
+        unsafe { lock.unlock() };
+    }
+}
+
+/// Takes the lock once, and says so in `served`.
+fn be_served(lock: &RawMutex, served: &Guarded<u32>) {
+    let _poisoned = lock.lock();
+    // SAFETY: the lock is held.
+    served.with_mut(|served| unsafe { *served += 1 });
+    // SAFETY: taken above.
+    unsafe { lock.unlock() };
+}
+
+/// A lock and what it guards.
+struct Shared {
+    lock: RawMutex,
+    served: Guarded<u32>,
+}
+
+// SAFETY: `served` is only used with the lock; loom checks that.
+unsafe impl Sync for Shared {}
+
+#[test]
+fn nobody_passes_a_claimant_over() {
+    for is_registered in [false, true] {
+        check(2, move || {
+            let shared = Arc::new(Shared {
+                lock: RawMutex::new(),
+                served: Guarded::new(0),
+            });
+            let waiter = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    if is_registered {
+                        enter();
+                    }
+                    be_served(&shared.lock, &shared.served);
+                    registry::leave();
+                })
+            };
+            barge(&shared.lock, &shared.served, 4);
+            waiter.join().unwrap();
+            assert!(shared.lock.owner().is_none() && shared.lock.claimant().is_none());
+            assert_eq!(shared.lock.try_lock(), Some(Poisoned::No));
+        });
+    }
+}
+
+#[test]
+fn several_claimants_and_one_that_gives_up() {
+    check(2, || {
+        let shared = Arc::new(Shared {
+            lock: RawMutex::new(),
+            served: Guarded::new(0),
+        });
+        let waiter = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || be_served(&shared.lock, &shared.served))
+        };
+        let impatient = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    if shared.lock.lock_timeout(Duration::from_secs(1)).is_some() {
+                        // SAFETY: taken above.
+                        unsafe { shared.lock.unlock() };
+                    }
+                }
+            })
+        };
+        barge(&shared.lock, &shared.served, 2);
+        waiter.join().unwrap();
+        impatient.join().unwrap();
+        assert_eq!(shared.lock.try_lock(), Some(Poisoned::No));
+    });
+}
+
+#[test]
+fn a_claimant_that_died_keeps_nobody_waiting() {
+    // The claimant is declared dead anywhere in its wait: it goes on, as the dead don't, but nobody may depend on that. So it
+    // does nothing with the lock, and if it has it, it lets go of it only if it is its own still.
+    check(2, || {
+        let lock = Arc::new(RawMutex::new());
+        let (tell, told) = loom::sync::mpsc::channel();
+        let claimant = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || {
+                let me = enter();
+                tell.send(me).unwrap();
+                let _poisoned = lock.lock();
+                if lock.owner() == Some(me) && registry::is_live(me) {
+                    // SAFETY: taken above.
+                    unsafe { lock.unlock() };
+                    registry::leave();
+                }
+            })
+        };
+        let token = told.recv().unwrap();
+        for _ in 0..2 {
+            let _poisoned = lock.lock();
+            // SAFETY: taken above.
+            unsafe { lock.unlock() };
+        }
+        registry::reap_token(token);
+        let _poisoned = lock.lock();
+        // SAFETY: taken above.
+        unsafe { lock.unlock() };
+        claimant.join().unwrap();
+    });
+}
+
+#[test]
+fn a_writer_is_alone_and_readers_see_what_it_wrote() {
+    check(2, || {
+        let lock = Arc::new(RwLock::new((0, 0)));
+        let writer = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || {
+                let mut pair = lock.write().unwrap();
+                pair.0 += 1;
+                pair.1 += 1;
+            })
+        };
+        let reader = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || {
+                // In a seat; the others are in the crowd.
+                enter();
+                let pair = lock.read().unwrap();
+                assert_eq!(pair.0, pair.1);
+                drop(pair);
+                registry::leave();
+            })
+        };
+        let pair = lock.read().unwrap();
+        assert_eq!(pair.0, pair.1);
+        drop(pair);
+        writer.join().unwrap();
+        reader.join().unwrap();
+        assert_eq!(*lock.read().unwrap(), (1, 1));
+    });
+}
+
+#[test]
+fn two_writers_and_a_reader_in_a_seat() {
+    check(2, || {
+        let lock = Arc::new(RwLock::new(0));
+        let writer = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || *lock.write().unwrap() += 1)
+        };
+        let reader = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || {
+                enter();
+                assert!(*lock.read().unwrap() <= 2);
+                registry::leave();
+            })
+        };
+        *lock.write().unwrap() += 1;
+        writer.join().unwrap();
+        reader.join().unwrap();
+        assert_eq!(*lock.read().unwrap(), 2);
+    });
+}
+
+#[test]
+fn nobody_writes_between_a_write_and_its_downgrade() {
+    check(2, || {
+        let lock = Arc::new(RwLock::new(0));
+        let writer = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || *lock.write().unwrap() += 1)
+        };
+        let mut writing = lock.write().unwrap();
+        *writing += 10;
+        let value = *writing;
+        let reading = RwLockWriteGuard::downgrade(writing);
+        assert_eq!(*reading, value);
+        drop(reading);
+        writer.join().unwrap();
+        assert_eq!(*lock.read().unwrap(), 11);
+    });
+}
+
+#[test]
+fn trying_and_giving_up_leaves_the_lock_as_it_was() {
+    // Under the model a wait with a timeout gives up at once.
+    check(2, || {
+        let lock = Arc::new(RawRwLock::new());
+        let writer = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || {
+                if lock.write_timeout(Duration::from_secs(1)).is_some() {
+                    // SAFETY: taken above.
+                    unsafe { lock.unlock_write() };
+                }
+            })
+        };
+        if lock.read_timeout(Duration::from_secs(1)).is_some() {
+            // SAFETY: taken above.
+            unsafe { lock.unlock_read() };
+        }
+        if lock.try_write().is_some() {
+            // SAFETY: taken above.
+            unsafe { lock.unlock_write() };
+        }
+        writer.join().unwrap();
+        assert_eq!(lock.try_write(), Some(Poisoned::No));
+    });
+}
+
+#[test]
+fn a_dead_reader_lets_the_writer_in() {
+    // A thread dies reading, another one wants to write, a third one reaps: in every order.
+    check(2, || {
+        let lock = Arc::new(RawRwLock::new());
+        let dead = enter();
+        assert_eq!(lock.read(), Poisoned::No);
+        let writer = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || {
+                enter();
+                assert_eq!(lock.write(), Poisoned::No);
+                // SAFETY: taken above.
+                unsafe { lock.unlock_write() };
+                registry::leave();
+            })
+        };
+        assert!(registry::reap_token(dead));
+        writer.join().unwrap();
+        assert!(lock.writer().is_none() && !lock.is_read());
     });
 }
 

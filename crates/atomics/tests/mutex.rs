@@ -7,7 +7,11 @@ use heddle_atomics::{
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -40,7 +44,7 @@ fn try_lock_and_timeout_answer_without_the_lock() {
             assert!(matches!(mutex.try_lock(), Err(TryLockError::WouldBlock)));
             let start = Instant::now();
             assert!(matches!(
-                mutex.lock_timeout(SOON),
+                mutex.try_lock_for(SOON),
                 Err(TryLockError::WouldBlock)
             ));
             assert!(start.elapsed() >= SOON);
@@ -48,7 +52,7 @@ fn try_lock_and_timeout_answer_without_the_lock() {
     });
     drop(guard);
     assert!(mutex.try_lock().is_ok());
-    assert!(mutex.lock_timeout(SOON).is_ok());
+    assert!(mutex.try_lock_for(SOON).is_ok());
 }
 
 #[test]
@@ -56,7 +60,7 @@ fn a_waiter_with_a_timeout_gets_the_lock_in_time() {
     let mutex = Mutex::new(0);
     let guard = mutex.lock().unwrap();
     thread::scope(|scope| {
-        let waiter = scope.spawn(|| *mutex.lock_timeout(Duration::from_secs(60)).unwrap());
+        let waiter = scope.spawn(|| *mutex.try_lock_for(Duration::from_secs(60)).unwrap());
         thread::sleep(SOON);
         drop(guard);
         assert_eq!(waiter.join().unwrap(), 0);
@@ -194,6 +198,86 @@ fn a_wake_up_that_the_dead_swallowed_is_passed_on() {
     bury.send(()).unwrap();
     second.join().unwrap();
     doomed.join().unwrap();
+}
+
+#[test]
+fn no_waiter_starves_and_nobody_passes_a_claimant_over() {
+    // Two threads let go of the lock only to take it again, until a third has had it so many times. Whoever holds the lock
+    // and sees the third claim it is not the next to have it. (The claimant is registered: its claim has no end but its own.)
+    const TIMES: u32 = 100;
+    let (lock, served) = (RawMutex::new(), AtomicU32::new(0));
+    let waiter = AtomicU32::new(u32::MAX);
+    let passed_over: u32 = thread::scope(|scope| {
+        let bargers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    registry::enter_new().unwrap();
+                    let (mut passed_over, mut owed) = (0, None);
+                    loop {
+                        let _poisoned = lock.lock();
+                        let now = served.load(Ordering::Relaxed);
+                        passed_over += u32::from(owed == Some(now));
+                        let claimant = lock.claimant().map_or(0, Token::bits);
+                        owed = (claimant == waiter.load(Ordering::Relaxed)).then_some(now);
+                        // SAFETY: taken above.
+                        unsafe { lock.unlock() };
+                        if now == TIMES {
+                            registry::leave();
+                            return passed_over;
+                        }
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            let me = registry::enter_new().unwrap();
+            waiter.store(me.bits(), Ordering::Relaxed);
+            for _ in 0..TIMES {
+                let _poisoned = lock.lock();
+                served.fetch_add(1, Ordering::Relaxed);
+                // SAFETY: taken above.
+                unsafe { lock.unlock() };
+            }
+            registry::leave();
+        });
+        bargers
+            .into_iter()
+            .map(|barger| barger.join().unwrap())
+            .sum()
+    });
+    assert_eq!(passed_over, 0);
+}
+
+#[test]
+fn a_claim_that_nobody_comes_for_keeps_the_lock_from_nobody() {
+    // A thread outside the registry claims and is gone, as when its worker was terminated while it waited.
+    let lock = RawMutex::new();
+    let claimant: &AtomicU32 = {
+        let record = std::ptr::from_ref(&lock).cast::<u8>();
+        // SAFETY: the second word of the record, which is made of atomics.
+        unsafe { &*record.add(heddle_atomics::layout::mutex::CLAIMANT).cast() }
+    };
+    assert_eq!(lock.lock(), Poisoned::No);
+    thread::scope(|scope| {
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let poisoned = lock.lock();
+                    // SAFETY: taken above.
+                    unsafe { lock.unlock() };
+                    poisoned
+                })
+            })
+            .collect();
+        thread::sleep(SOON);
+        claimant.store(Token::UNREGISTERED.bits(), Ordering::SeqCst);
+        // SAFETY: taken above.
+        unsafe { lock.unlock() };
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), Poisoned::No);
+        }
+    });
+    assert_eq!(lock.claimant(), None);
 }
 
 #[test]

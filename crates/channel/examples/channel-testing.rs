@@ -248,6 +248,63 @@ pub unsafe extern "C" fn channel_echo_readings(from: *mut u8, to: *mut u8) -> u3
     strangers
 }
 
+/// A fixed struct, as `structCodec` lays it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Sample {
+    flag: u8,
+    x: f64,
+    hits: u32,
+    tag: [u8; 5],
+    list: [u16; 3],
+}
+
+/// Receives samples until the channel is closed and sends each on, doubled. Closes the other channel in the end, and
+/// returns how many there were.
+///
+/// # Safety
+/// There are channels at both addresses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_double_samples(from: *mut u8, to: *mut u8) -> u32 {
+    let (Some(from), Some(to)) = (NonNull::new(from), NonNull::new(to)) else {
+        return u32::MAX;
+    };
+    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    let ends = unsafe { (Receiver::open(from), Sender::open(to)) };
+    let (Ok(receiver), Ok(sender)) = ends else {
+        return u32::MAX;
+    };
+    let mut count = 0;
+    for message in receiver.iter() {
+        if message.len() != size_of::<Sample>() {
+            break;
+        }
+        // SAFETY: as many bytes as a sample has, of which each value is one.
+        let mut sample = unsafe { message.as_ptr().cast::<Sample>().read_unaligned() };
+        sample.flag = 1 - sample.flag;
+        sample.x *= 2.0;
+        sample.hits *= 2;
+        sample.tag.reverse();
+        sample.list.reverse();
+        let mut message = message;
+        // SAFETY: as long as a sample; field by field, so that what lies between stays the zeros that came.
+        unsafe {
+            let place = message.as_mut_ptr().cast::<Sample>();
+            (&raw mut (*place).flag).write_unaligned(sample.flag);
+            (&raw mut (*place).x).write_unaligned(sample.x);
+            (&raw mut (*place).hits).write_unaligned(sample.hits);
+            (&raw mut (*place).tag).write_unaligned(sample.tag);
+            (&raw mut (*place).list).write_unaligned(sample.list);
+        }
+        if sender.send(&message).is_err() {
+            break;
+        }
+        count += 1;
+    }
+    sender.close();
+    count
+}
+
 /// How long the uncontended lock and unlock take: does `times` of them.
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_lock(times: u32) {

@@ -42,7 +42,7 @@ import {
   OWNER_SLOT_MASK,
   POISONED,
   SLOT_UNREGISTERED,
-  WAITING_ON_MUTEX,
+  WAITING_ON_OWNER,
 } from './internal/layout.ts';
 import { type Handle, type SharedLocation, checkKind } from './internal/location.ts';
 import { OpenRecord, type RecordKind } from './internal/record.ts';
@@ -95,7 +95,7 @@ export class Once {
       agent: this.#record.agent,
       operation: 'waiting for the once',
       advice: 'the initialiser runs elsewhere; use an asynchronous or a try form here',
-      kind: WAITING_ON_MUTEX,
+      kind: WAITING_ON_OWNER,
       ownerLives: (word) => !this.#isAbandoned(word),
     };
   }

@@ -53,9 +53,12 @@ import {
   REGISTRY_VERSION,
   SLOT_MAX,
   SLOT_UNREGISTERED,
+  WAITING_KIND_MASK,
   WAITING_ON_MUTEX,
+  WAITING_ON_OWNER,
+  WAITING_ON_SEQUENCE,
 } from './internal/layout.ts';
-import { freeAbandoned } from './internal/RawMutex.ts';
+import { freeAbandoned, freeAbandonedMutex } from './internal/RawMutex.ts';
 import { type Handle, type ResolvedLocation, type SharedLocation, checkKind, handleOf, resolveLocation } from './internal/location.ts';
 
 const KIND = 'heddle.ThreadRegistry';
@@ -384,12 +387,17 @@ export class ThreadRegistry implements AgentRegistry {
 const wordIndexOf = (waitingOn: number): number => (waitingOn >>> 0) >>> 2;
 
 /**
- * Frees the lock somebody waits on, if `dead` owns it, and has the waiter look again in any case: the dead may have changed the word
- * and not come to wake anybody any more.
+ * Frees the lock somebody waits on, if `dead` owns it, or counts the death, if somebody waits for events; and has the waiter look again
+ * in any case: the dead may have changed the word and not come to wake anybody any more.
  */
 function abandon(memoryWords: Int32Array, waitingOn: number, dead: number): void {
   const index = wordIndexOf(waitingOn);
   if (index >= memoryWords.length) return;
-  if ((waitingOn & WAITING_ON_MUTEX) !== 0) freeAbandoned(memoryWords, index, (token) => token === dead);
+  const kind = waitingOn & WAITING_KIND_MASK;
+  const isDead = (token: number): boolean => token === dead;
+  if (kind === WAITING_ON_OWNER) freeAbandoned(memoryWords, index, isDead);
+  else if (kind === WAITING_ON_MUTEX && index + 1 < memoryWords.length) freeAbandonedMutex(memoryWords, index, isDead);
+  // A change, not a mere wake: the waiter may be about to fall asleep.
+  else if (kind === WAITING_ON_SEQUENCE) Atomics.add(memoryWords, index, 1);
   Atomics.notify(memoryWords, index);
 }

@@ -4,6 +4,7 @@
  */
 import type { Mutex, UnlockToken } from './Mutex.ts';
 import type { Once } from './Once.ts';
+import type { ReadToken, RwLock, WriteToken } from './RwLock.ts';
 
 /** The codes of the errors that this package throws. */
 export type AtomicsErrorCode =
@@ -93,6 +94,45 @@ export class PoisonedError extends AtomicsError {
   /** Takes the lock although it is poisoned, without blocking. */
   lockAsync(): Promise<UnlockToken> {
     return this.mutex.lockAsync({ acceptPoisoned: true });
+  }
+}
+
+/**
+ * A writer died while it held the reader-writer lock: what the lock guards may be half-changed.
+ *
+ * The lock was let go of again; the methods of this error take it all the same, and `rwLock.clearPoison()` declares the data
+ * sound.
+ */
+export class PoisonedRwLockError extends AtomicsError {
+  override readonly name = 'PoisonedRwLockError';
+  readonly code = 'POISONED';
+  /** The poisoned lock. */
+  readonly rwLock: RwLock;
+
+  /** @param rwLock the poisoned lock */
+  constructor(rwLock: RwLock) {
+    super('the reader-writer lock is poisoned: a thread died while it wrote');
+    this.rwLock = rwLock;
+  }
+
+  /** Reads although the lock is poisoned, blocking. */
+  read(): ReadToken {
+    return this.rwLock.read({ acceptPoisoned: true });
+  }
+
+  /** Reads although the lock is poisoned, without blocking. */
+  readAsync(): Promise<ReadToken> {
+    return this.rwLock.readAsync({ acceptPoisoned: true });
+  }
+
+  /** Writes although the lock is poisoned, blocking. */
+  write(): WriteToken {
+    return this.rwLock.write({ acceptPoisoned: true });
+  }
+
+  /** Writes although the lock is poisoned, without blocking. */
+  writeAsync(): Promise<WriteToken> {
+    return this.rwLock.writeAsync({ acceptPoisoned: true });
   }
 }
 

@@ -34,6 +34,7 @@ export {
   NotOwnerError,
   OncePoisonedError,
   PoisonedError,
+  PoisonedRwLockError,
   ReadonlyViewError,
   RegistryFullError,
   TimeoutError,
@@ -49,6 +50,15 @@ export type { WaitAsyncOptions, WaitOptions } from './internal/waiting.ts';
 export { Latch, type LatchHandle } from './Latch.ts';
 export { Lazy } from './Lazy.ts';
 export { type AsyncLockOptions, type LockOptions, Mutex, type MutexHandle, UnlockToken } from './Mutex.ts';
+export {
+  type AsyncRwLockOptions,
+  ReadToken,
+  RwLock,
+  type RwLockHandle,
+  type RwLockOptions,
+  type TryRwLockOptions,
+  WriteToken,
+} from './RwLock.ts';
 export { Once, type OnceHandle, type OnceState } from './Once.ts';
 export { OnceCell, type OnceCellHandle } from './OnceCell.ts';
 export { Parker, type ParkerHandle, Unparker } from './Parker.ts';

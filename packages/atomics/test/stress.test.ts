@@ -17,8 +17,11 @@ const OPERATIONS = IS_LONG ? 10_000_000 : 40_000;
 const TIMEOUT_MS = IS_LONG ? 60 * 60_000 : 120_000;
 
 const WORKERS = 4;
+// Bun has no Web Locks: where a thread's end can't be seen, none is terminated.
+const SEES_DEATHS = !isBrowser || (navigator as Partial<Navigator>).locks !== undefined;
 // Chromium takes two seconds to end a thread.
-const DEATHS = IS_LONG ? 20 : 2;
+const DEATHS_WANTED = IS_LONG ? 20 : 2;
+const DEATHS = SEES_DEATHS ? DEATHS_WANTED : 0;
 const RECORDS_BYTES = 64;
 
 interface Participant {

@@ -21,4 +21,5 @@ export {
 } from './errors.ts';
 export { Receiver, type ReceiverHandle } from './Receiver.ts';
 export { type AsyncWaitOptions, Sender, type SenderHandle, type WaitOptions } from './Sender.ts';
+export { structCodec } from './struct.ts';
 export { type StreamOptions, readableStream, writableStream } from './streams.ts';

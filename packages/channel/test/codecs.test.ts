@@ -1,6 +1,17 @@
 /** What comes out of a codec is what went in, or it is refused. */
+import { array, bool, bytes, f32, f64, i64, struct, u16, u32, u64, u8 } from '@heddle/atomics';
 import { describe, expect, test } from 'vitest';
-import { type Codec, type DecodeError, type EncodeError, bytesCodec, channel, jsonCodec, textCodec } from '../src/index.ts';
+import {
+  type Codec,
+  type DecodeError,
+  type EncodeError,
+  Receiver,
+  bytesCodec,
+  channel,
+  jsonCodec,
+  structCodec,
+  textCodec,
+} from '../src/index.ts';
 import { ExtData, msgpackCodec } from '../src/msgpack.ts';
 import { structuredCodec } from '../src/structured.ts';
 import { errorOf } from './support/spawn.ts';
@@ -141,6 +152,58 @@ describe('MessagePack', () => {
     expect(codec.decode(Uint8Array.of(0x82, 0x01, 0xa1, 0x61, 0xff, 0xa1, 0x62))).toEqual({ '1': 'a', '-1': 'b' });
     const large = Uint8Array.of(0x81, 0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01);
     expect(codec.decode(large)).toEqual({ '18446744073709551615': 1 });
+  });
+});
+
+describe('structs', () => {
+  const codec = structCodec({
+    flag: bool,
+    x: f64,
+    hits: u32,
+    tag: bytes(5),
+    list: array(u16, 3),
+    inner: struct({ a: u8, big: u64, small: i64, coarse: f32 }),
+  });
+  const value = {
+    flag: true,
+    x: -0.1,
+    hits: 2 ** 32 - 1,
+    tag: Uint8Array.of(1, 2, 3, 4, 5),
+    list: [1, 2, 65_535],
+    inner: { a: 255, big: 2n ** 64n - 1n, small: -(2n ** 63n), coarse: 0.5 },
+  };
+
+  test('arrive as they lie in Rust and C', () => {
+    const message = codec.encode(value);
+    expect(through(codec, value)).toEqual(value);
+    expect(message.length).toBe(64);
+    const view = new DataView(message.buffer);
+    expect([view.getFloat64(8, true), view.getUint32(16, true), view.getUint16(26, true)]).toEqual([-0.1, 2 ** 32 - 1, 1]);
+    // What lies between is zero, so that nothing leaks.
+    expect([...message.subarray(1, 8), ...message.subarray(33, 40)]).toEqual(new Array(14).fill(0));
+  });
+
+  test.each<[string, Record<string, unknown>]>([
+    ['a missing field', { ...value, x: undefined }],
+    ['a number out of range', { ...value, hits: 2 ** 32 }],
+    ['a fraction of an integer', { ...value, hits: 0.5 }],
+    ['too many bytes', { ...value, tag: new Uint8Array(6) }],
+    ['too few elements', { ...value, list: [1, 2] }],
+    ['a misfit deep inside', { ...value, inner: { ...value.inner, big: -1n } }],
+  ])('refuse %s', (_what, wrong) => {
+    expect(errorOf(() => through(codec, wrong as typeof value))).toMatchObject({ code: 'ENCODE_FAILED', value: wrong });
+  });
+
+  test('of another length are no messages, and of another layout no codec', () => {
+    const { sender, receiver } = channel({ codec: { ...codec, encode: (message: unknown) => message as Uint8Array } });
+    for (const length of [0, 63, 65]) {
+      sender.send(new Uint8Array(length));
+      expect(errorOf(() => receiver.recv()).code).toBe('DECODE_FAILED');
+    }
+    sender.send(codec.encode(value));
+    expect(receiver.recv()).toEqual(value);
+    const other = structCodec({ flag: bool, x: f32 });
+    expect(errorOf(() => Receiver.from(receiver.handle(), { codec: other })).code).toBe('CODEC_MISMATCH');
   });
 });
 

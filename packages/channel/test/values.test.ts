@@ -1,7 +1,9 @@
-/** Values between languages: TypeScript's MessagePack and Rust's serde, on one record. */
+/** Values between threads and languages: each codec to a worker and back, and those that Rust has to Rust and back. */
 import { describe, expect, test } from 'vitest';
-import { type DecodeError, openReceiver, openSender } from '../src/index.ts';
+import { type Codec, type DecodeError, bytesCodec, channel, jsonCodec, openReceiver, openSender, textCodec } from '../src/index.ts';
 import { msgpackCodec } from '../src/msgpack.ts';
+import { structuredCodec } from '../src/structured.ts';
+import { sampleCodec } from './support/codecs.ts';
 import { rejectionOf, spawn } from './support/spawn.ts';
 import { loadWasm } from './support/wasm.ts';
 
@@ -55,8 +57,44 @@ const readings: readonly Reading[] = [
   { ...plain, name: 'long '.repeat(1000), children: [plain, { ...plain, id: 2n ** 60n, children: [plain] }] },
 ];
 
+const shared = new Float64Array(4).buffer;
+
+/** Values and their codecs, as a worker sees them. */
+const cases: readonly { readonly codec: Codec<unknown>; readonly values: readonly unknown[] }[] = [
+  { codec: bytesCodec, values: [new Uint8Array(0), Uint8Array.of(1, 2, 3), new Uint8Array(20_000).fill(7)] },
+  { codec: textCodec, values: ['', 'Kette', '𝄞'.repeat(5_000)] },
+  { codec: jsonCodec(), values: [null, [1, { a: ['b'] }], 'text'] },
+  { codec: msgpackCodec(), values: readings },
+  {
+    codec: structuredCodec(),
+    values: [new Map([[1, new Set([undefined])]]), [new Uint8Array(shared, 8, 8), new Float64Array(shared)], 2n ** 100n, ...readings],
+  },
+  { codec: sampleCodec, values: [{ flag: true, x: -0, hits: 7, tag: Uint8Array.of(1, 2, 3, 4, 5), list: [1, 2, 3] }] },
+];
+
+describe('a value goes to a worker and back', () => {
+  test.each(cases)('by $codec.name', async ({ codec, values }) => {
+    // Small, so that both sides wait for each other.
+    const there = channel({ codec, capacity: 2, ringByteLength: 1 << 17 });
+    const back = channel({ codec, capacity: 2, ringByteLength: 1 << 17 });
+    const worker = await spawn();
+    const echoed = worker.call<number>('echo', there.receiver.handle(), back.sender.handle());
+    const rounds = Array.from({ length: 20 }, () => values).flat();
+    const send = async (): Promise<void> => {
+      for (const value of rounds) await there.sender.sendAsync(value);
+      there.sender.close();
+    };
+    const sent = send();
+    const received: unknown[] = [];
+    for await (const value of back.receiver) received.push(value);
+    await sent;
+    expect(received).toEqual(rounds);
+    expect(await echoed).toBe(rounds.length);
+  });
+});
+
 /** Two channels of Rust's and a Rust thread that sends on what it receives. */
-async function startEcho() {
+async function startEcho(echo = 'channel_echo_readings') {
   const program = await loadWasm();
   const rust = await spawn();
   await rust.call('instantiate', program.glueUrl, program.module, program.memory);
@@ -64,10 +102,13 @@ async function startEcho() {
   const back = await rust.call<number>('wasm', 'channel_new', 16, 65_536);
   const codec = msgpackCodec<Reading>();
   return {
+    memory: program.memory,
+    there,
+    back,
     sender: openSender({ location: { memory: program.memory, byteOffset: there }, codec }),
     bytes: openSender({ location: { memory: program.memory, byteOffset: there } }),
     receiver: openReceiver({ location: { memory: program.memory, byteOffset: back }, codec }),
-    ended: rust.call<number>('wasm', 'channel_echo_readings', there, back),
+    ended: rust.call<number>('wasm', echo, there, back),
   };
 }
 
@@ -126,5 +167,19 @@ describe('a value goes from TypeScript to Rust and back', () => {
     expect(await receiver.recvAsync()).toEqual(plain);
     sender.close();
     expect(await ended).toBe(2);
+  });
+
+  test('as a struct that lies there as it does here', async () => {
+    const { memory, there, back, ended } = await startEcho('channel_double_samples');
+    const sender = openSender({ location: { memory, byteOffset: there }, codec: sampleCodec });
+    const receiver = openReceiver({ location: { memory, byteOffset: back }, codec: sampleCodec });
+    for (let n = 0; n < 50; n += 1) {
+      const sample = { flag: n % 2 === 0, x: n / 8, hits: n, tag: Uint8Array.of(n, 0, 0, 0, 255), list: [n, 2 * n, 3 * n] };
+      await sender.sendAsync(sample);
+      const { flag, x, hits, tag, list } = sample;
+      expect(await receiver.recvAsync()).toEqual({ flag: !flag, x: 2 * x, hits: 2 * hits, tag: tag.toReversed(), list: list.toReversed() });
+    }
+    sender.close();
+    expect(await ended).toBe(50);
   });
 });

@@ -61,7 +61,7 @@ export function setWaitAsyncByHelper(byHelper: boolean): void {
 /**
  * Blocks while `words[index]` is `expected`.
  *
- * @param kind what the registry is told about the address: 0, or WAITING_ON_MUTEX
+ * @param kind what the registry is told about the address: 0, or one of the WAITING_ON_ kinds
  * @param shouldWait looked at after the registry was told and before the wait; `false` means don't wait
  * @throws MayNotBlockError `MAY_NOT_BLOCK` on a thread that may not block
  */

@@ -14,6 +14,12 @@ export const OWNER_MASK = 0x3fff_ffff;
 export const POISONED = 0x4000_0000;
 /** Lock word, bit 31: somebody may be waiting, so that unlocking must wake. */
 export const CONTENDED = 0x8000_0000;
+/** Lock word with owner slot 0, bit 12: nobody owns the lock, and it is kept for the claimant. */
+export const RESERVED = 0x0000_1000;
+/** How many wake-ups in vain a waiter bears before it claims what it waits for. */
+export const PATIENCE = 6;
+/** How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds. */
+export const CLAIM_LIFETIME_MS = 100;
 /** The slot of every thread that is in no registry. Its token is this number, with generation 0. */
 export const SLOT_UNREGISTERED = 0x0000_0fff;
 /** The highest slot a registry can hand out; the lowest is 1. */
@@ -28,12 +34,20 @@ export const LIFE_FREE = 0;
 export const LIFE_LIVE = 1;
 /** Slot life: the thread ended without leaving and is being reaped. */
 export const LIFE_DEAD = 2;
-/** Waiting-on, bit 0: the address is that of a lock word, which the reaper may take from a dead owner. */
-export const WAITING_ON_MUTEX = 1;
+/** Waiting-on, bits 0–1: what the address is of. 0 is a word that the reaper doesn't touch. */
+export const WAITING_KIND_MASK = 3;
+/** Waiting-on: the address is that of a word with an owner, which the reaper takes from a dead one. */
+export const WAITING_ON_OWNER = 1;
+/** Waiting-on: the address is that of a count of events, to which the reaper adds 1 at each death. */
+export const WAITING_ON_SEQUENCE = 2;
+/** Waiting-on: the address is that of a mutex, which the reaper takes from a dead owner or claimant. */
+export const WAITING_ON_MUTEX = 3;
+/** How many registered threads can read at once before others read in the crowd. */
+export const RW_LOCK_SEAT_COUNT = 28;
 /** The first word of a registry: the letters "hedr". */
 export const REGISTRY_MAGIC = 0x7264_6568;
 /** The version of the registry's record. */
-export const REGISTRY_VERSION = 1;
+export const REGISTRY_VERSION = 2;
 /** Once word: it has run. Slot 0 is nobody's, so that this is no owner. */
 export const ONCE_COMPLETE = 0x3fff_f000;
 /** Barrier word, bits 0–11: how many have arrived in this generation. */
@@ -67,8 +81,8 @@ export const MUTEX_SIZE = 8;
 export const MUTEX_ALIGN = 4;
 /** The lock word: owner slot, generation, POISONED, CONTENDED. Lockers wait on it. */
 export const MUTEX_WORD_OFFSET = 0;
-/** Kept zero; room for counting waiters that were passed over. */
-export const MUTEX_IMPATIENT_OFFSET = 4;
+/** The token of the waiter for whom the next unlock keeps the lock; 0 when nobody claims it. */
+export const MUTEX_CLAIMANT_OFFSET = 4;
 
 /** Bytes of Condvar: A condition variable. All zero is one that nobody waits on. */
 export const CONDVAR_SIZE = 8;
@@ -87,6 +101,19 @@ export const SEMAPHORE_ALIGN = 4;
 export const SEMAPHORE_PERMITS_OFFSET = 0;
 /** How many wait, at least: a waiter that died stays counted. */
 export const SEMAPHORE_WAITERS_OFFSET = 4;
+
+/** Bytes of RwLock: A reader-writer lock. All zero is an unlocked one. */
+export const RW_LOCK_SIZE = 128;
+/** Alignment of RwLock, in bytes. */
+export const RW_LOCK_ALIGN = 4;
+/** Taken by whoever writes or wants to, and in passing by readers that had to wait. */
+export const RW_LOCK_WRITER_OFFSET = 0;
+/** One more when a reader leaves or dies while `writer` is taken. The writer waits on it. */
+export const RW_LOCK_DEPARTURES_OFFSET = 8;
+/** Readers without a seat: threads in no registry, and those that found none free. Nobody can tell whether they live. */
+export const RW_LOCK_CROWD_OFFSET = 12;
+/** The tokens of the threads that read, 0 where a seat is free. */
+export const RW_LOCK_SEATS_OFFSET = 16;
 
 /** Bytes of RegistryHeader: The head of a thread registry; `capacity` slots follow it. The slot with number n is at byte `RegistryHeader.size + (n - 1) * RegistrySlot.size`. */
 export const REGISTRY_HEADER_SIZE = 64;
@@ -115,7 +142,7 @@ export const REGISTRY_SLOT_ALIGN = 8;
 export const REGISTRY_SLOT_LIFE_OFFSET = 0;
 /** Kept zero. */
 export const REGISTRY_SLOT_FLAGS_OFFSET = 4;
-/** The byte address of the word that the thread's blocking wait is on, with WAITING_ON_MUTEX in bit 0; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0. */
+/** The byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0. */
 export const REGISTRY_SLOT_WAITING_ON_OFFSET = 8;
 
 /** Bytes of Once: Something that is done once. All zero is one that nobody has begun. */

@@ -220,7 +220,7 @@ const jobs: Jobs = {
   /** Enters the registry; in a browser the thread's death is then seen by a Web Lock. */
   enter: async (registry: ThreadRegistryHandle, token: ThreadToken, lockName: string) => {
     ThreadRegistry.from(registry).enter(token);
-    if (!isBrowser) return;
+    if (!isBrowser || (navigator as Partial<Navigator>).locks === undefined) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     void navigator.locks.request(lockName, () => {
       resolve();

@@ -20,6 +20,8 @@ import {
   type OnceHandle,
   Parker,
   PoisonedError,
+  RwLock,
+  type RwLockHandle,
   Semaphore,
   type SemaphoreHandle,
   ThreadRegistry,
@@ -27,6 +29,7 @@ import {
   type ThreadToken,
   WaitGroup,
 } from '../../src/index.ts';
+import { RawMutex, agentOf } from '../../src/internal/index.ts';
 import { type Step, stepsOf } from './steps.ts';
 import { Visit } from './types.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
@@ -110,6 +113,31 @@ const jobs: Jobs = {
     }
   },
 
+  /**
+   * Lets go of the lock only to take it again, until `served[0]` is `times`. How often this thread had the lock again although it saw
+   * that the next one in had to be the claimant `waiter`.
+   */
+  barge: (handle: MutexHandle, served: Int32Array, times: number, waiter: number) => {
+    const mutex = Mutex.from(handle);
+    const raw = new RawMutex(new Int32Array(handle.buffer!, handle.byteOffset, 2), 0, agentOf(handle.buffer!));
+    let passedOver = 0;
+    for (let owed = -1; ;) {
+      using _ = mutex.lock();
+      if (owed === served[0]) passedOver += 1;
+      if (served[0] === times) return passedOver;
+      owed = raw.claimant === waiter ? served[0] : -1;
+    }
+  },
+
+  /** Takes the lock so many times, and counts in `served[0]`. */
+  beServed: (handle: MutexHandle, served: Int32Array, times: number) => {
+    const mutex = Mutex.from(handle);
+    for (let i = 0; i < times; i += 1) {
+      using _ = mutex.lock();
+      served[0] = served[0] + 1;
+    }
+  },
+
   lockIfAvailable: (handle: MutexHandle, timeoutMs: number) => {
     const token = Mutex.lockIfAvailable(Mutex.from(handle), timeoutMs);
     token?.unlock();
@@ -153,6 +181,77 @@ const jobs: Jobs = {
     return true;
   },
 
+  /** Reads so many pairs; how many were torn. */
+  readPairs: (handle: RwLockHandle, pair: Uint32Array, times: number) => {
+    const rwLock = RwLock.from(handle);
+    let torn = 0;
+    for (let i = 0; i < times; i += 1) {
+      using _ = rwLock.read();
+      torn += pair[0] === pair[1] ? 0 : 1;
+    }
+    return torn;
+  },
+
+  /** The same, waiting asynchronously. */
+  readPairsAsync: async (handle: RwLockHandle, pair: Uint32Array, times: number) => {
+    const rwLock = RwLock.from(handle);
+    let torn = 0;
+    for (let i = 0; i < times; i += 1) {
+      using _ = await rwLock.readAsync();
+      torn += pair[0] === pair[1] ? 0 : 1;
+    }
+    return torn;
+  },
+
+  /** Adds 1 to both of the pair so many times; how many were torn before. */
+  writePairs: (handle: RwLockHandle, pair: Uint32Array, times: number) => {
+    const rwLock = RwLock.from(handle);
+    let torn = 0;
+    for (let i = 0; i < times; i += 1) {
+      using _ = rwLock.write();
+      torn += pair[0] === pair[1] ? 0 : 1;
+      pair[0] = pair[0] + 1;
+      pair[1] = pair[1] + 1;
+    }
+    return torn;
+  },
+
+  /** Reads again and again until `stop[0]` is set, and counts itself in `stop[1]` when it has begun. */
+  readUntil: (handle: RwLockHandle, stop: Int32Array) => {
+    const rwLock = RwLock.from(handle);
+    Atomics.add(stop, 1, 1);
+    while (Atomics.load(stop, 0) === 0) rwLock.read().unlock();
+  },
+
+  /** Writes again and again until `stop[0]` is set, and counts itself in `stop[1]` when it has begun. */
+  writeUntil: (handle: RwLockHandle, stop: Int32Array) => {
+    const rwLock = RwLock.from(handle);
+    Atomics.add(stop, 1, 1);
+    while (Atomics.load(stop, 0) === 0) rwLock.write().unlock();
+  },
+
+  readOnce: (handle: RwLockHandle, timeoutMs: number = Infinity) => RwLock.from(handle).read({ timeoutMs }).unlock(),
+  writeOnce: (handle: RwLockHandle, timeoutMs: number = Infinity) => RwLock.from(handle).write({ timeoutMs }).unlock(),
+  keepReading: (handle: RwLockHandle) => void RwLock.from(handle).read(),
+  keepWriting: (handle: RwLockHandle) => void RwLock.from(handle).write(),
+
+  readInWrite: (handle: RwLockHandle) => {
+    const rwLock = RwLock.from(handle);
+    using _ = rwLock.write();
+    rwLock.read();
+  },
+
+  writeInRead: (handle: RwLockHandle) => {
+    const rwLock = RwLock.from(handle);
+    using _ = rwLock.read();
+    rwLock.write();
+  },
+
+  writeInWrite: (handle: RwLockHandle) => {
+    const rwLock = RwLock.from(handle);
+    using _ = rwLock.write();
+    rwLock.write();
+  },
   /** Opens what a handle names and calls a method of it. */
   on: (handle: Handle<string>, method: string, ...args: unknown[]): unknown => {
     const record = openers[handle.kind].from(handle as never) as Record<string, (...args: unknown[]) => unknown>;

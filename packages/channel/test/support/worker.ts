@@ -1,6 +1,7 @@
 /** What the workers of the tests do. */
 import { AbortedError, Mutex, Semaphore, ThreadRegistry, type ThreadToken, TimeoutError, type UnlockToken } from '@heddle/atomics';
 import { Receiver, type ReceiverHandle, Sender, type SenderHandle, openReceiver, openSender } from '../../src/index.ts';
+import { codecOf } from './codecs.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
 
 interface Glue {
@@ -46,6 +47,19 @@ const jobs: Jobs = {
     const received: unknown[] = [];
     for await (const value of Receiver.from<unknown>(handle)) received.push(value);
     return received;
+  },
+
+  /** Sends on what it receives, blocking, until the channel is closed; closes the other one. How many values there were. */
+  echo: (from: ReceiverHandle, to: SenderHandle) => {
+    using receiver = Receiver.from<unknown>(from, { codec: codecOf(from) });
+    using sender = Sender.from<unknown>(to, { codec: codecOf(to) });
+    let count = 0;
+    for (const value of receiver) {
+      sender.send(value);
+      count += 1;
+    }
+    sender.close();
+    return count;
   },
 
   send: (handle: SenderHandle, value: never, timeoutMs: number = Infinity) => Sender.from(handle).send(value, { timeoutMs }),
