@@ -15,7 +15,7 @@
  * | ONCE_COMPLETE | done, for ever |
  *
  * CONTENDED stands beside each but the last: somebody may be waiting. The word is that of a mutex whose last unlocking is for ever,
- * and the record is as large as a mutex's, so a reaper frees it from a dead owner as it does a mutex.
+ * so a reaper frees it from a dead owner as it does a mutex.
  *
  * ## Invariants
  * 1. Only the owner takes itself out of the word, except when it is dead: then whoever finds that out does.
