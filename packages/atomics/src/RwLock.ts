@@ -14,7 +14,7 @@ import { type Handle, type ResolvedLocation, type SharedLocation, checkKind, han
 import { FAILED, type Outcome, TAKEN_POISONED } from './internal/RawMutex.ts';
 import { READ_OPERATION, RawRwLock, WRITE_OPERATION } from './internal/RawRwLock.ts';
 import { openRegistryOf } from './Mutex.ts';
-import { type ReadonlyOf, type SharedType, access } from './struct.ts';
+import { type ReadonlyOf, type SharedType, access } from './SharedType.ts';
 
 defineDisposeSymbol();
 
