@@ -75,7 +75,7 @@ describe('a once', () => {
 
   test('takes no promise for the end of an initialiser', () => {
     const once = new Once();
-    expect(errorOf(() => once.call((() => Promise.resolve()) as never)).code).toBe('INVALID_ARGUMENT');
+    expect(errorOf(() => once.call(() => Promise.resolve() as never)).code).toBe('INVALID_ARGUMENT');
     expect([once.isCompleted, once.isPoisoned]).toEqual([false, true]);
   });
 
