@@ -176,13 +176,11 @@ pub mod registry_slot {
 /// Something that is done once. All zero is one that nobody has begun.
 pub mod once {
     /// Bytes of the record.
-    pub const SIZE: usize = 8;
+    pub const SIZE: usize = 4;
     /// Alignment of the record, in bytes.
     pub const ALIGN: usize = 4;
     /// 0 before, the owner slot and generation while it runs, POISONED after a failure, ONCE_COMPLETE in the end; CONTENDED as in a mutex. Waiters wait on it.
     pub const WORD: usize = 0;
-    /// Kept zero: a reaper takes the record for a mutex's, whose second word this is.
-    pub const UNUSED: usize = 4;
 }
 
 /// A barrier for a fixed number of parties.

@@ -73,32 +73,17 @@ export {
   type SemaphoreHandle,
   type TryAcquireOptions,
 } from './Semaphore.ts';
+export { type Scalar, bool, f32, f64, i16, i32, i64, i8, u16, u32, u64, u8 } from './scalars.ts';
 export {
-  ArrayView,
-  BytesView,
   type InitOf,
   type PlainOf,
   type ReadonlyArrayView,
   type ReadonlyOf,
   type SharedType,
   type SnapshotOf,
-  type StructType,
   type ViewOf,
-  array,
-  bool,
-  bytes,
-  f32,
-  f64,
-  i16,
-  i32,
-  i64,
-  i8,
   snapshot,
-  struct,
-  u16,
-  u32,
-  u64,
-  u8,
-} from './struct.ts';
+} from './SharedType.ts';
+export { ArrayView, BytesView, type StructType, array, bytes, struct } from './struct.ts';
 export { ThreadRegistry, type ThreadRegistryHandle, type ThreadRegistryOptions, type ThreadToken } from './ThreadRegistry.ts';
 export { Member, WaitGroup, type WaitGroupHandle } from './WaitGroup.ts';

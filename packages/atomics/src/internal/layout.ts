@@ -156,13 +156,11 @@ export const REGISTRY_SLOT_FLAGS_OFFSET = 4;
 export const REGISTRY_SLOT_WAITING_ON_OFFSET = 8;
 
 /** Bytes of Once: Something that is done once. All zero is one that nobody has begun. */
-export const ONCE_SIZE = 8;
+export const ONCE_SIZE = 4;
 /** Alignment of Once, in bytes. */
 export const ONCE_ALIGN = 4;
 /** 0 before, the owner slot and generation while it runs, POISONED after a failure, ONCE_COMPLETE in the end; CONTENDED as in a mutex. Waiters wait on it. */
 export const ONCE_WORD_OFFSET = 0;
-/** Kept zero: a reaper takes the record for a mutex's, whose second word this is. */
-export const ONCE_UNUSED_OFFSET = 4;
 
 /** Bytes of Barrier: A barrier for a fixed number of parties. */
 export const BARRIER_SIZE = 8;
