@@ -6,8 +6,8 @@ import { enter, supervise, withRegistry } from './registry.ts';
 // Where a wait looks to the registry as none does.
 const SEMAPHORE = 0;
 /** How many are inside, and how many may be. */
-const INSIDE = 8;
-const LIMIT = 12;
+const INSIDE = 32;
+const LIMIT = 36;
 const BYTES = 1024;
 
 const semaphoreOf = ({ memory }: ModelThread): Semaphore => Semaphore.at({ buffer: memory, byteOffset: SEMAPHORE });
