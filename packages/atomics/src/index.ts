@@ -62,7 +62,14 @@ export {
 export { Once, type OnceHandle, type OnceState } from './Once.ts';
 export { OnceCell, type OnceCellHandle } from './OnceCell.ts';
 export { Parker, type ParkerHandle, Unparker } from './Parker.ts';
-export { type AcquireOptions, type AsyncAcquireOptions, Permit, Semaphore, type SemaphoreHandle } from './Semaphore.ts';
+export {
+  type AcquireOptions,
+  type AsyncAcquireOptions,
+  Permit,
+  Semaphore,
+  type SemaphoreHandle,
+  type TryAcquireOptions,
+} from './Semaphore.ts';
 export { type Scalar, bool, f32, f64, i16, i32, i64, i8, u16, u32, u64, u8 } from './scalars.ts';
 export {
   type InitOf,
