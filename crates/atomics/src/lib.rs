@@ -71,6 +71,8 @@ mod once;
 mod once_cell;
 mod park;
 mod parker;
+#[cfg(all(feature = "lock_api", not(loom)))]
+pub mod raw_locks;
 mod raw_mutex;
 mod raw_rw_lock;
 pub mod registry;

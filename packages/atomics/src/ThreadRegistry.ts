@@ -323,6 +323,8 @@ export class ThreadRegistry implements AgentRegistry {
       // The dead may have been handed a wake-up that it will never use.
       const swallowed = Atomics.exchange(words, waitingOnOf(token.slot), 0);
       if (swallowed !== 0) Atomics.notify(memoryWords, wordIndexOf(swallowed));
+      // A wait at the very beginning of the memory looks like none, and is ended in any case.
+      Atomics.notify(memoryWords, 0);
       Atomics.store(words, lifeOf(token.slot), generationBits | LIFE_FREE);
       Atomics.add(words, DEATHS, 1);
     }

@@ -176,6 +176,21 @@ const jobs: Jobs = {
     return most;
   },
 
+  /** Takes and gives back a permit again and again, until `served[0]` is `times`. */
+  takePermits: (handle: SemaphoreHandle, served: Int32Array, times: number) => {
+    const semaphore = Semaphore.from(handle);
+    while (Atomics.load(served, 0) < times) semaphore.acquire().release();
+  },
+
+  /** Takes so many permits at once so many times, and counts in `served[0]`. */
+  takeMany: (handle: SemaphoreHandle, count: number, served: Int32Array, times: number) => {
+    const semaphore = Semaphore.from(handle);
+    for (let i = 0; i < times; i += 1) {
+      using permit = semaphore.acquire({ count });
+      Atomics.add(served, 0, permit.count / count);
+    }
+  },
+
   acquire: (handle: SemaphoreHandle, timeoutMs: number = Infinity) => {
     Semaphore.from(handle).acquire({ timeoutMs });
     return true;
