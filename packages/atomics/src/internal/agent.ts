@@ -13,8 +13,8 @@ export interface AgentRegistry {
   isLiveToken(token: number): boolean;
   /** Calls `onDeath` after each death from now on, until the returned function is called. */
   watchDeaths(onDeath: () => void): () => void;
-  /** Says that this thread's blocking wait is on `address`. */
-  beginWait(address: number): void;
+  /** Says that this thread's blocking wait is on `address`; `false` if it should look again rather than wait. */
+  beginWait(address: number): boolean;
   /** Says that it is over. */
   endWait(): void;
 }
