@@ -60,6 +60,7 @@ mod barrier;
 pub mod clock;
 mod condvar;
 mod count;
+pub mod deadlock;
 mod event;
 pub mod futex;
 mod latch;
@@ -71,6 +72,8 @@ mod once;
 mod once_cell;
 mod park;
 mod parker;
+#[cfg(all(feature = "lock_api", not(loom)))]
+pub mod raw_locks;
 mod raw_mutex;
 mod raw_rw_lock;
 pub mod registry;
@@ -103,6 +106,9 @@ pub use semaphore::{Permit, RawSemaphore, Semaphore};
 #[doc(hidden)]
 pub use spin::spin_while;
 pub use wait_group::{Member, WaitGroup};
+
+#[cfg(doctest)]
+mod refused;
 
 /// The example of the README, run as a test.
 #[cfg(doctest)]

@@ -11,6 +11,18 @@ use std::{
     thread,
 };
 
+/// Bounds are std's: what `OnceLock` and `LazyLock` allow is allowed here. What they refuse is in `src/refused.rs`.
+#[test]
+fn what_may_be_shared_is_shared() {
+    fn sent<T: Send>() {}
+    fn shared<T: Sync>() {}
+    sent::<OnceCell<core::cell::Cell<u8>>>();
+    shared::<OnceCell<Vec<u8>>>();
+    shared::<Lazy<Vec<u8>, Box<dyn FnOnce() -> Vec<u8> + Send>>>();
+    sent::<heddle_atomics::Parker>();
+    shared::<heddle_atomics::Unparker>();
+}
+
 #[test]
 fn one_value_is_made_and_everybody_gets_it() {
     for _ in 0..200 {

@@ -11,4 +11,4 @@ export { type ResolvedLocation, checkKind, handleOf, resolveLocation } from './l
 export { CLEAN, FAILED, type Outcome, RawMutex, TAKEN_POISONED } from './RawMutex.ts';
 export { deadlineAfter, remainingMs } from './time.ts';
 export { openRegistryOf } from '../Mutex.ts';
-export { access } from '../struct.ts';
+export { access } from '../SharedType.ts';
