@@ -282,7 +282,7 @@ impl<'a> Maker<'a> {
         let is_it = |column: &&Column| column.sql == sql;
         match scope.iter().find(is_it) {
             Some(column) if column.is_folded => "count",
-            _ => self.random.pick(&["min", "max", "count"]),
+            _ => self.random.pick::<&str>(&["min", "max", "count"]),
         }
     }
 
