@@ -119,7 +119,7 @@ pub fn park(
         return spin_instead(word, expected, remaining, name);
     }
     let scope = WaitScope::enter(word, kind);
-    if recheck() && !futex::wait(word, expected, remaining) {
+    if scope.may_wait() && recheck() && !futex::wait(word, expected, remaining) {
         return Parked::TimedOut;
     }
     drop(scope);
