@@ -51,7 +51,7 @@ class Stress {
     const buffer = new SharedArrayBuffer(RECORDS_BYTES + ThreadRegistry.byteLength(64));
     this.#job = job;
     this.#registry = ThreadRegistry.create({ location: { buffer, byteOffset: RECORDS_BYTES } });
-    this.semaphore = Semaphore.create(permits, { buffer, byteOffset: 16 });
+    this.semaphore = Semaphore.create(permits, { buffer, byteOffset: 32 });
     this.#share = {
       registry: this.#registry.handle(),
       mutex: new Mutex({ buffer, byteOffset: 8 }).handle(),
