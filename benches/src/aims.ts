@@ -69,7 +69,7 @@ function lockAim(ours: string, caseName: string, rival: Side, atMost: number): A
   return { bench: 'atomics', metric: 'lock', ours: ofCase(caseName, ours), rival, atMost };
 }
 
-const LOCK_CASES = ['lock-uncontended', 'lock-2-threads', 'lock-4-threads'];
+const LOCK_CASES = ['lock-uncontended', 'lock-2-threads', 'lock-4-threads', 'rwlock-read-2-threads'];
 
 const ATOMICS: readonly Aim[] = [
   ...['std-native', 'parking_lot-native'].map((rival) =>

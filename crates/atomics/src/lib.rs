@@ -60,6 +60,7 @@ mod barrier;
 pub mod clock;
 mod condvar;
 mod count;
+pub mod deadlock;
 mod event;
 pub mod futex;
 mod latch;

@@ -70,6 +70,11 @@ impl Deadline {
         )
     }
 
+    /// Whether there is one.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether the time is over.
     pub fn has_passed(&self) -> bool {
         self.remaining() == Some(Duration::ZERO)

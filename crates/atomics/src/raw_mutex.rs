@@ -41,7 +41,7 @@
 //! for speed must become fair in the end is WebKit's `WTF::Lock`'s and parking_lot's; they go by time, this one by lost wake-ups.
 
 use crate::{
-    Deadline, Parked, futex,
+    Deadline, Parked, deadlock, futex,
     layout::{
         CLAIM_LIFETIME_MS, CLAIM_OPEN, CONTENDED, OWNER_MASK, OWNER_SLOT_MASK, POISONED, RESERVED,
         UNLOCKED,
@@ -374,7 +374,12 @@ impl RawMutex {
     fn sleep(&self, word: u32, deadline: Deadline, name: &dyn fmt::Display) -> Parked {
         // Whoever is waited for may have died before a reaper could know that we wait.
         if let Some(owner) = Token::of_lock_word(word) {
-            let owner_lives = || registry::is_live(owner);
+            let owner_lives = || {
+                if !deadline.is_set() {
+                    deadlock::check(registry::current(), self, name);
+                }
+                registry::is_live(owner)
+            };
             return park(
                 &self.word,
                 word,

@@ -30,6 +30,7 @@
  */
 import { InvalidArgumentError, InvalidRecordError, RegistryFullError } from './errors.ts';
 import { type Agent, type AgentRegistry, agentOf, joinAgent } from './internal/agent.ts';
+import type { WaitLink } from './internal/deadlock.ts';
 import { mayBlock, spinPause } from './internal/blocking.ts';
 import { watchWord } from './internal/futex.ts';
 import {
@@ -40,6 +41,7 @@ import {
   LIFE_STATE_MASK,
   OWNER_GENERATION_MASK,
   OWNER_GENERATION_SHIFT,
+  OWNER_MASK,
   OWNER_SLOT_MASK,
   REGISTRY_HEADER_ALIGN,
   REGISTRY_HEADER_CAPACITY_OFFSET,
@@ -373,6 +375,33 @@ export class ThreadRegistry implements AgentRegistry {
     if (deaths === this.#deathsSeen) return true;
     this.#deathsSeen = deaths;
     return false;
+  }
+
+  /** Who would wait for whom if `token` slept for the lock at `address`; the locks call it, see internal/deadlock.ts. */
+  waitCircle(token: number, address: number): WaitLink[] | undefined {
+    const circle = this.#follow(token, address);
+    // A link may have been let go of while the next one was read. Who sleeps lets go of nothing: a circle is there again.
+    const again = circle === undefined ? undefined : this.#follow(token, address);
+    const isSame = circle?.length === again?.length && circle?.every(({ address: at }, i) => at === again?.[i]?.address);
+    return isSame === true ? circle : undefined;
+  }
+
+  #follow(token: number, address: number): WaitLink[] | undefined {
+    const memoryWords = this.#memoryWords();
+    const links: WaitLink[] = [{ token, address }];
+    for (let at = address; ;) {
+      const index = wordIndexOf(at);
+      const holder = index < memoryWords.length ? Atomics.load(memoryWords, index) & OWNER_MASK : 0;
+      if (holder === token) return links;
+      // Circles that this thread isn't in are for the others to find.
+      const isSeen = links.some((link) => link.token === holder);
+      const slot = holder & OWNER_SLOT_MASK;
+      if (isSeen || slot === SLOT_UNREGISTERED || !this.isLiveToken(holder)) return undefined;
+      const waitingOn = Atomics.load(this.#words, waitingOnOf(slot));
+      if ((waitingOn & WAITING_KIND_MASK) !== WAITING_ON_MUTEX) return undefined;
+      at = (waitingOn & ~WAITING_KIND_MASK) >>> 0;
+      links.push({ token: holder, address: at });
+    }
   }
 
   /** Says that this thread's blocking wait is over; the locks call it. */

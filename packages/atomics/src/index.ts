@@ -28,6 +28,7 @@ export {
   AtomicsError,
   type AtomicsErrorCode,
   CountError,
+  DeadlockError,
   InvalidArgumentError,
   InvalidRecordError,
   MayNotBlockError,
@@ -43,6 +44,8 @@ export {
 } from './errors.ts';
 export { Event, type EventHandle, type EventOptions } from './Event.ts';
 export { mayBlock, setMayBlock } from './internal/blocking.ts';
+export { nameLock, nameThread } from './naming.ts';
+export { enableDeadlockDetection } from './internal/deadlock.ts';
 export type { Handle, SharedLocation } from './internal/location.ts';
 export type { AtomicCell, AtomicInteger, CellLayout, WaitableInteger } from './internal/AtomicCell.ts';
 export type { WaitResult } from './internal/futex.ts';

@@ -46,6 +46,7 @@
 import { MayNotBlockError, NotOwnerError, TimeoutError, WouldDeadlockError } from '../errors.ts';
 import { type Agent } from './agent.ts';
 import { learnFromSpin, mayBlock, spinPause, spinRounds } from './blocking.ts';
+import { checkDeadlock } from './deadlock.ts';
 import { block, waitAsync } from './futex.ts';
 import {
   CLAIM_LIFETIME_MS,
@@ -215,7 +216,10 @@ export class RawMutex {
         let isOver = false;
         if (word !== undefined) {
           // Whoever is waited for may have died before a reaper could know that we wait.
-          const lives = (): boolean => this.#isHeld(word);
+          const lives = (): boolean => {
+            if (timeoutMs === Infinity) checkDeadlock(agent.registry, agent.token, this.#words.byteOffset + this.#index * 4);
+            return this.#isHeld(word);
+          };
           const [left, expires] = this.#patience(word, remainingMs(deadline));
           const ended = block(this.#words, this.#index, word, left, agent, WAITING_ON_MUTEX, this.#operation, lives);
           if (ended === 'timed-out' && expires) this.#expire(word);
