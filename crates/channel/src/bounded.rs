@@ -8,6 +8,7 @@ use crate::{
     error::{RecvError, RecvTimeoutError},
     layout::FRAME_ALIGN,
     protocol::{Core, Patience, Refusal},
+    select::{Operation, SelectRecv, SelectSend, sealed},
 };
 use core::{fmt, iter::FusedIterator, mem::MaybeUninit, time::Duration};
 use heddle_atomics::{Deadline, seam::Guarded};
@@ -74,7 +75,7 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
         .collect();
     let units = |count: usize| u32::try_from(count).expect("at most 2^26") * UNITS;
     let shared = Arc::new(Shared {
-        core: Core::new(units(capacity), u32::MAX),
+        core: Core::new(units(capacity), u32::MAX, 0),
         slots,
     });
     (
@@ -154,7 +155,7 @@ impl<T> Sender<T> {
         // SAFETY: the reservation makes this thread the only one at this slot, which is empty.
         slot.with_mut(|slot| unsafe { (*slot).write(value) });
         match reserved.commit() {
-            Ok(()) => Ok(()),
+            Ok(_end) => Ok(()),
             Err(_still_reserved) => {
                 // SAFETY: written above, and nobody sees it: the commit failed and the place is still reserved.
                 let value = slot.with_mut(|slot| unsafe { (*slot).assume_init_read() });
@@ -184,6 +185,12 @@ impl<T> Sender<T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether there is no room for another value; of the past as soon as it is known.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.shared.core.is_full()
     }
 
     /// How many values the channel holds at most.
@@ -284,12 +291,33 @@ impl<T> Receiver<T> {
         self.len() == 0
     }
 
+    /// Whether there is no room for another value; of the past as soon as it is known.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.shared.core.is_full()
+    }
+
     /// How many values the channel holds at most.
     #[must_use]
     pub fn capacity(&self) -> usize {
         (self.shared.core.ring_size() / UNITS) as usize
     }
 }
+
+impl<T> sealed::Sealed for Sender<T> {
+    fn operation(&self) -> Operation<'_> {
+        self.shared.core.sending(|_| UNITS)
+    }
+}
+
+impl<T> sealed::Sealed for Receiver<T> {
+    fn operation(&self) -> Operation<'_> {
+        self.shared.core.receiving()
+    }
+}
+
+impl<T> SelectSend for Sender<T> {}
+impl<T> SelectRecv for Receiver<T> {}
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {

@@ -27,14 +27,19 @@
 
 mod bounded;
 pub mod bytes;
+mod ends;
 mod error;
 pub mod layout;
 mod protocol;
+mod select;
+mod side;
 
 pub use bounded::{IntoIter, Iter, Receiver, Sender, TryIter, bounded};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
+
+pub use select::{Select, SelectRecv, SelectSend};
 
 /// The example of the README, run as a test.
 #[cfg(doctest)]
