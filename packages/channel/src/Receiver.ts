@@ -5,7 +5,9 @@ import { type Codec } from './Codec.ts';
 import { BufferTooSmallError, ChannelTimeoutError, ClosedError, DecodeError, MessageTooLargeError } from './errors.ts';
 import { type EndHandle, codecFor, endHandle, releasedError } from './internal/end.ts';
 import { type Counted } from './internal/Ends.ts';
-import { CLOSED, DONE, NOT_NOW, Ring, TOO_LARGE } from './internal/protocol.ts';
+import type { Receiving } from './internal/Receiving.ts';
+import { CLOSED, DONE, NOT_NOW, TOO_LARGE } from './internal/result.ts';
+import { Ring } from './internal/Ring.ts';
 import { Borrow } from './Reservation.ts';
 import { type Operation, type Selectable } from './select.ts';
 import { type AsyncWaitOptions, type WaitOptions } from './Sender.ts';
@@ -26,6 +28,7 @@ export type ReceiverHandle = EndHandle<typeof KIND>;
  */
 export class Receiver<T = Uint8Array> {
   readonly #ring: Ring;
+  readonly #receiving: Receiving;
   readonly #codec: Codec<T>;
   readonly #counted: Counted;
   /** Messages taken together with one that the codec couldn't read. */
@@ -34,6 +37,7 @@ export class Receiver<T = Uint8Array> {
 
   private constructor(ring: Ring, codec: Codec<T>, counted: Counted) {
     this.#ring = ring;
+    this.#receiving = ring.receiving;
     this.#codec = codec;
     this.#counted = counted;
   }
@@ -111,7 +115,7 @@ export class Receiver<T = Uint8Array> {
     this.#checkOpen();
     if (this.#taken.length > 0) return this.#decode(this.#taken.shift()!);
     const timeoutMs = options?.timeoutMs ?? Infinity;
-    const result = this.#ring.claim(timeoutMs, Infinity);
+    const result = this.#receiving.claim(timeoutMs, Infinity);
     return result === DONE ? this.#take() : this.#fail(result, timeoutMs);
   }
 
@@ -125,7 +129,7 @@ export class Receiver<T = Uint8Array> {
   tryRecv(): T | undefined {
     this.#checkOpen();
     if (this.#taken.length > 0) return this.#decode(this.#taken.shift()!);
-    const result = this.#ring.tryClaim(Infinity);
+    const result = this.#receiving.tryClaim(Infinity);
     if (result === NOT_NOW) return undefined;
     return result === DONE ? this.#take() : this.#fail(result, 0);
   }
@@ -158,19 +162,20 @@ export class Receiver<T = Uint8Array> {
   peek(): T | undefined {
     this.#checkOpen();
     if (this.#taken.length > 0) return this.#decode(this.#taken[0]!.slice());
-    const ring = this.#ring;
-    const result = ring.tryClaim(ring.frameByteLengthMax);
+    const { frameByteLengthMax } = this.#ring;
+    const receiving = this.#receiving;
+    const result = receiving.tryClaim(frameByteLengthMax);
     if (result === NOT_NOW) return undefined;
-    if (result === TOO_LARGE) throw new MessageTooLargeError(undefined, ring.claimedLength, ring.frameByteLengthMax);
+    if (result === TOO_LARGE) throw new MessageTooLargeError(undefined, receiving.claimedLength, frameByteLengthMax);
     if (result !== DONE) this.#fail(result, 0);
-    if (ring.claimedLong !== undefined) {
+    if (receiving.claimedLong !== undefined) {
       // It had begun to come in pieces: nobody else can have it any more.
-      this.#taken.push(ring.claimedLong);
-      ring.release();
+      this.#taken.push(receiving.claimedLong);
+      receiving.release();
       return this.peek();
     }
-    const bytes = ring.copyClaimed();
-    ring.keep();
+    const bytes = receiving.copyClaimed();
+    receiving.keep();
     return this.#decode(bytes);
   }
 
@@ -187,7 +192,7 @@ export class Receiver<T = Uint8Array> {
     checkCount(countMax);
     if (this.#taken.length > 0) return this.#decodeMany(countMax);
     const timeoutMs = options?.timeoutMs ?? Infinity;
-    const result = this.#ring.claim(timeoutMs, Infinity);
+    const result = this.#receiving.claim(timeoutMs, Infinity);
     return result === DONE ? this.#takeMany(countMax) : this.#fail(result, timeoutMs);
   }
 
@@ -216,7 +221,7 @@ export class Receiver<T = Uint8Array> {
     this.#checkOpen();
     checkCount(countMax);
     if (this.#taken.length > 0) return this.#decodeMany(countMax);
-    const result = this.#ring.tryClaim(Infinity);
+    const result = this.#receiving.tryClaim(Infinity);
     if (result === NOT_NOW) return [];
     return result === DONE ? this.#takeMany(countMax) : this.#fail(result, 0);
   }
@@ -232,7 +237,7 @@ export class Receiver<T = Uint8Array> {
     this.#checkOpen();
     if (this.#taken.length > 0) return this.#takeTakenInto(target);
     const timeoutMs = options?.timeoutMs ?? Infinity;
-    const result = this.#ring.claim(timeoutMs, target.length);
+    const result = this.#receiving.claim(timeoutMs, target.length);
     return result === DONE ? this.#takeInto(target) : this.#failInto(result, target, timeoutMs);
   }
 
@@ -246,7 +251,7 @@ export class Receiver<T = Uint8Array> {
   tryRecvInto(target: Uint8Array): number | undefined {
     this.#checkOpen();
     if (this.#taken.length > 0) return this.#takeTakenInto(target);
-    const result = this.#ring.tryClaim(target.length);
+    const result = this.#receiving.tryClaim(target.length);
     if (result === NOT_NOW) return undefined;
     return result === DONE ? this.#takeInto(target) : this.#failInto(result, target, 0);
   }
@@ -276,7 +281,7 @@ export class Receiver<T = Uint8Array> {
   borrow(options?: WaitOptions): Borrow {
     this.#checkOpen();
     const timeoutMs = options?.timeoutMs ?? Infinity;
-    const result = this.#ring.claim(timeoutMs, Infinity);
+    const result = this.#receiving.claim(timeoutMs, Infinity);
     return result === DONE ? new Borrow(this.#ring) : this.#fail(result, timeoutMs);
   }
 
@@ -288,7 +293,7 @@ export class Receiver<T = Uint8Array> {
    */
   tryBorrow(): Borrow | undefined {
     this.#checkOpen();
-    const result = this.#ring.tryClaim(Infinity);
+    const result = this.#receiving.tryClaim(Infinity);
     if (result === NOT_NOW) return undefined;
     return result === DONE ? new Borrow(this.#ring) : this.#fail(result, 0);
   }
@@ -315,7 +320,7 @@ export class Receiver<T = Uint8Array> {
       attempt: (): Operation => {
         try {
           if (this.#taken.length > 0) return { isDone: true, value: this.#decode(this.#taken.shift()!) };
-          const result = this.#ring.tryClaim(Infinity);
+          const result = this.#receiving.tryClaim(Infinity);
           if (result === NOT_NOW) return { isDone: false };
           return { isDone: true, value: result === DONE ? this.#take() : this.#fail(result, 0) };
         } catch (error) {
@@ -330,7 +335,7 @@ export class Receiver<T = Uint8Array> {
     for (;;) {
       this.#checkOpen();
       if (this.#taken.length > 0) yield this.#decode(this.#taken.shift()!);
-      else if (this.#ring.claim(Infinity, Infinity) === DONE) yield this.#take();
+      else if (this.#receiving.claim(Infinity, Infinity) === DONE) yield this.#take();
       else return;
     }
   }
@@ -367,18 +372,18 @@ export class Receiver<T = Uint8Array> {
   }
 
   async #claimAsync(timeoutMs: number, signal: AbortSignal | undefined, lengthMax: number): Promise<number> {
-    const result = this.#ring.tryClaim(lengthMax);
-    return result === NOT_NOW ? this.#ring.claimAsync(timeoutMs, signal, lengthMax) : result;
+    const result = this.#receiving.tryClaim(lengthMax);
+    return result === NOT_NOW ? this.#receiving.claimAsync(timeoutMs, signal, lengthMax) : result;
   }
 
   #take(): T {
-    const bytes = this.#ring.copyClaimed();
-    this.#ring.release();
+    const bytes = this.#receiving.copyClaimed();
+    this.#receiving.release();
     return this.#decode(bytes);
   }
 
   #takeMany(countMax: number): T[] {
-    this.#taken = this.#ring.takeMany(countMax);
+    this.#taken = this.#receiving.takeMany(countMax);
     return this.#decodeMany(countMax);
   }
 
@@ -397,12 +402,12 @@ export class Receiver<T = Uint8Array> {
   }
 
   #takeInto(target: Uint8Array): number {
-    const ring = this.#ring;
-    const { claimedLength: length, claimedPlace: place, claimedLong } = ring;
+    const { bytes } = this.#ring;
+    const { claimedLength: length, claimedPlace: place, claimedLong } = this.#receiving;
     if (claimedLong !== undefined) target.set(claimedLong);
-    else if (length <= LOOP_BYTES_MAX) for (let i = 0; i < length; i += 1) target[i] = ring.bytes[place + i]!;
-    else target.set(ring.bytes.subarray(place, place + length));
-    ring.release();
+    else if (length <= LOOP_BYTES_MAX) for (let i = 0; i < length; i += 1) target[i] = bytes[place + i]!;
+    else target.set(bytes.subarray(place, place + length));
+    this.#receiving.release();
     return length;
   }
 
@@ -415,7 +420,7 @@ export class Receiver<T = Uint8Array> {
   }
 
   #failInto(result: number, target: Uint8Array, timeoutMs: number): never {
-    if (result === TOO_LARGE) throw new BufferTooSmallError(this.#ring.claimedLength, target.length);
+    if (result === TOO_LARGE) throw new BufferTooSmallError(this.#receiving.claimedLength, target.length);
     return this.#fail(result, timeoutMs);
   }
 

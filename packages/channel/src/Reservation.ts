@@ -2,7 +2,8 @@
 import { defineDisposeSymbol } from '@heddle/atomics/internal';
 import { InvalidArgumentError } from '@heddle/atomics';
 import { ClosedError } from './errors.ts';
-import { CLOSED, type Ring } from './internal/protocol.ts';
+import { CLOSED } from './internal/result.ts';
+import type { Ring } from './internal/Ring.ts';
 
 defineDisposeSymbol();
 
@@ -18,7 +19,7 @@ export class Reservation {
   /** @param ring whose place was reserved; `Sender.reserve` calls it */
   constructor(ring: Ring, length: number) {
     this.#ring = ring;
-    this.#bytes = ring.bytes.subarray(ring.reservedPlace, ring.reservedPlace + length);
+    this.#bytes = ring.bytes.subarray(ring.sending.reservedPlace, ring.sending.reservedPlace + length);
   }
 
   /**
@@ -43,16 +44,16 @@ export class Reservation {
     if (!Number.isInteger(length) || length < 0 || length > bytes.length) {
       throw new InvalidArgumentError(`a message of ${length} bytes where ${bytes.length} were reserved`);
     }
-    if (length < bytes.length) this.#ring.shorten(length);
+    if (length < bytes.length) this.#ring.sending.shorten(length);
     this.#bytes = undefined;
-    if (this.#ring.commit() === CLOSED) throw new ClosedError('the channel is closed');
+    if (this.#ring.sending.commit() === CLOSED) throw new ClosedError('the channel is closed');
   }
 
   /** Lets go of the place; nothing is sent. A second call is harmless. */
   abandon(): void {
     if (this.#bytes === undefined) return;
     this.#bytes = undefined;
-    this.#ring.abandon();
+    this.#ring.sending.abandon();
   }
 
   /** Abandons the place at the end of a `using` block, unless it was committed. */
@@ -74,7 +75,8 @@ export class Borrow {
   /** @param ring whose message was claimed; `Receiver.borrow` calls it */
   constructor(ring: Ring) {
     this.#ring = ring;
-    this.#bytes = ring.claimedLong ?? ring.bytes.subarray(ring.claimedPlace, ring.claimedPlace + ring.claimedLength);
+    const { claimedLong, claimedPlace, claimedLength } = ring.receiving;
+    this.#bytes = claimedLong ?? ring.bytes.subarray(claimedPlace, claimedPlace + claimedLength);
   }
 
   /**
@@ -91,7 +93,7 @@ export class Borrow {
   release(): void {
     if (this.#bytes === undefined) return;
     this.#bytes = undefined;
-    this.#ring.release();
+    this.#ring.receiving.release();
   }
 
   /** Releases the message at the end of a `using` block. */

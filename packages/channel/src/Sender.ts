@@ -5,7 +5,9 @@ import { type Codec } from './Codec.ts';
 import { ChannelTimeoutError, ClosedError, MessageTooLargeError } from './errors.ts';
 import { type EndHandle, codecFor, endHandle, releasedError } from './internal/end.ts';
 import { type Counted } from './internal/Ends.ts';
-import { CLOSED, DONE, NOT_NOW, type Result, Ring } from './internal/protocol.ts';
+import { CLOSED, DONE, NOT_NOW, type Result } from './internal/result.ts';
+import { Ring } from './internal/Ring.ts';
+import type { Sending } from './internal/Sending.ts';
 import { Reservation } from './Reservation.ts';
 import { type Operation, type Selectable } from './select.ts';
 
@@ -31,12 +33,14 @@ export interface AsyncWaitOptions extends WaitOptions {
 /** The sending end of a channel. Each thread opens its own; the last one released closes the channel. */
 export class Sender<T = Uint8Array> {
   readonly #ring: Ring;
+  readonly #sending: Sending;
   readonly #codec: Codec<T>;
   readonly #counted: Counted;
   #isReleased = false;
 
   private constructor(ring: Ring, codec: Codec<T>, counted: Counted) {
     this.#ring = ring;
+    this.#sending = ring.sending;
     this.#codec = codec;
     this.#counted = counted;
   }
@@ -122,7 +126,7 @@ export class Sender<T = Uint8Array> {
   send(value: T, options?: WaitOptions): void {
     const message = this.#encode(value);
     const timeoutMs = options?.timeoutMs ?? Infinity;
-    const result = this.#ring.send(message, timeoutMs);
+    const result = this.#sending.send(message, timeoutMs);
     if (result !== DONE) throw this.#errorOf(result, value, timeoutMs);
   }
 
@@ -138,7 +142,7 @@ export class Sender<T = Uint8Array> {
   trySend(value: T): boolean {
     const message = this.#encode(value);
     this.#checkLength(message, value);
-    const result = this.#ring.trySend(message);
+    const result = this.#sending.trySend(message);
     if (result === CLOSED) throw this.#errorOf(result, value, 0);
     return result === DONE;
   }
@@ -157,9 +161,9 @@ export class Sender<T = Uint8Array> {
     if (signal?.aborted === true) throw new AbortedError('sending to the channel', signal.reason);
     const message = this.#encode(value);
     let result: Result = NOT_NOW;
-    if (message.length <= this.#ring.frameByteLengthMax) result = this.#ring.trySend(message);
+    if (message.length <= this.#ring.frameByteLengthMax) result = this.#sending.trySend(message);
     // A copy: the caller may change its bytes while this waits.
-    if (result === NOT_NOW) result = await this.#ring.sendAsync(message.slice(), timeoutMs, signal);
+    if (result === NOT_NOW) result = await this.#sending.sendAsync(message.slice(), timeoutMs, signal);
     if (result !== DONE) throw this.#errorOf(result, value, timeoutMs);
   }
 
@@ -175,9 +179,9 @@ export class Sender<T = Uint8Array> {
     const messages = values.map((value) => this.#encode(value));
     const deadline = deadlineAfter(options?.timeoutMs ?? Infinity);
     for (let sent = 0; ; sent += 1) {
-      sent += this.#ring.trySendMany(messages, sent);
+      sent += this.#sending.trySendMany(messages, sent);
       if (sent === messages.length) return;
-      const result = this.#ring.send(messages[sent]!, remainingMs(deadline));
+      const result = this.#sending.send(messages[sent]!, remainingMs(deadline));
       if (result !== DONE) throw this.#errorOf(result, values.slice(sent), options?.timeoutMs ?? Infinity);
     }
   }
@@ -195,7 +199,7 @@ export class Sender<T = Uint8Array> {
       this.#checkLength(message, value);
       return message;
     });
-    const sent = this.#ring.trySendMany(messages, 0);
+    const sent = this.#sending.trySendMany(messages, 0);
     if (sent === 0 && messages.length > 0 && this.closed) throw this.#errorOf(CLOSED, values, 0);
     return sent;
   }
@@ -214,11 +218,11 @@ export class Sender<T = Uint8Array> {
     const messages = values.map((value) => this.#encode(value).slice());
     const deadline = deadlineAfter(timeoutMs);
     for (let sent = 0; ; sent += 1) {
-      sent += this.#ring.trySendMany(messages, sent);
+      sent += this.#sending.trySendMany(messages, sent);
       if (sent === messages.length) return;
       // Waits are in order: one message at a time.
       // oxlint-disable-next-line no-await-in-loop
-      const result = await this.#ring.sendAsync(messages[sent]!, remainingMs(deadline), signal);
+      const result = await this.#sending.sendAsync(messages[sent]!, remainingMs(deadline), signal);
       if (result !== DONE) throw this.#errorOf(result, values.slice(sent), timeoutMs);
     }
   }
@@ -233,7 +237,7 @@ export class Sender<T = Uint8Array> {
   reserve(byteLength: number, options?: WaitOptions): Reservation {
     this.#checkReservation(byteLength);
     const timeoutMs = options?.timeoutMs ?? Infinity;
-    const result = this.#ring.reserve(byteLength, timeoutMs);
+    const result = this.#sending.reserve(byteLength, timeoutMs);
     if (result !== DONE) throw this.#errorOf(result, undefined, timeoutMs);
     return new Reservation(this.#ring, byteLength);
   }
@@ -247,7 +251,7 @@ export class Sender<T = Uint8Array> {
    */
   tryReserve(byteLength: number): Reservation | undefined {
     this.#checkReservation(byteLength);
-    const result = this.#ring.tryReserve(byteLength);
+    const result = this.#sending.tryReserve(byteLength);
     if (result === NOT_NOW) return undefined;
     if (result !== DONE) throw this.#errorOf(result, undefined, 0);
     return new Reservation(this.#ring, byteLength);
@@ -263,7 +267,7 @@ export class Sender<T = Uint8Array> {
     this.#checkReservation(byteLength);
     const { timeoutMs = Infinity, signal } = options;
     if (signal?.aborted === true) throw new AbortedError('sending to the channel', signal.reason);
-    const result = await this.#ring.reserveAsync(byteLength, timeoutMs, signal);
+    const result = await this.#sending.reserveAsync(byteLength, timeoutMs, signal);
     if (result !== DONE) throw this.#errorOf(result, undefined, timeoutMs);
     return new Reservation(this.#ring, byteLength);
   }
@@ -276,7 +280,7 @@ export class Sender<T = Uint8Array> {
       location: this.#ring.location,
       waiters: this.#ring.senders,
       attempt: (): Operation => {
-        const result = this.#ring.trySend(message);
+        const result = this.#sending.trySend(message);
         if (result === CLOSED) return { isDone: true, error: this.#errorOf(CLOSED, value, 0) };
         return { isDone: result === DONE };
       },

@@ -1,7 +1,7 @@
 /** Making a channel. */
 import { type SharedLocation } from '@heddle/atomics';
 import { type Codec, bytesCodec } from './Codec.ts';
-import { Ring } from './internal/protocol.ts';
+import { Ring } from './internal/Ring.ts';
 import { type RingOptions, recordByteLength } from './internal/record.ts';
 import { Receiver } from './Receiver.ts';
 import { Sender } from './Sender.ts';
