@@ -1,6 +1,8 @@
 /**
- * How every package's tests run: test/*.test.ts in Node and in both browsers, *.node.test.ts in Node only,
- * *.browser.test.ts in browsers only. Projects are named <package>:node, <package>:chromium, <package>:firefox.
+ * How every package's tests run: test/*.test.ts on every host, *.node.test.ts in Node only, *.process.test.ts in
+ * Node, Deno and Bun, *.browser.test.ts in browsers only.
+ * Projects are named <package>:<host>; the hosts are node, deno, bun, chromium and firefox. Those of Deno and Bun are there when
+ * that program runs Vitest, as `tools/suites/vitest.mjs` has it do.
  */
 import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
@@ -24,39 +26,54 @@ export interface ProjectOptions {
 }
 
 /**
- * The three projects of one package.
+ * The projects of one package.
  * @param name the package's folder below packages/
  */
 export function vitestProjects(name: string, options: ProjectOptions = {}): TestProjectInlineConfiguration[] {
   const root = fileURLToPath(new URL(`./packages/${name}/`, import.meta.url));
   const testTimeout = options.timeoutMs ?? 30_000;
-  const node: TestProjectInlineConfiguration = {
-    root,
-    resolve: { conditions: [SOURCE_CONDITION, 'node', 'module', 'import', 'default'] },
-    ssr: { resolve: { conditions: [SOURCE_CONDITION, 'node', 'module', 'import', 'default'] } },
-    test: {
-      name: `${name}:node`,
-      include: ['test/**/*.test.ts'],
-      exclude: ['test/**/*.browser.test.ts'],
-      environment: 'node',
-      env: longTestEnvironment(),
-      pool: 'forks',
-      // Real worker threads load TypeScript by Node itself: they need the condition too.
-      execArgv: [`--conditions=${SOURCE_CONDITION}`],
-      testTimeout,
-    },
-  };
+  const host = process.versions['deno'] ? 'deno' : process.versions['bun'] ? 'bun' : 'node';
+  const project = programProject({ name, root, testTimeout, host });
+  if (host !== 'node') return [project];
   return [
-    node,
+    project,
     browserProject({ name, root, testTimeout, browser: 'chromium' }),
     browserProject({ name, root, testTimeout, browser: 'firefox' }),
   ];
 }
 
+interface ProgramProjectOptions {
+  readonly name: string;
+  readonly root: string;
+  readonly testTimeout: number;
+  readonly host: 'node' | 'deno' | 'bun';
+}
+
+function programProject({ name, root, testTimeout, host }: ProgramProjectOptions): TestProjectInlineConfiguration {
+  // Deno and Bun take what is for Node where a package has nothing for them.
+  const conditions = [SOURCE_CONDITION, ...new Set([host, 'node']), 'module', 'import', 'default'];
+  return {
+    root,
+    resolve: { conditions },
+    ssr: { resolve: { conditions } },
+    test: {
+      name: `${name}:${host}`,
+      include: ['test/**/*.test.ts'],
+      exclude: ['test/**/*.browser.test.ts', ...(host === 'node' ? [] : ['test/**/*.node.test.ts'])],
+      environment: 'node',
+      env: longTestEnvironment(),
+      pool: 'forks',
+      // Real worker threads load TypeScript by the host itself: they need the condition too.
+      execArgv: [`--conditions=${SOURCE_CONDITION}`],
+      testTimeout,
+    },
+  };
+}
+
 /** What long tests are told by: `import.meta.env` has nothing else of the environment. */
 function longTestEnvironment(): Record<string, string> {
-  const minutes = process.env['HEDDLE_LONG_MINUTES'];
-  return minutes === undefined ? {} : { HEDDLE_LONG_MINUTES: minutes };
+  const names = ['HEDDLE_LONG_MINUTES', 'HEDDLE_SEED'];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
 }
 
 interface BrowserProjectOptions {
@@ -76,7 +93,7 @@ function browserProject({ name, root, testTimeout, browser }: BrowserProjectOpti
       name: `${name}:${browser}`,
       env: longTestEnvironment(),
       include: ['test/**/*.test.ts'],
-      exclude: ['test/**/*.node.test.ts'],
+      exclude: ['test/**/*.node.test.ts', 'test/**/*.process.test.ts'],
       testTimeout,
       browser: {
         enabled: true,

@@ -1,16 +1,25 @@
 #!/usr/bin/env node
-/** `npm run bench -- NAME [--json]`: one benchmark with its rivals in the same run. */
+/** `npm run bench -- NAME [options]`: one benchmark with its rivals in the same run. */
 import { buildFor, runInForeground } from './application.mjs';
-import { inWorkspace, runTool, ToolError } from './workspace.mjs';
+import { inWorkspace, runTool, ToolError, workspaceRoot } from './workspace.mjs';
 
-/** Where each benchmark lives: a package and its script. */
+/** Each benchmark: what has to be built for it, and the program that runs it with the arguments that it gets first. */
 const BENCHES = {
-  demo: { package: '@heddle/demo', folder: 'apps/demo', script: 'demo' },
+  demo: { build: '@heddle/demo#wasm', program: 'apps/demo/src/main.ts', args: [] },
+  ...Object.fromEntries(
+    ['atomics', 'channel', 'thread'].map((name) => [
+      name,
+      { build: '@heddle/benches#build:rust', program: 'benches/src/main.ts', args: [name] },
+    ]),
+  ),
 };
+
+const NODE_OPTIONS = ['--conditions=@heddle/source', '--disable-warning=ExperimentalWarning'];
 
 await runTool(async ([name, ...argv]) => {
   const bench = Object.hasOwn(BENCHES, name ?? '') ? BENCHES[name] : undefined;
-  if (!bench) throw new ToolError(`usage: npm run bench -- NAME, with NAME one of: ${Object.keys(BENCHES).join(', ')}`);
-  buildFor(`${bench.package}#wasm`);
-  process.exitCode = await runInForeground('pnpm', ['--silent', 'run', bench.script, ...argv], { cwd: inWorkspace(bench.folder) });
+  if (!bench) throw new ToolError(`usage: npm run bench -- NAME [options], with NAME one of: ${Object.keys(BENCHES).join(', ')}`);
+  if (!argv.includes('--help')) buildFor(bench.build);
+  const args = [...NODE_OPTIONS, inWorkspace(bench.program), ...bench.args, ...argv];
+  process.exitCode = await runInForeground(process.execPath, args, { cwd: workspaceRoot });
 });

@@ -49,7 +49,12 @@ function readCrates() {
     return {
       name: entry.name,
       level: level === undefined ? undefined : Number(level),
-      dependencies: [...new Set(entry.dependencies.filter((dependency) => dependency.path).map((dependency) => dependency.name))],
+      // A crate that names itself turns its own features on for its tests.
+      dependencies: [
+        ...new Set(
+          entry.dependencies.filter((dependency) => dependency.path && dependency.name !== entry.name).map((dependency) => dependency.name),
+        ),
+      ],
       packageDependencies: Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }).filter((name) =>
         name.startsWith('heddle-'),
       ),

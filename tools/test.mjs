@@ -23,6 +23,8 @@ const GROUPS = [
       'check:boundaries',
       'check:layers',
       'check:layout',
+      'check:dependencies',
+      'check:sizes',
       'check:rustfmt',
       'check:clippy',
       'check:package',
@@ -31,7 +33,7 @@ const GROUPS = [
       'test:loom',
     ],
   },
-  { concurrency: 1, tasks: ['test:node', 'test:chromium', 'test:firefox', 'test:e2e'] },
+  { concurrency: 1, tasks: ['test:node', 'test:deno', 'test:bun', 'test:chromium', 'test:firefox', 'test:e2e'] },
 ];
 
 /** Where the last line is left for tools that print it once more. */

@@ -2,7 +2,7 @@
 /**
  * Builds a crate as Wasm with threads, then its JavaScript side.
  *
- *   node tools/wasm.mjs build heddle-store [--dev] [--example NAME] [--features a,b]
+ *   node tools/wasm.mjs build heddle-store [--dev] [--example NAME] [--features a,b] [--manifest-path FILE]
  *
  * leaves target/wasm/bindgen/<crate, or example>/{<name>.js, <name>.d.ts, <name>_bg.wasm}, <name> being the crate's with
  * underscores. A crate that doesn't use wasm-bindgen has no JavaScript side: <name>_bg.wasm alone, as the linker wrote it.
@@ -58,11 +58,12 @@ const targetFolder = inWorkspace('target/wasm');
  * @param {boolean} [options.dev] the dev profile instead of release
  * @param {string} [options.example] build this example of the crate instead of its library
  * @param {readonly string[]} [options.features]
+ * @param {string} [options.manifestPath] the Cargo.toml of a crate outside of the root's workspace
  * @returns {{folder: string, name: string, module: string}} the folder of wasm-bindgen's output, the base name of the files
  *   there, and the module as the linker wrote it
  * @throws {ToolError} if a tool is missing or a step fails
  */
-export function buildWasm({ crate, dev = false, example, features = [] }) {
+export function buildWasm({ crate, dev = false, example, features = [], manifestPath }) {
   const toolchain = findRustToolchain();
   if (!toolchain) throw new ToolError('no Rust that can build Wasm with threads is installed: run "node tools/setup.mjs".');
   patchCrates();
@@ -71,6 +72,7 @@ export function buildWasm({ crate, dev = false, example, features = [] }) {
   const args = ['rustc', '--package', crate, ...(example ? ['--example', example] : ['--lib']), '--crate-type', 'cdylib'];
   args.push('--target', TARGET, '--profile', profile, '-Zbuild-std=std,panic_unwind');
   if (features.length > 0) args.push('--features', features.join(','));
+  if (manifestPath) args.push('--manifest-path', path.resolve(manifestPath));
   say(`wasm: ${unit} (${profile}, ${toolchain.name})`);
   run(toolchain.cargo, args, { env: buildEnvironment(toolchain) });
 
@@ -169,13 +171,24 @@ async function main(argv) {
   const { positionals, values } = parseArgs({
     args: argv,
     allowPositionals: true,
-    options: { dev: { type: 'boolean' }, example: { type: 'string' }, features: { type: 'string' } },
+    options: {
+      dev: { type: 'boolean' },
+      example: { type: 'string' },
+      features: { type: 'string' },
+      'manifest-path': { type: 'string' },
+    },
   });
   const [command, crate] = positionals;
   if (command !== 'build' || !crate || positionals.length > 2) {
-    throw new ToolError('usage: node tools/wasm.mjs build <crate> [--dev] [--example NAME] [--features a,b]');
+    throw new ToolError('usage: node tools/wasm.mjs build <crate> [--dev] [--example NAME] [--features a,b] [--manifest-path FILE]');
   }
-  const { folder } = buildWasm({ crate, dev: values.dev, example: values.example, features: values.features?.split(',') });
+  const { folder } = buildWasm({
+    crate,
+    dev: values.dev,
+    example: values.example,
+    features: values.features?.split(','),
+    manifestPath: values['manifest-path'],
+  });
   process.stdout.write(`${path.relative(process.cwd(), folder) || '.'}\n`);
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-/** One Vitest project: node tools/suites/vitest.mjs <package>:<node|chromium|firefox> [part of a file's name …]. */
+/** One Vitest project: node tools/suites/vitest.mjs <package>:<node|deno|bun|chromium|firefox> [part of a file's name …]. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { findHost } from '../hosts.mjs';
 import { inWorkspace, isMain, workspaceRoot } from '../workspace.mjs';
 import { noCounts, report, runSuiteProgram, withFailure } from './suite.mjs';
 
@@ -35,16 +36,33 @@ export function countVitest(project, json, exitCode) {
   return counts;
 }
 
-/** Whether the package has any file that this kind of host should run. */
+/** Tests that only some hosts run, by the end of their files' names. */
+const HOSTS_OF = { '.node.test.ts': ['node'], '.process.test.ts': ['node', 'deno', 'bun'], '.browser.test.ts': ['chromium', 'firefox'] };
+
+/** Whether the package has any file that this host should run. */
 export function hasTestFiles(folder, host) {
   if (!existsSync(folder)) return false;
-  const otherHost = host === 'node' ? '.browser.test.ts' : '.node.test.ts';
-  return readdirSync(folder, { recursive: true }).some((file) => file.endsWith('.test.ts') && !file.endsWith(otherHost));
+  const others = Object.keys(HOSTS_OF).filter((end) => !HOSTS_OF[end].includes(host));
+  return readdirSync(folder, { recursive: true }).some((file) => file.endsWith('.test.ts') && !others.some((end) => file.endsWith(end)));
+}
+
+/**
+ * Vitest as a program of a host: Deno and Bun run it themselves, so that each test is theirs; browsers are driven from Node.
+ * @param {string} host
+ * @param {readonly string[]} args Vitest's
+ * @returns {[program: string, args: readonly string[]] | undefined} undefined where this kind of machine has no such host
+ */
+function vitestOf(host, args) {
+  if (host !== 'deno' && host !== 'bun') return [inWorkspace('node_modules/.bin/vitest'), args];
+  const program = findHost(host);
+  const script = inWorkspace('node_modules/vitest/vitest.mjs');
+  const options = host === 'deno' ? ['run', '--allow-all', '--no-lock'] : ['--bun'];
+  return program && [program, [...options, '--conditions=@heddle/source', script, ...args]];
 }
 
 async function main(project, ...files) {
   const [name, host] = project.split(':');
-  const folder = ['packages', 'apps'].map((parent) => inWorkspace(parent, name)).find((candidate) => existsSync(candidate));
+  const folder = ['packages', 'apps', '.'].map((parent) => inWorkspace(parent, name)).find((candidate) => existsSync(candidate));
   if (!folder) return report(withFailure(noCounts(), `${project}: there is no such package`));
   if (!hasTestFiles(path.join(folder, 'test'), host)) {
     return report({ ...noCounts(), skipped: 1, notes: [`${project}: no test files`] });
@@ -55,7 +73,9 @@ async function main(project, ...files) {
   const args = ['run', ...files, '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${jsonFile}`];
   // An application may have a configuration of its own; packages share the root's.
   const cwd = existsSync(path.join(folder, 'vitest.config.ts')) ? folder : workspaceRoot;
-  const { exitCode } = await runSuiteProgram(inWorkspace('node_modules/.bin/vitest'), args, { cwd });
+  const vitest = vitestOf(host, args);
+  if (!vitest) return report({ ...noCounts(), skipped: 1, notes: [`${project}: ${host} is not to be had for this kind of machine`] });
+  const { exitCode } = await runSuiteProgram(...vitest, { cwd });
   report(countVitest(project, readJson(jsonFile), exitCode));
 }
 

@@ -8,8 +8,9 @@ import { runOrThrow, userEnvironment } from './run.ts';
 /** Vite's program: the workspace's, as an application has no registry to install one from. */
 const vite = join(dirname(fileURLToPath(import.meta.resolve('vite/package.json'))), 'bin/vite.js');
 
-/** The only settings are the headers without which a page may not share memory. */
+/** The only settings are the headers without which a page may not share memory, and a policy where one is tried. */
 const CONFIG = `const headers = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
+if (process.env.PAGE_POLICY) headers['Content-Security-Policy'] = process.env.PAGE_POLICY;
 export default { server: { headers }, preview: { headers } };
 `;
 
@@ -22,25 +23,30 @@ const PAGE = `<!doctype html>
     <title>running</title>
   </head>
   <body>
-    <script type="module" src="/main.ts"></script>
+    <script type="module" src="/SCRIPT"></script>
   </body>
 </html>
 `;
+
+/** The page that runs a script. */
+export function pageOf(script: string): string {
+  return PAGE.replace('SCRIPT', script);
+}
 
 /** Writes the application: `/#1` runs example-1.ts, and the page's title is "done" when it has ended. */
 export async function writeApplication(app: Project, exampleCount: number): Promise<void> {
   const cases = Array.from({ length: exampleCount }, (_, index) => `  '#${index + 1}': () => import('./example-${index + 1}.ts'),\n`);
   await app.write('vite.config.js', CONFIG);
-  await app.write('index.html', PAGE);
+  await app.write('index.html', pageOf('main.ts'));
   await app.write(
     'main.ts',
     `const examples: Record<string, () => Promise<unknown>> = {\n${cases.join('')}};\nawait examples[location.hash]!();\ndocument.title = 'done';\n`,
   );
 }
 
-/** Builds the application; returns what Vite says. */
-export async function buildApplication(app: Project): Promise<string> {
-  return runOrThrow(process.execPath, [vite, 'build'], app.folder);
+/** Builds the application into a folder; returns what Vite says. */
+export async function buildApplication(app: Project, folder = 'dist', options: readonly string[] = []): Promise<string> {
+  return runOrThrow(process.execPath, [vite, 'build', '--outDir', folder, ...options], app.folder);
 }
 
 /** A server of Vite. */
@@ -50,9 +56,25 @@ export interface Server extends AsyncDisposable {
   readonly complaints: string;
 }
 
-/** Serves the application: its sources (`dev`), or what was built (`preview`). */
-export async function serve(app: Project, command: 'dev' | 'preview'): Promise<Server> {
-  const child = spawn(process.execPath, [vite, command], { cwd: app.folder, env: userEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
+/** How to serve an application. */
+export interface ServeOptions {
+  /** Where it was built; for `preview`. */
+  readonly folder?: string;
+  /** Its Content-Security-Policy. */
+  readonly policy?: string;
+}
+
+/** Serves the application: its sources (`dev`), or what was built, by whatever bundler (`preview`). */
+export async function serve(
+  app: Project,
+  command: 'dev' | 'preview',
+  { folder = 'dist', policy = '' }: ServeOptions = {},
+): Promise<Server> {
+  const child = spawn(process.execPath, [vite, command, ...(command === 'preview' ? ['--outDir', folder] : [])], {
+    cwd: app.folder,
+    env: { ...userEnvironment(), PAGE_POLICY: policy },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const exited = new Promise<void>((resolve) => {
     child.on('close', () => resolve());
   });

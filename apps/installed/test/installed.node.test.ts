@@ -1,14 +1,17 @@
 /**
- * Each package as its users get it: packed, installed from its tarball into an empty Node project and an empty Vite application
- * outside of the workspace, where the examples of its README run as they stand and print what their comments say.
+ * Each package as its users get it: packed, and installed from its tarball into empty projects outside of the workspace, where the
+ * examples of its README run as they stand and print what their comments say: in Node, Deno and Bun, in an application that Vite
+ * serves or builds, there also under a strict Content-Security-Policy, and in one that another bundler builds.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bundlers } from '../src/bundlers.ts';
 import { launch, openPage } from '../src/page.ts';
 import { installInto, packAll, workspace, type Project } from '../src/project.ts';
+import { argumentsFor, hasHost, program, type Host } from '../src/programs.ts';
 import { parseReadme, type Readme } from '../src/readme.ts';
 import { run } from '../src/run.ts';
 import { buildApplication, serve, writeApplication } from '../src/vite.ts';
@@ -20,22 +23,45 @@ interface Subject {
   readonly files?: Readonly<Record<string, string>>;
   /** A README, from the workspace's root, besides the package's own. */
   readonly otherReadme?: string;
+  /** Hosts besides Node that it promises to run in. */
+  readonly hosts: readonly Host[];
+  /** The strictest Content-Security-Policy that it promises to run under. */
+  readonly policies: readonly string[];
+  /** One that forbids what it needs. */
+  readonly forbiddingPolicies: readonly string[];
+  /** Other bundlers than Vite that it is tried with: worth it where there are workers and files to find. */
+  readonly bundlers: readonly (keyof typeof bundlers)[];
 }
+
+const STRICT = "script-src 'self'; worker-src 'self'";
+/** No page compiles Wasm under a policy that doesn't say so. */
+const STRICT_WITH_WASM = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
 
 const BUILT = 'target/wasm/bindgen';
 
 const SUBJECTS: readonly Subject[] = [
-  { name: 'atomics' },
-  { name: 'channel' },
-  { name: 'memory', files: { 'program.wasm': `${BUILT}/memory-testing/memory_testing_bg.wasm` } },
+  { name: 'atomics', hosts: ['deno', 'bun'], policies: [STRICT], forbiddingPolicies: [], bundlers: [] },
+  { name: 'channel', hosts: ['deno', 'bun'], policies: [STRICT], forbiddingPolicies: [], bundlers: [] },
+  {
+    name: 'memory',
+    hosts: ['deno', 'bun'],
+    policies: [STRICT_WITH_WASM],
+    forbiddingPolicies: [STRICT],
+    bundlers: ['webpack', 'esbuild', 'rollup'],
+    files: { 'program.wasm': `${BUILT}/memory-testing/memory_testing_bg.wasm` },
+  },
   {
     name: 'thread',
+    hosts: ['deno', 'bun'],
+    policies: [STRICT_WITH_WASM],
+    forbiddingPolicies: [STRICT],
+    bundlers: ['webpack', 'esbuild', 'rollup'],
     files: {
       'pkg/program.js': `${BUILT}/thread-testing/thread_testing.js`,
       'pkg/program_bg.wasm': `${BUILT}/thread-testing/thread_testing_bg.wasm`,
     },
   },
-  { name: 'store', otherReadme: 'README.md' },
+  { name: 'store', hosts: [], policies: [], forbiddingPolicies: [], bundlers: [], otherReadme: 'README.md' },
 ];
 
 let folder: string;
@@ -52,23 +78,26 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
-describe.each(SUBJECTS)('@heddle/$name', ({ name, files = {}, otherReadme }) => {
-  let project: Project;
+describe.each(SUBJECTS)('@heddle/$name', ({ name, files = {}, otherReadme, hosts, ...subject }) => {
+  const projects = {} as Record<Host, Project>;
   let app: Project;
   let readme: Readme;
 
   beforeAll(async () => {
-    const packages = { name, tarballs: join(folder, 'tarballs') };
-    [project, app] = await Promise.all([
-      installInto(join(folder, name, 'node'), packages),
-      installInto(join(folder, name, 'vite'), packages),
+    const tarballs = join(folder, 'tarballs');
+    [projects.node, app] = await Promise.all([
+      installInto(join(folder, name, 'node'), { name, tarballs, manager: 'npm' }),
+      installInto(join(folder, name, 'vite'), { name, tarballs, manager: 'npm' }),
     ]);
-    readme = parseReadme(await readFile(join(project.folder, 'node_modules/@heddle', name, 'README.md'), 'utf8'));
+    projects.deno = projects.node;
+    const hasBun = hosts.includes('bun') && hasHost('bun');
+    projects.bun = hasBun ? await installInto(join(folder, name, 'bun'), { name, tarballs, manager: 'bun' }) : projects.node;
+    readme = parseReadme(await readFile(join(projects.node.folder, 'node_modules/@heddle', name, 'README.md'), 'utf8'));
     if (otherReadme !== undefined) {
       const other = parseReadme(await readFile(join(workspace, otherReadme), 'utf8'));
       readme = { examples: [...readme.examples, ...other.examples], files: { ...readme.files, ...other.files } };
     }
-    for (const place of [project, app]) {
+    for (const place of new Set([...Object.values(projects), app])) {
       for (const [index, { code }] of readme.examples.entries()) await place.write(`example-${index + 1}.ts`, code);
       for (const [file, content] of Object.entries(readme.files)) await place.write(file, content);
       for (const [file, source] of Object.entries(files)) await place.copy(file, source);
@@ -79,16 +108,20 @@ describe.each(SUBJECTS)('@heddle/$name', ({ name, files = {}, otherReadme }) => 
   test('has types that the examples pass', async () => {
     const examples = readme.examples.map((_, index) => `example-${index + 1}.ts`);
     const options = ['--noEmit', '--strict', '--target', 'esnext', '--module', 'nodenext', '--types', ''];
-    const checked = await run(join(workspace, 'node_modules/.bin/tsc'), [...options, ...examples], project.folder);
+    const checked = await run(join(workspace, 'node_modules/.bin/tsc'), [...options, ...examples], projects.node.folder);
     expect(checked).toEqual({ exitCode: 0, stdout: '', stderr: '' });
   });
 
-  test('runs its README in Node', async () => {
-    for (const [index, { expected }] of readme.examples.entries()) {
-      const { exitCode, stdout, stderr } = await run(process.execPath, [`example-${index + 1}.ts`], project.folder);
-      expect({ exitCode, printed: stdout.trimEnd().split('\n'), stderr }).toEqual({ exitCode: 0, printed: expected, stderr: '' });
-    }
-  });
+  for (const host of ['node', ...hosts] as const) {
+    // Skipped where this kind of machine has no such host.
+    test.skipIf(!hasHost(host))(`runs its README in ${host}`, async () => {
+      for (const [index, { expected }] of readme.examples.entries()) {
+        const args = argumentsFor(host, `example-${index + 1}.ts`);
+        const { exitCode, stdout, stderr } = await run(program(host), args, projects[host].folder);
+        expect({ exitCode, printed: stdout.trimEnd().split('\n'), stderr }).toEqual({ exitCode: 0, printed: expected, stderr: '' });
+      }
+    });
+  }
 
   async function expectPages(browser: Browser, url: string): Promise<void> {
     for (const [index, { expected }] of readme.examples.entries()) {
@@ -114,6 +147,27 @@ describe.each(SUBJECTS)('@heddle/$name', ({ name, files = {}, otherReadme }) => 
       await expectPages(browsers[browser], server.url);
       expect(server.complaints).toBe('');
     });
+  });
+
+  test.each(subject.policies)('runs its README under %s', async (policy) => {
+    // A file that became a data: URL would be refused.
+    await buildApplication(app, 'dist-strict', ['--assetsInlineLimit', '0']);
+    await using server = await serve(app, 'preview', { folder: 'dist-strict', policy });
+    await expectPages(browsers.chromium, server.url);
+  });
+
+  test.each(subject.forbiddingPolicies)('says so under %s', async (policy) => {
+    await buildApplication(app, 'dist-strict', ['--assetsInlineLimit', '0']);
+    await using server = await serve(app, 'preview', { folder: 'dist-strict', policy });
+    const { printed, errors } = await openPage(browsers.chromium, `${server.url}#${readme.examples.length}`);
+    expect({ printed, errors: errors.join('\n') }).toEqual({ printed: [], errors: expect.stringContaining('Content Security Policy') });
+  });
+
+  test.each(subject.bundlers)('runs its README in chromium, built by %s', async (bundler) => {
+    const output = `dist-${bundler}`;
+    await bundlers[bundler]({ app, files: [...Object.keys(readme.files), ...Object.keys(files)] }, output);
+    await using server = await serve(app, 'preview', { folder: output });
+    await expectPages(browsers.chromium, server.url);
   });
 });
 

@@ -14,6 +14,12 @@ pub const OWNER_MASK: u32 = 0x3fff_ffff;
 pub const POISONED: u32 = 0x4000_0000;
 /// Lock word, bit 31: somebody may be waiting, so that unlocking must wake.
 pub const CONTENDED: u32 = 0x8000_0000;
+/// Lock word with owner slot 0, bit 12: nobody owns the lock, and it is kept for the claimant.
+pub const RESERVED: u32 = 0x0000_1000;
+/// How many wake-ups in vain a waiter bears before it claims what it waits for.
+pub const PATIENCE: u32 = 6;
+/// How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds.
+pub const CLAIM_LIFETIME_MS: u32 = 100;
 /// The slot of every thread that is in no registry. Its token is this number, with generation 0.
 pub const SLOT_UNREGISTERED: u32 = 0x0000_0fff;
 /// The highest slot a registry can hand out; the lowest is 1.
@@ -28,16 +34,46 @@ pub const LIFE_FREE: u32 = 0;
 pub const LIFE_LIVE: u32 = 1;
 /// Slot life: the thread ended without leaving and is being reaped.
 pub const LIFE_DEAD: u32 = 2;
-/// Waiting-on, bit 0: the address is that of a lock word, which the reaper may take from a dead owner.
-pub const WAITING_ON_MUTEX: u32 = 1;
-/// Waiting-on, bit 1: the address is that of a count of events, to which the reaper adds 1 at each death.
+/// Waiting-on, bits 0–1: what the address is of. 0 is a word that the reaper doesn't touch.
+pub const WAITING_KIND_MASK: u32 = 3;
+/// Waiting-on: the address is that of a word with an owner, which the reaper takes from a dead one.
+pub const WAITING_ON_OWNER: u32 = 1;
+/// Waiting-on: the address is that of a count of events, to which the reaper adds 1 at each death.
 pub const WAITING_ON_SEQUENCE: u32 = 2;
+/// Waiting-on: the address is that of a mutex, which the reaper takes from a dead owner or claimant.
+pub const WAITING_ON_MUTEX: u32 = 3;
 /// How many registered threads can read at once before others read in the crowd.
 pub const RW_LOCK_SEAT_COUNT: u32 = 28;
 /// The first word of a registry: the letters "hedr".
 pub const REGISTRY_MAGIC: u32 = 0x7264_6568;
 /// The version of the registry's record.
 pub const REGISTRY_VERSION: u32 = 2;
+/// Once word: it has run. Slot 0 is nobody's, so that this is no owner.
+pub const ONCE_COMPLETE: u32 = 0x3fff_f000;
+/// Barrier word, bits 0–11: how many have arrived in this generation.
+pub const BARRIER_ARRIVED_MASK: u32 = 0x0000_0fff;
+/// Barrier word: where the generation starts.
+pub const BARRIER_GENERATION_SHIFT: u32 = 12;
+/// The most parties of a barrier; the fewest are 1.
+pub const BARRIER_PARTIES_MAX: u32 = 4095;
+/// WaitGroup word, bits 0–19: how many members are not done.
+pub const GROUP_COUNT_MASK: u32 = 0x000f_ffff;
+/// WaitGroup word: where the round starts.
+pub const GROUP_ROUND_SHIFT: u32 = 20;
+/// Event word, bit 0: the event is set.
+pub const EVENT_SET: u32 = 1;
+/// Event word: what one more setting adds to bits 1–31.
+pub const EVENT_EPOCH: u32 = 2;
+/// Event mode: it stays set until somebody resets it.
+pub const EVENT_MANUAL: u32 = 0;
+/// Event mode: whoever gets through resets it.
+pub const EVENT_AUTO: u32 = 1;
+/// Parker state: no token, nobody parked.
+pub const PARKER_EMPTY: u32 = 0;
+/// Parker state: there is a token.
+pub const PARKER_NOTIFIED: u32 = 1;
+/// Parker state: somebody is parked.
+pub const PARKER_PARKED: u32 = 2;
 
 /// A mutual exclusion lock. All zero is an unlocked mutex.
 pub mod mutex {
@@ -47,8 +83,8 @@ pub mod mutex {
     pub const ALIGN: usize = 4;
     /// The lock word: owner slot, generation, POISONED, CONTENDED. Lockers wait on it.
     pub const WORD: usize = 0;
-    /// Kept zero; room for counting waiters that were passed over.
-    pub const IMPATIENT: usize = 4;
+    /// The token of the waiter for whom the next unlock keeps the lock; 0 when nobody claims it.
+    pub const CLAIMANT: usize = 4;
 }
 
 /// A condition variable. All zero is one that nobody waits on.
@@ -123,6 +159,74 @@ pub mod registry_slot {
     pub const LIFE: usize = 0;
     /// Kept zero.
     pub const FLAGS: usize = 4;
-    /// The byte address of the word that the thread's blocking wait is on, with WAITING_ON_MUTEX in bit 0 and WAITING_ON_SEQUENCE in bit 1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0.
+    /// The byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0.
     pub const WAITING_ON: usize = 8;
+}
+
+/// Something that is done once. All zero is one that nobody has begun.
+pub mod once {
+    /// Bytes of the record.
+    pub const SIZE: usize = 8;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// 0 before, the owner slot and generation while it runs, POISONED after a failure, ONCE_COMPLETE in the end; CONTENDED as in a mutex. Waiters wait on it.
+    pub const WORD: usize = 0;
+    /// Kept zero: a reaper takes the record for a mutex's, whose second word this is.
+    pub const UNUSED: usize = 4;
+}
+
+/// A barrier for a fixed number of parties.
+pub mod barrier {
+    /// Bytes of the record.
+    pub const SIZE: usize = 8;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// How many have arrived, and the generation above. Waiters wait on it.
+    pub const WORD: usize = 0;
+    /// How many have to arrive, 1 to BARRIER_PARTIES_MAX.
+    pub const PARTIES: usize = 4;
+}
+
+/// A count that goes down to 0 once. All zero is an open latch.
+pub mod latch {
+    /// Bytes of the record.
+    pub const SIZE: usize = 4;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// What is left to count down. Waiters wait on it while it isn't 0.
+    pub const COUNT: usize = 0;
+}
+
+/// Members that somebody waits for. All zero is a group without members.
+pub mod wait_group {
+    /// Bytes of the record.
+    pub const SIZE: usize = 4;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// How many members are not done, and above it the round: one more each time nobody is left. Waiters wait on it.
+    pub const WORD: usize = 0;
+}
+
+/// Something that has happened or not. All zero is an event that is not set, of the mode EVENT_MANUAL.
+pub mod event {
+    /// Bytes of the record.
+    pub const SIZE: usize = 12;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// EVENT_SET, and above it how often the event was set. Waiters wait on it.
+    pub const WORD: usize = 0;
+    /// How many wait, at least: a waiter that died stays counted.
+    pub const WAITERS: usize = 4;
+    /// EVENT_MANUAL or EVENT_AUTO, fixed from the start.
+    pub const MODE: usize = 8;
+}
+
+/// One thread's token. All zero is one without a token.
+pub mod parker {
+    /// Bytes of the record.
+    pub const SIZE: usize = 4;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// PARKER_EMPTY, PARKER_NOTIFIED or PARKER_PARKED. The parked thread waits on it.
+    pub const STATE: usize = 0;
 }

@@ -8,7 +8,7 @@
 //! # The floors
 //! | floor | here |
 //! |---|---|
-//! | what programs use | [`Mutex`], [`RwLock`], [`Condvar`], [`Semaphore`]: the names and the poisoning of `std` |
+//! | what programs use | [`Mutex`], [`RwLock`], [`Condvar`], [`Semaphore`], [`Once`], [`OnceCell`], [`Lazy`], [`Barrier`]: the names and the poisoning of `std`; [`Latch`], [`WaitGroup`], [`Event`], [`Parker`] |
 //! | the algorithms, on `#[repr(C)]` records at an address shared with TypeScript | [`RawMutex`], [`RawRwLock`], [`RawCondvar`], [`RawSemaphore`] |
 //! | who lives, and who waits for what | [`registry`] |
 //! | sleeping and waking | [`futex`] |
@@ -56,13 +56,21 @@ macro_rules! const_unless_loom {
     };
 }
 
+mod barrier;
 pub mod clock;
 mod condvar;
+mod count;
+mod event;
 pub mod futex;
+mod latch;
 pub mod layout;
+mod lazy;
 mod mapped;
 mod mutex;
+mod once;
+mod once_cell;
 mod park;
+mod parker;
 mod raw_mutex;
 mod raw_rw_lock;
 pub mod registry;
@@ -71,19 +79,33 @@ mod rw_lock;
 pub mod seam;
 mod semaphore;
 mod spin;
+mod wait_group;
+mod waiting;
 
+pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, RawCondvar, WaitTimeoutResult};
+pub use count::CountError;
+pub use event::Event;
+pub use latch::Latch;
+pub use lazy::Lazy;
 pub use mapped::{MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard};
 pub use mutex::{LockResult, Mutex, MutexGuard, PoisonError, TryLockError, TryLockResult};
+pub use once::{Once, OnceState};
+pub use once_cell::OnceCell;
 #[doc(hidden)]
 pub use park::{Deadline, Parked, park};
 pub use park::{SPIN_LIMIT, may_block, set_may_block};
+pub use parker::{Parker, RawParker, Unparker};
 pub use raw_mutex::{Poisoned, RawMutex};
 pub use raw_rw_lock::RawRwLock;
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Permit, RawSemaphore, Semaphore};
 #[doc(hidden)]
 pub use spin::spin_while;
+pub use wait_group::{Member, WaitGroup};
+
+#[cfg(doctest)]
+mod refused;
 
 /// The example of the README, run as a test.
 #[cfg(doctest)]

@@ -2,6 +2,10 @@
 //!
 //! The algorithm, its states and its fairness are [`RawMutex`]'s. Here is what the types add: the data can be reached
 //! through a guard only, and a guard that is dropped by a panic poisons.
+//!
+//! # Layout
+//! The lock is at byte 0, the data at the first multiple of their alignment behind it (8 bytes at least): where TypeScript's
+//! `Mutex` of the same struct has them, if theirs is `#[repr(C)]`.
 
 use crate::{Poisoned, RawMutex, seam::Guarded};
 use core::{
@@ -26,6 +30,7 @@ pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 /// *HITS.lock().unwrap() += 1;
 /// assert_eq!(*HITS.lock().unwrap(), 1);
 /// ```
+#[repr(C)]
 pub struct Mutex<T: ?Sized> {
     raw: RawMutex,
     value: Guarded<T>,

@@ -62,6 +62,14 @@ impl Deadline {
             .map(|(start, timeout)| timeout.saturating_sub(start.elapsed()))
     }
 
+    /// This deadline, or `limit` from now if that is sooner.
+    pub(crate) fn at_most(&self, limit: Duration) -> Self {
+        Self::after(
+            self.remaining()
+                .map_or(limit, |remaining| remaining.min(limit)),
+        )
+    }
+
     /// Whether the time is over.
     pub fn has_passed(&self) -> bool {
         self.remaining() == Some(Duration::ZERO)

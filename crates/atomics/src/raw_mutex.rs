@@ -11,18 +11,25 @@
 //! | owner + `CONTENDED` | taken, somebody may be waiting: unlocking must wake |
 //! | `POISONED` | free; an owner died or panicked in it |
 //! | owner + `POISONED` (+ `CONTENDED`) | taken, by somebody who was told |
+//! | `RESERVED` + `CONTENDED` (+ `POISONED`) | free, and kept for the claimant |
 //!
-//! Owner is a registry slot and its generation ([`registry::Token`]).
+//! Owner is a registry slot and its generation ([`registry::Token`]). A second word names the *claimant*, a waiter that lost its
+//! patience; 0 is none.
 //!
 //! # Invariants
 //! 1. Only the owner takes itself out of the word, except when it is dead: then whoever finds that out does.
 //! 2. Whoever sleeps has set `CONTENDED` or seen it set, and whoever wakes up takes the lock with `CONTENDED`: so while
 //!    anybody sleeps, either the bit is set or somebody is awake who will set it.
 //! 3. `POISONED` is set by the end of an owner and cleared by [`RawMutex::clear_poison`] only.
+//! 4. A reservation holds as long as its claimant lives. Who sees that it doesn't, or that there is none, takes the lock as if it
+//!    were free. So a claim can only cost time, never the lock; and who reserves wakes all, so that everybody sees it.
 //!
 //! # Fairness
-//! None beyond the host's queue: a thread that comes while the lock is free takes it, also before one just woken
-//! (barging). A waiter may be overtaken any number of times, but not slept through: each unlock wakes one.
+//! A thread that comes while the lock is free takes it, also before one just woken (barging): that keeps the lock busy, and each
+//! unlock wakes a waiter. But a waiter that was woken [`PATIENCE`] times in vain claims the lock, unless somebody else
+//! has: from when it sleeps again, the next unlock keeps it for the claimant, and whoever comes meanwhile waits. So a claimant is passed over
+//! no more, and any waiter only while it loses [`PATIENCE`] wake-ups, in the order of the host's queue, and while other claimants
+//! are served. A claimant that nobody can know to be alive, for it is in no registry, has [`CLAIM_LIFETIME_MS`] to come.
 //!
 //! # Memory orderings
 //! Taking the lock is `Acquire`, letting go `Release`: a pair on `word` that hands over the data. The reaper's write
@@ -30,17 +37,26 @@
 //! what `POISONED` says.
 //!
 //! # Source
-//! U. Drepper, "Futexes Are Tricky" (mutex 2), with the owner in the word as in Linux's robust futexes.
+//! U. Drepper, "Futexes Are Tricky" (mutex 2), with the owner in the word as in Linux's robust futexes. That a lock which is unfair
+//! for speed must become fair in the end is WebKit's `WTF::Lock`'s and parking_lot's; they go by time, this one by lost wake-ups.
 
 use crate::{
     Deadline, Parked, futex,
-    layout::{CONTENDED, OWNER_MASK, POISONED, UNLOCKED},
+    layout::{
+        CLAIM_LIFETIME_MS, CONTENDED, OWNER_MASK, OWNER_SLOT_MASK, POISONED, RESERVED, UNLOCKED,
+    },
     park,
     registry::{self, Token, WAITS_ON_MUTEX},
     seam::{AtomicU32, Ordering, spin_loop},
     spin,
 };
 use core::{fmt, time::Duration};
+
+#[cfg(not(loom))]
+use crate::layout::PATIENCE;
+/// The model's threads lose their patience at once.
+#[cfg(loom)]
+const PATIENCE: u32 = 1;
 
 /// Whether the lock that was taken is poisoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +85,7 @@ impl Poisoned {
 #[repr(C)]
 pub struct RawMutex {
     word: AtomicU32,
-    impatient: AtomicU32,
+    claimant: AtomicU32,
 }
 
 #[cfg(not(loom))]
@@ -77,7 +93,7 @@ const _: () = {
     use crate::layout::mutex;
     use core::mem::{align_of, offset_of, size_of};
     assert!(offset_of!(RawMutex, word) == mutex::WORD);
-    assert!(offset_of!(RawMutex, impatient) == mutex::IMPATIENT);
+    assert!(offset_of!(RawMutex, claimant) == mutex::CLAIMANT);
     assert!(size_of::<RawMutex>() == mutex::SIZE);
     assert!(align_of::<RawMutex>() == mutex::ALIGN);
 };
@@ -89,7 +105,7 @@ impl RawMutex {
         pub fn new() -> Self {
             Self {
                 word: AtomicU32::new(UNLOCKED),
-                impatient: AtomicU32::new(0),
+                claimant: AtomicU32::new(0),
             }
         }
     }
@@ -158,14 +174,11 @@ impl RawMutex {
         self.lock_contended(me, deadline, name)
     }
 
-    /// How the lock is if nobody holds it, in the one order of all SeqCst accesses.
+    /// How the lock is if it is anybody's to take, in the one order of all SeqCst accesses.
     #[inline]
     pub(crate) fn free(&self) -> Option<Poisoned> {
         let word = self.word.load(Ordering::SeqCst);
-        match Token::of_lock_word(word) {
-            None => Some(Poisoned::of(word)),
-            Some(_) => None,
-        }
+        (word & OWNER_MASK == 0).then(|| Poisoned::of(word))
     }
 
     /// Lets go of the lock and wakes a waiter if there is one.
@@ -210,6 +223,15 @@ impl RawMutex {
         Token::of_lock_word(self.word.load(Ordering::Relaxed))
     }
 
+    /// The waiter for whom the next unlock keeps the lock, or this one has; of interest only to people and to tests.
+    #[must_use]
+    pub fn claimant(&self) -> Option<Token> {
+        let claimant = self.claimant.load(Ordering::SeqCst);
+        // A claim counts as soon as the claimant waits: an unlock without waiters doesn't look for it.
+        let has_waiters = self.word.load(Ordering::SeqCst) & CONTENDED != 0;
+        (claimant != 0 && has_waiters).then_some(Token(claimant))
+    }
+
     #[inline]
     fn take_free(&self, me: Token) -> bool {
         // Acquire: sees what the last owner released.
@@ -218,11 +240,19 @@ impl RawMutex {
             .is_ok()
     }
 
-    /// Takes the lock whose word was just seen as `word` if nobody lives in it. `Err` has the word as it is now.
+    /// Takes the lock whose word was just seen as `word` if nobody lives in it and it isn't kept for somebody else.
+    /// `Err` has the word as it is now.
     ///
     /// `extra` is `CONTENDED` once this thread has slept (invariant 2).
-    fn take_unowned(&self, word: u32, me: Token, extra: u32) -> Option<Result<Poisoned, u32>> {
+    fn take_unowned(
+        &self,
+        word: u32,
+        me: Token,
+        extra: u32,
+        is_claimant: bool,
+    ) -> Option<Result<Poisoned, u32>> {
         let taken = match Token::of_lock_word(word) {
+            None if word & RESERVED != 0 && !is_claimant && self.claimant_lives() => return None,
             None => me.bits() | extra | word & (POISONED | CONTENDED),
             // The dead leave their waiters to us.
             Some(owner) if !registry::is_live(owner) => me.bits() | POISONED | CONTENDED,
@@ -244,7 +274,7 @@ impl RawMutex {
     fn try_lock_slowly(&self, me: Token) -> Option<Poisoned> {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
-            match self.take_unowned(word, me, 0)? {
+            match self.take_unowned(word, me, 0, false)? {
                 Ok(poisoned) => return Some(poisoned),
                 Err(now) => word = now,
             }
@@ -262,9 +292,11 @@ impl RawMutex {
         let rounds = spin::rounds();
         let mut spun = 0;
         let mut extra = 0;
+        let mut claim = Claim::new(self, me);
+        let mut is_over = false;
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
-            match self.take_unowned(word, me, extra) {
+            match self.take_unowned(word, me, extra, claim.is_made) {
                 Some(Ok(poisoned)) => {
                     if spun > 0 {
                         spin::learn(spun < rounds);
@@ -275,6 +307,7 @@ impl RawMutex {
                     word = now;
                     continue;
                 }
+                None if is_over => return None,
                 None => {}
             }
             assert!(
@@ -287,6 +320,9 @@ impl RawMutex {
                 spin_loop();
                 word = self.word.load(Ordering::Relaxed);
                 continue;
+            }
+            if extra != 0 {
+                claim.lose_patience();
             }
             if word & CONTENDED == 0 {
                 // Relaxed: the bit publishes nothing; the wait compares it.
@@ -303,39 +339,169 @@ impl RawMutex {
                     }
                 }
             }
-            let owner = Token(word & OWNER_MASK);
-            let parked = park(
+            is_over = self.sleep(word, deadline, name) == Parked::TimedOut;
+            extra = CONTENDED;
+            word = self.word.load(Ordering::Relaxed);
+        }
+    }
+
+    /// Sleeps while the lock is as `word` says: held by somebody, or kept for somebody else.
+    #[track_caller]
+    fn sleep(&self, word: u32, deadline: Deadline, name: &dyn fmt::Display) -> Parked {
+        // Whoever is waited for may have died before a reaper could know that we wait.
+        if let Some(owner) = Token::of_lock_word(word) {
+            let owner_lives = || registry::is_live(owner);
+            return park(
                 &self.word,
                 word,
                 WAITS_ON_MUTEX,
                 deadline,
-                // The owner may have died before a reaper could know that we wait.
-                || registry::is_live(owner),
+                owner_lives,
                 name,
             );
-            extra = CONTENDED;
-            word = self.word.load(Ordering::Relaxed);
-            if parked == Parked::TimedOut {
-                // It may have become free at the last moment.
-                return match self.take_unowned(word, me, extra) {
-                    Some(Ok(poisoned)) => Some(poisoned),
-                    Some(Err(_)) | None => None,
-                };
-            }
         }
+        let claimant = self.claimant.load(Ordering::SeqCst);
+        let expires = claimant == Token::UNREGISTERED.bits() && cfg!(not(loom));
+        let sooner = if expires {
+            deadline.at_most(Duration::from_millis(CLAIM_LIFETIME_MS.into()))
+        } else {
+            deadline
+        };
+        let claimant_lives = || self.claimant_lives();
+        let parked = park(
+            &self.word,
+            word,
+            WAITS_ON_MUTEX,
+            sooner,
+            claimant_lives,
+            name,
+        );
+        if parked == Parked::TimedOut && expires && !deadline.has_passed() {
+            if self.word.load(Ordering::Relaxed) == word {
+                self.drop_claim_of(claimant);
+            }
+            return Parked::Look;
+        }
+        parked
     }
 
     #[cold]
     fn unlock_slowly(&self) {
-        // Release: as in `unlock`.
-        let word = self.word.fetch_and(POISONED, Ordering::Release);
+        let mut word = self.word.load(Ordering::Relaxed);
         debug_assert_eq!(
             Token::of_lock_word(word),
             Some(registry::current()),
             "a mutex is unlocked by its owner"
         );
-        if word & CONTENDED != 0 {
-            futex::wake(&self.word, 1);
+        loop {
+            let keeps = word & CONTENDED != 0 && self.claimant_lives();
+            let freed = word & POISONED | if keeps { RESERVED | CONTENDED } else { 0 };
+            // Release: as in `unlock`.
+            match self
+                .word
+                .compare_exchange(word, freed, Ordering::Release, Ordering::Relaxed)
+            {
+                // Invariant 4: the claimant isn't always the first in the queue.
+                Ok(_) if keeps => _ = futex::wake_all(&self.word),
+                Ok(_) if word & CONTENDED != 0 => _ = futex::wake(&self.word, 1),
+                Ok(_) => {}
+                Err(now) => {
+                    word = now;
+                    continue;
+                }
+            }
+            return;
+        }
+    }
+
+    /// Whether there is a claimant that may still come.
+    fn claimant_lives(&self) -> bool {
+        match self.claimant.load(Ordering::SeqCst) {
+            0 => false,
+            claimant => registry::is_live(Token(claimant)),
+        }
+    }
+
+    /// Ends the claim of `claimant`, if it is the present one.
+    fn drop_claim_of(&self, claimant: u32) -> bool {
+        // SeqCst: off the fast path; with the loads in `claimant_lives`.
+        self.claimant
+            .compare_exchange(claimant, 0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    /// Makes the lock free, if it is kept for somebody who won't come, and has everybody look.
+    fn give_reservation_back(&self) {
+        let mut word = self.word.load(Ordering::SeqCst);
+        while word & OWNER_SLOT_MASK == 0 && word & RESERVED != 0 {
+            // Release: passes on what the last owner released.
+            match self.word.compare_exchange(
+                word,
+                word & POISONED,
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            ) {
+                Ok(_) => {
+                    futex::wake_all(&self.word);
+                    return;
+                }
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// What a reaper does for those who wait, before it wakes them: ends the claim of `dead`, and frees the lock that it held.
+    pub(crate) fn abandon(&self, dead: Token) {
+        if self.drop_claim_of(dead.bits()) {
+            self.give_reservation_back();
+        }
+        registry::free_abandoned(&self.word, dead);
+    }
+}
+
+/// The claim that a waiter makes when it has been patient for long enough. It ends with the wait, however that ends.
+struct Claim<'a> {
+    lock: &'a RawMutex,
+    me: Token,
+    lost: u32,
+    is_made: bool,
+}
+
+impl<'a> Claim<'a> {
+    fn new(lock: &'a RawMutex, me: Token) -> Self {
+        Self {
+            lock,
+            me,
+            lost: 0,
+            is_made: false,
+        }
+    }
+
+    /// A wake-up was in vain.
+    fn lose_patience(&mut self) {
+        self.lost += 1;
+        if self.lost >= PATIENCE {
+            // SeqCst: off the fast path; with the loads in `claimant_lives`. One that expired, or was taken for another's by
+            // threads that share a token, is made again.
+            let seen = self.lock.claimant.compare_exchange(
+                0,
+                self.me.bits(),
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            );
+            self.is_made = match seen {
+                Ok(_) => true,
+                Err(claimant) => self.is_made && claimant == self.me.bits(),
+            };
+        }
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        // Once this thread has the lock, or has given up, nothing must be kept for it.
+        if self.is_made && self.lock.drop_claim_of(self.me.bits()) {
+            self.lock.give_reservation_back();
         }
     }
 }

@@ -120,11 +120,10 @@ impl RawRwLock {
         let me = registry::current();
         self.sit_down(me);
         seqcst_order();
-        if let Some(poisoned) = self.writer.free() {
-            return Some(poisoned);
+        match self.writer.free() {
+            None => self.try_read_slowly(me),
+            free => free,
         }
-        self.stand_up(me);
-        None
     }
 
     /// Begins to read, waiting for at most `timeout`; `None` if it wasn't to be had.
@@ -337,13 +336,27 @@ impl RawRwLock {
     }
 
     #[cold]
+    fn try_read_slowly(&self, me: Token) -> Option<Poisoned> {
+        self.stand_up(me);
+        // The writer may be dead.
+        let poisoned = self.writer.try_lock()?;
+        self.pass_to_seat();
+        Some(poisoned)
+    }
+
+    #[cold]
     #[track_caller]
     fn read_contended(&self, deadline: Deadline, name: &dyn fmt::Display) -> Option<Poisoned> {
         let poisoned = self.writer.lock_until(deadline, name)?;
-        self.sit_down(registry::current());
-        // SAFETY: taken above. The next writer sees the seat through the mutex.
-        unsafe { self.writer.unlock() };
+        self.pass_to_seat();
         Some(poisoned)
+    }
+
+    /// Sits down for a reader that took `writer` in passing.
+    fn pass_to_seat(&self) {
+        self.sit_down(registry::current());
+        // SAFETY: the caller has taken it. The next writer sees the seat through the mutex.
+        unsafe { self.writer.unlock() };
     }
 
     #[inline]

@@ -32,11 +32,12 @@
 //! here the waiters list what they wait on, so that taking a lock writes nothing but the lock.
 
 use crate::{
-    futex,
+    RawMutex, futex,
     layout::{
         GENERATION_MAX, LIFE_DEAD, LIFE_FREE, LIFE_LIVE, LIFE_STATE_MASK, OWNER_GENERATION_MASK,
         OWNER_GENERATION_SHIFT, OWNER_MASK, OWNER_SLOT_MASK, POISONED, REGISTRY_MAGIC,
-        REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_ON_MUTEX, WAITING_ON_SEQUENCE,
+        REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_KIND_MASK, WAITING_ON_MUTEX, WAITING_ON_OWNER,
+        WAITING_ON_SEQUENCE,
     },
     seam::{AtomicU32, AtomicUsize, Ordering, fence, seqcst_order},
 };
@@ -52,7 +53,10 @@ pub const CAPACITY: usize = 3;
 /// The thread waits on a word that isn't a lock's.
 #[doc(hidden)]
 pub const WAITS: u32 = 0;
-/// The thread waits on a lock word, which a reaper may take from a dead owner.
+/// The thread waits on a word with an owner, which a reaper may take from a dead one.
+#[doc(hidden)]
+pub const WAITS_ON_OWNER: u32 = WAITING_ON_OWNER;
+/// The thread waits on a mutex, which a reaper may take from a dead owner or claimant.
 #[doc(hidden)]
 pub const WAITS_ON_MUTEX: u32 = WAITING_ON_MUTEX;
 /// The thread waits on a count of events, of which a death is one.
@@ -81,7 +85,7 @@ impl Token {
     /// The owner in a lock word; `None` when the lock is free.
     #[must_use]
     pub const fn of_lock_word(word: u32) -> Option<Self> {
-        if word & OWNER_MASK == 0 {
+        if word & OWNER_SLOT_MASK == 0 {
             None
         } else {
             Some(Self(word & OWNER_MASK))
@@ -356,7 +360,7 @@ pub fn reap(slot: u32) -> bool {
 }
 
 /// Declares the thread that `token` names dead: locks it held that somebody waits for become free and poisoned, and
-/// their waiters wake; a wake-up the dead may have swallowed is passed on; its slot becomes free.
+/// whoever waits for anything looks again, since the dead may have owed or swallowed a wake-up; its slot becomes free.
 ///
 /// Locks that nobody waits for are found abandoned by their next locker. Returns `false` if the thread wasn't alive
 /// any more by the registry's books. May be called from any thread, also from one that may not block.
@@ -407,39 +411,44 @@ pub fn reap_token(token: Token) -> bool {
     was_live
 }
 
-/// Frees the lock somebody waits on, if `dead` owns it; or counts the death, if somebody waits for events.
+/// Frees the lock somebody waits on, if `dead` owns it, or counts the death, if somebody waits for events; and has the waiter look
+/// again in any case: the dead may have changed the word and not come to wake anybody any more.
 fn abandon(waiting_on: usize, dead: Token) {
-    if waiting_on & WAITING_KINDS == 0 {
-        return;
-    }
     let pointer = word_of(waiting_on);
-    // SAFETY: a waiter put the address of a word it borrows into its slot, and stays inside its wait, hence inside
-    // that borrow, while `reaping` is 1 (invariant 3).
-    let word = unsafe { &*pointer };
-    if waiting_on & WAITING_ON_SEQUENCE as usize != 0 {
-        // A change, not a mere wake: the waiter may be about to fall asleep.
-        word.fetch_add(1, Ordering::SeqCst);
-        futex::wake_all(word);
-        return;
+    // All three below: a waiter put the address of a word, or of the mutex that begins with it, into its slot, and stays inside
+    // its wait, hence inside its borrow, while `reaping` is 1 (invariant 3).
+    match (waiting_on & WAITING_KIND_MASK as usize) as u32 {
+        WAITING_ON_OWNER => {
+            // SAFETY: the waiter keeps it alive.
+            free_abandoned(unsafe { &*pointer }, dead);
+        }
+        WAITING_ON_MUTEX => {
+            // SAFETY: the waiter keeps it alive.
+            unsafe { &*pointer.cast::<RawMutex>() }.abandon(dead);
+        }
+        WAITING_ON_SEQUENCE => {
+            // SAFETY: the waiter keeps it alive. A change, not a mere wake: the waiter may be about to fall asleep.
+            unsafe { &*pointer }.fetch_add(1, Ordering::SeqCst);
+        }
+        _ => {}
     }
+    wake_word(waiting_on);
+}
+
+/// Frees the lock of one word if `dead` owns it, and marks it; the caller wakes those who wait.
+pub(crate) fn free_abandoned(word: &AtomicU32, dead: Token) {
     let mut seen = word.load(Ordering::SeqCst);
     while Token::of_lock_word(seen) == Some(dead) {
         match word.compare_exchange(seen, POISONED, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) => {
-                // CONTENDED is gone, so all of them must look again.
-                futex::wake_all(word);
-                return;
-            }
+            // CONTENDED is gone, so all who wait must look again; `abandon` wakes them.
+            Ok(_) => return,
             Err(now) => seen = now,
         }
     }
 }
 
-/// The bits of a waiting-on that are no part of the address.
-const WAITING_KINDS: usize = (WAITING_ON_MUTEX | WAITING_ON_SEQUENCE) as usize;
-
 fn word_of(waiting_on: usize) -> *const AtomicU32 {
-    core::ptr::with_exposed_provenance(waiting_on & !WAITING_KINDS)
+    core::ptr::with_exposed_provenance(waiting_on & !(WAITING_KIND_MASK as usize))
 }
 
 fn wake_word(waiting_on: usize) {
@@ -503,7 +512,7 @@ mod exports {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use std::thread;
+    use std::{sync::Arc, thread};
 
     #[test]
     fn a_token_carries_slot_and_generation() {
@@ -554,6 +563,38 @@ mod tests {
         assert!(!reap_token(token));
         assert!(!reap(0));
         assert!(!reap(4095));
+    }
+
+    /// An unlock clears the word and then wakes. A thread that was terminated between left its waiter asleep for ever in
+    /// front of a free lock: the reaper only looked at locks that the dead still held.
+    #[test]
+    fn a_wake_up_that_the_dead_owed_is_made_up_for() {
+        let word = Arc::new(AtomicU32::new(1));
+        let waiter = {
+            let word = Arc::clone(&word);
+            thread::spawn(move || {
+                enter_new().unwrap();
+                let scope = WaitScope::enter(&word, WAITS);
+                // The limit is only for a test that fails.
+                let was_woken = futex::wait(&word, 1, Some(Duration::from_secs(60)));
+                drop(scope);
+                leave();
+                was_woken
+            })
+        };
+        let owing = allocate().unwrap();
+        while !is_anybody_waiting_on(&word) {
+            thread::yield_now();
+        }
+        word.store(0, Ordering::SeqCst);
+        assert!(reap_token(owing));
+        assert!(waiter.join().unwrap());
+    }
+
+    fn is_anybody_waiting_on(word: &AtomicU32) -> bool {
+        let address = core::ptr::from_ref(word).addr();
+        let mut slots = registry().slots.iter();
+        slots.any(|slot| slot.waiting_on.load(Ordering::SeqCst) == address)
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub fn seqcst_order() {
 
 /// A cell whose content is guarded by a lock; loom's, when loom checks that the lock does guard it.
 #[derive(Debug, Default)]
+#[repr(transparent)]
 pub struct Guarded<T: ?Sized>(
     #[cfg(not(loom))] core::cell::UnsafeCell<T>,
     #[cfg(loom)] loom::cell::UnsafeCell<T>,

@@ -155,6 +155,128 @@ fn a_thread_that_has_just_entered_does_not_look_dead() {
     });
 }
 
+/// Takes the lock `times` times, and checks that nobody comes before a claimant: once a claim was seen by who holds the lock,
+/// the next one in is not that thread again, before `served`, which the lock guards, has grown.
+fn barge(lock: &RawMutex, served: &Guarded<u32>, times: u32) {
+    let mut owed = None;
+    for _ in 0..times {
+        let _poisoned = lock.lock();
+        // SAFETY: the lock is held.
+        let now = served.with(|served| unsafe { *served });
+        assert_ne!(owed, Some(now), "a claimant was passed over");
+        owed = lock.claimant().map(|_| now);
+        // SAFETY: taken above.
+        unsafe { lock.unlock() };
+    }
+}
+
+/// Takes the lock once, and says so in `served`.
+fn be_served(lock: &RawMutex, served: &Guarded<u32>) {
+    let _poisoned = lock.lock();
+    // SAFETY: the lock is held.
+    served.with_mut(|served| unsafe { *served += 1 });
+    // SAFETY: taken above.
+    unsafe { lock.unlock() };
+}
+
+/// A lock and what it guards.
+struct Shared {
+    lock: RawMutex,
+    served: Guarded<u32>,
+}
+
+// SAFETY: `served` is only used with the lock; loom checks that.
+unsafe impl Sync for Shared {}
+
+#[test]
+fn nobody_passes_a_claimant_over() {
+    for is_registered in [false, true] {
+        check(2, move || {
+            let shared = Arc::new(Shared {
+                lock: RawMutex::new(),
+                served: Guarded::new(0),
+            });
+            let waiter = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    if is_registered {
+                        enter();
+                    }
+                    be_served(&shared.lock, &shared.served);
+                    registry::leave();
+                })
+            };
+            barge(&shared.lock, &shared.served, 4);
+            waiter.join().unwrap();
+            assert!(shared.lock.owner().is_none() && shared.lock.claimant().is_none());
+            assert_eq!(shared.lock.try_lock(), Some(Poisoned::No));
+        });
+    }
+}
+
+#[test]
+fn several_claimants_and_one_that_gives_up() {
+    check(2, || {
+        let shared = Arc::new(Shared {
+            lock: RawMutex::new(),
+            served: Guarded::new(0),
+        });
+        let waiter = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || be_served(&shared.lock, &shared.served))
+        };
+        let impatient = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    if shared.lock.lock_timeout(Duration::from_secs(1)).is_some() {
+                        // SAFETY: taken above.
+                        unsafe { shared.lock.unlock() };
+                    }
+                }
+            })
+        };
+        barge(&shared.lock, &shared.served, 2);
+        waiter.join().unwrap();
+        impatient.join().unwrap();
+        assert_eq!(shared.lock.try_lock(), Some(Poisoned::No));
+    });
+}
+
+#[test]
+fn a_claimant_that_died_keeps_nobody_waiting() {
+    // The claimant is declared dead anywhere in its wait: it goes on, as the dead don't, but nobody may depend on that. So it
+    // does nothing with the lock, and if it has it, it lets go of it only if it is its own still.
+    check(2, || {
+        let lock = Arc::new(RawMutex::new());
+        let (tell, told) = loom::sync::mpsc::channel();
+        let claimant = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || {
+                let me = enter();
+                tell.send(me).unwrap();
+                let _poisoned = lock.lock();
+                if lock.owner() == Some(me) && registry::is_live(me) {
+                    // SAFETY: taken above.
+                    unsafe { lock.unlock() };
+                    registry::leave();
+                }
+            })
+        };
+        let token = told.recv().unwrap();
+        for _ in 0..2 {
+            let _poisoned = lock.lock();
+            // SAFETY: taken above.
+            unsafe { lock.unlock() };
+        }
+        registry::reap_token(token);
+        let _poisoned = lock.lock();
+        // SAFETY: taken above.
+        unsafe { lock.unlock() };
+        claimant.join().unwrap();
+    });
+}
+
 #[test]
 fn a_writer_is_alone_and_readers_see_what_it_wrote() {
     check(2, || {

@@ -7,7 +7,11 @@ use heddle_atomics::{
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -197,6 +201,86 @@ fn a_wake_up_that_the_dead_swallowed_is_passed_on() {
 }
 
 #[test]
+fn no_waiter_starves_and_nobody_passes_a_claimant_over() {
+    // Two threads let go of the lock only to take it again, until a third has had it so many times. Whoever holds the lock
+    // and sees the third claim it is not the next to have it. (The claimant is registered: its claim has no end but its own.)
+    const TIMES: u32 = 100;
+    let (lock, served) = (RawMutex::new(), AtomicU32::new(0));
+    let waiter = AtomicU32::new(u32::MAX);
+    let passed_over: u32 = thread::scope(|scope| {
+        let bargers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    registry::enter_new().unwrap();
+                    let (mut passed_over, mut owed) = (0, None);
+                    loop {
+                        let _poisoned = lock.lock();
+                        let now = served.load(Ordering::Relaxed);
+                        passed_over += u32::from(owed == Some(now));
+                        let claimant = lock.claimant().map_or(0, Token::bits);
+                        owed = (claimant == waiter.load(Ordering::Relaxed)).then_some(now);
+                        // SAFETY: taken above.
+                        unsafe { lock.unlock() };
+                        if now == TIMES {
+                            registry::leave();
+                            return passed_over;
+                        }
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            let me = registry::enter_new().unwrap();
+            waiter.store(me.bits(), Ordering::Relaxed);
+            for _ in 0..TIMES {
+                let _poisoned = lock.lock();
+                served.fetch_add(1, Ordering::Relaxed);
+                // SAFETY: taken above.
+                unsafe { lock.unlock() };
+            }
+            registry::leave();
+        });
+        bargers
+            .into_iter()
+            .map(|barger| barger.join().unwrap())
+            .sum()
+    });
+    assert_eq!(passed_over, 0);
+}
+
+#[test]
+fn a_claim_that_nobody_comes_for_keeps_the_lock_from_nobody() {
+    // A thread outside the registry claims and is gone, as when its worker was terminated while it waited.
+    let lock = RawMutex::new();
+    let claimant: &AtomicU32 = {
+        let record = std::ptr::from_ref(&lock).cast::<u8>();
+        // SAFETY: the second word of the record, which is made of atomics.
+        unsafe { &*record.add(heddle_atomics::layout::mutex::CLAIMANT).cast() }
+    };
+    assert_eq!(lock.lock(), Poisoned::No);
+    thread::scope(|scope| {
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let poisoned = lock.lock();
+                    // SAFETY: taken above.
+                    unsafe { lock.unlock() };
+                    poisoned
+                })
+            })
+            .collect();
+        thread::sleep(SOON);
+        claimant.store(Token::UNREGISTERED.bits(), Ordering::SeqCst);
+        // SAFETY: taken above.
+        unsafe { lock.unlock() };
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), Poisoned::No);
+        }
+    });
+    assert_eq!(lock.claimant(), None);
+}
+
+#[test]
 fn locking_twice_on_a_registered_thread_panics_and_names_the_lock() {
     let message = thread::spawn(|| {
         registry::enter_new().unwrap();
@@ -282,4 +366,21 @@ fn random_deaths_leave_nobody_waiting() {
         }
     });
     assert_eq!(takings.into_inner(), THREADS * TIMES);
+}
+
+/// What TypeScript is told of the layout: the data are at the first multiple of their alignment behind the lock.
+#[test]
+fn the_data_are_where_the_layout_says() {
+    fn offset_of_data<T>(value: T) -> usize {
+        let mutex = Mutex::new(value);
+        let start = core::ptr::from_ref(&mutex).addr();
+        assert_eq!(core::ptr::from_ref(mutex.raw()).addr(), start);
+        let guard = mutex.lock().unwrap();
+        core::ptr::from_ref(&*guard).addr() - start
+    }
+    #[repr(align(16))]
+    struct Wide(#[expect(dead_code, reason = "only its alignment matters")] u8);
+    assert_eq!(offset_of_data(1_u8), 8);
+    assert_eq!(offset_of_data((1_u8, 1.5_f64)), 8);
+    assert_eq!(offset_of_data(Wide(1)), 16);
 }

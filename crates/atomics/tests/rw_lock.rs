@@ -253,6 +253,24 @@ fn the_death_of_a_writer_is_told_to_all_who_wait() {
 }
 
 #[test]
+fn a_dead_writer_does_not_turn_those_away_who_only_try() {
+    for reads in [true, false] {
+        let lock = Arc::new(RawRwLock::new());
+        let (dead, _) = registered({
+            let lock = Arc::clone(&lock);
+            move || assert_eq!(lock.write(), Poisoned::No)
+        });
+        assert!(registry::reap_token(dead));
+        let taken = if reads {
+            lock.try_read()
+        } else {
+            lock.try_write()
+        };
+        assert_eq!(taken, Some(Poisoned::Yes));
+    }
+}
+
+#[test]
 fn seats_of_the_dead_are_used_again() {
     // More readers die than there are seats: a writer still gets in, and nobody had to sit in the crowd.
     let lock = Arc::new(RawRwLock::new());

@@ -3,7 +3,12 @@
 
 use core::{cell::UnsafeCell, ptr::NonNull};
 use heddle_atomics::{Condvar, Mutex, RawMutex, RawSemaphore};
-use heddle_channel::bytes::{self, Options, Receiver, Sender};
+use heddle_channel::{
+    bytes::{self, Options, Receiver, Sender},
+    msgpack::{self, Timestamp},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A number that is safe to change with the lock only.
 struct Counter {
@@ -176,6 +181,129 @@ pub unsafe extern "C" fn channel_sum_numbers(from: *mut u8) -> u32 {
             .ok()
     });
     numbers.fold(0, u32::wrapping_add)
+}
+
+/// A value of everything that serde has, as TypeScript sends it.
+#[derive(Serialize, Deserialize)]
+struct Reading {
+    id: u64,
+    delta: i64,
+    ratio: f64,
+    coarse: f32,
+    name: String,
+    note: Option<String>,
+    is_new: bool,
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+    numbers: Vec<u8>,
+    at: Timestamp,
+    kind: Kind,
+    pair: (u8, String),
+    by_name: BTreeMap<String, i32>,
+    by_number: BTreeMap<u32, String>,
+    children: Vec<Reading>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Kind {
+    Plain,
+    Newtype(String),
+    Tuple(u8, u8),
+    Struct { x: f64 },
+}
+
+/// Receives readings until the channel is closed and sends each on. What is none is sent on as it came. Closes the
+/// other channel in the end, and returns how many were none.
+///
+/// # Safety
+/// There are channels at both addresses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_echo_readings(from: *mut u8, to: *mut u8) -> u32 {
+    let (Some(from), Some(to)) = (NonNull::new(from), NonNull::new(to)) else {
+        return u32::MAX;
+    };
+    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    let ends = unsafe {
+        (
+            msgpack::Receiver::<Reading>::open(from),
+            msgpack::Sender::<Reading>::open(to),
+        )
+    };
+    let (Ok(receiver), Ok(sender)) = ends else {
+        return u32::MAX;
+    };
+    let mut strangers = 0;
+    for reading in &receiver {
+        let is_sent = match reading {
+            Ok(reading) => sender.send(reading).is_ok(),
+            Err(error) => {
+                strangers += 1;
+                sender.as_bytes().send(&error.bytes).is_ok()
+            }
+        };
+        if !is_sent {
+            break;
+        }
+    }
+    sender.close();
+    strangers
+}
+
+/// A fixed struct, as `structCodec` lays it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Sample {
+    flag: u8,
+    x: f64,
+    hits: u32,
+    tag: [u8; 5],
+    list: [u16; 3],
+}
+
+/// Receives samples until the channel is closed and sends each on, doubled. Closes the other channel in the end, and
+/// returns how many there were.
+///
+/// # Safety
+/// There are channels at both addresses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_double_samples(from: *mut u8, to: *mut u8) -> u32 {
+    let (Some(from), Some(to)) = (NonNull::new(from), NonNull::new(to)) else {
+        return u32::MAX;
+    };
+    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    let ends = unsafe { (Receiver::open(from), Sender::open(to)) };
+    let (Ok(receiver), Ok(sender)) = ends else {
+        return u32::MAX;
+    };
+    let mut count = 0;
+    for message in receiver.iter() {
+        if message.len() != size_of::<Sample>() {
+            break;
+        }
+        // SAFETY: as many bytes as a sample has, of which each value is one.
+        let mut sample = unsafe { message.as_ptr().cast::<Sample>().read_unaligned() };
+        sample.flag = 1 - sample.flag;
+        sample.x *= 2.0;
+        sample.hits *= 2;
+        sample.tag.reverse();
+        sample.list.reverse();
+        let mut message = message;
+        // SAFETY: as long as a sample; field by field, so that what lies between stays the zeros that came.
+        unsafe {
+            let place = message.as_mut_ptr().cast::<Sample>();
+            (&raw mut (*place).flag).write_unaligned(sample.flag);
+            (&raw mut (*place).x).write_unaligned(sample.x);
+            (&raw mut (*place).hits).write_unaligned(sample.hits);
+            (&raw mut (*place).tag).write_unaligned(sample.tag);
+            (&raw mut (*place).list).write_unaligned(sample.list);
+        }
+        if sender.send(&message).is_err() {
+            break;
+        }
+        count += 1;
+    }
+    sender.close();
+    count
 }
 
 /// How long the uncontended lock and unlock take: does `times` of them.

@@ -189,6 +189,8 @@ pub enum OpenError {
     NotAChannel,
     /// The channel was made by another version of the layout.
     Version(u32),
+    /// The channel is broken: its ring can't have so many bytes.
+    RingSize(u32),
 }
 
 impl fmt::Display for OpenError {
@@ -202,6 +204,7 @@ impl fmt::Display for OpenError {
                     "the channel has layout {version}, this program has {CHANNEL_VERSION}"
                 )
             }
+            Self::RingSize(size) => write!(f, "the channel is broken: a ring of {size} bytes"),
         }
     }
 }
@@ -244,10 +247,15 @@ impl Channel {
         if !channel.core().is_ready() {
             return Err(OpenError::NotAChannel);
         }
-        match channel.core().version() {
-            CHANNEL_VERSION => Ok(channel),
-            version => Err(OpenError::Version(version)),
+        let version = channel.core().version();
+        if version != CHANNEL_VERSION {
+            return Err(OpenError::Version(version));
         }
+        let ring_size = channel.core().ring_size();
+        if !ring_size.is_power_of_two() || !(RING_SIZE_MIN..=RING_SIZE_MAX).contains(&ring_size) {
+            return Err(OpenError::RingSize(ring_size));
+        }
+        Ok(channel)
     }
 
     #[inline]
@@ -459,7 +467,7 @@ impl Channel {
         advance += frame_size(length);
         let used = claimed.used();
         assert!(
-            advance <= used,
+            advance <= used && place + frame_size(length) <= self.core().ring_size(),
             "the channel at {:p} is broken: a message of {length} bytes where {used} are",
             self.core,
         );

@@ -4,12 +4,13 @@
 //! | you send | between | use |
 //! |---|---|---|
 //! | bytes | Rust and TypeScript threads, over one memory | [`bytes`] |
-//! | values of a Rust type | Rust threads of one memory | [`bounded`] |
+//! | values of a Rust type | Rust threads and tasks of one memory | [`bounded`], [`unbounded`], [`rendezvous`] |
+//! | values of serde's | Rust and TypeScript threads, over one memory | [`channel`], with the feature `msgpack` |
 //!
-//! Both are multi-producer, multi-consumer and bounded: a sender that is faster than its receivers waits. What one
+//! All are multi-producer, multi-consumer and bounded: a sender that is faster than its receivers waits. What one
 //! sender sends arrives in its order. Either side closes the channel; what was sent before is still received.
 //!
-//! Both stand on one protocol (`protocol.rs`): a ring between two locks. A thread that dies in the middle of sending or
+//! All with room stand on one protocol (`protocol.rs`): a ring between two locks. A thread that dies in the middle of sending or
 //! receiving leaves nothing half-done, because a message becomes visible, or goes, with one write; the locks are
 //! [`heddle_atomics::RawMutex`], so the death itself leaves nobody waiting.
 //!
@@ -30,14 +31,22 @@ pub mod bytes;
 mod ends;
 mod error;
 pub mod layout;
+#[cfg(feature = "msgpack")]
+pub mod msgpack;
 mod protocol;
 mod select;
 mod side;
 
-pub use bounded::{IntoIter, Iter, Receiver, Sender, TryIter, bounded};
+pub use bounded::{
+    IntoIter, Iter, Receiver, RecvFuture, SendFuture, Sender, TryIter, bounded, rendezvous,
+    unbounded,
+};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
+pub use heddle_atomics::Deadline;
+#[cfg(feature = "msgpack")]
+pub use msgpack::channel;
 
 pub use select::{Select, SelectRecv, SelectSend};
 

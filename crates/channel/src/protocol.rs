@@ -310,6 +310,8 @@ impl Core {
                 has_slept,
                 "the sending side of a channel",
             );
+            // SeqCst: invariant 2. Before the look, so that what moves it later is seen.
+            let head = self.head.position.load(Ordering::SeqCst);
             match self.look_for_room(advance_at, has_slept) {
                 Err(Refusal::NotNow) => {}
                 result => return result,
@@ -317,11 +319,16 @@ impl Core {
             if self.close_if_deserted() {
                 return Err(Refusal::Closed);
             }
-            if !waiting.sleep(deadline, ROOM) {
+            if !waiting.sleep(deadline, ROOM, || self.is_still_at(head)) {
                 return Err(Refusal::TimedOut);
             }
             has_slept = true;
         }
+    }
+
+    /// Whether the head is where it was, and somebody is left who could move it.
+    fn is_still_at(&self, head: u32) -> bool {
+        self.head.position.load(Ordering::SeqCst) == head && !self.close_if_deserted()
     }
 
     /// Looks for a place with `send_lock`, and lets go of that if there is none.
@@ -378,7 +385,9 @@ impl Core {
             }
             let refusal = if self.is_closed() || self.close_if_deserted() {
                 Refusal::Closed
-            } else if waiting.sleep(deadline, "a receiver in a channel") {
+            } else if waiting.sleep(deadline, "a receiver in a channel", || {
+                !self.is_taken(end) && !self.is_closed() && !self.close_if_deserted()
+            }) {
                 continue;
             } else {
                 Refusal::TimedOut
@@ -443,7 +452,7 @@ impl Core {
             if self.close_if_deserted() {
                 continue;
             }
-            if !waiting.sleep(deadline, MESSAGE) {
+            if !waiting.sleep(deadline, MESSAGE, || self.is_empty_and_open()) {
                 if self.is_rendezvous() {
                     // A sender may have counted on us.
                     take(&self.receive_lock, "the receiving side of a channel");
@@ -453,6 +462,15 @@ impl Core {
             }
             has_slept = true;
         }
+    }
+
+    fn is_empty_and_open(&self) -> bool {
+        // SeqCst: invariant 2.
+        let tail = self.tail.position.load(Ordering::SeqCst);
+        let head = self.head.position.load(Ordering::SeqCst);
+        (tail ^ head) & POSITION_MASK == 0
+            && tail & POSITION_CLOSED == 0
+            && !self.close_if_deserted()
     }
 
     /// Looks for a message with `receive_lock`, and lets go of that if there is none.
@@ -688,6 +706,7 @@ impl Reserved<'_> {
     ) -> Result<(), Refusal> {
         loop {
             let waiting = self.core.head.announce();
+            let head = self.core.head.position.load(Ordering::SeqCst);
             self.move_to_tail(&advance_at);
             if self.tail & POSITION_CLOSED != 0 || self.core.close_if_deserted() {
                 return Err(Refusal::Closed);
@@ -695,7 +714,7 @@ impl Reserved<'_> {
             if self.fits_now(u32::MAX) {
                 return Ok(());
             }
-            if !waiting.sleep(deadline, ROOM) {
+            if !waiting.sleep(deadline, ROOM, || self.core.is_still_at(head)) {
                 return Err(Refusal::TimedOut);
             }
         }
@@ -867,7 +886,14 @@ impl Claimed<'_> {
                 // It may have sent the frame before it went.
                 return self.has_more();
             }
-            waiting.sleep(Deadline::NEVER, "the rest of a message in a channel");
+            waiting.sleep(
+                Deadline::NEVER,
+                "the rest of a message in a channel",
+                || {
+                    let owner = core.send_lock.owner();
+                    !self.has_more() && owner.is_some_and(registry::is_live) && !core.is_closed()
+                },
+            );
         }
     }
 

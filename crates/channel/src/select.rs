@@ -157,7 +157,17 @@ impl<'a> Select<'a> {
             }
             let kind = registry::WAITS_ON_SEQUENCE;
             let name = &"a select";
-            if park(watch.events, ticket, kind, deadline, || true, name) == Parked::TimedOut {
+            let mut ready = None;
+            // Once more when the registry knows of the sleeper (invariant 4 of `side.rs`).
+            let should_wait = || {
+                ready = self.try_ready();
+                ready.is_none()
+            };
+            let parked = park(watch.events, ticket, kind, deadline, should_wait, name);
+            if ready.is_some() {
+                return ready;
+            }
+            if parked == Parked::TimedOut {
                 return None;
             }
         }
@@ -213,23 +223,66 @@ fn next_start() -> usize {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// The event count at an address that stands in a channel's record; `None` if there is none, because the record is broken.
+#[cfg(not(all(target_family = "wasm", not(loom))))]
+pub(crate) fn events_at(address: usize) -> Option<&'static AtomicU32> {
+    pool::find(address)
+}
+
+/// The event count at an address that stands in a channel's record; `None` if there is none, because the record is broken.
+///
+/// It may be one of this module's, or that of a channel on which TypeScript selects.
+#[cfg(all(target_family = "wasm", not(loom)))]
+pub(crate) fn events_at(address: usize) -> Option<&'static AtomicU32> {
+    let end = core::arch::wasm32::memory_size(0) << 16;
+    let pointer: *const AtomicU32 = core::ptr::with_exposed_provenance(address);
+    if !pointer.is_aligned() || address.checked_add(4)? > end {
+        return None;
+    }
+    // SAFETY: aligned and inside the memory, which never shrinks; any bytes are an atomic number.
+    Some(unsafe { &*pointer })
+}
+
 /// Event counts that are never freed.
 #[cfg(not(loom))]
 mod pool {
     use super::AtomicU32;
-    use heddle_atomics::{Mutex, PoisonError};
+    use heddle_atomics::{Mutex, MutexGuard, PoisonError};
 
-    static FREE: Mutex<Vec<&'static AtomicU32>> = Mutex::new(Vec::new());
+    struct Pool {
+        all: Vec<&'static AtomicU32>,
+        free: Vec<&'static AtomicU32>,
+    }
+
+    static POOL: Mutex<Pool> = Mutex::new(Pool {
+        all: Vec::new(),
+        free: Vec::new(),
+    });
+
+    fn pool() -> MutexGuard<'static, Pool> {
+        // Vectors of references are whole at any time: poison means nothing here.
+        POOL.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     pub(super) fn take() -> &'static AtomicU32 {
-        // A vector of references is whole at any time: poison means nothing here.
-        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.unwrap_or_else(|| Box::leak(Box::new(AtomicU32::new(0))))
+        let mut pool = pool();
+        if let Some(events) = pool.free.pop() {
+            return events;
+        }
+        let events: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
+        pool.all.push(events);
+        events
     }
 
     pub(super) fn give(events: &'static AtomicU32) {
-        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        free.push(events);
+        pool().free.push(events);
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn find(address: usize) -> Option<&'static AtomicU32> {
+        let pool = pool();
+        let is_there = |events: &&&AtomicU32| core::ptr::from_ref(**events).addr() == address;
+        pool.all.iter().find(is_there).copied()
     }
 }
 
@@ -243,4 +296,10 @@ mod pool {
     }
 
     pub(super) fn give(_events: &'static AtomicU32) {}
+
+    pub(super) fn find(address: usize) -> Option<&'static AtomicU32> {
+        let pointer: *const AtomicU32 = core::ptr::with_exposed_provenance(address);
+        // SAFETY: `take` has leaked it, and nobody else writes records in a model.
+        Some(unsafe { &*pointer })
+    }
 }

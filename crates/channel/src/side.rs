@@ -18,6 +18,8 @@
 //! 2. A select writes its watcher before it counts itself, and takes it out after it. Whoever finds it counted finds the
 //!    watcher.
 //! 3. A death adds to `events` of everyone who sleeps, so that ends of the dead are noticed.
+//! 4. Who changed the channel may die before it tells. So a sleeper looks once more after the registry knows of it: either
+//!    it sees what the dead did, or the reaper sees it.
 //!
 //! # Memory orderings
 //! SeqCst for all of it: invariant 1 is an order between writes and reads of different words.
@@ -25,7 +27,10 @@
 //! # Source
 //! Event counts: D. Reed and R. Kanodia, "Synchronization with Eventcounts and Sequencers" (1979).
 
-use crate::layout::{WAITING_MASK, WAITING_SELECT, WATCHERS};
+use crate::{
+    layout::{WAITING_MASK, WAITING_SELECT, WATCHERS},
+    select,
+};
 use heddle_atomics::{
     Deadline, Parked, futex, park, registry,
     seam::{AtomicU32, AtomicUsize, Ordering, seqcst_order},
@@ -110,12 +115,10 @@ impl Side {
             if address == 0 {
                 continue;
             }
-            let pointer: *const AtomicU32 = core::ptr::with_exposed_provenance(address);
-            // SAFETY: a select put it there: the event count of a pool that is never freed (`select.rs`), or that of a
-            // channel that TypeScript keeps open while it selects.
-            let events = unsafe { &*pointer };
-            events.fetch_add(1, Ordering::SeqCst);
-            futex::wake_all(events);
+            if let Some(events) = select::events_at(address) {
+                events.fetch_add(1, Ordering::SeqCst);
+                futex::wake_all(events);
+            }
         }
     }
 
@@ -158,15 +161,22 @@ pub(crate) struct Waiting<'a> {
 
 impl Waiting<'_> {
     /// Sleeps, unless something was told since the announcement; `false` when the time ran out.
+    ///
+    /// `should_wait` looks at the channel once the registry knows of the sleeper (invariant 4).
     #[track_caller]
-    pub(crate) fn sleep(self, deadline: Deadline, name: &'static str) -> bool {
+    pub(crate) fn sleep(
+        self,
+        deadline: Deadline,
+        name: &'static str,
+        should_wait: impl FnOnce() -> bool,
+    ) -> bool {
         let kind = registry::WAITS_ON_SEQUENCE;
         let parked = park(
             &self.side.events,
             self.ticket,
             kind,
             deadline,
-            || true,
+            should_wait,
             &name,
         );
         parked != Parked::TimedOut

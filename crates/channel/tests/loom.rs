@@ -8,8 +8,9 @@
 use heddle_channel::{
     Select, TryRecvError, bounded,
     bytes::{self, Options},
+    rendezvous, unbounded,
 };
-use loom::{model::Builder, thread};
+use loom::{future::block_on, model::Builder, thread};
 
 /// Checks with at most so many preemptions: more find nothing new in these small models, and take hours.
 fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
@@ -190,5 +191,70 @@ fn a_select_and_a_receiver_share_what_comes() {
             received = receiver.try_recv().unwrap_or_default();
         }
         assert!(other.join().unwrap());
+    });
+}
+
+#[test]
+fn a_task_that_receives_is_woken() {
+    check(2, || {
+        let (sender, receiver) = bounded(1);
+        let other = thread::spawn(move || sender.send(1).unwrap());
+        assert_eq!(block_on(receiver.recv_async()), Ok(1));
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_sends_is_woken() {
+    check(2, || {
+        let (sender, receiver) = bounded(1);
+        sender.send(0).unwrap();
+        let other = thread::spawn(move || block_on(sender.send_async(1)).unwrap());
+        assert_eq!(receiver.recv(), Ok(0));
+        assert_eq!(receiver.recv(), Ok(1));
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn values_go_through_segments() {
+    check(2, || {
+        let (sender, receiver) = unbounded(2);
+        // To the last slot of the first segment.
+        for n in 0..63 {
+            sender.send(n).unwrap();
+            assert_eq!(receiver.recv(), Ok(n));
+        }
+        let other = thread::spawn(move || (63..66).for_each(|n| sender.send(n).unwrap()));
+        for n in 63..66 {
+            assert_eq!(receiver.recv(), Ok(n));
+        }
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_value_goes_from_hand_to_hand() {
+    check(2, || {
+        let (sender, receiver) = rendezvous();
+        let other = thread::spawn(move || {
+            sender.send(1).unwrap();
+            block_on(sender.send_async(2)).unwrap();
+        });
+        assert_eq!(block_on(receiver.recv_async()), Ok(1));
+        assert_eq!(receiver.recv(), Ok(2));
+        other.join().unwrap();
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+    });
+}
+
+#[test]
+fn closing_meets_a_value_in_hand() {
+    check(2, || {
+        let (sender, receiver) = rendezvous();
+        let other = thread::spawn(move || sender.send(1).is_ok());
+        let received = receiver.try_recv();
+        drop(receiver);
+        assert_eq!(other.join().unwrap(), received.is_ok());
     });
 }

@@ -613,7 +613,9 @@ impl Shared {
         if !self.handle.is_autocommit() {
             return;
         }
-        self.transaction.replace(None);
+        if let Some(transaction) = self.transaction.take() {
+            transaction.end(&self.store);
+        }
         self.savepoints.borrow_mut().clear();
         self.has_destroyed.set(false);
         self.declared.end();

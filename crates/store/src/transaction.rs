@@ -26,6 +26,9 @@ pub const TRANSACTION_SIZE_MAX: usize = 240 << 20;
 /// Dropping less than this takes no time to speak of.
 const DISCARD_SIZE_MIN: usize = 1 << 20;
 
+/// As many changes that are let go of take no time to speak of.
+const DISCARD_ROWS_MIN: usize = 4096;
+
 /// What a change takes beside its key and its texts and bytes: its place in the buffer, and the row's values.
 const CHANGE_SIZE: usize = 64;
 
@@ -318,7 +321,6 @@ impl Transaction {
         else {
             return;
         };
-        let is_large = self.memory.size() > DISCARD_SIZE_MIN;
         let (writes, memory) = (&self.writes, &mut self.memory);
         reservation.publish(is_mixed, |published| {
             for (id, delta) in deltas {
@@ -343,9 +345,7 @@ impl Transaction {
             }
         });
         store.mover.call();
-        if is_large {
-            store.discard(Box::new(std::mem::take(&mut self.writes)));
-        }
+        self.end(store);
     }
 
     /// xRollback: takes back what xSync made durable.
@@ -356,9 +356,20 @@ impl Transaction {
             }
             _ => {}
         }
-        if self.memory.size() > DISCARD_SIZE_MIN {
+        self.end(store);
+        Ok(())
+    }
+
+    /// Undoes everything that was not published. What takes long to let go of, the background does.
+    pub fn end(mut self, store: &Store) {
+        let size: usize = self.writes.values().map(Writes::size).sum();
+        if size > DISCARD_SIZE_MIN {
             store.discard(Box::new(std::mem::take(&mut self.writes)));
         }
-        Ok(())
+        // Others have gone on since, perhaps: then nobody else has the changes that were moved into Tonbo meanwhile.
+        let mut versions = self.snapshot.published.tables.values();
+        if versions.any(|version| version.delta.len() > DISCARD_ROWS_MIN) {
+            store.discard(Box::new(self.snapshot.published.clone()));
+        }
     }
 }

@@ -212,7 +212,7 @@ export class Condition {
     token.unlock();
     let result: WaitResult;
     try {
-      result = await waitAsync(words, SEQUENCE, sequence, { timeoutMs, signal, operation: OPERATION });
+      result = await waitAsync(words, SEQUENCE, sequence, { timeoutMs, signal, operation: OPERATION, agent: this.#agent });
     } finally {
       Atomics.sub(words, WAITERS, 1);
       // Also after an abort: whoever holds the token goes on holding the lock.

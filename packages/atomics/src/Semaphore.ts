@@ -235,7 +235,7 @@ export class Semaphore {
       for (let isOver = false; !isOver;) {
         isTaken = this.#take();
         if (isTaken) break;
-        const result = waitAsync(words, PERMITS, 0, { timeoutMs: remainingMs(deadline), signal, operation: OPERATION });
+        const result = waitAsync(words, PERMITS, 0, { timeoutMs: remainingMs(deadline), signal, operation: OPERATION, agent: this.#agent });
         isOver = (typeof result === 'string' ? result : await result) === 'timed-out';
       }
       isTaken ||= this.#take();

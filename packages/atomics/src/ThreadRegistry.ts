@@ -53,9 +53,12 @@ import {
   REGISTRY_VERSION,
   SLOT_MAX,
   SLOT_UNREGISTERED,
+  WAITING_KIND_MASK,
   WAITING_ON_MUTEX,
+  WAITING_ON_OWNER,
+  WAITING_ON_SEQUENCE,
 } from './internal/layout.ts';
-import { freeAbandoned } from './internal/RawMutex.ts';
+import { freeAbandoned, freeAbandonedMutex } from './internal/RawMutex.ts';
 import { type Handle, type ResolvedLocation, type SharedLocation, checkKind, handleOf, resolveLocation } from './internal/location.ts';
 
 const KIND = 'heddle.ThreadRegistry';
@@ -177,6 +180,11 @@ export class ThreadRegistry implements AgentRegistry {
         `the thread registry at ${location.byteOffset} has layout ${Atomics.load(header, VERSION)}, this is ${REGISTRY_VERSION}`,
       );
     }
+    const capacity = Atomics.load(header, CAPACITY);
+    if (capacity < 1 || capacity > SLOT_MAX) {
+      throw new InvalidRecordError(`the thread registry at ${location.byteOffset} claims room for ${capacity} threads`);
+    }
+    resolveLocation(location, 'a thread registry', ThreadRegistry.byteLength(capacity), REGISTRY_HEADER_ALIGN);
     // A memory arrives as several objects when it is posted several times; the id tells that they are one.
     let id = Atomics.load(header, ID);
     while (id === 0) {
@@ -188,11 +196,6 @@ export class ThreadRegistry implements AgentRegistry {
       joinAgent(location.memory ?? location.buffer, known.#agent);
       return known;
     }
-    const capacity = Atomics.load(header, CAPACITY);
-    if (capacity < 1 || capacity > SLOT_MAX) {
-      throw new InvalidRecordError(`the thread registry at ${location.byteOffset} claims room for ${capacity} threads`);
-    }
-    resolveLocation(location, 'a thread registry', ThreadRegistry.byteLength(capacity), REGISTRY_HEADER_ALIGN);
     const words = new Int32Array(location.buffer, location.byteOffset, wordOf(ThreadRegistry.byteLength(capacity)));
     const registry = new ThreadRegistry(location, words, capacity);
     registriesById.set(id, registry);
@@ -286,8 +289,9 @@ export class ThreadRegistry implements AgentRegistry {
   }
 
   /**
-   * Declares a thread dead: locks it held that somebody waits for become free and poisoned, their waiters wake, and a
-   * wake-up the dead may have swallowed is passed on. Locks that nobody waits for are found abandoned by their next locker.
+   * Declares a thread dead: locks it held that somebody waits for become free and poisoned, and whoever waits for anything
+   * looks again, since the dead may have owed or swallowed a wake-up. Locks that nobody waits for are found abandoned by their
+   * next locker.
    *
    * @param thread the thread, or a slot for whoever lives in it
    * @returns whether it was alive by the registry's books
@@ -382,9 +386,18 @@ export class ThreadRegistry implements AgentRegistry {
 
 const wordIndexOf = (waitingOn: number): number => (waitingOn >>> 0) >>> 2;
 
-/** Frees the lock somebody waits on, if `dead` owns it. */
+/**
+ * Frees the lock somebody waits on, if `dead` owns it, or counts the death, if somebody waits for events; and has the waiter look again
+ * in any case: the dead may have changed the word and not come to wake anybody any more.
+ */
 function abandon(memoryWords: Int32Array, waitingOn: number, dead: number): void {
-  if ((waitingOn & WAITING_ON_MUTEX) === 0) return;
   const index = wordIndexOf(waitingOn);
-  if (index < memoryWords.length) freeAbandoned(memoryWords, index, (token) => token === dead);
+  if (index >= memoryWords.length) return;
+  const kind = waitingOn & WAITING_KIND_MASK;
+  const isDead = (token: number): boolean => token === dead;
+  if (kind === WAITING_ON_OWNER) freeAbandoned(memoryWords, index, isDead);
+  else if (kind === WAITING_ON_MUTEX && index + 1 < memoryWords.length) freeAbandonedMutex(memoryWords, index, isDead);
+  // A change, not a mere wake: the waiter may be about to fall asleep.
+  else if (kind === WAITING_ON_SEQUENCE) Atomics.add(memoryWords, index, 1);
+  Atomics.notify(memoryWords, index);
 }

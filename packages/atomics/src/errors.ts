@@ -3,6 +3,8 @@
  * the messages are for people.
  */
 import type { Mutex, UnlockToken } from './Mutex.ts';
+import type { Once } from './Once.ts';
+import type { ReadToken, RwLock, WriteToken } from './RwLock.ts';
 
 /** The codes of the errors that this package throws. */
 export type AtomicsErrorCode =
@@ -12,6 +14,11 @@ export type AtomicsErrorCode =
   | 'POISONED'
   | 'NOT_OWNER'
   | 'WOULD_DEADLOCK'
+  | 'ONCE_POISONED'
+  | 'COUNT_OUT_OF_RANGE'
+  | 'ALREADY_PARKED'
+  | 'VIEW_REVOKED'
+  | 'VIEW_READONLY'
   | 'INVALID_ARGUMENT'
   | 'INVALID_RECORD'
   | 'REGISTRY_FULL';
@@ -90,6 +97,45 @@ export class PoisonedError extends AtomicsError {
   }
 }
 
+/**
+ * A writer died while it held the reader-writer lock: what the lock guards may be half-changed.
+ *
+ * The lock was let go of again; the methods of this error take it all the same, and `rwLock.clearPoison()` declares the data
+ * sound.
+ */
+export class PoisonedRwLockError extends AtomicsError {
+  override readonly name = 'PoisonedRwLockError';
+  readonly code = 'POISONED';
+  /** The poisoned lock. */
+  readonly rwLock: RwLock;
+
+  /** @param rwLock the poisoned lock */
+  constructor(rwLock: RwLock) {
+    super('the reader-writer lock is poisoned: a thread died while it wrote');
+    this.rwLock = rwLock;
+  }
+
+  /** Reads although the lock is poisoned, blocking. */
+  read(): ReadToken {
+    return this.rwLock.read({ acceptPoisoned: true });
+  }
+
+  /** Reads although the lock is poisoned, without blocking. */
+  readAsync(): Promise<ReadToken> {
+    return this.rwLock.readAsync({ acceptPoisoned: true });
+  }
+
+  /** Writes although the lock is poisoned, blocking. */
+  write(): WriteToken {
+    return this.rwLock.write({ acceptPoisoned: true });
+  }
+
+  /** Writes although the lock is poisoned, without blocking. */
+  writeAsync(): Promise<WriteToken> {
+    return this.rwLock.writeAsync({ acceptPoisoned: true });
+  }
+}
+
 /** The operation belongs to the owner of the lock, and this token isn't its owner's. */
 export class NotOwnerError extends AtomicsError {
   override readonly name = 'NotOwnerError';
@@ -101,13 +147,83 @@ export class NotOwnerError extends AtomicsError {
   }
 }
 
-/** This very thread holds the lock, so that blocking on it would never end. */
+/** This very thread holds the lock or runs the initialiser, so that blocking on it would never end. */
 export class WouldDeadlockError extends AtomicsError {
   override readonly name = 'WouldDeadlockError';
   readonly code = 'WOULD_DEADLOCK';
 
+  /** @param holding what this thread does, after "this thread" */
+  constructor(holding: string = 'holds the mutex') {
+    super(`this thread ${holding} already: blocking on it would never end`);
+  }
+}
+
+/** An initialiser failed, or its thread died: what it should have made may be half-made. `callForce` tries again. */
+export class OncePoisonedError extends AtomicsError {
+  override readonly name = 'OncePoisonedError';
+  readonly code = 'ONCE_POISONED';
+  /** The poisoned once. */
+  readonly once: Once;
+
+  /** @param once the poisoned once */
+  constructor(once: Once) {
+    super('the once is poisoned: its initialiser failed, or its thread died');
+    this.once = once;
+  }
+}
+
+/** A count would leave its range; nothing was changed. */
+export class CountError extends AtomicsError {
+  override readonly name = 'CountError';
+  readonly code = 'COUNT_OUT_OF_RANGE';
+  /** What the count was. */
+  readonly count: number;
+  /** By how much it should have gone down (negative) or up. */
+  readonly change: number;
+  /** The most that it may be; the least is 0. */
+  readonly countMax: number;
+
+  /**
+   * @param count what the count was
+   * @param change by how much it should have changed
+   * @param countMax the most that it may be
+   */
+  constructor(count: number, change: number, countMax: number) {
+    super(`a count of ${count} can't change by ${change}: it is 0 to ${countMax}`);
+    this.count = count;
+    this.change = change;
+    this.countMax = countMax;
+  }
+}
+
+/** Somebody else is parked on the parker: it is one thread's at a time. */
+export class AlreadyParkedError extends AtomicsError {
+  override readonly name = 'AlreadyParkedError';
+  readonly code = 'ALREADY_PARKED';
+
   constructor() {
-    super('this thread holds the mutex already: blocking on it would never end');
+    super('somebody else is parked on the parker');
+  }
+}
+
+/** A view of guarded data was used after its lock was let go of. Take the view anew from the token of the next lock. */
+export class ViewRevokedError extends AtomicsError {
+  override readonly name = 'ViewRevokedError';
+  readonly code = 'VIEW_REVOKED';
+
+  /** @param attempt what was tried */
+  constructor(attempt: string) {
+    super(`${attempt}: the lock that the view was had under was let go of`);
+  }
+}
+
+/** A view that is for reading was written to. */
+export class ReadonlyViewError extends AtomicsError {
+  override readonly name = 'ReadonlyViewError';
+  readonly code = 'VIEW_READONLY';
+
+  constructor() {
+    super('these data are for reading');
   }
 }
 

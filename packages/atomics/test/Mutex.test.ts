@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { Mutex, PoisonedError, ThreadRegistry, UnlockToken, setMayBlock } from '../src/index.ts';
+import { OWNER_GENERATION_SHIFT, SLOT_UNREGISTERED } from '../src/internal/layout.ts';
 import { errorOf, rejectionOf, sleep, spawn } from './support/spawn.ts';
 
 // The main thread of every host behaves as a browser's: it never blocks.
@@ -164,6 +165,61 @@ describe('a mutex', () => {
     }
     (await later).unlock();
     await held;
+  });
+});
+
+describe('fairness', () => {
+  test('nobody passes a claimant over, and no waiter starves', async () => {
+    // Two threads let go of the lock only to take it again, until others have had it so many times.
+    const times = 30;
+    const { registry, mutex } = registeredMutex();
+    const served = new Int32Array(new SharedArrayBuffer(4));
+    const [waiter, ...bargers] = await Promise.all([spawn(), spawn(), spawn()]);
+    const tokens = [];
+    for (const worker of [waiter, ...bargers]) {
+      tokens.push(await worker.call<{ slot: number; generation: number }>('enter', registry.handle()));
+    }
+    const waiterBits = tokens[0].slot | (tokens[0].generation << OWNER_GENERATION_SHIFT);
+    const barging = bargers.map((worker) => worker.call<number>('barge', mutex.handle(), served, 2 * times, waiterBits));
+    const waiting = waiter.call('beServed', mutex.handle(), served, times);
+    for (let i = 0; i < times; i += 1) {
+      using _ = await mutex.lockAsync();
+      served[0] = served[0] + 1;
+    }
+    await waiting;
+    expect(await Promise.all(barging)).toEqual([0, 0]);
+  });
+
+  test('a claim that nobody comes for keeps the lock from nobody', async () => {
+    // A thread outside the registry claims and is gone, as when it was terminated while it waited.
+    const { registry, mutex } = registeredMutex();
+    const words = new Int32Array(mutex.handle().buffer!, mutex.byteOffset, 2);
+    const [blocking, outside] = await Promise.all([spawn(), spawn()]);
+    await blocking.call('enter', registry.handle());
+    const token = mutex.lock();
+    const waiting = [blocking.call('lock', mutex.handle()), outside.call('lock', mutex.handle())];
+    const here = mutex.lockAsync().then((taken) => taken.unlock());
+    await sleep(SOON_MS);
+    words[1] = SLOT_UNREGISTERED;
+    token.unlock();
+    expect(await Promise.all([...waiting, here])).toEqual(['clean', 'clean', true]);
+  });
+
+  test('a claim of the dead keeps the lock from nobody', async () => {
+    const { registry, mutex } = registeredMutex();
+    const words = new Int32Array(mutex.handle().buffer!, mutex.byteOffset, 2);
+    const [doomed, waiter] = await Promise.all([spawn(), spawn()]);
+    const dead = await doomed.call<{ slot: number; generation: number }>('enter', registry.handle());
+    await waiter.call('enter', registry.handle());
+    const token = mutex.lock();
+    const waiting = waiter.call('lock', mutex.handle());
+    const here = mutex.lockAsync().then((taken) => taken.unlock());
+    await sleep(SOON_MS);
+    words[1] = dead.slot | (dead.generation << OWNER_GENERATION_SHIFT);
+    token.unlock();
+    expect(mutex.tryLock()).toBeUndefined();
+    registry.reap(dead);
+    expect(await Promise.all([waiting, here])).toEqual(['clean', true]);
   });
 });
 

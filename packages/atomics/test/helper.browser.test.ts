@@ -1,6 +1,6 @@
 /** Asynchronous waits by helper threads, as on engines without `Atomics.waitAsync`. */
 import { afterAll, expect, test } from 'vitest';
-import { Mutex, Semaphore } from '../src/index.ts';
+import { AtomicI64, Barrier, Event, Latch, Mutex, Once, Parker, Semaphore, WaitGroup } from '../src/index.ts';
 import { setWaitAsyncByHelper } from '../src/internal/futex.ts';
 import { rejectionOf, sleep, spawn } from './support/spawn.ts';
 
@@ -36,4 +36,38 @@ test('a helper gives up in time and with a signal, and swallows nothing', async 
     await second;
   }
   expect(semaphore.available).toBe(0);
+});
+
+test('a helper waits for everything else that can be waited for', async () => {
+  const worker = await spawn();
+  const [latch, group, barrier, event, parker, once] = [
+    Latch.create(1),
+    new WaitGroup(),
+    Barrier.create(2),
+    Event.create({ autoReset: true }),
+    new Parker(),
+    new Once(),
+  ];
+  group.add();
+  const cell = AtomicI64.create(-5n);
+  const waiting = Promise.all([
+    latch.waitAsync(),
+    group.waitAsync(),
+    barrier.waitAsync(),
+    event.waitAsync(),
+    parker.parkAsync(),
+    once.waitAsync(),
+    cell.waitAsync(-5n),
+  ]);
+  expect((await rejectionOf(latch.waitAsync({ timeoutMs: 20 }))).code).toBe('TIMEOUT');
+  expect((await rejectionOf(cell.waitAsync(-5n, { signal: AbortSignal.timeout(20) }))).code).toBe('ABORTED');
+  await worker.call('on', latch.handle(), 'countDown');
+  await worker.call('on', group.handle(), 'done');
+  await worker.call('on', barrier.handle(), 'wait');
+  await worker.call('on', event.handle(), 'set');
+  parker.unparker().unpark();
+  once.call(() => {});
+  cell.store(0n);
+  cell.notify();
+  expect((await waiting)[2]).toEqual({ isLeader: false });
 });

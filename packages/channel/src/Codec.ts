@@ -9,7 +9,7 @@
 export interface Codec<T> {
   /** Tells codecs apart; both ends must agree. */
   readonly name: string;
-  /** The bytes of a value. They are copied before the call that sends them returns. */
+  /** The bytes of a value. They are copied before the call that sends them returns. Throws if it has none. */
   encode(value: T): Uint8Array;
   /** The value in bytes that belong to the receiver alone. May throw if there is none. */
   decode(bytes: Uint8Array<ArrayBuffer>): T;
@@ -23,12 +23,16 @@ export const bytesCodec: Codec<Uint8Array> = {
 };
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { fatal: true });
+// A mark at the beginning is part of the text.
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Messages are texts, as UTF-8. */
+/** Messages are texts, as UTF-8. Half a surrogate pair is refused: there is no UTF-8 for it. */
 export const textCodec: Codec<string> = {
   name: 'text',
-  encode: (value) => encoder.encode(value),
+  encode: (value) => {
+    if (!value.isWellFormed()) throw new TypeError('the text has half a surrogate pair');
+    return encoder.encode(value);
+  },
   decode: (bytes) => decoder.decode(bytes),
 };
 

@@ -320,7 +320,8 @@ export class Receiver<T = Uint8Array> {
       attempt: (): Operation => {
         try {
           if (this.#taken.length > 0) return { isDone: true, value: this.#decode(this.#taken.shift()!) };
-          const result = this.#receiving.tryClaim(Infinity);
+          let result = this.#receiving.tryClaim(Infinity);
+          if (result === NOT_NOW && this.#ring.closeIfDeserted()) result = this.#receiving.tryClaim(Infinity);
           if (result === NOT_NOW) return { isDone: false };
           return { isDone: true, value: result === DONE ? this.#take() : this.#fail(result, 0) };
         } catch (error) {

@@ -2,7 +2,7 @@
 import { AbortedError, InvalidArgumentError, type SharedLocation } from '@heddle/atomics';
 import { checkKind, deadlineAfter, defineDisposeSymbol, openRegistryOf, remainingMs } from '@heddle/atomics/internal';
 import { type Codec } from './Codec.ts';
-import { ChannelTimeoutError, ClosedError, MessageTooLargeError } from './errors.ts';
+import { ChannelTimeoutError, ClosedError, EncodeError, MessageTooLargeError } from './errors.ts';
 import { type EndHandle, codecFor, endHandle, releasedError } from './internal/end.ts';
 import { type Counted } from './internal/Ends.ts';
 import { CLOSED, DONE, NOT_NOW, type Result } from './internal/result.ts';
@@ -122,6 +122,7 @@ export class Sender<T = Uint8Array> {
    * @throws ChannelTimeoutError `TIMEOUT` with the value
    * @throws ClosedError `CLOSED` with the value
    * @throws InUseError `IN_USE` if this end has a reservation that is neither committed nor abandoned
+   * @throws EncodeError `ENCODE_FAILED` with the value, if the codec can't write it
    */
   send(value: T, options?: WaitOptions): void {
     const message = this.#encode(value);
@@ -138,6 +139,7 @@ export class Sender<T = Uint8Array> {
    * @returns whether it was sent
    * @throws ClosedError `CLOSED` with the value
    * @throws MessageTooLargeError `MESSAGE_TOO_LARGE` with the value
+   * @throws EncodeError `ENCODE_FAILED` with the value, if the codec can't write it
    */
   trySend(value: T): boolean {
     const message = this.#encode(value);
@@ -155,6 +157,7 @@ export class Sender<T = Uint8Array> {
    * @throws ChannelTimeoutError `TIMEOUT` with the value
    * @throws AbortedError `ABORTED` if the signal gave the wait up; its reason is the `cause`
    * @throws ClosedError `CLOSED` with the value
+   * @throws EncodeError `ENCODE_FAILED` with the value, if the codec can't write it
    */
   async sendAsync(value: T, options: AsyncWaitOptions = {}): Promise<void> {
     const { timeoutMs = Infinity, signal } = options;
@@ -280,7 +283,8 @@ export class Sender<T = Uint8Array> {
       location: this.#ring.location,
       waiters: this.#ring.senders,
       attempt: (): Operation => {
-        const result = this.#sending.trySend(message);
+        let result = this.#sending.trySend(message);
+        if (result === NOT_NOW && this.#ring.closeIfDeserted()) result = CLOSED;
         if (result === CLOSED) return { isDone: true, error: this.#errorOf(CLOSED, value, 0) };
         return { isDone: result === DONE };
       },
@@ -306,7 +310,11 @@ export class Sender<T = Uint8Array> {
 
   #encode(value: T): Uint8Array {
     if (this.#isReleased) throw releasedError('sender', value);
-    return this.#codec.encode(value);
+    try {
+      return this.#codec.encode(value);
+    } catch (error) {
+      throw new EncodeError(this.#codec.name, value, error);
+    }
   }
 
   #checkLength(message: Uint8Array, value: T): void {

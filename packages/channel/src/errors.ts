@@ -10,12 +10,12 @@ export type ChannelErrorCode =
   | 'CLOSED'
   | 'TIMEOUT'
   | 'MESSAGE_TOO_LARGE'
+  | 'ENCODE_FAILED'
   | 'DECODE_FAILED'
   | 'CODEC_MISMATCH'
   | 'BUFFER_TOO_SMALL'
   | 'IN_USE'
-  | 'NOT_SELECTABLE'
-  | 'LAGGED';
+  | 'NOT_SELECTABLE';
 
 /** What every error of this package is. */
 export abstract class ChannelError extends Error {
@@ -83,6 +83,24 @@ export class MessageTooLargeError extends ChannelError {
     this.value = value;
     this.byteLength = byteLength;
     this.byteLengthMax = byteLengthMax;
+  }
+}
+
+/** The codec has no bytes for the value; nothing was sent. */
+export class EncodeError extends ChannelError {
+  override readonly name = 'EncodeError';
+  readonly code = 'ENCODE_FAILED';
+  /** What wasn't sent. */
+  readonly value: unknown;
+
+  /**
+   * @param codecName the codec
+   * @param value what wasn't sent
+   * @param cause what the codec threw
+   */
+  constructor(codecName: string, value: unknown, cause: unknown) {
+    super(`the codec '${codecName}' can't write this value`, { cause });
+    this.value = value;
   }
 }
 

@@ -29,6 +29,7 @@ export {
   ClosedError,
   CodecMismatchError,
   DecodeError,
+  EncodeError,
   InUseError,
   MessageTooLargeError,
   NotSelectableError,
@@ -37,3 +38,5 @@ export { Receiver, type ReceiverHandle } from './Receiver.ts';
 export { Borrow, Reservation } from './Reservation.ts';
 export { type Case, type Selected, select, selectAsync, trySelect } from './select.ts';
 export { type AsyncWaitOptions, Sender, type SenderHandle, type WaitOptions } from './Sender.ts';
+export { structCodec } from './struct.ts';
+export { type StreamOptions, readableStream, writableStream } from './streams.ts';

@@ -88,9 +88,11 @@ export function select<const Cases extends Readonly<Record<string, Case>>>(cases
     for (;;) {
       const { ticket } = home;
       // Invariant 1.
-      const selected = attemptAll(operations);
+      let selected = attemptAll(operations);
+      const shouldWait = (): boolean => (selected = attemptAll(operations)) === undefined;
+      const result = selected === undefined ? home.sleep(ticket, remainingMs(deadline), shouldWait) : 'ok';
       if (selected !== undefined) return selected as Selected<Cases>;
-      if (home.sleep(ticket, remainingMs(deadline)) === 'timed-out') throw timeoutOf(timeoutMs);
+      if (result === 'timed-out') throw timeoutOf(timeoutMs);
     }
   } finally {
     for (const waiters of announced) waiters.retireSelect(address);
@@ -121,6 +123,7 @@ export async function selectAsync<const Cases extends Readonly<Record<string, Ca
   const operations = operationsOf(cases);
   const deadline = deadlineAfter(timeoutMs);
   const announced: Waiters[] = [];
+  const stopWatching = operations.map(({ waiters }) => waiters.watchDeaths());
   try {
     for (const { waiters } of operations) {
       waiters.announceSelect(waiters.eventsAddress);
@@ -138,6 +141,7 @@ export async function selectAsync<const Cases extends Readonly<Record<string, Ca
     }
   } finally {
     for (const waiters of announced) waiters.retireSelect(waiters.eventsAddress);
+    for (const stop of stopWatching) stop();
   }
 }
 

@@ -1,7 +1,7 @@
 /** Ends of threads that die. */
 import { ThreadRegistry, type ThreadToken, setMayBlock } from '@heddle/atomics';
 import { describe, expect, test } from 'vitest';
-import { type Channel, type ChannelOptions, channel } from '../src/index.ts';
+import { type Channel, type ChannelOptions, channel, selectAsync } from '../src/index.ts';
 import type { TestWorker } from './support/rpc.ts';
 import { rejectionOf, sleep, spawn } from './support/spawn.ts';
 
@@ -77,6 +77,18 @@ describe('a thread that dies', () => {
     await sleep(20);
     await ends.sender.sendAsync(bytes(3));
     expect(await pending).toEqual(bytes(3));
+  });
+
+  test('ends the selects that wait for it', async () => {
+    const { ends, enter, kill } = stage();
+    const [dying, waiting] = await Promise.all([enter(), enter()]);
+    await dying.worker.call('keepSender', ends.sender.handle());
+    ends.sender.release();
+    const blocked = rejectionOf(waiting.worker.call('selectOnce', [ends.receiver.handle()]));
+    const pending = rejectionOf(selectAsync({ only: { recv: ends.receiver } }));
+    await sleep(20);
+    await kill(dying);
+    expect([(await blocked).code, (await pending).code]).toEqual(['CLOSED', 'CLOSED']);
   });
 
   test('in the middle of a long message takes all of it along', async () => {

@@ -78,7 +78,7 @@ describe('a TypeScript thread and a Rust thread', () => {
       return answer;
     };
     // Rust traps with the lock; the supervisor is this thread.
-    expect((await rejectionOf(rust.call('wasm', 'counter_trap'))).message).toMatch(/unreachable/u);
+    expect((await rejectionOf(rust.call('wasm', 'counter_trap'))).message).toMatch(/unreachable/iu);
     const poisoned = waiting();
     await sleep(60);
     expect(registry.reap(rustToken)).toBe(true);

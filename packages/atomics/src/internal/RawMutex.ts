@@ -13,39 +13,61 @@
  * | owner + CONTENDED | taken, somebody may be waiting: unlocking must wake |
  * | POISONED | free; an owner died or panicked in it |
  * | owner + POISONED (+ CONTENDED) | taken, by somebody who was told |
+ * | RESERVED + CONTENDED (+ POISONED) | free, and kept for the claimant |
  *
- * Owner is a registry slot and its generation (ThreadRegistry.ts); 4095 stands for all threads outside the registry.
+ * Owner is a registry slot and its generation (ThreadRegistry.ts); 4095 stands for all threads outside the registry. A second word
+ * names the *claimant*, a waiter that lost its patience; 0 is none.
  *
  * ## Invariants
  * 1. Only the owner takes itself out of the word, except when it is dead: then whoever finds that out does.
  * 2. Whoever sleeps has set CONTENDED or seen it set, and whoever wakes up takes the lock with CONTENDED: so while anybody
  *    sleeps, either the bit is set or somebody is awake who will set it.
  * 3. POISONED is set by the end of an owner and cleared by `clearPoison` only.
+ * 4. A reservation holds as long as its claimant lives. Who sees that it doesn't, or that there is none, takes the lock as if it were
+ *    free. So a claim can only cost time, never the lock; and who reserves wakes all, so that everybody sees it.
  *
  * ## Fairness
- * None beyond the host's queue: a thread that comes while the lock is free takes it, also before one just woken. A waiter
- * may be overtaken any number of times, but not slept through: each unlock wakes one. Tasks of one thread that wait
- * asynchronously are woken in the order in which they began.
+ * A thread that comes while the lock is free takes it, also before one just woken (barging): that keeps the lock busy, and each
+ * unlock wakes a waiter. But a waiter that was woken PATIENCE times in vain claims the lock, unless somebody else has: from when it
+ * sleeps again, the next unlock keeps it for the claimant, and whoever comes meanwhile waits. So a claimant is passed over no more, and
+ * any waiter only while it loses PATIENCE wake-ups, in the order of the host's queue, and while other claimants are served. A claimant
+ * that nobody can know to be able to come – in no registry, or waiting asynchronously on a thread that may be busy – has
+ * CLAIM_LIFETIME_MS.
  *
  * ## Memory orderings
  * Every `Atomics` call is SeqCst. The compare-exchange to 0 in `unlock` publishes what was done under the lock to the
  * compare-exchange of the next owner.
  *
  * ## Source
- * U. Drepper, "Futexes Are Tricky" (mutex 2), with the owner in the word as in Linux's robust futexes.
+ * U. Drepper, "Futexes Are Tricky" (mutex 2), with the owner in the word as in Linux's robust futexes. That a lock which is unfair for
+ * speed must become fair in the end is WebKit's `WTF::Lock`'s and parking_lot's; they go by time, this one by lost wake-ups.
  */
 import { MayNotBlockError, NotOwnerError, TimeoutError, WouldDeadlockError } from '../errors.ts';
 import { type Agent } from './agent.ts';
 import { learnFromSpin, mayBlock, spinPause, spinRounds } from './blocking.ts';
 import { block, waitAsync } from './futex.ts';
-import { CONTENDED as CONTENDED_UNSIGNED, OWNER_MASK, OWNER_SLOT_MASK, POISONED, SLOT_UNREGISTERED, WAITING_ON_MUTEX } from './layout.ts';
+import {
+  CLAIM_LIFETIME_MS,
+  CONTENDED as CONTENDED_UNSIGNED,
+  MUTEX_CLAIMANT_OFFSET,
+  OWNER_MASK,
+  OWNER_SLOT_MASK,
+  PATIENCE,
+  POISONED,
+  RESERVED,
+  SLOT_UNREGISTERED,
+  WAITING_ON_MUTEX,
+} from './layout.ts';
 import { deadlineAfter, remainingMs } from './time.ts';
 
 // Int32Array elements are signed.
 const CONTENDED = CONTENDED_UNSIGNED | 0;
+/** From the lock word to the claimant's. */
+const CLAIMANT = MUTEX_CLAIMANT_OFFSET >> 2;
 
 /** What locking is called in errors. */
 export const LOCK_OPERATION = 'locking the mutex';
+const NAME = 'the mutex';
 
 /** How a lock was got: not at all, or with or without poison. */
 export type Outcome = 0 | 1 | 2;
@@ -61,16 +83,21 @@ export class RawMutex {
   readonly #words: Int32Array;
   readonly #index: number;
   readonly #agent: Agent;
+  readonly #name: string;
+  readonly #operation: string;
 
   /**
    * @param words a view of shared memory
    * @param index the index of the lock word in it
    * @param agent this thread, as the locks of that memory see it
+   * @param name what the lock is called in errors
    */
-  constructor(words: Int32Array, index: number, agent: Agent) {
+  constructor(words: Int32Array, index: number, agent: Agent, name: string = NAME) {
     this.#words = words;
     this.#index = index;
     this.#agent = agent;
+    this.#name = name;
+    this.#operation = name === NAME ? LOCK_OPERATION : `taking ${name}`;
   }
 
   /** The lock word; of the past as soon as it is known. */
@@ -80,7 +107,26 @@ export class RawMutex {
 
   /** Whether somebody holds the lock; of the past as soon as it is known. */
   get isLocked(): boolean {
-    return (this.word & OWNER_MASK) !== 0;
+    return (this.word & OWNER_SLOT_MASK) !== 0;
+  }
+
+  /** The token of the waiter for whom the next unlock keeps the lock, or this one has; 0 for none. For tests. */
+  get claimant(): number {
+    const claimant = Atomics.load(this.#words, this.#index + CLAIMANT);
+    // A claim counts as soon as the claimant waits: an unlock without waiters doesn't look for it.
+    return (this.word & CONTENDED) === 0 ? 0 : claimant;
+  }
+
+  /** Whether `owner` holds the lock. */
+  isOwnedBy(owner: number): boolean {
+    return (this.word & OWNER_MASK) === owner;
+  }
+
+  /** How a reader finds the lock: FAILED if it isn't anybody's to take. */
+  get free(): Outcome {
+    const { word } = this;
+    if ((word & OWNER_MASK) !== 0) return FAILED;
+    return (word & POISONED) === 0 ? CLEAN : TAKEN_POISONED;
   }
 
   /** Whether an owner died in the lock. */
@@ -98,8 +144,11 @@ export class RawMutex {
     return Atomics.compareExchange(this.#words, this.#index, 0, owner) === 0;
   }
 
-  /** Takes the lock if nobody lives in it. `extra` is CONTENDED once this thread has slept (invariant 2). */
-  takeUnowned(extra: number = 0): Outcome {
+  /**
+   * Takes the lock if nobody lives in it and it isn't kept for somebody else. `extra` is CONTENDED once this thread has slept
+   * (invariant 2).
+   */
+  takeUnowned(extra: number = 0, isClaimant: boolean = false): Outcome {
     const words = this.#words;
     const index = this.#index;
     const { token, registry } = this.#agent;
@@ -107,8 +156,10 @@ export class RawMutex {
     for (;;) {
       const owner = word & OWNER_MASK;
       let taken;
-      if (owner === 0) taken = token | extra | (word & (POISONED | CONTENDED));
-      else if (registry !== undefined && !registry.isLiveToken(owner)) taken = token | POISONED | CONTENDED;
+      if ((owner & OWNER_SLOT_MASK) === 0) {
+        if (owner !== 0 && !isClaimant && this.#claimantLives()) return FAILED;
+        taken = token | extra | (word & (POISONED | CONTENDED));
+      } else if (registry !== undefined && !registry.isLiveToken(owner)) taken = token | POISONED | CONTENDED;
       else return FAILED;
       const seen = Atomics.compareExchange(words, index, word, taken);
       if (seen === word) return (taken & POISONED) === 0 ? CLEAN : TAKEN_POISONED;
@@ -143,23 +194,32 @@ export class RawMutex {
     if (outcome !== FAILED || timeoutMs <= 0) return outcome;
     const agent = this.#agent;
     const isRegistered = (agent.token & OWNER_SLOT_MASK) !== SLOT_UNREGISTERED;
-    if (isRegistered && (this.word & OWNER_MASK) === agent.token) throw new WouldDeadlockError();
+    if (isRegistered && (this.word & OWNER_MASK) === agent.token) throw new WouldDeadlockError(`holds ${this.#name}`);
     outcome = this.spin();
     if (outcome !== FAILED) return outcome;
-    if (!mayBlock()) throw new MayNotBlockError('the mutex is locked by somebody else; use lockAsync or tryLock here');
+    if (!mayBlock())
+      throw new MayNotBlockError(`${this.#name} is held by somebody else; use the asynchronous form here, or the one that tries`);
 
     const deadline = deadlineAfter(timeoutMs);
-    for (;;) {
-      const word = this.#announce();
-      let isOver = false;
-      if (word !== undefined) {
-        // The owner may have died before a reaper could know that we wait.
-        const ownerLives = (): boolean => this.#ownerLives(word);
-        const left = remainingMs(deadline);
-        isOver = block(this.#words, this.#index, word, left, agent, WAITING_ON_MUTEX, LOCK_OPERATION, ownerLives) === 'timed-out';
+    const claim = new Claim(this.#words, this.#index, agent.token);
+    try {
+      for (;;) {
+        const word = this.#announce();
+        let isOver = false;
+        if (word !== undefined) {
+          // Whoever is waited for may have died before a reaper could know that we wait.
+          const lives = (): boolean => this.#isHeld(word);
+          const [left, expires] = this.#patience(word, remainingMs(deadline));
+          const ended = block(this.#words, this.#index, word, left, agent, WAITING_ON_MUTEX, this.#operation, lives);
+          if (ended === 'timed-out' && expires) this.#expire(word);
+          else isOver = ended === 'timed-out';
+        }
+        outcome = this.takeUnowned(CONTENDED, claim.isMade);
+        if (outcome !== FAILED || isOver) return outcome;
+        claim.losePatience();
       }
-      outcome = this.takeUnowned(CONTENDED);
-      if (outcome !== FAILED || isOver) return outcome;
+    } finally {
+      claim.end();
     }
   }
 
@@ -172,20 +232,26 @@ export class RawMutex {
     const deadline = deadlineAfter(timeoutMs);
     // A reaper doesn't know of asynchronous waiters: they look after each death themselves.
     const stopWatching = this.#agent.registry?.watchDeaths(() => this.#freeIfAbandoned());
+    // Nobody can know when this thread gets to it.
+    const claim = new Claim(this.#words, this.#index, SLOT_UNREGISTERED);
     try {
       for (;;) {
         const word = this.#announce();
         let isOver = false;
-        if (word !== undefined && this.#ownerLives(word)) {
-          const options = { timeoutMs: remainingMs(deadline), signal, operation: LOCK_OPERATION };
-          const result = waitAsync(this.#words, this.#index, word, options);
-          isOver = (typeof result === 'string' ? result : await result) === 'timed-out';
+        if (word !== undefined && this.#isHeld(word)) {
+          const [left, expires] = this.#patience(word, remainingMs(deadline));
+          const result = waitAsync(this.#words, this.#index, word, { timeoutMs: left, signal, operation: this.#operation });
+          const ended = typeof result === 'string' ? result : await result;
+          if (ended === 'timed-out' && expires) this.#expire(word);
+          else isOver = ended === 'timed-out';
         }
-        const outcome = this.takeUnowned(CONTENDED);
+        const outcome = this.takeUnowned(CONTENDED, claim.isMade);
         if (outcome !== FAILED) return outcome;
-        if (isOver) throw new TimeoutError(LOCK_OPERATION, timeoutMs);
+        claim.losePatience();
+        if (isOver) throw new TimeoutError(this.#operation, timeoutMs);
       }
     } finally {
+      claim.end();
       stopWatching?.();
     }
   }
@@ -201,8 +267,21 @@ export class RawMutex {
   }
 
   #unlockSlowly(owner: number): void {
-    if ((this.word & OWNER_MASK) !== owner) throw new NotOwnerError('unlocking');
-    if ((Atomics.and(this.#words, this.#index, POISONED) & CONTENDED) !== 0) Atomics.notify(this.#words, this.#index, 1);
+    const words = this.#words;
+    const index = this.#index;
+    let { word } = this;
+    for (;;) {
+      if ((word & OWNER_MASK) !== owner) throw new NotOwnerError('unlocking');
+      const isContended = (word & CONTENDED) !== 0;
+      const keeps = isContended && this.#claimantLives();
+      const seen = Atomics.compareExchange(words, index, word, (word & POISONED) | (keeps ? RESERVED | CONTENDED : 0));
+      if (seen === word) {
+        // Invariant 4: the claimant isn't always the first in the queue.
+        if (isContended) Atomics.notify(words, index, keeps ? Infinity : 1);
+        return;
+      }
+      word = seen;
+    }
   }
 
   /** Says that somebody waits: the word as it is then, `undefined` if it changed before. */
@@ -213,25 +292,103 @@ export class RawMutex {
     return Atomics.compareExchange(this.#words, this.#index, word, word | CONTENDED) === word ? word | CONTENDED : undefined;
   }
 
-  #ownerLives(word: number): boolean {
+  /** Whether somebody lives for whom the lock is held, or kept. */
+  #isHeld(word: number): boolean {
+    if ((word & OWNER_SLOT_MASK) === 0) return this.#claimantLives();
     return this.#agent.registry?.isLiveToken(word & OWNER_MASK) ?? true;
+  }
+
+  /** Whether there is a claimant that may still come. */
+  #claimantLives(): boolean {
+    const claimant = Atomics.load(this.#words, this.#index + CLAIMANT);
+    return claimant !== 0 && (this.#agent.registry?.isLiveToken(claimant) ?? true);
+  }
+
+  /** How long to sleep on `word` if the wait may last `leftMs`, and whether that is how long a reservation lives. */
+  #patience(word: number, leftMs: number): [sleepMs: number, expires: boolean] {
+    const isReserved = (word & OWNER_SLOT_MASK) === 0;
+    if (!isReserved || leftMs <= CLAIM_LIFETIME_MS) return [leftMs, false];
+    const claimant = Atomics.load(this.#words, this.#index + CLAIMANT);
+    return claimant === SLOT_UNREGISTERED ? [CLAIM_LIFETIME_MS, true] : [leftMs, false];
+  }
+
+  /** Ends the claim for which the lock has been kept, as `word` says, for as long as a claim lives. */
+  #expire(word: number): void {
+    if (this.word === word) Atomics.compareExchange(this.#words, this.#index + CLAIMANT, SLOT_UNREGISTERED, 0);
   }
 
   #freeIfAbandoned(): void {
     const { registry } = this.#agent;
-    if (registry !== undefined) freeAbandoned(this.#words, this.#index, (owner) => !registry.isLiveToken(owner));
+    if (registry !== undefined) freeAbandonedMutex(this.#words, this.#index, (owner) => !registry.isLiveToken(owner));
+    Atomics.notify(this.#words, this.#index);
   }
 }
 
-/** Frees the lock at `words[index]`, poisoned, if `isDead` says so of its owner, and wakes everybody who waits for it. */
-export function freeAbandoned(words: Int32Array, index: number, isDead: (owner: number) => boolean): void {
+/** The claim that a waiter makes when it has been patient for long enough; `end` it with the wait, however that ends. */
+class Claim {
+  readonly #words: Int32Array;
+  readonly #index: number;
+  readonly #token: number;
+  #lost = 0;
+  #isMade = false;
+
+  constructor(words: Int32Array, index: number, token: number) {
+    this.#words = words;
+    this.#index = index;
+    this.#token = token;
+  }
+
+  get isMade(): boolean {
+    return this.#isMade;
+  }
+
+  /** A wake-up was in vain. */
+  losePatience(): void {
+    this.#lost += 1;
+    if (this.#lost < PATIENCE) return;
+    // One that expired, or was taken for another's by waits that share a token, is made again.
+    const claimant = Atomics.compareExchange(this.#words, this.#index + CLAIMANT, 0, this.#token);
+    this.#isMade = claimant === 0 || (this.#isMade && claimant === this.#token);
+  }
+
+  /** Once the wait is over, nothing must be kept for it. */
+  end(): void {
+    if (!this.#isMade) return;
+    this.#isMade = false;
+    dropClaim(this.#words, this.#index, this.#token);
+  }
+}
+
+/** Ends the claim of `claimant`, if it is the present one; a lock that was kept for it becomes free, and everybody looks. */
+function dropClaim(words: Int32Array, index: number, claimant: number): void {
+  if (Atomics.compareExchange(words, index + CLAIMANT, claimant, 0) !== claimant) return;
   let word = Atomics.load(words, index);
-  while ((word & OWNER_MASK) !== 0 && isDead(word & OWNER_MASK)) {
-    const seen = Atomics.compareExchange(words, index, word, POISONED);
+  while ((word & OWNER_SLOT_MASK) === 0 && (word & RESERVED) !== 0) {
+    const seen = Atomics.compareExchange(words, index, word, word & POISONED);
     if (seen === word) {
       Atomics.notify(words, index);
       return;
     }
+    word = seen;
+  }
+}
+
+/** {@link freeAbandoned} for a whole mutex: a claim of the dead ends, too. */
+export function freeAbandonedMutex(words: Int32Array, index: number, isDead: (token: number) => boolean): void {
+  const claimant = Atomics.load(words, index + CLAIMANT);
+  if (claimant !== 0 && isDead(claimant)) dropClaim(words, index, claimant);
+  freeAbandoned(words, index, isDead);
+}
+
+/**
+ * Frees the lock at `words[index]`, poisoned, if `isDead` says so of its owner. Whether it did or not, the caller wakes everybody who
+ * waits for it: the dead may have unlocked and not come to wake, or been woken in vain.
+ */
+export function freeAbandoned(words: Int32Array, index: number, isDead: (token: number) => boolean): void {
+  let word = Atomics.load(words, index);
+  while ((word & OWNER_SLOT_MASK) !== 0 && isDead(word & OWNER_MASK)) {
+    const seen = Atomics.compareExchange(words, index, word, POISONED);
+    if (seen === word) return;
     word = seen;
   }
 }

@@ -12,6 +12,8 @@
  * 3. A thread that is about to block can't react to its own pending asynchronous waits, so before it blocks it takes those
  *    out of their queues in the same way ({@link leaveAsyncQueues}): a wake-up never goes to a thread that sleeps
  *    elsewhere.
+ * 4. A reaper wakes those who block, since the dead may have changed a word without waking, or been woken in vain. Asynchronous
+ *    waiters it doesn't know of: they look again after each death themselves.
  */
 import { AbortedError, MayNotBlockError } from '../errors.ts';
 import { type Agent } from './agent.ts';
@@ -29,14 +31,23 @@ export interface AsyncWaitOptions {
   readonly signal: AbortSignal | undefined;
   /** What is waited for, for the error. */
   readonly operation: string;
+  /** Has the wait end, for no reason, whenever a thread of this agent's registry has died: it may have owed us the wake-up. */
+  readonly agent?: Agent;
 }
 
+/** Words that can be waited on. */
+export type WaitWords = Int32Array | BigInt64Array;
+
 interface PendingWait {
-  readonly words: Int32Array;
+  readonly words: WaitWords;
   readonly index: number;
 }
 
-type RawWaitAsync = (words: Int32Array, index: number, expected: number, timeoutMs: number) => RawWait;
+type RawWaitAsync = (words: WaitWords, index: number, expected: number | bigint, timeoutMs: number) => RawWait;
+
+// The platform's types tell 32 and 64 bits apart; here the words and what is expected come together.
+const notifyAll = Atomics.notify.bind(Atomics) as (words: WaitWords, index: number) => number;
+const rawWait = Atomics.wait.bind(Atomics) as (words: WaitWords, index: number, expected: number | bigint, timeoutMs: number) => WaitResult;
 
 const pendingWaits = new Set<PendingWait>();
 const nativeWaitAsync = (Atomics as { waitAsync?: RawWaitAsync }).waitAsync?.bind(Atomics);
@@ -50,14 +61,14 @@ export function setWaitAsyncByHelper(byHelper: boolean): void {
 /**
  * Blocks while `words[index]` is `expected`.
  *
- * @param kind what the registry is told about the address: 0, or WAITING_ON_MUTEX
+ * @param kind what the registry is told about the address: 0, or one of the WAITING_ON_ kinds
  * @param shouldWait looked at after the registry was told and before the wait; `false` means don't wait
  * @throws MayNotBlockError `MAY_NOT_BLOCK` on a thread that may not block
  */
 export function block(
-  words: Int32Array,
+  words: WaitWords,
   index: number,
-  expected: number,
+  expected: number | bigint,
   timeoutMs: number,
   agent: Agent,
   kind: number,
@@ -68,11 +79,11 @@ export function block(
   if (!mayBlock()) throw new MayNotBlockError(operation);
   if (pendingWaits.size > 0) leaveAsyncQueues();
   const { registry } = agent;
-  if (registry === undefined) return Atomics.wait(words, index, expected, timeoutMs);
-  registry.beginWait((words.byteOffset + index * 4) | kind);
+  if (registry === undefined) return rawWait(words, index, expected, timeoutMs);
+  registry.beginWait((words.byteOffset + index * words.BYTES_PER_ELEMENT) | kind);
   try {
     if (shouldWait !== undefined && !shouldWait()) return 'ok';
-    return Atomics.wait(words, index, expected, timeoutMs);
+    return rawWait(words, index, expected, timeoutMs);
   } finally {
     registry.endWait();
   }
@@ -84,25 +95,36 @@ export function block(
  * @returns at once how it ended if it didn't have to wait, or a promise of it
  * @throws AbortedError `ABORTED` (also through the promise) when the signal gives it up
  */
-export function waitAsync(words: Int32Array, index: number, expected: number, options: AsyncWaitOptions): WaitResult | Promise<WaitResult> {
-  const { timeoutMs, signal, operation } = options;
+export function waitAsync(
+  words: WaitWords,
+  index: number,
+  expected: number | bigint,
+  options: AsyncWaitOptions,
+): WaitResult | Promise<WaitResult> {
+  const { timeoutMs, signal, operation, agent } = options;
   if (signal?.aborted === true) throw new AbortedError(operation, signal.reason);
   if (timeoutMs <= 0) return 'timed-out';
+  // First: a death before the watch began is one whose changes the wait's compare sees.
+  const stopWatching = agent?.registry?.watchDeaths(() => void notifyAll(words, index));
   const raw = rawWaitAsync(words, index, expected, timeoutMs);
-  if (!raw.async) return raw.value as WaitResult;
+  if (!raw.async) {
+    stopWatching?.();
+    return raw.value as WaitResult;
+  }
 
   const pending: PendingWait = { words, index };
   pendingWaits.add(pending);
   retainProcess();
   const settle = (): void => {
     pendingWaits.delete(pending);
+    stopWatching?.();
     releaseProcess();
   };
   const result = raw.value as Promise<WaitResult>;
   if (signal === undefined) return result.finally(settle);
   return withAbort(result, signal, operation, () => {
     raw.cancel?.();
-    Atomics.notify(words, index);
+    notifyAll(words, index);
   }).finally(settle);
 }
 
@@ -131,7 +153,7 @@ export function watchWord(words: Int32Array, index: number, expected: number, on
 
 /** Takes this thread's pending asynchronous waits out of their queues; they look again when the thread is back. */
 function leaveAsyncQueues(): void {
-  for (const { words, index } of pendingWaits) Atomics.notify(words, index);
+  for (const { words, index } of pendingWaits) notifyAll(words, index);
 }
 
 // A timer that never fires in practice, while anything is pending.

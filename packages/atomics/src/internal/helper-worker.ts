@@ -6,11 +6,12 @@ const scope = globalThis as unknown as {
   postMessage(message: unknown): void;
 };
 
+// The types of 32 and of 64 bits come together: the casts below stand for both.
 scope.addEventListener('message', ({ data: { words, index, expected, timeoutMs, control } }) => {
-  const result = Atomics.load(control, 0) === 1 ? 'timed-out' : Atomics.wait(words, index, expected, timeoutMs);
+  const result = Atomics.load(control, 0) === 1 ? 'timed-out' : Atomics.wait(words as Int32Array, index, expected as number, timeoutMs);
   if (result === 'ok' && Atomics.load(control, 0) === 1) {
     // Given up before the wait began: the wake-up was for somebody else.
-    Atomics.notify(words, index, 1);
+    Atomics.notify(words as Int32Array, index, 1);
   }
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
   scope.postMessage(result);

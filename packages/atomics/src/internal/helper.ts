@@ -16,9 +16,9 @@ export interface RawWait {
 
 /** What a helper is asked to wait for. */
 export interface HelperTask {
-  readonly words: Int32Array;
+  readonly words: Int32Array | BigInt64Array;
   readonly index: number;
-  readonly expected: number;
+  readonly expected: number | bigint;
   readonly timeoutMs: number;
   readonly control: Int32Array;
 }
@@ -45,8 +45,8 @@ function startHelper(): Helper {
 }
 
 /** As `Atomics.waitAsync`. */
-export function waitAsyncByHelper(words: Int32Array, index: number, expected: number, timeoutMs: number): RawWait {
-  if (Atomics.load(words, index) !== expected) return { async: false, value: 'not-equal' };
+export function waitAsyncByHelper(words: Int32Array | BigInt64Array, index: number, expected: number | bigint, timeoutMs: number): RawWait {
+  if (Atomics.load(words as Int32Array, index) !== expected) return { async: false, value: 'not-equal' };
   const helper = idleHelpers.pop() ?? startHelper();
   const { control } = helper;
   Atomics.store(control, 0, 0);

@@ -14,6 +14,12 @@ export const OWNER_MASK = 0x3fff_ffff;
 export const POISONED = 0x4000_0000;
 /** Lock word, bit 31: somebody may be waiting, so that unlocking must wake. */
 export const CONTENDED = 0x8000_0000;
+/** Lock word with owner slot 0, bit 12: nobody owns the lock, and it is kept for the claimant. */
+export const RESERVED = 0x0000_1000;
+/** How many wake-ups in vain a waiter bears before it claims what it waits for. */
+export const PATIENCE = 6;
+/** How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds. */
+export const CLAIM_LIFETIME_MS = 100;
 /** The slot of every thread that is in no registry. Its token is this number, with generation 0. */
 export const SLOT_UNREGISTERED = 0x0000_0fff;
 /** The highest slot a registry can hand out; the lowest is 1. */
@@ -28,16 +34,46 @@ export const LIFE_FREE = 0;
 export const LIFE_LIVE = 1;
 /** Slot life: the thread ended without leaving and is being reaped. */
 export const LIFE_DEAD = 2;
-/** Waiting-on, bit 0: the address is that of a lock word, which the reaper may take from a dead owner. */
-export const WAITING_ON_MUTEX = 1;
-/** Waiting-on, bit 1: the address is that of a count of events, to which the reaper adds 1 at each death. */
+/** Waiting-on, bits 0–1: what the address is of. 0 is a word that the reaper doesn't touch. */
+export const WAITING_KIND_MASK = 3;
+/** Waiting-on: the address is that of a word with an owner, which the reaper takes from a dead one. */
+export const WAITING_ON_OWNER = 1;
+/** Waiting-on: the address is that of a count of events, to which the reaper adds 1 at each death. */
 export const WAITING_ON_SEQUENCE = 2;
+/** Waiting-on: the address is that of a mutex, which the reaper takes from a dead owner or claimant. */
+export const WAITING_ON_MUTEX = 3;
 /** How many registered threads can read at once before others read in the crowd. */
 export const RW_LOCK_SEAT_COUNT = 28;
 /** The first word of a registry: the letters "hedr". */
 export const REGISTRY_MAGIC = 0x7264_6568;
 /** The version of the registry's record. */
 export const REGISTRY_VERSION = 2;
+/** Once word: it has run. Slot 0 is nobody's, so that this is no owner. */
+export const ONCE_COMPLETE = 0x3fff_f000;
+/** Barrier word, bits 0–11: how many have arrived in this generation. */
+export const BARRIER_ARRIVED_MASK = 0x0000_0fff;
+/** Barrier word: where the generation starts. */
+export const BARRIER_GENERATION_SHIFT = 12;
+/** The most parties of a barrier; the fewest are 1. */
+export const BARRIER_PARTIES_MAX = 4095;
+/** WaitGroup word, bits 0–19: how many members are not done. */
+export const GROUP_COUNT_MASK = 0x000f_ffff;
+/** WaitGroup word: where the round starts. */
+export const GROUP_ROUND_SHIFT = 20;
+/** Event word, bit 0: the event is set. */
+export const EVENT_SET = 1;
+/** Event word: what one more setting adds to bits 1–31. */
+export const EVENT_EPOCH = 2;
+/** Event mode: it stays set until somebody resets it. */
+export const EVENT_MANUAL = 0;
+/** Event mode: whoever gets through resets it. */
+export const EVENT_AUTO = 1;
+/** Parker state: no token, nobody parked. */
+export const PARKER_EMPTY = 0;
+/** Parker state: there is a token. */
+export const PARKER_NOTIFIED = 1;
+/** Parker state: somebody is parked. */
+export const PARKER_PARKED = 2;
 
 /** Bytes of Mutex: A mutual exclusion lock. All zero is an unlocked mutex. */
 export const MUTEX_SIZE = 8;
@@ -45,8 +81,8 @@ export const MUTEX_SIZE = 8;
 export const MUTEX_ALIGN = 4;
 /** The lock word: owner slot, generation, POISONED, CONTENDED. Lockers wait on it. */
 export const MUTEX_WORD_OFFSET = 0;
-/** Kept zero; room for counting waiters that were passed over. */
-export const MUTEX_IMPATIENT_OFFSET = 4;
+/** The token of the waiter for whom the next unlock keeps the lock; 0 when nobody claims it. */
+export const MUTEX_CLAIMANT_OFFSET = 4;
 
 /** Bytes of Condvar: A condition variable. All zero is one that nobody waits on. */
 export const CONDVAR_SIZE = 8;
@@ -106,5 +142,55 @@ export const REGISTRY_SLOT_ALIGN = 8;
 export const REGISTRY_SLOT_LIFE_OFFSET = 0;
 /** Kept zero. */
 export const REGISTRY_SLOT_FLAGS_OFFSET = 4;
-/** The byte address of the word that the thread's blocking wait is on, with WAITING_ON_MUTEX in bit 0 and WAITING_ON_SEQUENCE in bit 1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0. */
+/** The byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0. */
 export const REGISTRY_SLOT_WAITING_ON_OFFSET = 8;
+
+/** Bytes of Once: Something that is done once. All zero is one that nobody has begun. */
+export const ONCE_SIZE = 8;
+/** Alignment of Once, in bytes. */
+export const ONCE_ALIGN = 4;
+/** 0 before, the owner slot and generation while it runs, POISONED after a failure, ONCE_COMPLETE in the end; CONTENDED as in a mutex. Waiters wait on it. */
+export const ONCE_WORD_OFFSET = 0;
+/** Kept zero: a reaper takes the record for a mutex's, whose second word this is. */
+export const ONCE_UNUSED_OFFSET = 4;
+
+/** Bytes of Barrier: A barrier for a fixed number of parties. */
+export const BARRIER_SIZE = 8;
+/** Alignment of Barrier, in bytes. */
+export const BARRIER_ALIGN = 4;
+/** How many have arrived, and the generation above. Waiters wait on it. */
+export const BARRIER_WORD_OFFSET = 0;
+/** How many have to arrive, 1 to BARRIER_PARTIES_MAX. */
+export const BARRIER_PARTIES_OFFSET = 4;
+
+/** Bytes of Latch: A count that goes down to 0 once. All zero is an open latch. */
+export const LATCH_SIZE = 4;
+/** Alignment of Latch, in bytes. */
+export const LATCH_ALIGN = 4;
+/** What is left to count down. Waiters wait on it while it isn't 0. */
+export const LATCH_COUNT_OFFSET = 0;
+
+/** Bytes of WaitGroup: Members that somebody waits for. All zero is a group without members. */
+export const WAIT_GROUP_SIZE = 4;
+/** Alignment of WaitGroup, in bytes. */
+export const WAIT_GROUP_ALIGN = 4;
+/** How many members are not done, and above it the round: one more each time nobody is left. Waiters wait on it. */
+export const WAIT_GROUP_WORD_OFFSET = 0;
+
+/** Bytes of Event: Something that has happened or not. All zero is an event that is not set, of the mode EVENT_MANUAL. */
+export const EVENT_SIZE = 12;
+/** Alignment of Event, in bytes. */
+export const EVENT_ALIGN = 4;
+/** EVENT_SET, and above it how often the event was set. Waiters wait on it. */
+export const EVENT_WORD_OFFSET = 0;
+/** How many wait, at least: a waiter that died stays counted. */
+export const EVENT_WAITERS_OFFSET = 4;
+/** EVENT_MANUAL or EVENT_AUTO, fixed from the start. */
+export const EVENT_MODE_OFFSET = 8;
+
+/** Bytes of Parker: One thread's token. All zero is one without a token. */
+export const PARKER_SIZE = 4;
+/** Alignment of Parker, in bytes. */
+export const PARKER_ALIGN = 4;
+/** PARKER_EMPTY, PARKER_NOTIFIED or PARKER_PARKED. The parked thread waits on it. */
+export const PARKER_STATE_OFFSET = 0;

@@ -23,6 +23,8 @@ export interface Handle<Kind extends string> {
   readonly byteOffset: number;
   /** Where the memory's thread registry starts, in bytes, if the sender knew one. */
   readonly registryByteOffset?: number;
+  /** The signature of the data behind the record, if there are some. */
+  readonly type?: string;
 }
 
 /** A location that was checked. */
@@ -33,6 +35,12 @@ export interface ResolvedLocation {
   readonly memory: WebAssembly.Memory | undefined;
   /** Where the record starts, in bytes. */
   readonly byteOffset: number;
+}
+
+/** What stands where something else should, for errors. */
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  return typeof value === 'number' ? String(value) : typeof value;
 }
 
 function isShared(buffer: unknown): buffer is SharedArrayBuffer {
@@ -50,13 +58,14 @@ export function resolveLocation(location: SharedLocation | Handle<string>, what:
     throw new InvalidRecordError(`${what}: a place is { buffer, byteOffset } or { memory, byteOffset }`);
   }
   const memory = 'memory' in location ? location.memory : undefined;
-  const buffer: unknown = memory === undefined ? (location as { buffer?: unknown }).buffer : memory.buffer;
+  // What is posted may be anything: a memory that is `null`, too.
+  const buffer: unknown = memory === undefined ? (location as { buffer?: unknown }).buffer : (memory as WebAssembly.Memory | null)?.buffer;
   if (!isShared(buffer)) {
     throw new InvalidRecordError(`${what}: the memory is not shared (a SharedArrayBuffer or a shared WebAssembly.Memory is needed)`);
   }
   const byteOffset = location.byteOffset ?? 0;
   if (!Number.isSafeInteger(byteOffset) || byteOffset < 0 || byteOffset + size > buffer.byteLength) {
-    throw new InvalidRecordError(`${what}: ${size} bytes at ${byteOffset} are not inside the memory's ${buffer.byteLength}`);
+    throw new InvalidRecordError(`${what}: ${size} bytes at ${textOf(byteOffset)} are not inside the memory's ${buffer.byteLength}`);
   }
   if (byteOffset % align !== 0) {
     throw new InvalidRecordError(`${what}: ${byteOffset} is not a multiple of ${align}`);
@@ -71,7 +80,7 @@ export function resolveLocation(location: SharedLocation | Handle<string>, what:
  */
 export function checkKind<Kind extends string>(handle: Handle<Kind>, kind: Kind): void {
   if (typeof handle !== 'object' || handle === null || handle.kind !== kind) {
-    const found = typeof handle === 'object' && handle !== null ? `'${handle.kind as string}'` : typeof handle;
+    const found = typeof handle === 'object' && handle !== null ? textOf(handle.kind) : typeof handle;
     throw new InvalidRecordError(`a handle of kind '${kind}' is needed, not ${found}`);
   }
 }

@@ -2,12 +2,18 @@
 import { onTestFinished } from 'vitest';
 import { type TestWorker, connectBrowser, connectNode, isBrowser } from './rpc.ts';
 
-/** Starts a worker that runs the jobs of `worker.ts`. */
+/** Starts a worker that runs the jobs of `worker.ts` and ends with the test. */
 export async function spawn(): Promise<TestWorker> {
+  const worker = await startWorker();
+  onTestFinished(() => worker.terminate());
+  return worker;
+}
+
+/** Starts such a worker that somebody terminates in the end. */
+export async function startWorker(): Promise<TestWorker> {
   const worker = isBrowser
     ? connectBrowser(new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }))
     : await connectNode(new URL('./worker.ts', import.meta.url));
-  onTestFinished(() => worker.terminate());
   await worker.call('ping');
   return worker;
 }
@@ -37,4 +43,26 @@ export function errorOf(action: () => unknown): { readonly code?: unknown; reado
     return error as Error;
   }
   throw new Error('it threw nothing');
+}
+
+/** Waits, without blocking, until somebody has written something else than 0 to `state[0]`. */
+export async function written(state: Int32Array): Promise<void> {
+  while (Atomics.load(state, 0) === 0) await sleep(1);
+}
+
+/** A shared word. */
+export function sharedWord(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(4));
+}
+
+declare global {
+  interface ImportMeta {
+    /** Vitest's; it is found in the text, so nothing may stand between. */
+    readonly env: Readonly<Record<string, string | undefined>>;
+  }
+}
+
+/** A variable of the environment that the suite was started with; Vitest hands it on to browsers too. */
+export function environment(name: `HEDDLE_${string}`): string | undefined {
+  return import.meta.env[name];
 }

@@ -1,20 +1,67 @@
 /** What the workers of the tests do. */
 import {
+  AtomicF64,
+  AtomicI32,
+  AtomicI64,
+  AtomicU16,
+  AtomicU32,
+  AtomicU64,
+  Barrier,
   Condition,
   type ConditionHandle,
+  Event,
+  type Handle,
+  Latch,
   Mutex,
   type MutexHandle,
+  Once,
+  OnceCell,
+  type OnceCellHandle,
+  type OnceHandle,
+  Parker,
   PoisonedError,
+  RwLock,
+  type RwLockHandle,
   Semaphore,
   type SemaphoreHandle,
   ThreadRegistry,
   type ThreadRegistryHandle,
   type ThreadToken,
+  WaitGroup,
 } from '../../src/index.ts';
+import { RawMutex, agentOf } from '../../src/internal/index.ts';
+import { type Step, stepsOf } from './steps.ts';
+import { Visit } from './types.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
 
 const pauseWord = new Int32Array(new SharedArrayBuffer(4));
 const pause = (ms: number): void => void Atomics.wait(pauseWord, 0, 0, ms);
+
+const openers: Record<string, { from(handle: never): object }> = {
+  'heddle.Barrier': Barrier,
+  'heddle.Event': Event,
+  'heddle.Latch': Latch,
+  'heddle.Parker': Parker,
+  'heddle.WaitGroup': WaitGroup,
+};
+
+interface Glue {
+  initSync(options: { module: WebAssembly.Module; memory: WebAssembly.Memory; thread_stack_size: number }): WebAssembly.Exports;
+}
+
+/** What this thread does of the steps that both languages know, by language. */
+const steps: Record<'typescript' | 'rust', Record<string, Step>> = { typescript: {}, rust: {} };
+
+interface WaitableClass {
+  from(handle: Handle<string>): { wait(expected: number | bigint): string };
+}
+
+const waitableCells = {
+  'heddle.AtomicI32': AtomicI32,
+  'heddle.AtomicU32': AtomicU32,
+  'heddle.AtomicI64': AtomicI64,
+  'heddle.AtomicU64': AtomicU64,
+} as unknown as Record<string, WaitableClass>;
 
 const jobs: Jobs = {
   ping: () => 'pong',
@@ -66,6 +113,31 @@ const jobs: Jobs = {
     }
   },
 
+  /**
+   * Lets go of the lock only to take it again, until `served[0]` is `times`. How often this thread had the lock again although it saw
+   * that the next one in had to be the claimant `waiter`.
+   */
+  barge: (handle: MutexHandle, served: Int32Array, times: number, waiter: number) => {
+    const mutex = Mutex.from(handle);
+    const raw = new RawMutex(new Int32Array(handle.buffer!, handle.byteOffset, 2), 0, agentOf(handle.buffer!));
+    let passedOver = 0;
+    for (let owed = -1; ;) {
+      using _ = mutex.lock();
+      if (owed === served[0]) passedOver += 1;
+      if (served[0] === times) return passedOver;
+      owed = raw.claimant === waiter ? served[0] : -1;
+    }
+  },
+
+  /** Takes the lock so many times, and counts in `served[0]`. */
+  beServed: (handle: MutexHandle, served: Int32Array, times: number) => {
+    const mutex = Mutex.from(handle);
+    for (let i = 0; i < times; i += 1) {
+      using _ = mutex.lock();
+      served[0] = served[0] + 1;
+    }
+  },
+
   lockIfAvailable: (handle: MutexHandle, timeoutMs: number) => {
     const token = Mutex.lockIfAvailable(Mutex.from(handle), timeoutMs);
     token?.unlock();
@@ -108,6 +180,178 @@ const jobs: Jobs = {
     Semaphore.from(handle).acquire({ timeoutMs });
     return true;
   },
+
+  /** Reads so many pairs; how many were torn. */
+  readPairs: (handle: RwLockHandle, pair: Uint32Array, times: number) => {
+    const rwLock = RwLock.from(handle);
+    let torn = 0;
+    for (let i = 0; i < times; i += 1) {
+      using _ = rwLock.read();
+      torn += pair[0] === pair[1] ? 0 : 1;
+    }
+    return torn;
+  },
+
+  /** The same, waiting asynchronously. */
+  readPairsAsync: async (handle: RwLockHandle, pair: Uint32Array, times: number) => {
+    const rwLock = RwLock.from(handle);
+    let torn = 0;
+    for (let i = 0; i < times; i += 1) {
+      using _ = await rwLock.readAsync();
+      torn += pair[0] === pair[1] ? 0 : 1;
+    }
+    return torn;
+  },
+
+  /** Adds 1 to both of the pair so many times; how many were torn before. */
+  writePairs: (handle: RwLockHandle, pair: Uint32Array, times: number) => {
+    const rwLock = RwLock.from(handle);
+    let torn = 0;
+    for (let i = 0; i < times; i += 1) {
+      using _ = rwLock.write();
+      torn += pair[0] === pair[1] ? 0 : 1;
+      pair[0] = pair[0] + 1;
+      pair[1] = pair[1] + 1;
+    }
+    return torn;
+  },
+
+  /** Reads again and again until `stop[0]` is set, and counts itself in `stop[1]` when it has begun. */
+  readUntil: (handle: RwLockHandle, stop: Int32Array) => {
+    const rwLock = RwLock.from(handle);
+    Atomics.add(stop, 1, 1);
+    while (Atomics.load(stop, 0) === 0) rwLock.read().unlock();
+  },
+
+  /** Writes again and again until `stop[0]` is set, and counts itself in `stop[1]` when it has begun. */
+  writeUntil: (handle: RwLockHandle, stop: Int32Array) => {
+    const rwLock = RwLock.from(handle);
+    Atomics.add(stop, 1, 1);
+    while (Atomics.load(stop, 0) === 0) rwLock.write().unlock();
+  },
+
+  readOnce: (handle: RwLockHandle, timeoutMs: number = Infinity) => RwLock.from(handle).read({ timeoutMs }).unlock(),
+  writeOnce: (handle: RwLockHandle, timeoutMs: number = Infinity) => RwLock.from(handle).write({ timeoutMs }).unlock(),
+  keepReading: (handle: RwLockHandle) => void RwLock.from(handle).read(),
+  keepWriting: (handle: RwLockHandle) => void RwLock.from(handle).write(),
+
+  readInWrite: (handle: RwLockHandle) => {
+    const rwLock = RwLock.from(handle);
+    using _ = rwLock.write();
+    rwLock.read();
+  },
+
+  writeInRead: (handle: RwLockHandle) => {
+    const rwLock = RwLock.from(handle);
+    using _ = rwLock.read();
+    rwLock.write();
+  },
+
+  writeInWrite: (handle: RwLockHandle) => {
+    const rwLock = RwLock.from(handle);
+    using _ = rwLock.write();
+    rwLock.write();
+  },
+  /** Opens what a handle names and calls a method of it. */
+  on: (handle: Handle<string>, method: string, ...args: unknown[]): unknown => {
+    const record = openers[handle.kind].from(handle as never) as Record<string, (...args: unknown[]) => unknown>;
+    return record[method](...args);
+  },
+
+  /** Waits while the cell has this value. */
+  waitOnCell: (handle: Handle<string>, expected: number | bigint) => waitableCells[handle.kind].from(handle).wait(expected),
+
+  /** Adds 1, 1 and a half so many times. */
+  addToCells: (
+    integerHandle: Handle<'heddle.AtomicU16'>,
+    bigHandle: Handle<'heddle.AtomicI64'>,
+    floatHandle: Handle<'heddle.AtomicF64'>,
+    times: number,
+  ) => {
+    const [integer, big, float] = [AtomicU16.from(integerHandle), AtomicI64.from(bigHandle), AtomicF64.from(floatHandle)];
+    for (let time = 0; time < times; time += 1) {
+      integer.add(1);
+      big.add(1n);
+      float.add(0.5);
+    }
+  },
+
+  /** Visits so many times, each time under the lock of what is guarded. */
+  visit: (handle: MutexHandle, times: number) => {
+    const mutex = Mutex.from(handle, Visit);
+    for (let time = 0; time < times; time += 1) {
+      using lock = mutex.lock();
+      lock.value.hits += 1;
+      lock.value.sum += 0.5;
+      lock.value.last.worker = true;
+    }
+  },
+
+  /** What the cell has; 77 hits if this thread makes it, which it counts. */
+  getOrInit: (handle: OnceCellHandle, made: Int32Array) =>
+    OnceCell.from(handle, Visit).getOrInit(() => {
+      Atomics.add(made, 0, 1);
+      return { hits: 77, sum: 1, last: { worker: true, name: [1, 2] }, recent: [1, 2, 3, 4] };
+    }).hits,
+
+  /** Instantiates the Wasm module and enters its registry, as whoever runs threads does. */
+  instantiate: async (glueUrl: string, module: WebAssembly.Module, memory: WebAssembly.Memory) => {
+    const glue = (await import(/* @vite-ignore */ glueUrl)) as Glue;
+    const exports = glue.initSync({ module, memory, thread_stack_size: 1 << 20 }) as unknown as Record<string, Step>;
+    steps.rust = exports;
+    steps.typescript = stepsOf(memory);
+    const registry = ThreadRegistry.at({ memory, byteOffset: exports['__heddle_registry']() });
+    const token = registry.enter();
+    exports['__heddle_enter'](token.slot, token.generation, 1);
+    return { token, registry: registry.handle() };
+  },
+
+  /** Does a step in one of the languages. */
+  step: (language: 'typescript' | 'rust', name: string, ...args: number[]) => steps[language][name](...args) >>> 0,
+
+  /** Meets the others at the barrier so many times, adding 1 to `value[0]` before each; how often it led. */
+  meet: (handle: Handle<'heddle.Barrier'>, value: Int32Array, times: number) => {
+    const barrier = Barrier.from(handle);
+    let led = 0;
+    for (let time = 1; time <= times; time += 1) {
+      Atomics.add(value, 0, 1);
+      if (barrier.wait().isLeader) led += 1;
+      const met = Atomics.load(value, 0);
+      if (met !== time * barrier.parties) throw new Error(`${met} arrivals were seen after meeting ${time}`);
+      barrier.wait();
+    }
+    return led;
+  },
+
+  /** Has `value[0]` made, once: the number that it is afterwards. */
+  once: (handle: OnceHandle, value: Int32Array, how: 'call' | 'callForce' | 'tryCall' = 'call') => {
+    let wasPoisoned = false;
+    Once.from(handle)[how]((state) => {
+      wasPoisoned = state.isPoisoned;
+      // Without an atomic operation: the once has to publish it.
+      value[0] = value[0] + 1;
+    });
+    return { value: value[0], wasPoisoned };
+  },
+
+  onceWait: (handle: OnceHandle) => Once.from(handle).wait(),
+
+  onceFail: (handle: OnceHandle) =>
+    Once.from(handle).call(() => {
+      throw new Error('on purpose');
+    }),
+
+  onceTwice: (handle: OnceHandle) => {
+    const once = Once.from(handle);
+    once.call(() => void once.call(() => {}));
+  },
+
+  /** Begins the initialiser, says so in `state[0]`, and never ends it. */
+  onceStay: (handle: OnceHandle, state: Int32Array) =>
+    Once.from(handle).call(() => {
+      Atomics.store(state, 0, 1);
+      pause(Infinity);
+    }),
 
   /** Reaps a thread, as a supervisor would. */
   reap: (registry: ThreadRegistryHandle, token: ThreadToken) => ThreadRegistry.from(registry).reap(token),

@@ -84,7 +84,8 @@ export class Receiving {
         continue;
       }
       // Only now: the dead one may have committed a frame before.
-      if (this.#ring.receivers.block(ticket, remainingMs(deadline)) === 'timed-out') return this.#lastClaim(lengthMax);
+      if (this.#ring.receivers.block(ticket, remainingMs(deadline), () => this.#shouldWait()) === 'timed-out')
+        return this.#lastClaim(lengthMax);
     }
   }
 
@@ -95,24 +96,30 @@ export class Receiving {
    */
   async claimAsync(timeoutMs: number, signal: AbortSignal | undefined, lengthMax: number): Promise<Result> {
     const deadline = deadlineAfter(timeoutMs);
-    for (let hasSlept = false; ; hasSlept = true) {
-      if (hasSlept && this.#partial === undefined && this.#ring.receiveLock.isLocked) this.#ring.receivers.signal();
-      if (this.#isClaimed || !this.#lockReceivingBriefly()) await this.#ring.lockAsync(this.#ring.receiveLock);
-      const ticket = this.#ring.receivers.announce();
-      const result = this.#claim(lengthMax, hasSlept);
-      if (result !== NOT_NOW || this.#ring.closeIfDeserted()) {
-        this.#ring.receivers.retire();
-        if (result !== NOT_NOW) return result;
-        continue;
+    // Before the first look, so that no death falls between.
+    const stopWatching = this.#ring.receivers.watchDeaths();
+    try {
+      for (let hasSlept = false; ; hasSlept = true) {
+        if (hasSlept && this.#partial === undefined && this.#ring.receiveLock.isLocked) this.#ring.receivers.signal();
+        if (this.#isClaimed || !this.#lockReceivingBriefly()) await this.#ring.lockAsync(this.#ring.receiveLock);
+        const ticket = this.#ring.receivers.announce();
+        const result = this.#claim(lengthMax, hasSlept);
+        if (result !== NOT_NOW || this.#ring.closeIfDeserted()) {
+          this.#ring.receivers.retire();
+          if (result !== NOT_NOW) return result;
+          continue;
+        }
+        const options = { timeoutMs: remainingMs(deadline), signal, operation: OPERATION };
+        try {
+          if ((await this.#ring.receivers.wait(ticket, options)) === 'timed-out') return this.#lastClaim(lengthMax);
+        } catch (error) {
+          // In a rendezvous a sender may have counted on us.
+          if (this.#ring.capacity === 0 && this.#lastClaim(lengthMax) === DONE) return DONE;
+          throw error;
+        }
       }
-      const options = { timeoutMs: remainingMs(deadline), signal, operation: OPERATION };
-      try {
-        if ((await this.#ring.receivers.wait(ticket, options)) === 'timed-out') return this.#lastClaim(lengthMax);
-      } catch (error) {
-        // In a rendezvous a sender may have counted on us.
-        if (this.#ring.capacity === 0 && this.#lastClaim(lengthMax) === DONE) return DONE;
-        throw error;
-      }
+    } finally {
+      stopWatching();
     }
   }
 
@@ -257,6 +264,11 @@ export class Receiving {
       this.#partial = undefined;
     }
     return isClosed ? CLOSED : NOT_NOW;
+  }
+
+  #shouldWait(): boolean {
+    const isPartGone = this.#partial !== undefined && this.#isSenderGone();
+    return !isPartGone && !this.#ring.hasMessages() && !this.#ring.isClosed && !this.#ring.closeIfDeserted();
   }
 
   #isSenderGone(): boolean {

@@ -91,22 +91,28 @@ export class Sending {
    */
   async sendAsync(message: Uint8Array, timeoutMs: number, signal: AbortSignal | undefined): Promise<Result> {
     const deadline = deadlineAfter(timeoutMs);
-    const isLong = message.length > this.#ring.frameByteLengthMax;
-    let result = await this.reserveAsync(isLong ? this.#chunkLength : message.length, timeoutMs, signal);
-    if (result !== DONE) return result;
-    if (!isLong) {
-      this.#write(message);
-      result = this.commit();
-    } else {
-      for (let sent = 0; ;) {
-        sent = this.#writeChunk(message, sent);
-        result = this.#commitChunk(sent === message.length);
-        if (result !== DONE || sent === message.length) break;
-        result = await this.#findNextRoomAsync(message, sent, deadline, signal);
-        if (result !== DONE) break;
+    // Before the first look, so that no death falls between.
+    const stopWatching = this.#ring.senders.watchDeaths();
+    try {
+      const isLong = message.length > this.#ring.frameByteLengthMax;
+      let result = await this.reserveAsync(isLong ? this.#chunkLength : message.length, timeoutMs, signal);
+      if (result !== DONE) return result;
+      if (!isLong) {
+        this.#write(message);
+        result = this.commit();
+      } else {
+        for (let sent = 0; ;) {
+          sent = this.#writeChunk(message, sent);
+          result = this.#commitChunk(sent === message.length);
+          if (result !== DONE || sent === message.length) break;
+          result = await this.#findNextRoomAsync(message, sent, deadline, signal);
+          if (result !== DONE) break;
+        }
       }
+      return result === DONE && this.#ring.capacity === 0 ? await this.#awaitTakenAsync(deadline, signal) : result;
+    } finally {
+      stopWatching();
     }
-    return result === DONE && this.#ring.capacity === 0 ? this.#awaitTakenAsync(deadline, signal) : result;
   }
 
   /**
@@ -167,12 +173,13 @@ export class Sending {
         this.#ring.senders.retire();
         return this.#reserved(hasSlept);
       }
+      const head = this.#words[HEAD_SEEN]!;
       this.#unlockSending();
       if (result === CLOSED || this.#ring.closeIfDeserted()) {
         this.#ring.senders.retire();
         return CLOSED;
       }
-      if (this.#ring.senders.block(ticket, remainingMs(deadline)) === 'timed-out') return TIMED_OUT;
+      if (this.#ring.senders.block(ticket, remainingMs(deadline), () => this.#isStillAt(head)) === 'timed-out') return TIMED_OUT;
     }
   }
 
@@ -183,22 +190,28 @@ export class Sending {
    */
   async reserveAsync(length: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<Result> {
     const deadline = deadlineAfter(timeoutMs);
-    for (let hasSlept = false; ; hasSlept = true) {
-      if (hasSlept && this.#ring.sendLock.isLocked) this.#ring.senders.signal();
-      if (this.#isReserved || !this.#ring.lockBriefly(this.#ring.sendLock)) await this.#ring.lockAsync(this.#ring.sendLock);
-      const ticket = this.#ring.senders.announce();
-      const result = this.#findRoom(length, true);
-      if (result === DONE) {
-        this.#ring.senders.retire();
-        return this.#reserved(hasSlept);
+    // Before the first look, so that no death falls between.
+    const stopWatching = this.#ring.senders.watchDeaths();
+    try {
+      for (let hasSlept = false; ; hasSlept = true) {
+        if (hasSlept && this.#ring.sendLock.isLocked) this.#ring.senders.signal();
+        if (this.#isReserved || !this.#ring.lockBriefly(this.#ring.sendLock)) await this.#ring.lockAsync(this.#ring.sendLock);
+        const ticket = this.#ring.senders.announce();
+        const result = this.#findRoom(length, true);
+        if (result === DONE) {
+          this.#ring.senders.retire();
+          return this.#reserved(hasSlept);
+        }
+        this.#unlockSending();
+        if (result === CLOSED || this.#ring.closeIfDeserted()) {
+          this.#ring.senders.retire();
+          return CLOSED;
+        }
+        const options = { timeoutMs: remainingMs(deadline), signal, operation: OPERATION };
+        if ((await this.#ring.senders.wait(ticket, options)) === 'timed-out') return TIMED_OUT;
       }
-      this.#unlockSending();
-      if (result === CLOSED || this.#ring.closeIfDeserted()) {
-        this.#ring.senders.retire();
-        return CLOSED;
-      }
-      const options = { timeoutMs: remainingMs(deadline), signal, operation: OPERATION };
-      if ((await this.#ring.senders.wait(ticket, options)) === 'timed-out') return TIMED_OUT;
+    } finally {
+      stopWatching();
     }
   }
 
@@ -348,7 +361,8 @@ export class Sending {
       const ticket = this.#ring.senders.announce();
       const result = this.#lookForNextRoom(message, sent);
       if (result !== NOT_NOW) return result;
-      if (this.#ring.senders.block(ticket, remainingMs(deadline)) === 'timed-out') {
+      const head = this.#words[HEAD_SEEN]!;
+      if (this.#ring.senders.block(ticket, remainingMs(deadline), () => this.#isStillAt(head)) === 'timed-out') {
         this.abandon();
         return TIMED_OUT;
       }
@@ -408,7 +422,8 @@ export class Sending {
       const ticket = this.#ring.senders.announce();
       const isOver = this.#isTaken(end) || this.#ring.isClosed || this.#ring.closeIfDeserted();
       if (isOver) this.#ring.senders.retire();
-      if (!isOver && this.#ring.senders.block(ticket, remainingMs(deadline)) !== 'timed-out') continue;
+      const shouldWait = (): boolean => !this.#isTaken(end) && !this.#ring.isClosed && !this.#ring.closeIfDeserted();
+      if (!isOver && this.#ring.senders.block(ticket, remainingMs(deadline), shouldWait) !== 'timed-out') continue;
       if (this.#isTaken(end)) return DONE;
       this.#ring.lock(this.#ring.receiveLock);
       return this.#takeBack(end) ? (isOver ? CLOSED : TIMED_OUT) : DONE;
@@ -434,6 +449,11 @@ export class Sending {
       if (reason !== undefined) throw reason;
       return isOver ? CLOSED : TIMED_OUT;
     }
+  }
+
+  /** Whether the head is where it was seen, and somebody is left who could move it. */
+  #isStillAt(head: number): boolean {
+    return Atomics.load(this.#words, HEAD) === head && !this.#ring.closeIfDeserted();
   }
 
   #isTaken(end: number): boolean {

@@ -15,6 +15,8 @@
  *    the second adds before the first sleeps, the first doesn't sleep.
  * 2. A select writes its watcher before it counts itself, and takes it out after it. Whoever finds it counted finds the watcher.
  * 3. A death adds to `events` of everyone who sleeps, so that ends of the dead are noticed (ThreadRegistry.ts).
+ * 4. Who changed the channel may die before it tells. So a sleeper looks once more after the registry knows of it: either it sees
+ *    what the dead did, or the reaper sees it.
  *
  * Every `Atomics` call is SeqCst; invariant 1 needs that.
  *
@@ -107,29 +109,30 @@ export class Waiters {
     Atomics.notify(this.#memoryWords, index);
   }
 
-  /** Sleeps, unless something was told since the ticket, and takes the waiter out. */
-  block(ticket: number, timeoutMs: number): WaitResult {
+  /** {@link Waiters.sleep}, and takes the waiter out. */
+  block(ticket: number, timeoutMs: number, shouldWait: () => boolean): WaitResult {
     try {
-      return this.sleep(ticket, timeoutMs);
+      return this.sleep(ticket, timeoutMs, shouldWait);
     } finally {
       this.retire();
     }
   }
 
-  /** Sleeps, unless something was told since the ticket. */
-  sleep(ticket: number, timeoutMs: number): WaitResult {
+  /**
+   * Sleeps, unless something was told since the ticket.
+   *
+   * @param shouldWait looks at the channel once the registry knows of the sleeper (invariant 4)
+   */
+  sleep(ticket: number, timeoutMs: number, shouldWait: () => boolean): WaitResult {
     const operation = 'the channel would have to wait';
-    return block(this.#words, this.#events, ticket, timeoutMs, this.#record.agent, WAITING_ON_SEQUENCE, operation);
+    return block(this.#words, this.#events, ticket, timeoutMs, this.#record.agent, WAITING_ON_SEQUENCE, operation, shouldWait);
   }
 
   /** {@link Waiters.block} without blocking the thread. */
   async wait(ticket: number, options: AsyncWaitOptions): Promise<WaitResult> {
-    // A reaper doesn't know of asynchronous waiters.
-    const stopWatching = this.#record.agent.registry?.watchDeaths(() => this.#tell(Infinity));
     try {
       return await waitAsync(this.#words, this.#events, ticket, options);
     } finally {
-      stopWatching?.();
       this.retire();
     }
   }
@@ -164,6 +167,11 @@ export class Waiters {
   /** The event count, for a select that sleeps here. */
   get ticket(): number {
     return Atomics.load(this.#words, this.#events);
+  }
+
+  /** Has each death from now on count as an event, until the returned function is called: a reaper knows of no asynchronous waiters. */
+  watchDeaths(): () => void {
+    return this.#record.agent.registry?.watchDeaths(() => this.#tell(Infinity)) ?? (() => {});
   }
 
   /** One asynchronous wait of a select, which counts itself. */

@@ -1,5 +1,5 @@
 /** What both ends of a channel have in common: a codec, a handle, closing and being released. */
-import { type Handle } from '@heddle/atomics';
+import { type Handle, InvalidRecordError } from '@heddle/atomics';
 import { handleOf } from '@heddle/atomics/internal';
 import { type Codec, builtInCodec } from '../Codec.ts';
 import { ClosedError, CodecMismatchError } from '../errors.ts';
@@ -15,8 +15,10 @@ export interface EndHandle<Kind extends string> extends Handle<Kind> {
  * The codec that a handle asks for.
  *
  * @throws CodecMismatchError `CODEC_MISMATCH` if it isn't the one that was given, or none was and it isn't built in
+ * @throws InvalidRecordError `INVALID_RECORD` if the handle names none
  */
 export function codecFor<T>(name: string, given: Codec<T> | undefined): Codec<T> {
+  if (typeof name !== 'string') throw new InvalidRecordError(`a handle names its codec, not ${typeof name}`);
   if (given !== undefined) {
     if (given.name !== name) throw new CodecMismatchError(name, given.name);
     return given;

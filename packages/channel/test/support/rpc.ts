@@ -66,8 +66,8 @@ export function browserPort(): Port {
   };
 }
 
-/** Whether this is a worker of a browser. */
-export const isBrowser: boolean = typeof navigator !== 'undefined' && !navigator.userAgent.startsWith('Node');
+/** Whether workers are Web Workers here, as in browsers and Deno. Bun has them, too, but no Web Locks that tell of their end. */
+export const isBrowser: boolean = typeof navigator !== 'undefined' && !/^(Node|Bun)/.test(navigator.userAgent);
 
 /** An error that a job threw. */
 export class JobError extends Error {

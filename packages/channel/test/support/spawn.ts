@@ -38,3 +38,15 @@ export function errorOf(action: () => unknown): { readonly code?: unknown; reado
   }
   throw new Error('it threw nothing');
 }
+
+declare global {
+  interface ImportMeta {
+    /** Vitest's; it is found in the text, so nothing may stand between. */
+    readonly env: Readonly<Record<string, string | undefined>>;
+  }
+}
+
+/** A variable of the environment that the suite was started with; Vitest hands it on to browsers too. */
+export function environment(name: `HEDDLE_${string}`): string | undefined {
+  return import.meta.env[name];
+}

@@ -1,6 +1,16 @@
 /** What the workers of the tests do. */
-import { Mutex, ThreadRegistry, type ThreadRegistryHandle, type ThreadToken } from '@heddle/atomics';
+import {
+  AbortedError,
+  Mutex,
+  Semaphore,
+  ThreadRegistry,
+  type ThreadRegistryHandle,
+  type ThreadToken,
+  TimeoutError,
+  type UnlockToken,
+} from '@heddle/atomics';
 import { type Case, Receiver, type ReceiverHandle, Sender, type SenderHandle, openReceiver, openSender, select } from '../../src/index.ts';
+import { codecOf } from './codecs.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
 
 interface Glue {
@@ -106,6 +116,19 @@ const jobs: Jobs = {
     return received;
   },
 
+  /** Sends on what it receives, blocking, until the channel is closed; closes the other one. How many values there were. */
+  echo: (from: ReceiverHandle, to: SenderHandle) => {
+    using receiver = Receiver.from<unknown>(from, { codec: codecOf(from) });
+    using sender = Sender.from<unknown>(to, { codec: codecOf(to) });
+    let count = 0;
+    for (const value of receiver) {
+      sender.send(value);
+      count += 1;
+    }
+    sender.close();
+    return count;
+  },
+
   send: (handle: SenderHandle, value: never, timeoutMs: number = Infinity) => Sender.from(handle).send(value, { timeoutMs }),
 
   receive: (handle: ReceiverHandle, timeoutMs: number = Infinity) => Receiver.from<unknown>(handle).recv({ timeoutMs }),
@@ -132,6 +155,75 @@ const jobs: Jobs = {
       using _ = mutex.lock();
       value[0] = value[0] + 1;
     }
+  },
+
+  /** Holds a Web Lock as long as the thread lives: browsers tell a thread's end in no other way. */
+  liveAs: async (lockName: string) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    void navigator.locks.request(lockName, () => {
+      resolve();
+      return new Promise(() => {});
+    });
+    await promise;
+  },
+
+  /** Adds to a number under a mutex, both in the module's memory, until `shared[0]` is used up; counts in `shared[index]`. */
+  incrementSomehow: async (mutexAt: number, valueAt: number, shared: Int32Array, index: number) => {
+    const mutex = new Mutex({ memory: memoryOfModule(), byteOffset: mutexAt });
+    const value = new Uint32Array(memoryOfModule().buffer, valueAt, 1);
+    const inside = (token: UnlockToken): void => {
+      value[0] += 1;
+      shared[index] += 1;
+      token.unlock();
+    };
+    const unlessGivenUp = (error: unknown): void => {
+      if (!(error instanceof TimeoutError) && !(error instanceof AbortedError)) throw error;
+    };
+    const acceptPoisoned = true;
+    for (let n = 0; Atomics.sub(shared, 0, 1) > 0; n += 1) {
+      if (n % 16 === 0) {
+        const controller = new AbortController();
+        queueMicrotask(() => controller.abort());
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        await mutex.lockAsync({ acceptPoisoned, signal: controller.signal }).then(inside, unlessGivenUp);
+      } else if (n % 16 === 1) {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        await mutex.lockAsync({ acceptPoisoned, timeoutMs: n % 3 }).then(inside, unlessGivenUp);
+      } else {
+        inside(mutex.lock({ acceptPoisoned }));
+      }
+    }
+  },
+
+  /** The same in Rust, ten at a time. */
+  incrementInRust: (shared: Int32Array, index: number) => {
+    while (Atomics.sub(shared, 0, 10) > 0) {
+      exports['counter_increment'](10);
+      shared[index] += 10;
+    }
+  },
+
+  /** Takes so many permits from the semaphore at an address, giving up and asking again now and then. */
+  acquireSomehow: async (semaphoreAt: number, count: number) => {
+    const semaphore = Semaphore.at({ memory: memoryOfModule(), byteOffset: semaphoreAt });
+    for (let taken = 0; taken < count;) {
+      const controller = new AbortController();
+      if (taken % 3 === 0) queueMicrotask(() => controller.abort());
+      try {
+        if (taken % 2 === 0) semaphore.acquire();
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        else await semaphore.acquireAsync({ signal: controller.signal, timeoutMs: 1 + (taken % 5) });
+        taken += 1;
+      } catch (error) {
+        if (!(error instanceof TimeoutError) && !(error instanceof AbortedError)) throw error;
+      }
+    }
+  },
+
+  /** Puts so many permits there. */
+  release: (semaphoreAt: number, count: number) => {
+    const semaphore = Semaphore.at({ memory: memoryOfModule(), byteOffset: semaphoreAt });
+    for (let left = count; left > 0; left -= Math.min(left, 3)) semaphore.release(Math.min(left, 3));
   },
 
   /** Takes the mutex at an address and ends the job with it. */

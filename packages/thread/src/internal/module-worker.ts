@@ -1,5 +1,6 @@
 /** A worker for a TypeScript thread: imports a module, calls one of its functions, posts what comes out, and ends. */
 import { ownPort } from '#platform';
+import { importModule } from './importModule.js';
 
 /** What a TypeScript thread is to do. */
 export interface RunMessage {
@@ -19,7 +20,7 @@ if (!port) throw new Error('a TypeScript thread is a worker');
 async function run({ module, exportName, args }: RunMessage): Promise<ModuleResult> {
   let imported: Record<string, unknown>;
   try {
-    imported = (await import(/* @vite-ignore */ module)) as Record<string, unknown>;
+    imported = (await importModule(module)) as Record<string, unknown>;
   } catch (error) {
     return { type: 'unloadable', message: error instanceof Error ? error.message : String(error) };
   }

@@ -9,6 +9,7 @@ import { ownPort } from '#platform';
 import { toPosted } from '../ThreadError.ts';
 import { ARGUMENTS_MAX, MESSAGE_SIZE_MAX } from './Calls.ts';
 import { Control } from './Control.ts';
+import { importModule } from './importModule.js';
 import {
   CALL_ARGUMENTS_OFFSET,
   CALL_ARGUMENT_COUNT_OFFSET,
@@ -254,7 +255,7 @@ function describe(error: unknown): string {
 }
 
 async function begin(message: WorkMessage): Promise<void> {
-  const glue = message.glue === undefined ? undefined : ((await import(/* @vite-ignore */ message.glue)) as WasmBindgenGlue);
+  const glue = message.glue === undefined ? undefined : ((await importModule(message.glue)) as WasmBindgenGlue);
   const { exports } = instantiate({ module: message.module, memory: message.memory, glue, stackSize: HOME_STACK_SIZE });
   const worker = new PoolWorker(message, exports);
   post({ type: 'ready', control: worker.control, registry: worker.registry });

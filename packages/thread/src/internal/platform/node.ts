@@ -68,6 +68,7 @@ export function ownPort(): OwnPort | undefined {
   return {
     post: (message, transfer = []) => port.postMessage(message, transfer as unknown as NodeTransferable[]),
     onMessage: (listener) => port.on('message', listener),
-    close: () => port.close(),
+    // Deno's port has no way to be closed; there the worker itself has, as in browsers.
+    close: () => ('close' in port ? port.close() : (globalThis as unknown as { close(): void }).close()),
   };
 }

@@ -1,0 +1,196 @@
+//! Channels of values with tasks at their ends, beside threads.
+#![cfg(not(loom))]
+
+use heddle_channel::{
+    Receiver, RecvError, SendError, Sender, TryRecvError, bounded, rendezvous, unbounded,
+};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+};
+
+/// Runs a future on this thread, which sleeps while it waits.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// A waker that counts.
+#[derive(Default)]
+struct Count(AtomicU32);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Count {
+    fn woken(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn poll_once<F: Future + Unpin>(future: &mut F, count: &Arc<Count>) -> Poll<F::Output> {
+    let waker = Waker::from(Arc::clone(count));
+    Pin::new(future).poll(&mut Context::from_waker(&waker))
+}
+
+type Ends<T> = (Sender<T>, Receiver<T>);
+
+/// A channel of each kind.
+fn channels<T>() -> Vec<(&'static str, Ends<T>)> {
+    vec![
+        ("bounded(1)", bounded(1)),
+        ("bounded(3)", bounded(3)),
+        ("unbounded(100)", unbounded(100)),
+        ("rendezvous()", rendezvous()),
+    ]
+}
+
+#[test]
+fn tasks_and_threads_mix_at_both_ends() {
+    const COUNT: u64 = 2_000;
+    for (kind, (sender, receiver)) in channels::<u64>() {
+        let total: u64 = thread::scope(|scope| {
+            for who in 0..4_u64 {
+                let sender = sender.clone();
+                scope.spawn(move || {
+                    for n in (0..COUNT).map(|n| who * COUNT + n) {
+                        if who % 2 == 0 {
+                            block_on(sender.send_async(n)).unwrap();
+                        } else {
+                            sender.send(n).unwrap();
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let receivers: Vec<_> = (0..4)
+                .map(|who| {
+                    let receiver = receiver.clone();
+                    scope.spawn(move || {
+                        let mut sum = 0;
+                        loop {
+                            let received = if who % 2 == 0 {
+                                block_on(receiver.recv_async())
+                            } else {
+                                receiver.recv()
+                            };
+                            match received {
+                                Ok(n) => sum += n,
+                                Err(RecvError) => return sum,
+                            }
+                        }
+                    })
+                })
+                .collect();
+            receivers
+                .into_iter()
+                .map(|receiver| receiver.join().unwrap())
+                .sum()
+        });
+        assert_eq!(total, (0..4 * COUNT).sum::<u64>(), "{kind}");
+    }
+}
+
+#[test]
+fn a_task_is_woken_once_for_what_it_waits_for() {
+    for (kind, (sender, receiver)) in channels() {
+        let count = Arc::default();
+        let mut future = receiver.recv_async();
+        assert!(poll_once(&mut future, &count).is_pending(), "{kind}");
+        // A task that looks without having been woken stays where it is.
+        assert!(poll_once(&mut future, &count).is_pending(), "{kind}");
+        sender.try_send(1).unwrap();
+        assert_eq!(count.woken(), 1, "{kind}");
+        assert_eq!(poll_once(&mut future, &count), Poll::Ready(Ok(1)), "{kind}");
+    }
+}
+
+#[test]
+fn closing_wakes_tasks_and_gives_values_back() {
+    for (kind, (sender, receiver)) in channels() {
+        while sender.try_send(0).is_ok() {}
+        let count = Arc::default();
+        let mut sending = sender.send_async(7);
+        assert!(poll_once(&mut sending, &count).is_pending(), "{kind}");
+        receiver.close();
+        assert_eq!(count.woken(), 1, "{kind}");
+        let refused = poll_once(&mut sending, &count);
+        assert!(matches!(refused, Poll::Ready(Err(SendError(7)))), "{kind}");
+
+        let (sender, receiver) = bounded::<u8>(1);
+        let mut receiving = receiver.recv_async();
+        assert!(poll_once(&mut receiving, &count).is_pending());
+        drop(sender);
+        assert_eq!(
+            poll_once(&mut receiving, &count),
+            Poll::Ready(Err(RecvError))
+        );
+    }
+}
+
+#[test]
+fn a_task_that_goes_swallows_neither_a_value_nor_a_wake() {
+    for (kind, (sender, receiver)) in channels() {
+        let (first, second) = (Arc::default(), Arc::default());
+        let mut gone = receiver.recv_async();
+        let mut staying = receiver.recv_async();
+        assert!(poll_once(&mut gone, &first).is_pending(), "{kind}");
+        assert!(poll_once(&mut staying, &second).is_pending(), "{kind}");
+        sender.try_send(1).unwrap();
+        assert_eq!((first.woken(), second.woken()), (1, 0), "{kind}");
+        drop(gone);
+        assert_eq!(second.woken(), 1, "{kind}");
+        assert_eq!(
+            poll_once(&mut staying, &second),
+            Poll::Ready(Ok(1)),
+            "{kind}"
+        );
+
+        // Nobody else waits: the value is there for who comes.
+        let mut gone = receiver.recv_async();
+        assert!(poll_once(&mut gone, &first).is_pending(), "{kind}");
+        sender.try_send(2).unwrap();
+        drop(gone);
+        sender.close();
+        assert_eq!(receiver.try_recv(), Ok(2), "{kind}");
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed), "{kind}");
+    }
+}
+
+#[test]
+fn a_send_that_goes_has_sent_nothing() {
+    for (kind, (sender, receiver)) in channels() {
+        let value = Arc::new(());
+        let mut sent = 0;
+        while sender.try_send(Arc::clone(&value)).is_ok() {
+            sent += 1;
+        }
+        let count = Arc::default();
+        let mut gone = sender.send_async(Arc::clone(&value));
+        assert!(poll_once(&mut gone, &count).is_pending(), "{kind}");
+        drop(gone);
+        assert_eq!(receiver.try_iter().count(), sent, "{kind}");
+        assert_eq!(Arc::strong_count(&value), 1, "{kind}");
+    }
+}

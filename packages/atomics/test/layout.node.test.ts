@@ -1,0 +1,58 @@
+/** The records are where `layout/atomics.json` says: the constants agree with it, and so does what is found in memory. */
+import { LayoutSource } from '@heddle/tools/layout';
+import { describe, expect, test } from 'vitest';
+import { Barrier, Condition, Event, Latch, Mutex, Once, Parker, Semaphore, ThreadRegistry, WaitGroup } from '../src/index.ts';
+import * as generated from '../src/internal/layout.ts';
+
+const source = new LayoutSource('atomics');
+const PLACE = 64;
+
+/** The record's words after `make` has had the place. */
+function wordsAfter(
+  record: string,
+  make: (location: { buffer: SharedArrayBuffer; byteOffset: number }) => unknown,
+): Record<string, number> {
+  const buffer = new SharedArrayBuffer(1024);
+  make({ buffer, byteOffset: PLACE });
+  return source.read(record, buffer, PLACE);
+}
+
+test('the constants are those of the source', () => {
+  expect({ ...generated }).toEqual(source.constants);
+});
+
+describe('what is written is found where the source says', () => {
+  test('locks', async () => {
+    expect(wordsAfter('Mutex', (location) => new Mutex(location).lock())).toMatchObject({ word: generated.SLOT_UNREGISTERED });
+    expect(wordsAfter('Semaphore', (location) => Semaphore.create(7, location))).toMatchObject({ permits: 7, waiters: 0 });
+    const waited = wordsAfter('Condvar', (location) => {
+      const token = new Mutex().lock();
+      void new Condition(location).waitAsync(token, { timeoutMs: 1 });
+    });
+    expect(waited).toMatchObject({ sequence: 0, waiters: 1 });
+  });
+
+  test('what waits for a word', () => {
+    expect(wordsAfter('Barrier', (location) => Barrier.create(3, location))).toMatchObject({ word: 0, parties: 3 });
+    expect(wordsAfter('Latch', (location) => Latch.create(5, location))).toMatchObject({ count: 5 });
+    expect(wordsAfter('Event', (location) => Event.create({ autoReset: true, location }).set())).toMatchObject({
+      word: generated.EVENT_EPOCH | generated.EVENT_SET,
+      mode: generated.EVENT_AUTO,
+    });
+    expect(wordsAfter('Parker', (location) => new Parker(location).unparker().unpark())).toMatchObject({
+      state: generated.PARKER_NOTIFIED,
+    });
+    expect(wordsAfter('Once', (location) => new Once(location).call(() => {}))).toMatchObject({ word: generated.ONCE_COMPLETE });
+    expect(wordsAfter('WaitGroup', (location) => new WaitGroup(location).add(2))).toMatchObject({ word: 2 });
+  });
+
+  test('the registry', () => {
+    const words = wordsAfter('RegistryHeader', (location) => ThreadRegistry.create({ capacity: 5, location }).allocate());
+    const { REGISTRY_MAGIC: magic, REGISTRY_VERSION: version } = generated;
+    expect(words).toMatchObject({ magic, version, capacity: 5, reaping: 0, deaths: 0, next: 1 });
+    const buffer = new SharedArrayBuffer(1024);
+    ThreadRegistry.create({ capacity: 5, location: { buffer, byteOffset: PLACE } }).allocate();
+    const slot = source.read('RegistrySlot', buffer, PLACE + generated.REGISTRY_HEADER_SIZE);
+    expect(slot).toMatchObject({ life: (1 << generated.OWNER_GENERATION_SHIFT) | generated.LIFE_LIVE });
+  });
+});

@@ -1,7 +1,0 @@
-/** Starts the worker. The expression is literal, because bundlers look for exactly that. */
-import { wrapWorker } from '../platform/browser.ts';
-import type { WorkerHandle } from '../platform/types.ts';
-
-export function startWorker(name: string): WorkerHandle {
-  return wrapWorker(new Worker(new URL('../worker.js', import.meta.url), { type: 'module', name }));
-}

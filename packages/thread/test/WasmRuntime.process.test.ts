@@ -1,0 +1,80 @@
+/** What only a process of its own can show: that it ends, and that its main thread never waits. */
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { expect, test, vi } from 'vitest';
+import { modules } from './modules.ts';
+
+/** A process and its workers take long to start beside other suites. */
+const TIMEOUT_MS = 90_000;
+vi.setConfig({ testTimeout: TIMEOUT_MS });
+
+/** How this host runs a module that it reads from its input. */
+function argumentsOfHost(): readonly string[] {
+  const condition = '--conditions=@heddle/source';
+  if (process.versions['deno'] !== undefined) return ['run', '--allow-all', '--no-lock', condition, '-'];
+  return process.versions['bun'] === undefined ? [condition, '--input-type=module', '-'] : [condition, 'run', '-'];
+}
+
+/** Runs lines as a module that has `runtime`, in a process of this host of its own; what it printed. */
+async function inProcess(lines: string): Promise<string> {
+  const index = new URL('../src/index.ts', import.meta.url).href;
+  const script = `
+    // Whoever waits on the main thread would freeze a page.
+    Atomics.wait = () => { throw new Error('Atomics.wait on the main thread'); };
+    const { WasmRuntime, spawn } = await import(${JSON.stringify(index)});
+    const runtime = await WasmRuntime.start({
+      module: ${JSON.stringify(modules.threadTesting.module.href)}, glue: ${JSON.stringify(modules.threadTesting.glue.href)}, threads: 2,
+    });
+    ${lines}`;
+  const child = spawn(process.execPath, argumentsOfHost(), {
+    cwd: fileURLToPath(new URL('.', import.meta.url)),
+    stdio: ['pipe', 'pipe', 'inherit'],
+    timeout: TIMEOUT_MS,
+  });
+  child.stdin.end(script);
+  return (await text(child.stdout)).trim();
+}
+
+test('a process ends by itself when only parked workers remain', async () => {
+  expect(await inProcess(`console.log(await runtime.spawn('spawn_join', 10).join());`)).toBe('55');
+});
+
+test('a process waits for a thread that is joined', async () => {
+  expect(await inProcess(`runtime.spawn('spin_ms', 300).join().then(() => console.log('joined'));`)).toBe('joined');
+});
+
+test('the main thread never waits: not to start, to spawn, to join, nor to close', async () => {
+  const lines = `
+    await Promise.all(Array.from({ length: 8 }, () => runtime.spawn('rendezvous', 1).join()));
+    await runtime.spawn('trap_now').join().catch((error) => console.log(error.code));
+    await runtime.close();
+    console.log('closed');`;
+  expect(await inProcess(lines)).toBe('THREAD_TRAPPED\nclosed');
+});
+
+test('a worker that dies under a thread: join is told, its locks are poisoned, and another worker takes its place', async () => {
+  const lines = `
+    console.log(await runtime.spawn('join_a_dead_worker').join());
+    console.log(await runtime.spawn('rendezvous', 2).join());`;
+  expect(await inProcess(lines)).toBe('1\n2');
+});
+
+test('a supervisor that dies takes the workers along: who started the runtime is told, and can close it', async () => {
+  const lines = `
+    const { Worker } = await import('node:worker_threads');
+    const { postMessage } = Worker.prototype;
+    let supervisor;
+    Worker.prototype.postMessage = function (message, ...rest) {
+      if (message.type === 'start') supervisor = this;
+      return postMessage.call(this, message, ...rest);
+    };
+    const other = await WasmRuntime.start({ module: runtime, glue: ${JSON.stringify(modules.threadTesting.glue.href)}, threads: 2 });
+    other.spawn('spin_ms', 600000);
+    await supervisor.terminate();
+    console.log((await other.crashed).code);
+    await other.close();
+    console.log('closed');
+    process.exit();`;
+  expect(await inProcess(lines)).toBe('THREAD_TERMINATED\nclosed');
+});
