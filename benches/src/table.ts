@@ -1,5 +1,5 @@
 /** The figures and the verdict as tables for people. */
-import type { Verdict } from './aims.ts';
+import type { Aim, Verdict } from './aims.ts';
 import { type Figure, figuresOf, type Series } from './runner.ts';
 
 /** A table of texts: the first column to the left, the others to the right. */
@@ -23,7 +23,7 @@ export function readable({ value, unit }: Pick<Figure, 'value' | 'unit'>): strin
     if (value >= 1e6) return `${(value / 1e6).toPrecision(3)} ms`;
     return value >= 1e3 ? `${(value / 1e3).toPrecision(3)} µs` : `${value.toPrecision(3)} ns`;
   }
-  if (unit === 'ms') return `${value.toPrecision(3)} ms`;
+  if (unit === 'ms') return `${Number(value.toPrecision(3))} ms`;
   const [factor, prefix] = PREFIXES.find(([least]) => value >= least) ?? [1, ''];
   return `${(value / factor).toPrecision(3)} ${prefix}${unit.replace(/^1/, '')}`;
 }
@@ -38,6 +38,11 @@ export function figuresTable(series: readonly Series[]): string {
   return table(rows);
 }
 
+function boundOf({ atLeast, atMost }: Aim): string {
+  if (atLeast !== undefined) return `≥ ${Number(atLeast.toPrecision(3))}`;
+  return atMost === undefined ? '' : `≤ ${Number(atMost.toPrecision(3))}`;
+}
+
 /** What was to be reached, and whether it was. */
 export function verdictTable(verdicts: readonly Verdict[]): string {
   const rows = verdicts.map(({ aim, host, ratio, isReached }) => [
@@ -45,9 +50,9 @@ export function verdictTable(verdicts: readonly Verdict[]): string {
     host,
     aim.metric,
     `/ ${aim.rival.subject}${aim.rival.case === aim.ours.case ? '' : ` ${aim.rival.case}`}`,
-    aim.atLeast === undefined ? `≤ ${Number((aim.atMost ?? 0).toPrecision(3))}` : `≥ ${aim.atLeast}`,
+    boundOf(aim),
     `${Number(ratio.toPrecision(3))}`,
-    isReached ? 'reached' : 'falls short',
+    boundOf(aim) === '' ? 'to compare with' : isReached ? 'reached' : 'falls short',
   ]);
   return table([['ours', 'host', 'metric', 'rival', 'aim', 'ratio', ''], ...rows]);
 }

@@ -10,7 +10,7 @@ import type { Figure } from '../src/runner.ts';
 
 /** One case of each kind: what they have in common is in all subjects' ways. */
 const CASES = {
-  atomics: 'lock-uncontended,lock-2-threads',
+  atomics: 'lock-uncontended,lock-2-threads,rwlock-read-2-threads',
   channel: 'oneway-8B-1p1c,oneway-64KiB-2p2c*,roundtrip-8B',
   thread: 'spawn-join-busy,parallel-sum-2,sort-10M,alloc-2,pool-start',
 };
@@ -46,6 +46,7 @@ describe.each(['node', 'chromium'] as const)('in %s', (host) => {
     for (const subject of ['heddle-ts', 'heddle-rust', 'std-wasm', 'multithreading', 'multithreading-blocking']) {
       expect(subjects).toContain(`${subject} lock-uncontended`);
       expect(subjects).toContain(`${subject} lock-2-threads`);
+      expect(subjects).toContain(`${subject} rwlock-read-2-threads`);
     }
   });
 

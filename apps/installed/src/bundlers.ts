@@ -1,10 +1,10 @@
 /**
- * The application of a README's examples, built by other bundlers than Vite.
+ * The application of a README's examples, built by other bundlers than Vite, or by none.
  *
  * webpack finds workers and files by the expressions that name them, as Vite does. esbuild and Rollup leave those expressions
  * alone, so their users say the same with two settings: workers are further entry points, and files are copied beside the bundle.
  */
-import { copyFile, mkdir, readFile, readdir } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readFile, readdir } from 'node:fs/promises';
 import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join } from 'node:path';
 import { nodeResolve } from '@rollup/plugin-node-resolve';
@@ -25,10 +25,11 @@ export interface Application {
 export type Bundle = (application: Application, folder: string) => Promise<void>;
 
 /** The bundlers, by name. */
-export const bundlers: Readonly<Record<'webpack' | 'esbuild' | 'rollup', Bundle>> = {
+export const bundlers: Readonly<Record<'webpack' | 'esbuild' | 'rollup' | 'nothing', Bundle>> = {
   webpack: bundleWithWebpack,
   esbuild: bundleWithEsbuild,
   rollup: bundleWithRollup,
+  nothing: copyAsItIs,
 };
 
 async function bundleWithWebpack({ app }: Application, folder: string): Promise<void> {
@@ -78,6 +79,21 @@ async function bundleWithRollup({ app, files }: Application, folder: string): Pr
   await build.write({ dir: join(app.folder, folder), entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' });
   await build.close();
   await copyBeside(app, files, folder);
+}
+
+/** As it is: an import map tells the page where packages are. (Workers have none, so that a package whose workers import others needs a bundler.) */
+async function copyAsItIs({ app, files }: Application, folder: string): Promise<void> {
+  await writeJavaScript(app);
+  const scripts = (await readdir(app.folder)).filter((file) => /^(main|example-\d+)\.js$/.test(file));
+  await copyBeside(app, [...scripts, ...files], folder);
+  const imports: Record<string, string> = {};
+  for (const name of await readdir(join(app.folder, 'node_modules/@heddle'))) {
+    const dist = join('node_modules/@heddle', name, 'dist');
+    await cp(join(app.folder, dist), join(app.folder, folder, dist), { recursive: true });
+    imports[`@heddle/${name}`] = `/${dist}/index.js`;
+  }
+  const page = pageOf('main.js').replace('</head>', `<script type="importmap">${JSON.stringify({ imports })}</script></head>`);
+  await app.write(join(folder, 'index.html'), page);
 }
 
 /** The scripts of workers among the installed packages, by the name under which they are looked for. */

@@ -40,14 +40,14 @@ const STRICT_WITH_WASM = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self
 const BUILT = 'target/wasm/bindgen';
 
 const SUBJECTS: readonly Subject[] = [
-  { name: 'atomics', hosts: ['deno', 'bun'], policies: [STRICT], forbiddingPolicies: [], bundlers: [] },
+  { name: 'atomics', hosts: ['deno', 'bun'], policies: [STRICT], forbiddingPolicies: [], bundlers: ['nothing'] },
   { name: 'channel', hosts: ['deno', 'bun'], policies: [STRICT], forbiddingPolicies: [], bundlers: [] },
   {
     name: 'memory',
     hosts: ['deno', 'bun'],
     policies: [STRICT_WITH_WASM],
     forbiddingPolicies: [STRICT],
-    bundlers: ['webpack', 'esbuild', 'rollup'],
+    bundlers: ['webpack', 'esbuild', 'rollup', 'nothing'],
     files: { 'program.wasm': `${BUILT}/memory-testing/memory_testing_bg.wasm` },
   },
   {

@@ -62,6 +62,17 @@ trait ReadLock: Send + Sync + 'static {
     fn read(&self) -> u64;
 }
 
+impl ReadLock for heddle_atomics::RwLock<u64> {
+    fn around(number: u64) -> Self {
+        heddle_atomics::RwLock::new(number)
+    }
+
+    #[inline]
+    fn read(&self) -> u64 {
+        *self.read().unwrap()
+    }
+}
+
 impl ReadLock for std::sync::RwLock<u64> {
     fn around(number: u64) -> Self {
         std::sync::RwLock::new(number)
@@ -87,7 +98,8 @@ impl ReadLock for parking_lot::RwLock<u64> {
 
 pub(crate) fn measure(request: &Request) -> Option<Measurement> {
     match request.subject.as_str() {
-        "heddle-rust" => exclusive::<heddle_atomics::Mutex<u64>>(request),
+        "heddle-rust" => exclusive::<heddle_atomics::Mutex<u64>>(request)
+            .or_else(|| reading::<heddle_atomics::RwLock<u64>>(request)),
         // The stock std, which in Wasm has the same futex below it.
         "std-wasm" if cfg!(target_arch = "wasm32") => of_std(request),
         "std-native" if cfg!(not(target_arch = "wasm32")) => of_std(request),

@@ -12,12 +12,11 @@ const PROGRAM = fileURLToPath(new URL('../../../target/benches/release/heddle-be
 
 const isOneWay = (caseName: string): boolean => oneWayOf(caseName)?.isBorrowed === false;
 const isChannelCase = (caseName: string): boolean => caseName === 'roundtrip-8B' || isOneWay(caseName);
-const isExclusive = (caseName: string): boolean => caseName.startsWith('lock-');
 
 const SUBJECTS: readonly { readonly bench: Bench; readonly name: string; supports(caseName: string): boolean }[] = [
   { bench: 'atomics', name: 'std-native', supports: () => true },
   { bench: 'atomics', name: 'parking_lot-native', supports: () => true },
-  { bench: 'atomics', name: 'heddle-rust', supports: isExclusive },
+  { bench: 'atomics', name: 'heddle-rust', supports: () => true },
   { bench: 'channel', name: 'crossbeam-native', supports: isChannelCase },
   { bench: 'channel', name: 'flume-native', supports: isChannelCase },
   { bench: 'channel', name: 'kanal-native', supports: isChannelCase },

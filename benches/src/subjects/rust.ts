@@ -56,8 +56,7 @@ async function start(): Promise<Started> {
 const CASES: Readonly<Record<string, (bench: Bench, caseName: string) => boolean>> = {
   'heddle-rust': (bench, caseName) => {
     if (bench === 'channel') return caseName === 'roundtrip-8B' || oneWayOf(caseName)?.isBorrowed === false;
-    if (bench === 'atomics') return caseName.startsWith('lock-');
-    return caseName !== 'pool-start';
+    return bench === 'atomics' || caseName !== 'pool-start';
   },
   'heddle-rust-bytes': (bench, caseName) => bench === 'channel' && oneWayOf(caseName)?.isBorrowed === false,
   'wait-notify-rust': (bench, caseName) => bench === 'channel' && caseName === 'roundtrip-8B',

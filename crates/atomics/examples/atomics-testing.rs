@@ -6,7 +6,7 @@ use core::sync::atomic::{
     AtomicBool, AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32,
     AtomicU64, Ordering,
 };
-use heddle_atomics::{Barrier, Event, Latch, Mutex, Once, OnceCell, RawParker, WaitGroup};
+use heddle_atomics::{Barrier, Event, Latch, Mutex, Once, OnceCell, RawParker, RwLock, WaitGroup};
 
 /// Zeroed bytes for a record, for ever.
 #[unsafe(no_mangle)]
@@ -254,6 +254,28 @@ pub unsafe extern "C" fn visit(at: *const Mutex<Visit>, times: u32) -> u32 {
         visit.last.worker = !visit.last.worker;
         let slot = visit.hits as usize % 4;
         visit.recent[slot] = visit.recent[slot].wrapping_add(1);
+    }
+    0
+}
+
+/// Writes so many times, and reads after each; 1 if what it read was not of one write.
+///
+/// # Safety
+/// There is a reader-writer lock with a `Visit`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rw_visit(at: *const RwLock<Visit>, times: u32) -> u32 {
+    // SAFETY: of the caller.
+    let lock = unsafe { &*at };
+    for _ in 0..times {
+        {
+            let mut visit = lock.write().unwrap_or_else(|poison| poison.into_inner());
+            visit.hits += 1;
+            visit.sum += 0.5;
+        }
+        let visit = lock.read().unwrap_or_else(|poison| poison.into_inner());
+        if visit.sum * 2.0 != f64::from(visit.hits) {
+            return 1;
+        }
     }
     0
 }

@@ -25,7 +25,7 @@
 
 use crate::{
     Deadline, LockResult, MutexGuard, Parked, Poisoned, RawMutex, futex, park,
-    registry::WAITS,
+    registry::WAITS_ON_SEQUENCE,
     seam::{AtomicU32, Ordering},
 };
 use core::{fmt, time::Duration};
@@ -79,7 +79,7 @@ impl RawCondvar {
         let parked = park(
             &self.sequence,
             sequence,
-            WAITS,
+            WAITS_ON_SEQUENCE,
             deadline,
             || true,
             &"a condition variable",

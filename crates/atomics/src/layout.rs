@@ -16,6 +16,8 @@ pub const POISONED: u32 = 0x4000_0000;
 pub const CONTENDED: u32 = 0x8000_0000;
 /// Lock word with owner slot 0, bit 12: nobody owns the lock, and it is kept for the claimant.
 pub const RESERVED: u32 = 0x0000_1000;
+/// Claimant: no thread's token, but whoever has slept for the lock. A fair unlock leaves it.
+pub const CLAIM_OPEN: u32 = 0x0000_1fff;
 /// How many wake-ups in vain a waiter bears before it claims what it waits for.
 pub const PATIENCE: u32 = 6;
 /// How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds.
@@ -102,13 +104,21 @@ pub mod condvar {
 /// A counting semaphore. All zero is one without permits.
 pub mod semaphore {
     /// Bytes of the record.
-    pub const SIZE: usize = 8;
+    pub const SIZE: usize = 24;
     /// Alignment of the record, in bytes.
     pub const ALIGN: usize = 4;
-    /// The permits that may be taken now. Waiters wait on it while it is 0.
+    /// The permits that may be taken now.
     pub const PERMITS: usize = 0;
     /// How many wait, at least: a waiter that died stays counted.
     pub const WAITERS: usize = 4;
+    /// One more when waiters should look again. Waiters wait on it.
+    pub const SEQUENCE: usize = 8;
+    /// The token of the waiter for whom permits are kept; 0 when nobody claims them.
+    pub const CLAIMANT: usize = 12;
+    /// How many permits the claimant waits for.
+    pub const DEMAND: usize = 16;
+    /// How many of the waiters wait for more than one permit, at least.
+    pub const HEAVY: usize = 20;
 }
 
 /// A reader-writer lock. All zero is an unlocked one.
@@ -166,13 +176,11 @@ pub mod registry_slot {
 /// Something that is done once. All zero is one that nobody has begun.
 pub mod once {
     /// Bytes of the record.
-    pub const SIZE: usize = 8;
+    pub const SIZE: usize = 4;
     /// Alignment of the record, in bytes.
     pub const ALIGN: usize = 4;
     /// 0 before, the owner slot and generation while it runs, POISONED after a failure, ONCE_COMPLETE in the end; CONTENDED as in a mutex. Waiters wait on it.
     pub const WORD: usize = 0;
-    /// Kept zero: a reaper takes the record for a mutex's, whose second word this is.
-    pub const UNUSED: usize = 4;
 }
 
 /// A barrier for a fixed number of parties.

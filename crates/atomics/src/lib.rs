@@ -60,6 +60,7 @@ mod barrier;
 pub mod clock;
 mod condvar;
 mod count;
+pub mod deadlock;
 mod event;
 pub mod futex;
 mod latch;
@@ -71,6 +72,8 @@ mod once;
 mod once_cell;
 mod park;
 mod parker;
+#[cfg(all(feature = "lock_api", not(loom)))]
+pub mod raw_locks;
 mod raw_mutex;
 mod raw_rw_lock;
 pub mod registry;

@@ -203,6 +203,16 @@ pub struct MutexGuard<'a, T: ?Sized> {
 unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// Lets go of the lock for the waiter that has slept longest, if there is one; the name is that of `parking_lot`.
+    pub fn unlock_fair(guard: Self) {
+        let guard = ManuallyDrop::new(guard);
+        if !guard.was_panicking && std::thread::panicking() {
+            guard.mutex.raw.poison();
+        }
+        // SAFETY: the guard was the proof that this thread holds the lock, and it ends here.
+        unsafe { guard.mutex.raw.unlock_fair() };
+    }
+
     /// Takes the guard apart without unlocking: for waits that let go of the lock and take it again.
     pub(crate) fn suspend(guard: Self) -> &'a Mutex<T> {
         ManuallyDrop::new(guard).mutex

@@ -13,7 +13,7 @@
 //! | `ONCE_COMPLETE` | done, for ever |
 //!
 //! `CONTENDED` stands beside each but the last: somebody may be waiting. The word is that of a mutex whose last unlocking is
-//! for ever, and the record is as large as a mutex's, so a reaper frees it from a dead owner as it does a mutex.
+//! for ever, so a reaper frees it from a dead owner as it does a mutex.
 //!
 //! # Invariants
 //! 1. Only the owner takes itself out of the word, except when it is dead: then whoever finds that out does.
@@ -60,7 +60,6 @@ const NOT_BEGUN: u32 = 0;
 #[repr(C)]
 pub struct Once {
     word: AtomicU32,
-    unused: AtomicU32,
 }
 
 #[cfg(not(loom))]
@@ -68,7 +67,6 @@ const _: () = {
     use crate::layout::once;
     use core::mem::{align_of, offset_of, size_of};
     assert!(offset_of!(Once, word) == once::WORD);
-    assert!(offset_of!(Once, unused) == once::UNUSED);
     assert!(size_of::<Once>() == once::SIZE);
     assert!(align_of::<Once>() == once::ALIGN);
 };
@@ -127,10 +125,7 @@ impl Once {
         /// One that nobody has begun.
         #[must_use]
         pub fn new() -> Self {
-            Self {
-                word: AtomicU32::new(NOT_BEGUN),
-                unused: AtomicU32::new(0),
-            }
+            Self { word: AtomicU32::new(NOT_BEGUN) }
         }
     }
 

@@ -3,7 +3,7 @@
 //! The algorithm and its states are [`Once`]'s. Here is what the types add: the value can be reached only once it is there.
 //!
 //! # Layout
-//! The once is at byte 0, the value at the first multiple of its alignment behind it (8 bytes at least): where TypeScript's `OnceCell` of the
+//! The once is at byte 0, the value at the first multiple of its alignment behind it (4 bytes at least): where TypeScript's `OnceCell` of the
 //! same struct has it.
 
 use crate::{Once, seam::Guarded};

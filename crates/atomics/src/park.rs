@@ -70,6 +70,11 @@ impl Deadline {
         )
     }
 
+    /// Whether there is one.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether the time is over.
     pub fn has_passed(&self) -> bool {
         self.remaining() == Some(Duration::ZERO)
@@ -114,7 +119,7 @@ pub fn park(
         return spin_instead(word, expected, remaining, name);
     }
     let scope = WaitScope::enter(word, kind);
-    if recheck() && !futex::wait(word, expected, remaining) {
+    if scope.may_wait() && recheck() && !futex::wait(word, expected, remaining) {
         return Parked::TimedOut;
     }
     drop(scope);

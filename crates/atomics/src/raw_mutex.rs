@@ -29,7 +29,7 @@
 //! unlock wakes a waiter. But a waiter that was woken [`PATIENCE`] times in vain claims the lock, unless somebody else
 //! has: from when it sleeps again, the next unlock keeps it for the claimant, and whoever comes meanwhile waits. So a claimant is passed over
 //! no more, and any waiter only while it loses [`PATIENCE`] wake-ups, in the order of the host's queue, and while other claimants
-//! are served. A claimant that nobody can know to be alive, for it is in no registry, has [`CLAIM_LIFETIME_MS`] to come.
+//! are served. A *fair* unlock ([`RawMutex::unlock_fair`]) keeps the lock at once for whoever sleeps longest. A claimant that nobody can know to be alive, for it is in no registry, has [`CLAIM_LIFETIME_MS`] to come.
 //!
 //! # Memory orderings
 //! Taking the lock is `Acquire`, letting go `Release`: a pair on `word` that hands over the data. The reaper's write
@@ -41,9 +41,10 @@
 //! for speed must become fair in the end is WebKit's `WTF::Lock`'s and parking_lot's; they go by time, this one by lost wake-ups.
 
 use crate::{
-    Deadline, Parked, futex,
+    Deadline, Parked, deadlock, futex,
     layout::{
-        CLAIM_LIFETIME_MS, CONTENDED, OWNER_MASK, OWNER_SLOT_MASK, POISONED, RESERVED, UNLOCKED,
+        CLAIM_LIFETIME_MS, CLAIM_OPEN, CONTENDED, OWNER_MASK, OWNER_SLOT_MASK, POISONED, RESERVED,
+        UNLOCKED,
     },
     park,
     registry::{self, Token, WAITS_ON_MUTEX},
@@ -198,6 +199,24 @@ impl RawMutex {
         }
     }
 
+    /// Lets go of the lock for the waiter that has slept longest, if there is one: nobody who comes meanwhile takes it.
+    ///
+    /// It costs both threads the time of a wake-up in which nobody has the lock.
+    ///
+    /// # Safety
+    /// As [`RawMutex::unlock`].
+    pub unsafe fn unlock_fair(&self) {
+        let has_waiters = self.word.load(Ordering::Relaxed) & CONTENDED != 0;
+        if has_waiters {
+            // SeqCst: off the fast path; with the loads in `claimant_lives`. A claimant that is there goes first.
+            let _claimed =
+                self.claimant
+                    .compare_exchange(0, CLAIM_OPEN, Ordering::SeqCst, Ordering::SeqCst);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.unlock() };
+    }
+
     /// Marks the lock as poisoned, for the owner's own use when it panics.
     #[cold]
     pub fn poison(&self) {
@@ -252,7 +271,9 @@ impl RawMutex {
         is_claimant: bool,
     ) -> Option<Result<Poisoned, u32>> {
         let taken = match Token::of_lock_word(word) {
-            None if word & RESERVED != 0 && !is_claimant && self.claimant_lives() => return None,
+            None if word & RESERVED != 0 && !is_claimant && self.is_kept(extra != 0) => {
+                return None;
+            }
             None => me.bits() | extra | word & (POISONED | CONTENDED),
             // The dead leave their waiters to us.
             Some(owner) if !registry::is_live(owner) => me.bits() | POISONED | CONTENDED,
@@ -298,6 +319,9 @@ impl RawMutex {
         loop {
             match self.take_unowned(word, me, extra, claim.is_made) {
                 Some(Ok(poisoned)) => {
+                    if word & RESERVED != 0 {
+                        self.drop_claim_of(CLAIM_OPEN);
+                    }
                     if spun > 0 {
                         spin::learn(spun < rounds);
                     }
@@ -350,7 +374,12 @@ impl RawMutex {
     fn sleep(&self, word: u32, deadline: Deadline, name: &dyn fmt::Display) -> Parked {
         // Whoever is waited for may have died before a reaper could know that we wait.
         if let Some(owner) = Token::of_lock_word(word) {
-            let owner_lives = || registry::is_live(owner);
+            let owner_lives = || {
+                if !deadline.is_set() {
+                    deadlock::check(registry::current(), self, name);
+                }
+                registry::is_live(owner)
+            };
             return park(
                 &self.word,
                 word,
@@ -361,8 +390,10 @@ impl RawMutex {
             );
         }
         let claimant = self.claimant.load(Ordering::SeqCst);
-        let expires = claimant == Token::UNREGISTERED.bits() && cfg!(not(loom));
-        let sooner = if expires {
+        let expires = !Token(claimant).is_registered();
+        // A reaper can't tell a thread outside the registry that the claimant has died.
+        let looks_again = (expires || !registry::current().is_registered()) && cfg!(not(loom));
+        let sooner = if looks_again {
             deadline.at_most(Duration::from_millis(CLAIM_LIFETIME_MS.into()))
         } else {
             deadline
@@ -376,8 +407,8 @@ impl RawMutex {
             claimant_lives,
             name,
         );
-        if parked == Parked::TimedOut && expires && !deadline.has_passed() {
-            if self.word.load(Ordering::Relaxed) == word {
+        if parked == Parked::TimedOut && looks_again && !deadline.has_passed() {
+            if expires && self.word.load(Ordering::Relaxed) == word {
                 self.drop_claim_of(claimant);
             }
             return Parked::Look;
@@ -401,8 +432,7 @@ impl RawMutex {
                 .word
                 .compare_exchange(word, freed, Ordering::Release, Ordering::Relaxed)
             {
-                // Invariant 4: the claimant isn't always the first in the queue.
-                Ok(_) if keeps => _ = futex::wake_all(&self.word),
+                Ok(_) if keeps => self.wake_claimant(),
                 Ok(_) if word & CONTENDED != 0 => _ = futex::wake(&self.word, 1),
                 Ok(_) => {}
                 Err(now) => {
@@ -411,6 +441,27 @@ impl RawMutex {
                 }
             }
             return;
+        }
+    }
+
+    /// Wakes whoever the lock is kept for.
+    fn wake_claimant(&self) {
+        if self.claimant.load(Ordering::SeqCst) == CLAIM_OPEN {
+            // Whoever has slept longest. Nobody slept yet: then nobody need be waited for.
+            if futex::wake(&self.word, 1) == 0 && self.drop_claim_of(CLAIM_OPEN) {
+                self.give_reservation_back();
+            }
+        } else {
+            // Invariant 4: the claimant isn't always the first in the queue.
+            futex::wake_all(&self.word);
+        }
+    }
+
+    /// Whether a reserved lock is kept for somebody else than this thread, which has slept for it or not.
+    fn is_kept(&self, has_slept: bool) -> bool {
+        match self.claimant.load(Ordering::SeqCst) {
+            CLAIM_OPEN => !has_slept,
+            claimant => claimant != 0 && registry::is_live(Token(claimant)),
         }
     }
 

@@ -201,6 +201,15 @@ impl RawRwLock {
         unsafe { self.writer.unlock() };
     }
 
+    /// Ends this thread's write for who has waited longest: [`RawMutex::unlock_fair`].
+    ///
+    /// # Safety
+    /// As [`RawRwLock::unlock_write`].
+    pub unsafe fn unlock_write_fair(&self) {
+        // SAFETY: who writes holds it.
+        unsafe { self.writer.unlock_fair() };
+    }
+
     /// Goes on reading after this thread's write, with no other writer between.
     ///
     /// # Safety

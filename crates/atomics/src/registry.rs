@@ -20,6 +20,10 @@
 //!    out after the wait. A reaper marks the slot dead before it reads the addresses. Both are SeqCst, so either the
 //!    waiter sees the death or the reaper sees the waiter.
 //! 3. A reaper only touches words that a waiter keeps alive: the waiter doesn't leave its wait while `reaping` is 1.
+//! 4. Who sleeps on a count of events may have looked at what they are of long before it says where it waits; a thread that
+//!    dies between may have changed that and not counted it. So a reaper counts the death first and then reads the
+//!    addresses, and a waiter writes its address and then looks whether there are more deaths than it knew: either the
+//!    reaper sees the waiter, and changes what it sleeps on, or the waiter sees the death, and looks again.
 //!
 //! # Memory orderings
 //! Everything here is off the fast path and SeqCst, for invariants 2 and 3 (each is a store followed by a load of
@@ -239,6 +243,16 @@ loom::thread_local! {
     static CURRENT: Cell<u32> = Cell::new(SLOT_UNREGISTERED);
 }
 
+#[cfg(not(loom))]
+thread_local! {
+    /// The deaths that this thread has looked after (invariant 4).
+    static DEATHS_SEEN: Cell<u32> = const { Cell::new(0) };
+}
+#[cfg(loom)]
+loom::thread_local! {
+    static DEATHS_SEEN: Cell<u32> = Cell::new(0);
+}
+
 /// The token of this thread: [`Token::UNREGISTERED`] until it has [entered](enter).
 #[inline]
 #[must_use]
@@ -295,6 +309,7 @@ pub fn enter(slot: u32, generation: u32) {
     // Release: whoever finds this token in a lock, whatever the ordering, sees in `is_live` that the slot is live.
     fence(Ordering::Release);
     CURRENT.with(|current| current.set(Token::new(slot, generation).bits()));
+    DEATHS_SEEN.with(|seen| seen.set(registry().deaths.load(Ordering::SeqCst)));
 }
 
 /// Takes a free slot and makes it this thread's, for threads that nobody else looks after.
@@ -389,6 +404,9 @@ pub fn reap_token(token: Token) -> bool {
         .is_ok();
     seqcst_order();
     if was_live {
+        // Invariant 4: before the look at who waits.
+        registry.deaths.fetch_add(1, Ordering::SeqCst);
+        seqcst_order();
         for slot in &registry.slots {
             let waiting_on = slot.waiting_on.load(Ordering::SeqCst);
             if waiting_on != 0 && !core::ptr::eq(slot, dead) {
@@ -401,7 +419,6 @@ pub fn reap_token(token: Token) -> bool {
             wake_word(swallowed);
         }
         dead.life.store(generation | LIFE_FREE, Ordering::SeqCst);
-        registry.deaths.fetch_add(1, Ordering::SeqCst);
     }
     registry.reaping.store(0, Ordering::SeqCst);
     futex::wake_all(&registry.reaping);
@@ -409,6 +426,49 @@ pub fn reap_token(token: Token) -> bool {
         futex::wake_all(&registry.deaths);
     }
     was_live
+}
+
+/// Who would wait for whom if `me` slept for `lock`, and why it would never end: each link is a thread that holds what the one before
+/// waits for, and the address of the mutex that it waits for itself; `me` holds the last. `None` if the chain ends.
+///
+/// `me` has said that it waits, so that of the threads of a circle the last one to do so sees the others.
+pub(crate) fn wait_circle(me: Token, lock: &RawMutex) -> Option<Vec<(Token, usize)>> {
+    let registry = registry();
+    // As a reaper: what others wait for stays there as long as `reaping` is 1 (invariant 3).
+    while registry
+        .reaping
+        .compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst)
+        .is_err()
+    {
+        crate::seam::spin_loop();
+    }
+    let circle = follow(registry, me, lock);
+    // A link may have been let go of while the next one was read. Who sleeps lets go of nothing: a circle is there again.
+    let is_circle = circle.is_some() && follow(registry, me, lock) == circle;
+    registry.reaping.store(0, Ordering::SeqCst);
+    futex::wake_all(&registry.reaping);
+    circle.filter(|_| is_circle)
+}
+
+/// Follows the chain of [`wait_circle`], which holds `reaping`.
+fn follow(registry: &Registry, me: Token, lock: &RawMutex) -> Option<Vec<(Token, usize)>> {
+    let mut links = Vec::new();
+    let mut holder = lock.owner()?;
+    while holder != me {
+        // Circles that `me` isn't in are for the others to find.
+        if !is_live(holder) || links.iter().any(|(link, _)| *link == holder) {
+            return None;
+        }
+        let waiting_on = registry.slot_of(holder)?.waiting_on.load(Ordering::SeqCst);
+        if (waiting_on & WAITING_KIND_MASK as usize) as u32 != WAITING_ON_MUTEX {
+            return None;
+        }
+        let next = word_of(waiting_on).cast::<RawMutex>();
+        links.push((holder, next.addr()));
+        // SAFETY: a waiter put the address of a mutex it borrows into its slot, and stays inside its wait while `reaping` is 1.
+        holder = unsafe { &*next }.owner()?;
+    }
+    Some(links)
 }
 
 /// Frees the lock somebody waits on, if `dead` owns it, or counts the death, if somebody waits for events; and has the waiter look
@@ -468,6 +528,16 @@ impl WaitScope {
             seqcst_order();
         }
         Self(slot)
+    }
+}
+
+impl WaitScope {
+    /// Whether this thread may wait: not if one has died since it looked last, but then it should look again (invariant 4).
+    pub(crate) fn may_wait(&self) -> bool {
+        self.0.is_none() || {
+            let deaths = registry().deaths.load(Ordering::SeqCst);
+            DEATHS_SEEN.with(|seen| seen.replace(deaths)) == deaths
+        }
     }
 }
 
@@ -574,10 +644,14 @@ mod tests {
             let word = Arc::clone(&word);
             thread::spawn(move || {
                 enter_new().unwrap();
-                let scope = WaitScope::enter(&word, WAITS);
-                // The limit is only for a test that fails.
-                let was_woken = futex::wait(&word, 1, Some(Duration::from_secs(60)));
-                drop(scope);
+                let mut was_woken = true;
+                // Again and again: the reapers of the other tests in this process wake it, too.
+                while was_woken && word.load(Ordering::SeqCst) == 1 {
+                    let scope = WaitScope::enter(&word, WAITS);
+                    // The limit is only for a test that fails.
+                    was_woken = futex::wait(&word, 1, Some(Duration::from_secs(60)));
+                    drop(scope);
+                }
                 leave();
                 was_woken
             })

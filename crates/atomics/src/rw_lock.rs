@@ -28,6 +28,7 @@ use core::{
 /// let prices = RwLockWriteGuard::downgrade(prices); // nobody writes between
 /// assert_eq!(PRICES.read().unwrap()[0], prices[0]);
 /// ```
+#[repr(C)]
 pub struct RwLock<T: ?Sized> {
     raw: RawRwLock,
     value: Guarded<T>,

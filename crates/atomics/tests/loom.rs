@@ -92,7 +92,7 @@ fn released_permits_are_found() {
         let takers: Vec<_> = (0..2)
             .map(|_| {
                 let semaphore = Arc::clone(&semaphore);
-                thread::spawn(move || semaphore.acquire())
+                thread::spawn(move || semaphore.acquire(1))
             })
             .collect();
         semaphore.release(1);
@@ -101,6 +101,64 @@ fn released_permits_are_found() {
             taker.join().unwrap();
         }
         assert_eq!(semaphore.available(), 0);
+    });
+}
+
+#[test]
+fn one_that_wants_many_permits_starves_behind_nobody() {
+    for is_registered in [false, true] {
+        check(2, move || {
+            let semaphore = Arc::new(RawSemaphore::new(1));
+            let heavy = {
+                let semaphore = Arc::clone(&semaphore);
+                thread::spawn(move || {
+                    if is_registered {
+                        enter();
+                    }
+                    semaphore.acquire(2);
+                    semaphore.release(2);
+                    registry::leave();
+                })
+            };
+            let light = {
+                let semaphore = Arc::clone(&semaphore);
+                thread::spawn(move || {
+                    semaphore.acquire(1);
+                    semaphore.release(1);
+                })
+            };
+            semaphore.release(1);
+            semaphore.acquire(1);
+            semaphore.release(1);
+            heavy.join().unwrap();
+            light.join().unwrap();
+            assert_eq!((semaphore.available(), semaphore.claimant()), (2, None));
+        });
+    }
+}
+
+#[test]
+fn a_wait_for_permits_that_is_given_up_keeps_them_from_nobody() {
+    check(2, || {
+        let semaphore = Arc::new(RawSemaphore::new(1));
+        let impatient = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || {
+                assert!(!semaphore.acquire_timeout(2, Duration::from_secs(1)));
+            })
+        };
+        let light = {
+            let semaphore = Arc::clone(&semaphore);
+            thread::spawn(move || {
+                semaphore.acquire(1);
+                semaphore.release(1);
+            })
+        };
+        semaphore.acquire(1);
+        semaphore.release(1);
+        impatient.join().unwrap();
+        light.join().unwrap();
+        assert!(semaphore.try_acquire(1));
     });
 }
 
@@ -241,6 +299,36 @@ fn several_claimants_and_one_that_gives_up() {
         impatient.join().unwrap();
         assert_eq!(shared.lock.try_lock(), Some(Poisoned::No));
     });
+}
+
+#[test]
+fn a_fair_unlock_leaves_nobody_waiting() {
+    for is_registered in [false, true] {
+        check(2, move || {
+            let lock = Arc::new(RawMutex::new());
+            let others: Vec<_> = (0..2)
+                .map(|_| {
+                    let lock = Arc::clone(&lock);
+                    thread::spawn(move || {
+                        if is_registered {
+                            enter();
+                        }
+                        let _poisoned = lock.lock();
+                        // SAFETY: taken above.
+                        unsafe { lock.unlock_fair() };
+                        registry::leave();
+                    })
+                })
+                .collect();
+            let _poisoned = lock.lock();
+            // SAFETY: taken above.
+            unsafe { lock.unlock_fair() };
+            for other in others {
+                other.join().unwrap();
+            }
+            assert_eq!(lock.try_lock(), Some(Poisoned::No));
+        });
+    }
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn the_value_is_where_the_layout_says() {
         let cell = OnceCell::from(value);
         core::ptr::from_ref(cell.get().unwrap()).addr() - core::ptr::from_ref(&cell).addr()
     }
-    assert_eq!(offset_of_value([1_u8; 5]), 8);
-    assert_eq!(offset_of_value(1_u32), 8);
+    assert_eq!(offset_of_value([1_u8; 5]), 4);
+    assert_eq!(offset_of_value(1_u32), 4);
     assert_eq!(offset_of_value((1_u8, 1.5_f64)), 8);
 }

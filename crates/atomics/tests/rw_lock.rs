@@ -427,3 +427,12 @@ fn send_and_sync_are_as_stds() {
     sync::<heddle_atomics::RwLockReadGuard<'_, u8>>();
     sync::<RwLockWriteGuard<'_, u8>>();
 }
+
+/// What TypeScript is told of the layout: the data are at the first multiple of their alignment behind the lock.
+#[test]
+fn the_data_are_where_the_layout_says() {
+    let lock = RwLock::new(1.5_f64);
+    let start = core::ptr::from_ref(&lock).addr();
+    let data = core::ptr::from_ref(&*lock.read().unwrap()).addr();
+    assert_eq!(data - start, heddle_atomics::layout::rw_lock::SIZE);
+}

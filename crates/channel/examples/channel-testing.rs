@@ -87,7 +87,7 @@ pub extern "C" fn semaphore() -> *const RawSemaphore {
 #[unsafe(no_mangle)]
 pub extern "C" fn semaphore_acquire(count: u32) {
     for _ in 0..count {
-        SEMAPHORE.acquire();
+        SEMAPHORE.acquire(1);
     }
 }
 

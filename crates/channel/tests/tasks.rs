@@ -2,13 +2,14 @@
 #![cfg(not(loom))]
 
 use heddle_channel::{
-    Receiver, RecvError, SendError, Sender, TryRecvError, bounded, rendezvous, unbounded,
+    Receiver, RecvError, RecvFuture, SendError, Sender, TryRecvError, bounded, rendezvous,
+    unbounded,
 };
 use std::{
     future::Future,
     pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -192,5 +193,44 @@ fn a_send_that_goes_has_sent_nothing() {
         drop(gone);
         assert_eq!(receiver.try_iter().count(), sent, "{kind}");
         assert_eq!(Arc::strong_count(&value), 1, "{kind}");
+    }
+}
+
+/// A waker that kept the last reference to a task dropped it under the channel's lock, where the task's own wait for the same channel
+/// wanted that lock.
+#[test]
+fn a_waker_may_drop_another_wait_for_the_channel() {
+    struct Keeping {
+        _wait: Mutex<Option<RecvFuture<'static, u8>>>,
+    }
+    impl Wake for Keeping {
+        fn wake(self: Arc<Self>) {}
+    }
+    for (kind, (sender, receiver)) in channels() {
+        // The future of the other wait has to live as long as its waker.
+        let (sender, receiver) = (Box::leak(Box::new(sender)), &*Box::leak(Box::new(receiver)));
+        for end in 0..3 {
+            let mut other = receiver.recv_async();
+            assert!(
+                poll_once(&mut other, &Arc::default()).is_pending(),
+                "{kind}"
+            );
+            let mut waiting = receiver.recv_async();
+            let waker = Waker::from(Arc::new(Keeping {
+                _wait: Mutex::new(Some(other)),
+            }));
+            let polled = Pin::new(&mut waiting).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending(), "{kind}");
+            // The channel has the last one now.
+            drop(waker);
+            match end {
+                0 => drop(waiting),
+                1 => assert!(
+                    poll_once(&mut waiting, &Arc::default()).is_pending(),
+                    "{kind}"
+                ),
+                _ => sender.close(),
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::index::statement::enlist;
 use crate::module::rules::Rules;
 use crate::names;
 use crate::routing::{self, Alteration, Change};
-use crate::schema::{TableSchema, quote_identifier};
+use crate::schema::{IndexedColumn, TableSchema, quote_identifier};
 use crate::session::{Purpose, Shared};
 use crate::statement::Handle;
 use crate::value::Value;
@@ -95,15 +95,15 @@ fn altered_by_sqlite(
 ) -> StoreResult<(String, TableSchema)> {
     let indexes = own_indexes(handle, entry)?;
     let (constraints, indexes): (Vec<_>, Vec<_>) = indexes.iter().partition(|i| i.is_constraint);
-    let uniques: Vec<&[String]> = constraints.iter().map(|index| &index.columns[..]).collect();
+    let uniques: Vec<&[IndexedColumn]> =
+        constraints.iter().map(|index| &index.columns[..]).collect();
     handle.execute(&schema.ordinary("temp", &entry.name, &uniques))?;
     for index in indexes {
-        let columns: Vec<String> = index.columns.iter().map(|c| quote_identifier(c)).collect();
         handle.execute(&format!(
             "CREATE INDEX temp.{} ON {}({})",
             quote_identifier(&index.name),
             quote_identifier(&entry.name),
-            columns.join(", ")
+            IndexedColumn::list(&index.columns)
         ))?;
     }
     if alteration.change == Change::AddColumn {
@@ -179,7 +179,7 @@ fn rename_in_indexes(
     altered: &TableSchema,
 ) -> StoreResult<()> {
     for mut index in own_indexes(handle, entry)? {
-        for name in &mut index.columns {
+        for IndexedColumn { name, .. } in &mut index.columns {
             let column = before
                 .columns
                 .iter()

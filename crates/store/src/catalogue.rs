@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::commit::log;
 use crate::error::StoreResult;
-use crate::routing;
-use crate::schema::{TableSchema, quote_identifier};
+use crate::schema::{IndexedColumn, TableSchema, quote_identifier};
 use crate::statement::Handle;
 use crate::table::TableId;
 use crate::value::Value;
@@ -65,8 +64,8 @@ pub struct IndexEntry {
     pub name: String,
     /// The number of the table whose rows it finds.
     pub table: TableId,
-    /// The names of its columns.
-    pub columns: Vec<String>,
+    /// Its columns.
+    pub columns: Vec<IndexedColumn>,
     /// Whether no two rows have the same values in them.
     pub is_unique: bool,
     /// Whether it stands for a UNIQUE of the table's definition, and can't be dropped by itself.
@@ -192,7 +191,9 @@ pub fn read_indexes(main: Handle) -> StoreResult<Vec<IndexEntry>> {
                 id: *id as TableId,
                 name: name.to_string(),
                 table: *table as TableId,
-                columns: routing::names(columns),
+                // What can't be read names no column, so that this index alone is damaged.
+                columns: IndexedColumn::parse_list(columns)
+                    .unwrap_or_else(|_| vec![IndexedColumn::named(columns)]),
                 is_unique: *is_unique != 0,
                 is_constraint: *is_constraint != 0,
             });
@@ -203,17 +204,12 @@ pub fn read_indexes(main: Handle) -> StoreResult<Vec<IndexEntry>> {
 
 /// Adds an index, in the connection's transaction.
 pub fn insert_index(main: Handle, entry: &IndexEntry) -> StoreResult<()> {
-    let columns: Vec<String> = entry
-        .columns
-        .iter()
-        .map(|name| quote_identifier(name))
-        .collect();
     main.statement("INSERT INTO main.heddle_indexes VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .run(&[
             Value::Integer(entry.id as i64),
             Value::Text(entry.name.as_str().into()),
             Value::Integer(entry.table as i64),
-            Value::Text(columns.join(", ").into()),
+            Value::Text(IndexedColumn::list(&entry.columns).into()),
             Value::Integer(entry.is_unique.into()),
             Value::Integer(entry.is_constraint.into()),
         ])

@@ -5,6 +5,10 @@
 //! | INTEGER, BOOLEAN | 8, big-endian, sign bit flipped |
 //! | REAL | 8, big-endian; sign bit flipped where positive, all bits where negative; -0.0 as 0.0 |
 //! | TEXT, BLOB | the bytes with 0x00 written as 0x00 0xFF, then 0x00 0x00 |
+//! | TEXT under RTRIM | the same without the spaces at its end |
+//! | TEXT under NOCASE | the same with ASCII's letters in lower case. Behind a 0x00 SQLite compares lengths alone: in place of what stands there, how many bytes that are, 4, big-endian, and no end |
+//!
+//! Texts that a collation has as equal have the same bytes, so that they are one key; the row beside it holds the text as it was written.
 //!
 //! A composite key is its columns' bytes one after another; a prefix of columns is a prefix of bytes. In an index each column is behind one
 //! more byte: [`NULL`] and nothing, or [`SOME`] and the bytes above, so that NULL comes first.
@@ -12,6 +16,7 @@
 
 use std::sync::Arc;
 
+use crate::collation::Collation;
 use crate::value::Value;
 
 /// An encoded key.
@@ -24,13 +29,13 @@ pub const NULL: u8 = 0;
 pub const SOME: u8 = 1;
 
 /// Appends one column's bytes as an index has them.
-pub fn encode_nullable(value: &Value, into: &mut Vec<u8>) {
+pub fn encode_nullable(value: &Value, collation: Collation, into: &mut Vec<u8>) {
     into.push(if *value == Value::Null { NULL } else { SOME });
-    encode(value, into);
+    encode(value, collation, into);
 }
 
-/// Appends one column's bytes. `NULL` has none: keys are NOT NULL, and the caller has checked.
-pub fn encode(value: &Value, into: &mut Vec<u8>) {
+/// Appends one column's bytes; the collation is that of texts. `NULL` has none: keys are NOT NULL, and the caller has checked.
+pub fn encode(value: &Value, collation: Collation, into: &mut Vec<u8>) {
     match value {
         Value::Null => {}
         Value::Integer(value) => into.extend_from_slice(&encode_integer(*value)),
@@ -44,8 +49,24 @@ pub fn encode(value: &Value, into: &mut Vec<u8>) {
             };
             into.extend_from_slice(&ordered.to_be_bytes());
         }
-        Value::Text(text) => encode_bytes(text.as_bytes(), into),
+        Value::Text(text) => encode_text(text, collation, into),
         Value::Blob(bytes) => encode_bytes(bytes, into),
+    }
+}
+
+/// Appends a text's bytes.
+pub fn encode_text(text: &str, collation: Collation, into: &mut Vec<u8>) {
+    match collation {
+        Collation::Binary => encode_bytes(text.as_bytes(), into),
+        Collation::RTrim => encode_bytes(text.trim_end_matches(' ').as_bytes(), into),
+        Collation::NoCase => match text.split_once('\0') {
+            None => encode_bytes(text.to_ascii_lowercase().as_bytes(), into),
+            Some((start, rest)) => {
+                into.extend(start.bytes().map(|byte| byte.to_ascii_lowercase()));
+                into.extend_from_slice(&[0, 0xFF]);
+                into.extend_from_slice(&(rest.len() as u32).to_be_bytes());
+            }
+        },
     }
 }
 
@@ -84,7 +105,7 @@ mod tests {
 
     fn key(value: Value) -> Vec<u8> {
         let mut bytes = Vec::new();
-        encode(&value, &mut bytes);
+        encode(&value, Collation::Binary, &mut bytes);
         bytes
     }
 
@@ -141,6 +162,48 @@ mod tests {
                 followed(a, i64::MAX) < followed(b, i64::MIN),
                 "{pair:?} with a second column"
             );
+        }
+    }
+
+    /// What SQLite's own comparisons say of each pair; the same texts are beside those of ordinary tables in `keys.slt`.
+    #[test]
+    fn texts_sort_under_their_collation_and_equal_ones_are_one_key() {
+        let texts = [
+            "", " ", "\0", "\0 ", "\0a", "\0b", "\0ab", "a", "A", "a ", "A  ", "a\0", "A\0",
+            "a\0b", "A\0B", "a\0c", "a\0bc", "a b", "aB", "Ab", "ab", "b", "B", "[", "_", "Z", "z",
+            "é", "É", "ß", "日本",
+        ];
+        let rtrim = |a: &str, b: &str| a.trim_end_matches(' ').cmp(b.trim_end_matches(' '));
+        // `sqlite3_strnicmp` over the shorter one's length, which ends at a NUL, then the lengths.
+        let nocase = |a: &str, b: &str| {
+            let pairs = a.bytes().zip(b.bytes());
+            for (a, b) in pairs {
+                match a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase()) {
+                    std::cmp::Ordering::Equal if a == 0 => break,
+                    std::cmp::Ordering::Equal => {}
+                    unlike => return unlike,
+                }
+            }
+            a.len().cmp(&b.len())
+        };
+        let encoded = |text: &str, collation| {
+            let mut bytes = Vec::new();
+            encode_text(text, collation, &mut bytes);
+            // Another column behind it.
+            bytes.extend_from_slice(&encode_integer(-7));
+            bytes
+        };
+        for a in texts {
+            for b in texts {
+                for (collation, expected) in [
+                    (Collation::Binary, a.cmp(b)),
+                    (Collation::RTrim, rtrim(a, b)),
+                    (Collation::NoCase, nocase(a, b)),
+                ] {
+                    let found = encoded(a, collation).cmp(&encoded(b, collation));
+                    assert_eq!(found, expected, "{a:?} {b:?} {collation:?}");
+                }
+            }
         }
     }
 

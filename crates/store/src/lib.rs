@@ -5,13 +5,14 @@
 //! | the main thread's requests | [`service`], [`import`] |
 //! | a connection | [`session`], [`parameters`], [`transaction`], `savepoints`, [`module`], [`routing`], [`tokens`], `declared`, `alter`, [`view`], [`statement`] |
 //! | a database | [`store`], [`catalogue`], `names`, [`commit`], [`index`], [`memory`], [`recovery`] |
-//! | a table | [`table`], [`schema`], [`key`], [`value`], `decimal` |
+//! | a table | [`table`], [`schema`], [`key`], [`collation`], [`value`], `decimal` |
 //! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
 //! | files | [`io`] |
 
 pub mod activity;
 mod alter;
 pub mod catalogue;
+pub mod collation;
 pub mod commit;
 mod decimal;
 mod declared;

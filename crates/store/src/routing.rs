@@ -194,20 +194,6 @@ pub fn is_blank(sql: &str) -> bool {
     std::iter::from_fn(|| tokens.next_token()).all(|token| token.text == ";")
 }
 
-/// The names in a list of them.
-pub fn names(text: &str) -> Vec<String> {
-    split_arguments(text)
-        .iter()
-        .map(|name| {
-            Token {
-                text: name,
-                start: 0,
-            }
-            .unquoted()
-        })
-        .collect()
-}
-
 /// Splits a list of arguments at its outer commas.
 pub fn split_arguments(text: &str) -> Vec<String> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);

@@ -3,6 +3,7 @@
 
 mod engine;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::{Int64Array, RecordBatch};
@@ -240,6 +241,85 @@ fn what_was_imported_is_not_undone_by_older_commits() {
         let database = database.reopen();
         assert_eq!(database.connect().integers(sql), [3, 1000, 2000, 3000]);
     }
+}
+
+/// A process that ended between publishing a merge and noting what it had merged left those files for ever, and so did one that ended before
+/// it had published what it wrote: nothing named them, and nothing looked for them.
+#[test]
+fn files_that_nothing_names_are_gone_after_the_next_opening() {
+    const ROUNDS: i64 = 5;
+    let options = StoreOptions {
+        moves_in_background: false,
+        ..StoreOptions::default()
+    };
+    // Each round writes a file; from the fourth on they are merged. Returns how many operations there were before.
+    let merge = |io: &Arc<PowerLossIo>| -> Result<u64, StoreError> {
+        let database = Database::open(io.clone(), &options)?;
+        let connection = database.try_connect()?;
+        connection.try_rows(
+            "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, round INTEGER)",
+        )?;
+        let mut before = 0;
+        for round in 0..ROUNDS {
+            if round == 3 {
+                before = io.operation_count();
+            }
+            connection.try_rows(&format!(
+                "BEGIN; DELETE FROM t WHERE id = {round}; INSERT OR REPLACE INTO t VALUES ({}, {round}), ({}, {round}); COMMIT",
+                round + 1,
+                round + 2
+            ))?;
+            heddle_store::commit::mover::checkpoint(&database.store)?;
+        }
+        drop(connection);
+        database.store.close()?;
+        Ok(before)
+    };
+    let files = |io: &PowerLossIo| -> BTreeSet<String> {
+        let all = io.list("tonbo/tables").unwrap();
+        let names = all.into_iter().map(|(path, _)| path);
+        names.filter(|path| path.ends_with(".parquet")).collect()
+    };
+    let whole = Arc::new(PowerLossIo::new());
+    let before = merge(&whole).unwrap();
+    let mut left_over = 0;
+    // Each third operation: writing a file takes several, and so does publishing it.
+    for cut in (before..=whole.operation_count()).step_by(3) {
+        let io = Arc::new(PowerLossIo::new());
+        io.cut_after(cut);
+        let _ended = merge(&io);
+        let io = Arc::new(io.crash(cut));
+        let found = files(&io);
+        let database = Database::open(io.clone(), &options).unwrap();
+        let connection = database.connect();
+        let [id] = connection.integers("SELECT id FROM heddle_tables")[..] else {
+            panic!("the table is there");
+        };
+        let named = database.store.table(id as u64).unwrap();
+        let named = named.source.live_files().unwrap();
+        let kept = files(&io);
+        assert_eq!(
+            kept.len(),
+            named.len(),
+            "cut after {cut}: {kept:?} {named:?}"
+        );
+        for name in named {
+            let is_there = kept.iter().any(|path| path.ends_with(&name));
+            assert!(is_there, "cut after {cut}: {name} is gone: {kept:?}");
+        }
+        left_over += found.len() - kept.len();
+        let newest = connection.integers("SELECT max(round) FROM t")[0];
+        assert!((2..ROUNDS).contains(&newest), "cut after {cut}: {newest}");
+        let rows = connection.integers("SELECT id FROM t ORDER BY id");
+        assert_eq!(rows, [newest + 1, newest + 2], "cut after {cut}");
+        assert_eq!(
+            connection.rows("PRAGMA integrity_check"),
+            [vec![heddle_store::value::Value::Text("ok".into())]]
+        );
+        drop(connection);
+        database.store.close().unwrap();
+    }
+    assert!(left_over > 0, "no cut left a file over");
 }
 
 /// A database file that was put back from an older copy would silently give up what the log file says came after it.

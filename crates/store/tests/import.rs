@@ -404,3 +404,45 @@ fn the_texts_of_a_csv_file_are_what_the_tables_columns_take() {
     assert_eq!(error.code, StoreErrorCode::BadImport, "{error:?}");
     assert_eq!(connection.integers("SELECT count(*) FROM t"), [2]);
 }
+
+#[test]
+fn a_file_s_texts_are_keys_as_the_table_s_collation_has_them() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(name TEXT COLLATE NOCASE PRIMARY KEY, code TEXT, UNIQUE (code COLLATE RTRIM))",
+    );
+    let into_t = || ImportOptions {
+        table: "t".into(),
+        ..ImportOptions::default()
+    };
+    let file = |names: Vec<&str>, codes: Vec<&str>| {
+        parquet(&[batch(vec![
+            ("name", Arc::new(StringArray::from(names))),
+            ("code", Arc::new(StringArray::from(codes))),
+        ])])
+    };
+    let source = file(
+        vec!["weft", "Warp", "_", "HEDDLE"],
+        vec!["d", "c  ", "b", ""],
+    );
+    assert_eq!(import(&connection, source, into_t()).unwrap(), 4);
+    for (names, codes, part) in [
+        (vec!["x", "X"], vec!["1", "2"], "the same key"),
+        (vec!["WARP"], vec!["1"], "with the key of row 1"),
+        (vec!["x", "y"], vec!["1", "1 "], "t.code"),
+        (vec!["x"], vec!["c"], "t.code"),
+    ] {
+        let error = import(&connection, file(names.clone(), codes), into_t()).unwrap_err();
+        assert!(error.message.contains(part), "{names:?}: {}", error.message);
+    }
+    assert_eq!(
+        shown(&connection, "SELECT name, code FROM t ORDER BY name"),
+        ["_|b", "HEDDLE|", "Warp|c  ", "weft|d"]
+    );
+    assert_eq!(
+        shown(&connection, "SELECT name FROM t WHERE name = 'heddle'"),
+        ["HEDDLE"]
+    );
+    assert_eq!(shown(&connection, "PRAGMA integrity_check"), ["ok"]);
+}

@@ -5,6 +5,7 @@ mod engine;
 use std::sync::Arc;
 
 use engine::{Connection, Database, integer};
+use heddle_store::collation::Collation;
 use heddle_store::commit::mover;
 use heddle_store::io::MemoryIo;
 use heddle_store::key::{self, Key};
@@ -91,7 +92,7 @@ fn after(table: &str, key: &Key, row: Option<Row>) -> (String, String) {
 fn entry_key(columns: &[Value], row_key: &[u8]) -> Key {
     let mut bytes = Vec::new();
     for value in columns {
-        key::encode_nullable(value, &mut bytes);
+        key::encode_nullable(value, Collation::Binary, &mut bytes);
     }
     bytes.extend_from_slice(row_key);
     bytes.into()
@@ -122,8 +123,8 @@ fn an_entry_that_is_missing_is_named() {
     let (full, _) = after("by_b", &of_null, None);
     assert_eq!(full, "table t: the index by_b has no entry for row 3");
     let mut row_key = Vec::new();
-    key::encode(&text("b"), &mut row_key);
-    key::encode(&Value::Integer(1), &mut row_key);
+    key::encode(&text("b"), Collation::Binary, &mut row_key);
+    key::encode(&Value::Integer(1), Collation::Binary, &mut row_key);
     let (full, _) = after("by_n", &entry_key(&[Value::Integer(5)], &row_key), None);
     assert_eq!(
         full,

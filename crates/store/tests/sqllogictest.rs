@@ -225,10 +225,15 @@ impl Runner {
         }
     }
 
-    fn reopen(&mut self) {
+    /// The database is let go of before it is opened again: the connections of another one over the same files would write to them as they close.
+    fn reopen(self) -> Runner {
         let io = self.database.io.clone();
         self.database.store.close().unwrap();
-        self.database = Database::open(io, &self.options).unwrap();
+        drop(self.database);
+        Runner {
+            database: Database::open(io, &self.options).unwrap(),
+            ..self
+        }
     }
 
     fn move_changes(&self, to_files: bool) {
@@ -373,7 +378,7 @@ fn run_file(path: &Path, kind: Kind, moves_always: bool, copies: usize) -> usize
         .collect();
     for part in 0..parts[0].len() {
         if part > 0 {
-            runner.reopen();
+            runner = runner.reopen();
         }
         let outcomes: Vec<Result<(), String>> = thread::scope(|scope| {
             let runner = &runner;

@@ -418,8 +418,8 @@ fn a_collation_of_a_column_holds_as_in_sqlite() {
     let connection = twins.tonbo();
     for (columns, part) in [
         (
-            "a TEXT COLLATE NOCASE PRIMARY KEY",
-            "ordered by BINARY, not by NOCASE",
+            "a TEXT, PRIMARY KEY (a COLLATE nope)",
+            "no such collation sequence: nope",
         ),
         ("a TEXT COLLATE nope", "no such collation sequence: nope"),
         ("a INTEGER COLLATE NOCASE", "only TEXT columns"),

@@ -7,6 +7,7 @@
  * operation is SeqCst, so what was written before a store is seen by whoever loads what it stored. `add` and its kin give the value
  * before, as the platform's `Atomics` do.
  */
+import { InvalidArgumentError } from './errors.ts';
 import { AtomicCell, AtomicInteger, type CellLayout, WaitableInteger } from './internal/AtomicCell.ts';
 import type { SharedLocation } from './internal/location.ts';
 
@@ -98,6 +99,12 @@ export class AtomicU64 extends WaitableInteger<'heddle.AtomicU64', bigint> {
   }
 }
 
+/** Rust has no other bytes than 0 and 1 for a truth value. */
+function byteOf(value: boolean): number {
+  if (typeof value !== 'boolean') throw new InvalidArgumentError(`a truth value is true or false, not ${typeof value}`);
+  return value ? 1 : 0;
+}
+
 /** A truth value, one byte. */
 export class AtomicBool extends AtomicCell<'heddle.AtomicBool', boolean> {
   /** How the cell lies in memory. */
@@ -117,32 +124,32 @@ export class AtomicBool extends AtomicCell<'heddle.AtomicBool', boolean> {
 
   /** Writes `value`. */
   store(value: boolean): void {
-    Atomics.store(this.#byte, 0, Number(value));
+    Atomics.store(this.#byte, 0, byteOf(value));
   }
 
   /** Writes `value`; the one before. */
   exchange(value: boolean): boolean {
-    return Atomics.exchange(this.#byte, 0, Number(value)) !== 0;
+    return Atomics.exchange(this.#byte, 0, byteOf(value)) !== 0;
   }
 
   /** Writes `value` if the cell has `expected`; what it had: `expected` exactly if it was written. */
   compareExchange(expected: boolean, value: boolean): boolean {
-    return Atomics.compareExchange(this.#byte, 0, Number(expected), Number(value)) !== 0;
+    return Atomics.compareExchange(this.#byte, 0, byteOf(expected), byteOf(value)) !== 0;
   }
 
   /** Becomes `true` if it was and `value` is; the value before. */
   and(value: boolean): boolean {
-    return Atomics.and(this.#byte, 0, Number(value)) !== 0;
+    return Atomics.and(this.#byte, 0, byteOf(value)) !== 0;
   }
 
   /** Becomes `true` if it was or `value` is; the value before. */
   or(value: boolean): boolean {
-    return Atomics.or(this.#byte, 0, Number(value)) !== 0;
+    return Atomics.or(this.#byte, 0, byteOf(value)) !== 0;
   }
 
   /** Becomes `true` if it differed from `value`; the value before. */
   xor(value: boolean): boolean {
-    return Atomics.xor(this.#byte, 0, Number(value)) !== 0;
+    return Atomics.xor(this.#byte, 0, byteOf(value)) !== 0;
   }
 }
 
@@ -152,7 +159,12 @@ const f32Bits = new Int32Array(f32.buffer);
 const f64 = new Float64Array(1);
 const f64Bits = new BigInt64Array(f64.buffer);
 
+function checkNumber(value: number): void {
+  if (typeof value !== 'number') throw new InvalidArgumentError(`a floating point cell takes a number, not ${typeof value}`);
+}
+
 function bitsOfF32(value: number): number {
+  checkNumber(value);
   f32[0] = value;
   return f32Bits[0]!;
 }
@@ -163,6 +175,7 @@ function f32OfBits(bits: number): number {
 }
 
 function bitsOfF64(value: number): bigint {
+  checkNumber(value);
   f64[0] = value;
   return f64Bits[0]!;
 }

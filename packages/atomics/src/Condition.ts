@@ -14,6 +14,7 @@
  * ## Invariants
  * 1. A waiter reads `sequence` and counts itself before it lets go of the mutex. So whoever takes the mutex after it, changes
  *    the condition and notifies, changes the very value that the waiter sleeps on, and sees it counted.
+ * 2. A reaper adds 1 for those who block, too: the dead may have changed the condition and not told it.
  *
  * ## Fairness
  * Waiters are woken in the order in which they began to sleep, blocking and asynchronous ones in one queue.
@@ -29,7 +30,7 @@ import { AbortedError, MayNotBlockError, NotOwnerError, PoisonedError } from './
 import { type Agent, agentOf } from './internal/agent.ts';
 import { mayBlock } from './internal/blocking.ts';
 import { type WaitResult, block, waitAsync } from './internal/futex.ts';
-import { CONDVAR_ALIGN, CONDVAR_SEQUENCE_OFFSET, CONDVAR_SIZE, CONDVAR_WAITERS_OFFSET } from './internal/layout.ts';
+import { CONDVAR_ALIGN, CONDVAR_SEQUENCE_OFFSET, CONDVAR_SIZE, CONDVAR_WAITERS_OFFSET, WAITING_ON_SEQUENCE } from './internal/layout.ts';
 import { type Handle, type ResolvedLocation, type SharedLocation, checkKind, handleOf, resolveLocation } from './internal/location.ts';
 import { deadlineAfter, remainingMs } from './internal/time.ts';
 import { type Mutex, type UnlockToken, openRegistryOf } from './Mutex.ts';
@@ -194,7 +195,7 @@ export class Condition {
     token.unlock();
     let result: WaitResult;
     try {
-      result = block(words, SEQUENCE, sequence, timeoutMs, this.#agent, 0, OPERATION);
+      result = block(words, SEQUENCE, sequence, timeoutMs, this.#agent, WAITING_ON_SEQUENCE, OPERATION);
     } finally {
       Atomics.sub(words, WAITERS, 1);
     }

@@ -6,7 +6,7 @@
  */
 import type { WaitAsyncOptions, WaitOptions } from './internal/waiting.ts';
 import type { OnceCell } from './OnceCell.ts';
-import type { ReadonlyOf } from './struct.ts';
+import type { ReadonlyOf } from './SharedType.ts';
 
 /** A value that is made when it is first used. */
 export class Lazy<View, Init> {

@@ -14,7 +14,7 @@ import { GuardedData, type Leased, checkGuardedType, guardedByteLength, resolveG
 import { MUTEX_ALIGN, MUTEX_SIZE } from './internal/layout.ts';
 import { type Handle, type ResolvedLocation, type SharedLocation, checkKind, handleOf, resolveLocation } from './internal/location.ts';
 import { FAILED, LOCK_OPERATION, type Outcome, RawMutex, TAKEN_POISONED } from './internal/RawMutex.ts';
-import { type SharedType, access } from './struct.ts';
+import { type SharedType, access } from './SharedType.ts';
 import { ThreadRegistry } from './ThreadRegistry.ts';
 
 defineDisposeSymbol();

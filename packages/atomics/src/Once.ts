@@ -15,7 +15,7 @@
  * | ONCE_COMPLETE | done, for ever |
  *
  * CONTENDED stands beside each but the last: somebody may be waiting. The word is that of a mutex whose last unlocking is for ever,
- * and the record is as large as a mutex's, so a reaper frees it from a dead owner as it does a mutex.
+ * so a reaper frees it from a dead owner as it does a mutex.
  *
  * ## Invariants
  * 1. Only the owner takes itself out of the word, except when it is dead: then whoever finds that out does.
@@ -31,7 +31,7 @@
  * ## Source
  * The futex once of Rust's std, with the owner in the word.
  */
-import { NotOwnerError, OncePoisonedError, WouldDeadlockError } from './errors.ts';
+import { InvalidArgumentError, NotOwnerError, OncePoisonedError, WouldDeadlockError } from './errors.ts';
 import {
   CONTENDED as CONTENDED_UNSIGNED,
   ONCE_ALIGN,
@@ -75,6 +75,12 @@ export interface OnceState {
 
 /** What came of the wish to run the initialiser. */
 type Begun = 'completed' | 'poisoned' | 'mine' | 'mine, poisoned';
+
+/** The wish, and who had it: a thread may enter a registry while its initialiser runs. */
+interface Begin {
+  begun: Begun;
+  owner: number;
+}
 
 /** Something that is done once. */
 export class Once {
@@ -138,6 +144,7 @@ export class Once {
    * @throws OncePoisonedError `ONCE_POISONED` if one has thrown or died; `callForce` tries again
    * @throws WouldDeadlockError `WOULD_DEADLOCK` if this thread, being registered, runs it already
    * @throws TimeoutError `TIMEOUT` if the time ran out
+   * @throws InvalidArgumentError `INVALID_ARGUMENT` if `initialise` returns a promise; the once is poisoned then
    * @throws what `initialise` throws; the once is poisoned then
    */
   call(initialise: (state: OnceState) => void, options?: WaitOptions): boolean {
@@ -172,9 +179,10 @@ export class Once {
    * @throws what `initialise` throws; the once is poisoned then
    */
   tryCall(initialise: (state: OnceState) => void): boolean {
+    const owner = this.#record.agent.token;
     const begun = this.#tryBegin(false);
     if (typeof begun === 'number') return false;
-    this.#run(begun, initialise);
+    this.#run({ begun, owner }, initialise);
     return true;
   }
 
@@ -207,12 +215,9 @@ export class Once {
 
   #call(initialise: (state: OnceState) => void, acceptPoison: boolean, options: WaitOptions | undefined): boolean {
     if (this.isCompleted) return false;
-    let begun: Begun = 'completed';
-    const attempt = this.#beginAttempt(acceptPoison, true, (outcome) => {
-      begun = outcome;
-    });
-    waitUntil(this.#site, attempt, options?.timeoutMs);
-    return this.#run(begun, initialise);
+    const begin: Begin = { begun: 'completed', owner: 0 };
+    waitUntil(this.#site, this.#beginAttempt(acceptPoison, true, begin), options?.timeoutMs);
+    return this.#run(begin, initialise);
   }
 
   async #callAsync(
@@ -222,14 +227,12 @@ export class Once {
   ): Promise<boolean> {
     if (this.isCompleted) return false;
     // A task that waits for another one of its own thread is no deadlock.
-    let begun: Begun = 'completed';
-    const attempt = this.#beginAttempt(acceptPoison, false, (outcome) => {
-      begun = outcome;
-    });
+    const begin: Begin = { begun: 'completed', owner: 0 };
+    const attempt = this.#beginAttempt(acceptPoison, false, begin);
     await this.#watching(() => waitUntilAsync(this.#site, attempt, options));
-    const state = this.#stateOf(begun);
+    const state = this.#stateOf(begin.begun);
     if (state === undefined) return false;
-    const owner = this.#record.agent.token;
+    const { owner } = begin;
     try {
       await initialise(state);
     } catch (error) {
@@ -240,12 +243,12 @@ export class Once {
     return true;
   }
 
-  #run(begun: Begun, initialise: (state: OnceState) => void): boolean {
+  #run({ begun, owner }: Begin, initialise: (state: OnceState) => unknown): boolean {
     const state = this.#stateOf(begun);
     if (state === undefined) return false;
-    const owner = this.#record.agent.token;
     try {
-      initialise(state);
+      // It would be taken for complete before it is.
+      if (initialise(state) instanceof Promise) throw new InvalidArgumentError('an asynchronous initialiser is for callAsync');
     } catch (error) {
       this.#finish(owner, POISONED);
       throw error;
@@ -260,12 +263,13 @@ export class Once {
     return begun === 'completed' ? undefined : { isPoisoned: begun === 'mine, poisoned' };
   }
 
-  #beginAttempt(acceptPoison: boolean, blocks: boolean, onBegun: (begun: Begun) => void): Attempt {
+  #beginAttempt(acceptPoison: boolean, blocks: boolean, begin: Begin): Attempt {
     const { agent } = this.#record;
     return () => {
       const begun = this.#tryBegin(acceptPoison);
       if (typeof begun === 'string') {
-        onBegun(begun);
+        begin.begun = begun;
+        begin.owner = agent.token;
         return DONE;
       }
       const isOwn = (begun & OWNER_MASK) === agent.token && (agent.token & OWNER_SLOT_MASK) !== SLOT_UNREGISTERED;

@@ -14,7 +14,7 @@ import { agentOf } from './internal/agent.ts';
 import type { WaitAsyncOptions, WaitOptions } from './internal/waiting.ts';
 import { openRegistryOf } from './Mutex.ts';
 import { Once } from './Once.ts';
-import type { ReadonlyOf, SharedType } from './struct.ts';
+import type { ReadonlyOf, SharedType } from './SharedType.ts';
 
 const KIND = 'heddle.OnceCell';
 

@@ -21,11 +21,16 @@
  * 3. A waiter doesn't leave its wait while `reaping` is 1.
  * 4. An asynchronous waiter writes no address: its thread watches `deaths`, and looks at each of its locks when that
  *    changes.
+ * 5. Who sleeps on a count of events may have looked at what they are of long before it says where it waits; a thread that dies
+ *    between may have changed that and not counted it. So a reaper counts the death first and then reads the addresses, and a waiter
+ *    writes its address and then looks whether there are more deaths than it knew: either the reaper sees the waiter, and changes what
+ *    it sleeps on, or the waiter sees the death, and looks again.
  *
  * Every access is an `Atomics` call, hence SeqCst; invariant 2 needs that.
  */
 import { InvalidArgumentError, InvalidRecordError, RegistryFullError } from './errors.ts';
 import { type Agent, type AgentRegistry, agentOf, joinAgent } from './internal/agent.ts';
+import type { WaitLink } from './internal/deadlock.ts';
 import { mayBlock, spinPause } from './internal/blocking.ts';
 import { watchWord } from './internal/futex.ts';
 import {
@@ -36,6 +41,7 @@ import {
   LIFE_STATE_MASK,
   OWNER_GENERATION_MASK,
   OWNER_GENERATION_SHIFT,
+  OWNER_MASK,
   OWNER_SLOT_MASK,
   REGISTRY_HEADER_ALIGN,
   REGISTRY_HEADER_CAPACITY_OFFSET,
@@ -108,6 +114,8 @@ export class ThreadRegistry implements AgentRegistry {
   readonly #agent: Agent;
   readonly #deathWatchers = new Set<() => void>();
   #isWatching = false;
+  /** The deaths that this thread has looked after: what it saw before the last of them it doesn't rely on any more (invariant 5). */
+  #deathsSeen: number;
 
   /** How many threads the registry has room for. */
   readonly capacity: number;
@@ -118,6 +126,7 @@ export class ThreadRegistry implements AgentRegistry {
     this.capacity = capacity;
     this.#agent = agentOf(location.memory ?? location.buffer);
     this.#agent.registry = this;
+    this.#deathsSeen = Atomics.load(words, DEATHS);
   }
 
   /** The bytes that a registry of `capacity` threads takes. */
@@ -315,6 +324,8 @@ export class ThreadRegistry implements AgentRegistry {
       Atomics.compareExchange(words, lifeOf(token.slot), generationBits | LIFE_LIVE, generationBits | LIFE_DEAD) ===
       (generationBits | LIFE_LIVE);
     if (wasLive) {
+      // Invariant 5: before the look at who waits.
+      Atomics.add(words, DEATHS, 1);
       const memoryWords = this.#memoryWords();
       for (let slot = 1; slot <= this.capacity; slot += 1) {
         const waitingOn = Atomics.load(words, waitingOnOf(slot));
@@ -323,8 +334,9 @@ export class ThreadRegistry implements AgentRegistry {
       // The dead may have been handed a wake-up that it will never use.
       const swallowed = Atomics.exchange(words, waitingOnOf(token.slot), 0);
       if (swallowed !== 0) Atomics.notify(memoryWords, wordIndexOf(swallowed));
+      // A wait at the very beginning of the memory looks like none, and is ended in any case.
+      Atomics.notify(memoryWords, 0);
       Atomics.store(words, lifeOf(token.slot), generationBits | LIFE_FREE);
-      Atomics.add(words, DEATHS, 1);
     }
     Atomics.store(words, REAPING, 0);
     Atomics.notify(words, REAPING);
@@ -341,18 +353,55 @@ export class ThreadRegistry implements AgentRegistry {
 
   #watch(): void {
     this.#isWatching = true;
-    watchWord(this.#words, DEATHS, Atomics.load(this.#words, DEATHS), () => {
+    watchWord(this.#words, DEATHS, this.#deathsSeen, () => {
       this.#isWatching = false;
+      this.#deathsSeen = Atomics.load(this.#words, DEATHS);
       // First the new watch, so that a death meanwhile is seen too.
       if (this.#deathWatchers.size > 0) this.#watch();
       for (const onDeath of this.#deathWatchers) onDeath();
     });
   }
 
-  /** Says that this thread's blocking wait is on `address`; the locks call it. */
-  beginWait(address: number): void {
+  /**
+   * Says that this thread's blocking wait is on `address`; the locks call it.
+   *
+   * @returns `false` if a thread has died since this one looked last, so that it should look again rather than wait (invariant 5)
+   */
+  beginWait(address: number): boolean {
     const slot = this.#agent.token & OWNER_SLOT_MASK;
-    if (slot !== SLOT_UNREGISTERED) Atomics.store(this.#words, waitingOnOf(slot), address);
+    if (slot === SLOT_UNREGISTERED) return true;
+    Atomics.store(this.#words, waitingOnOf(slot), address);
+    const deaths = Atomics.load(this.#words, DEATHS);
+    if (deaths === this.#deathsSeen) return true;
+    this.#deathsSeen = deaths;
+    return false;
+  }
+
+  /** Who would wait for whom if `token` slept for the lock at `address`; the locks call it, see internal/deadlock.ts. */
+  waitCircle(token: number, address: number): WaitLink[] | undefined {
+    const circle = this.#follow(token, address);
+    // A link may have been let go of while the next one was read. Who sleeps lets go of nothing: a circle is there again.
+    const again = circle === undefined ? undefined : this.#follow(token, address);
+    const isSame = circle?.length === again?.length && circle?.every(({ address: at }, i) => at === again?.[i]?.address);
+    return isSame === true ? circle : undefined;
+  }
+
+  #follow(token: number, address: number): WaitLink[] | undefined {
+    const memoryWords = this.#memoryWords();
+    const links: WaitLink[] = [{ token, address }];
+    for (let at = address; ;) {
+      const index = wordIndexOf(at);
+      const holder = index < memoryWords.length ? Atomics.load(memoryWords, index) & OWNER_MASK : 0;
+      if (holder === token) return links;
+      // Circles that this thread isn't in are for the others to find.
+      const isSeen = links.some((link) => link.token === holder);
+      const slot = holder & OWNER_SLOT_MASK;
+      if (isSeen || slot === SLOT_UNREGISTERED || !this.isLiveToken(holder)) return undefined;
+      const waitingOn = Atomics.load(this.#words, waitingOnOf(slot));
+      if ((waitingOn & WAITING_KIND_MASK) !== WAITING_ON_MUTEX) return undefined;
+      at = (waitingOn & ~WAITING_KIND_MASK) >>> 0;
+      links.push({ token: holder, address: at });
+    }
   }
 
   /** Says that this thread's blocking wait is over; the locks call it. */

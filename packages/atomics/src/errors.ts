@@ -14,6 +14,7 @@ export type AtomicsErrorCode =
   | 'POISONED'
   | 'NOT_OWNER'
   | 'WOULD_DEADLOCK'
+  | 'DEADLOCK'
   | 'ONCE_POISONED'
   | 'COUNT_OUT_OF_RANGE'
   | 'ALREADY_PARKED'
@@ -155,6 +156,23 @@ export class WouldDeadlockError extends AtomicsError {
   /** @param holding what this thread does, after "this thread" */
   constructor(holding: string = 'holds the mutex') {
     super(`this thread ${holding} already: blocking on it would never end`);
+  }
+}
+
+/** Threads wait for each other in a circle, so that blocking would never end. Only told after `enableDeadlockDetection()`. */
+export class DeadlockError extends AtomicsError {
+  override readonly name = 'DeadlockError';
+  readonly code = 'DEADLOCK';
+  /** The threads, by the tokens in their locks, and the addresses of the locks that they wait for; the first is this thread. */
+  readonly circle: readonly { readonly token: number; readonly address: number }[];
+
+  /**
+   * @param words who waits for whom
+   * @param circle the same for programs
+   */
+  constructor(words: string, circle: DeadlockError['circle']) {
+    super(`deadlock: ${words}`);
+    this.circle = circle;
   }
 }
 

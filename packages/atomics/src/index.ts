@@ -28,6 +28,7 @@ export {
   AtomicsError,
   type AtomicsErrorCode,
   CountError,
+  DeadlockError,
   InvalidArgumentError,
   InvalidRecordError,
   MayNotBlockError,
@@ -43,6 +44,8 @@ export {
 } from './errors.ts';
 export { Event, type EventHandle, type EventOptions } from './Event.ts';
 export { mayBlock, setMayBlock } from './internal/blocking.ts';
+export { nameLock, nameThread } from './naming.ts';
+export { enableDeadlockDetection } from './internal/deadlock.ts';
 export type { Handle, SharedLocation } from './internal/location.ts';
 export type { AtomicCell, AtomicInteger, CellLayout, WaitableInteger } from './internal/AtomicCell.ts';
 export type { WaitResult } from './internal/futex.ts';
@@ -62,33 +65,25 @@ export {
 export { Once, type OnceHandle, type OnceState } from './Once.ts';
 export { OnceCell, type OnceCellHandle } from './OnceCell.ts';
 export { Parker, type ParkerHandle, Unparker } from './Parker.ts';
-export { type AcquireOptions, type AsyncAcquireOptions, Permit, Semaphore, type SemaphoreHandle } from './Semaphore.ts';
 export {
-  ArrayView,
-  BytesView,
+  type AcquireOptions,
+  type AsyncAcquireOptions,
+  Permit,
+  Semaphore,
+  type SemaphoreHandle,
+  type TryAcquireOptions,
+} from './Semaphore.ts';
+export { type Scalar, bool, f32, f64, i16, i32, i64, i8, u16, u32, u64, u8 } from './scalars.ts';
+export {
   type InitOf,
   type PlainOf,
   type ReadonlyArrayView,
   type ReadonlyOf,
   type SharedType,
   type SnapshotOf,
-  type StructType,
   type ViewOf,
-  array,
-  bool,
-  bytes,
-  f32,
-  f64,
-  i16,
-  i32,
-  i64,
-  i8,
   snapshot,
-  struct,
-  u16,
-  u32,
-  u64,
-  u8,
-} from './struct.ts';
+} from './SharedType.ts';
+export { ArrayView, BytesView, type StructType, array, bytes, struct } from './struct.ts';
 export { ThreadRegistry, type ThreadRegistryHandle, type ThreadRegistryOptions, type ThreadToken } from './ThreadRegistry.ts';
 export { Member, WaitGroup, type WaitGroupHandle } from './WaitGroup.ts';

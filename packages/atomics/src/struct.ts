@@ -18,68 +18,19 @@
  */
 import { InvalidArgumentError } from './errors.ts';
 import type { Lease } from './internal/lease.ts';
-
-/** The key of what a type does; of no use outside this package. */
-export const access: unique symbol = Symbol('heddle.access');
-
-/** Reads and writes values of one type. */
-export interface Access<Value> {
-  /** The value at `offset`, or a view of it. */
-  view(bytes: DataView, offset: number, lease: Lease): Value;
-  /** Writes a whole value, once it is known to fit. */
-  write(bytes: DataView, offset: number, value: unknown): void;
-  /** Says why a value doesn't fit, with the `path` to the misfit. */
-  check(value: unknown, path: string): void;
-  /** A copy of the value, plain data. */
-  read(bytes: DataView, offset: number): unknown;
-}
-
-/**
- * How values of a type lie in shared bytes.
- *
- * `View` is what reads and writes one in place, `Init` what one is written from, `Plain` a copy of one.
- */
-export interface SharedType<View, Init = unknown, Plain = unknown> {
-  /** The bytes of a value. */
-  readonly byteLength: number;
-  /** What the place of a value is a multiple of. */
-  readonly byteAlign: number;
-  /** The type in words, the same exactly for types that lie the same: `{x:f64,hits:u32}`. */
-  readonly signature: string;
-  /** How values are read and written; of no use outside this package. */
-  readonly [access]: Access<View>;
-  /** Not there: what the compiler knows the type by. */
-  readonly __types?: { readonly init: Init; readonly plain: Plain };
-}
-
-// What a type is inferred from.
-type AnyType = SharedType<unknown>;
-
-/** What reads and writes a value of `Type` in place. */
-export type ViewOf<Type> = Type extends SharedType<infer View> ? View : never;
-/** What a value of `Type` is written from. */
-export type InitOf<Type> = Type extends SharedType<unknown, infer Init> ? Init : never;
-/** A copy of a value of `Type`. */
-export type PlainOf<Type> = Type extends SharedType<unknown, unknown, infer Plain> ? Plain : never;
-
-/** What reads a value in place, and can't write: the view `View` without its ways to write. */
-export type ReadonlyOf<View> = View extends BytesView
-  ? Omit<BytesView, 'set'>
-  : View extends ArrayView<infer Element, unknown, infer Plain>
-    ? ReadonlyArrayView<Element, Plain>
-    : View extends object
-      ? { readonly [Name in keyof View]: ReadonlyOf<View[Name]> }
-      : View;
-
-/** An {@link ArrayView} that can't write. */
-export interface ReadonlyArrayView<Element, Plain = unknown> extends Iterable<ReadonlyOf<Element>> {
-  /** How many elements there are. */
-  readonly length: number;
-  /** The element at `index`: its value, or a view of it. */
-  get(index: number): ReadonlyOf<Element>;
-  /** A copy of all elements, plain data. */
-  toArray(): Plain[];
-}
+import {
+  type Access,
+  type AnyType,
+  type InitOf,
+  type Place,
+  type PlainOf,
+  type SharedType,
+  View,
+  type ViewOf,
+  access,
+  misfit,
+  placeOf,
+} from './SharedType.ts';
 
 /** A struct's type. */
 export type StructType<Fields extends Record<string, AnyType>> = SharedType<
@@ -90,185 +41,6 @@ export type StructType<Fields extends Record<string, AnyType>> = SharedType<
   /** Where each field begins, in bytes. */
   readonly offsets: { readonly [Name in keyof Fields]: number };
 };
-
-type Scalar<Value> = SharedType<Value, Value, Value>;
-
-/** What a view stands for. */
-interface Place {
-  readonly type: AnyType;
-  readonly bytes: DataView;
-  readonly offset: number;
-  readonly lease: Lease;
-}
-
-let placeOf: (view: object) => Place;
-
-/** What every view is: private state only, so that each name is free for a struct's fields. */
-class View {
-  readonly #place: Place;
-
-  static {
-    placeOf = (view) => {
-      if (!(#place in view)) throw new InvalidArgumentError('this is no view of shared data');
-      return view.#place;
-    };
-  }
-
-  constructor(place: Place) {
-    this.#place = place;
-  }
-}
-
-/** A copy of what a view of type `View` shows. */
-export type SnapshotOf<View> =
-  View extends Omit<BytesView, 'set'>
-    ? Uint8Array<ArrayBuffer>
-    : View extends ReadonlyArrayView<unknown, infer Plain>
-      ? Plain[]
-      : View extends object
-        ? { -readonly [Name in keyof View]: SnapshotOf<View[Name]> }
-        : View;
-
-/**
- * A copy of all that a view shows, plain data that lives on.
- *
- * @throws ViewRevokedError `VIEW_REVOKED` if the lock was let go of
- * @throws InvalidArgumentError `INVALID_ARGUMENT` if it is no view
- */
-export function snapshot<View extends object>(view: View): SnapshotOf<View> {
-  const { type, bytes: data, offset, lease } = placeOf(view);
-  lease.checkRead();
-  return type[access].read(data, offset) as SnapshotOf<View>;
-}
-
-function scalar<Value>(
-  signature: string,
-  byteLength: number,
-  check: (value: unknown, path: string) => void,
-  read: (bytes: DataView, offset: number) => Value,
-  write: (bytes: DataView, offset: number, value: Value) => void,
-): Scalar<Value> {
-  const typeAccess: Access<Value> = { view: read, read, check, write: (bytes, offset, value) => write(bytes, offset, value as Value) };
-  return { byteLength, byteAlign: byteLength, signature, [access]: typeAccess };
-}
-
-function misfit(path: string, what: string, value: unknown): InvalidArgumentError {
-  const found = typeof value === 'number' || typeof value === 'bigint' ? value.toString() : typeof value;
-  return new InvalidArgumentError(`${path === '' ? 'the value' : path} is ${what}, not ${found}`);
-}
-
-function integer(signature: string, bits: number, isSigned: boolean): (value: unknown, path: string) => void {
-  const min = isSigned ? -(2 ** (bits - 1)) : 0;
-  const max = isSigned ? 2 ** (bits - 1) - 1 : 2 ** bits - 1;
-  return (value, path) => {
-    if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
-      throw misfit(path, `${signature}, a whole number from ${min} to ${max}`, value);
-    }
-  };
-}
-
-function bigInteger(signature: string, min: bigint, max: bigint): (value: unknown, path: string) => void {
-  return (value, path) => {
-    if (typeof value !== 'bigint' || value < min || value > max) throw misfit(path, `${signature}, a bigint from ${min} to ${max}`, value);
-  };
-}
-
-function numeric(value: unknown, path: string): void {
-  if (typeof value !== 'number') throw misfit(path, 'a number', value);
-}
-
-function truth(value: unknown, path: string): void {
-  if (typeof value !== 'boolean') throw misfit(path, 'true or false', value);
-}
-
-/** A signed integer of 8 bits. */
-export const i8: Scalar<number> = scalar(
-  'i8',
-  1,
-  integer('i8', 8, true),
-  (bytes, at) => bytes.getInt8(at),
-  (bytes, at, value) => bytes.setInt8(at, value),
-);
-/** An unsigned integer of 8 bits. */
-export const u8: Scalar<number> = scalar(
-  'u8',
-  1,
-  integer('u8', 8, false),
-  (bytes, at) => bytes.getUint8(at),
-  (bytes, at, value) => bytes.setUint8(at, value),
-);
-/** A signed integer of 16 bits. */
-export const i16: Scalar<number> = scalar(
-  'i16',
-  2,
-  integer('i16', 16, true),
-  (bytes, at) => bytes.getInt16(at, true),
-  (bytes, at, value) => bytes.setInt16(at, value, true),
-);
-/** An unsigned integer of 16 bits. */
-export const u16: Scalar<number> = scalar(
-  'u16',
-  2,
-  integer('u16', 16, false),
-  (bytes, at) => bytes.getUint16(at, true),
-  (bytes, at, value) => bytes.setUint16(at, value, true),
-);
-/** A signed integer of 32 bits. */
-export const i32: Scalar<number> = scalar(
-  'i32',
-  4,
-  integer('i32', 32, true),
-  (bytes, at) => bytes.getInt32(at, true),
-  (bytes, at, value) => bytes.setInt32(at, value, true),
-);
-/** An unsigned integer of 32 bits. */
-export const u32: Scalar<number> = scalar(
-  'u32',
-  4,
-  integer('u32', 32, false),
-  (bytes, at) => bytes.getUint32(at, true),
-  (bytes, at, value) => bytes.setUint32(at, value, true),
-);
-/** A signed integer of 64 bits. */
-export const i64: Scalar<bigint> = scalar(
-  'i64',
-  8,
-  bigInteger('i64', -(2n ** 63n), 2n ** 63n - 1n),
-  (bytes, at) => bytes.getBigInt64(at, true),
-  (bytes, at, value) => bytes.setBigInt64(at, value, true),
-);
-/** An unsigned integer of 64 bits. */
-export const u64: Scalar<bigint> = scalar(
-  'u64',
-  8,
-  bigInteger('u64', 0n, 2n ** 64n - 1n),
-  (bytes, at) => bytes.getBigUint64(at, true),
-  (bytes, at, value) => bytes.setBigUint64(at, value, true),
-);
-/** A floating point number of 32 bits; what is written is rounded to that. */
-export const f32: Scalar<number> = scalar(
-  'f32',
-  4,
-  numeric,
-  (bytes, at) => bytes.getFloat32(at, true),
-  (bytes, at, value) => bytes.setFloat32(at, value, true),
-);
-/** A floating point number of 64 bits. */
-export const f64: Scalar<number> = scalar(
-  'f64',
-  8,
-  numeric,
-  (bytes, at) => bytes.getFloat64(at, true),
-  (bytes, at, value) => bytes.setFloat64(at, value, true),
-);
-/** A truth value, one byte that is 0 or 1. */
-export const bool: Scalar<boolean> = scalar(
-  'bool',
-  1,
-  truth,
-  (bytes, at) => bytes.getUint8(at) !== 0,
-  (bytes, at, value) => bytes.setUint8(at, Number(value)),
-);
 
 function checkLength(length: number, what: string): void {
   if (!Number.isSafeInteger(length) || length < 1) throw new InvalidArgumentError(`${what} has 1 or more, not ${String(length)}`);

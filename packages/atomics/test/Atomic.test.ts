@@ -144,6 +144,17 @@ describe.each(floats)('%o', (Cell) => {
   });
 });
 
+test('a cell takes nothing that it would have to guess', () => {
+  for (const value of [2, 'true', undefined]) {
+    expect(errorOf(() => new AtomicBool().store(value as never)).code).toBe('INVALID_ARGUMENT');
+    expect(errorOf(() => new AtomicBool().compareExchange(false, value as never)).code).toBe('INVALID_ARGUMENT');
+  }
+  for (const value of ['1', 1n, true, undefined]) {
+    expect(errorOf(() => new AtomicF64().store(value as never)).code).toBe('INVALID_ARGUMENT');
+    expect(errorOf(() => new AtomicF32().exchange(value as never)).code).toBe('INVALID_ARGUMENT');
+  }
+});
+
 test('a float of 32 bits is rounded to them', () => {
   expect(AtomicF32.create(0.1).load()).toBe(Math.fround(0.1));
 });

@@ -73,6 +73,23 @@ describe('a once', () => {
     expect([once.isPoisoned, once.isCompleted]).toEqual([false, true]);
   });
 
+  test('takes no promise for the end of an initialiser', () => {
+    const once = new Once();
+    expect(errorOf(() => once.call(() => Promise.resolve() as never)).code).toBe('INVALID_ARGUMENT');
+    expect([once.isCompleted, once.isPoisoned]).toEqual([false, true]);
+  });
+
+  test('is completed by a thread that entered a registry meanwhile', async () => {
+    const registryByteLength = ThreadRegistry.byteLength(4);
+    const buffer = new SharedArrayBuffer(registryByteLength + Once.byteLength);
+    const once = new Once({ buffer, byteOffset: registryByteLength });
+    const running = once.callAsync(() => {
+      ThreadRegistry.create({ capacity: 4, location: { buffer } }).enter();
+    });
+    expect(await running).toBe(true);
+    expect(once.isCompleted).toBe(true);
+  });
+
   test('tells a registered thread that it runs the initialiser itself', async () => {
     const { registry, once } = registeredOnce();
     const worker = await spawn();

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Semaphore, setMayBlock } from '../src/index.ts';
+import { SEMAPHORE_CLAIMANT_OFFSET, SEMAPHORE_DEMAND_OFFSET, SLOT_UNREGISTERED } from '../src/internal/layout.ts';
 import { errorOf, rejectionOf, sleep, spawn } from './support/spawn.ts';
 
 setMayBlock(false);
@@ -87,6 +88,51 @@ describe('a semaphore', () => {
       await second;
     }
     expect(semaphore.available).toBe(0);
+  });
+
+  test('starves nobody who wants many permits behind those who want one', async () => {
+    // The others go on, so that there are never all permits at once, until the waiters for many have had them.
+    const permits = 3;
+    const times = 10;
+    const semaphore = Semaphore.create(permits);
+    const served = new Int32Array(new SharedArrayBuffer(4));
+    const [heavy, ...others] = await Promise.all([spawn(), spawn(), spawn(), spawn()]);
+    const streams = others.map((worker) => worker.call('takePermits', semaphore.handle(), served, 2 * times));
+    const waiting = heavy.call('takeMany', semaphore.handle(), permits, served, times);
+    for (let i = 0; i < times; i += 1) {
+      using permit = await semaphore.acquireAsync({ count: permits });
+      expect([permit.count, semaphore.available]).toEqual([permits, 0]);
+      Atomics.add(served, 0, 1);
+    }
+    await Promise.all([waiting, ...streams]);
+    expect(semaphore.available).toBe(permits);
+  });
+
+  test('gives several permits at once or none', async () => {
+    const semaphore = Semaphore.create(3);
+    expect(semaphore.tryAcquire({ count: 4 })).toBeUndefined();
+    expect((await rejectionOf(semaphore.acquireAsync({ count: 4, timeoutMs: SOON_MS }))).code).toBe('TIMEOUT');
+    const two = semaphore.acquire({ count: 2 });
+    const three = semaphore.acquireAsync({ count: 3 });
+    two.release();
+    two.release();
+    (await three).release();
+    expect([semaphore.available, semaphore.acquire({ count: 0 }).count]).toEqual([3, 0]);
+    for (const count of [-1, 0.5, 2 ** 32]) expect(errorOf(() => semaphore.tryAcquire({ count })).code).toBe('INVALID_ARGUMENT');
+  });
+
+  test('keeps nothing for a claimant that does not come', async () => {
+    // A thread outside the registry claims and is gone, as when it was terminated while it waited.
+    const semaphore = Semaphore.create(2);
+    const words = new Int32Array(semaphore.handle().buffer!, semaphore.handle().byteOffset);
+    words[SEMAPHORE_CLAIMANT_OFFSET >> 2] = SLOT_UNREGISTERED;
+    words[SEMAPHORE_DEMAND_OFFSET >> 2] = 1;
+    expect(semaphore.tryAcquire()).toBeUndefined();
+    const worker = await spawn();
+    const there = worker.call('acquire', semaphore.handle());
+    (await semaphore.acquireAsync()).release();
+    expect(await there).toBe(true);
+    expect([semaphore.tryAcquire()?.count, semaphore.available]).toEqual([1, 0]);
   });
 
   test.each([-1, 1.5, Number.NaN, 2 ** 32])('refuses %d permits', (permits) => {

@@ -81,7 +81,7 @@ test('the layout is the one that this package was written for', () => {
   expect({ MUTEX_SIZE, CONDVAR_SIZE, SEMAPHORE_SIZE, REGISTRY_HEADER_SIZE, REGISTRY_SLOT_SIZE }).toEqual({
     MUTEX_SIZE: 8,
     CONDVAR_SIZE: 8,
-    SEMAPHORE_SIZE: 8,
+    SEMAPHORE_SIZE: 24,
     REGISTRY_HEADER_SIZE: 64,
     REGISTRY_SLOT_SIZE: 16,
   });

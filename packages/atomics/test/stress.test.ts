@@ -6,7 +6,7 @@
  * threads do; when they do it is the machine's choice.
  */
 import { expect, onTestFinished, test } from 'vitest';
-import { Condition, Mutex, Semaphore, ThreadRegistry, type ThreadToken } from '../src/index.ts';
+import { Condition, Mutex, RwLock, Semaphore, ThreadRegistry, type ThreadToken } from '../src/index.ts';
 import { type TestWorker, connectBrowser, connectNode, isBrowser } from './support/rpc.ts';
 import { environment, sleep } from './support/spawn.ts';
 import { DONE, FIRST, INSIDE, ITEMS, LEFT, PERMITS, PUT, SECOND, type StressShare, TAKEN, WRONG } from './support/stress.ts';
@@ -17,12 +17,9 @@ const OPERATIONS = IS_LONG ? 10_000_000 : 40_000;
 const TIMEOUT_MS = IS_LONG ? 60 * 60_000 : 120_000;
 
 const WORKERS = 4;
-// Bun has no Web Locks: where a thread's end can't be seen, none is terminated.
-const SEES_DEATHS = !isBrowser || (navigator as Partial<Navigator>).locks !== undefined;
 // Chromium takes two seconds to end a thread.
-const DEATHS_WANTED = IS_LONG ? 20 : 2;
-const DEATHS = SEES_DEATHS ? DEATHS_WANTED : 0;
-const RECORDS_BYTES = 64;
+const DEATHS = IS_LONG ? 20 : 2;
+const RECORDS_BYTES = 256;
 
 interface Participant {
   readonly index: number;
@@ -54,12 +51,13 @@ class Stress {
     const buffer = new SharedArrayBuffer(RECORDS_BYTES + ThreadRegistry.byteLength(64));
     this.#job = job;
     this.#registry = ThreadRegistry.create({ location: { buffer, byteOffset: RECORDS_BYTES } });
-    this.semaphore = Semaphore.create(permits, { buffer, byteOffset: 16 });
+    this.semaphore = Semaphore.create(permits, { buffer, byteOffset: 32 });
     this.#share = {
       registry: this.#registry.handle(),
       mutex: new Mutex({ buffer, byteOffset: 8 }).handle(),
       condition: new Condition({ buffer, byteOffset: 24 }).handle(),
       semaphore: this.semaphore.handle(),
+      rwLock: new RwLock({ buffer, byteOffset: 64 }).handle(),
       words: this.words,
     };
     this.words[LEFT] = OPERATIONS;
@@ -113,6 +111,17 @@ test('a mutex loses nothing under stress', { timeout: TIMEOUT_MS }, async () => 
   expect(words[FIRST] - done).toBeLessThanOrEqual(DEATHS);
   expect(words[FIRST] - words[SECOND]).toBeLessThanOrEqual(1);
   expect(done).toBeGreaterThan(OPERATIONS / 2);
+});
+
+test('a reader-writer lock keeps writers alone under stress', { timeout: TIMEOUT_MS }, async () => {
+  const stress = new Stress('rwLock');
+  await stress.run();
+  const { words } = stress;
+  const written = words.subarray(DONE, DONE + WORKERS).reduce((sum, count) => sum + count, 0);
+  expect(words[WRONG]).toBe(0);
+  expect(words[FIRST] - written).toBeGreaterThanOrEqual(0);
+  expect(words[FIRST] - written).toBeLessThanOrEqual(DEATHS);
+  expect(written).toBeGreaterThan(OPERATIONS / 10);
 });
 
 test('a semaphore loses no permits but those of the dead', { timeout: TIMEOUT_MS }, async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   Mutex,
+  RwLock,
   type ViewOf,
   array,
   bool,
@@ -223,5 +224,45 @@ describe('a mutex that guards data', () => {
     expect(errorOf(() => new Mutex(f64, { buffer, byteOffset: 56 })).code).toBe('INVALID_RECORD');
     new Mutex(f64, { buffer, byteOffset: 48 }).lock().value = 1.5;
     expect(new Float64Array(buffer)[7]).toBe(1.5);
+  });
+});
+
+describe('a reader-writer lock that guards data', () => {
+  test('lets many read and one write', async () => {
+    const rwLock = new RwLock(Visit);
+    {
+      using lock = await rwLock.writeAsync();
+      lock.value.hits = 1;
+      lock.value.recent.set(0, 7);
+    }
+    using first = rwLock.read();
+    using second = await rwLock.readAsync();
+    expect([first.value.hits, second.value.recent.get(0), snapshot(first.value).sum]).toEqual([1, 7, 0]);
+    const value = first.value as { hits: number };
+    expect(errorOf(() => (value.hits = 2)).code).toBe('VIEW_READONLY');
+    first.unlock();
+    expect(errorOf(() => value.hits).code).toBe('VIEW_REVOKED');
+    expect(errorOf(() => first.value).code).toBe('VIEW_REVOKED');
+    expect(second.value.hits).toBe(1);
+  });
+
+  test('takes what could be written back when it is downgraded', () => {
+    const rwLock = RwLock.guarding(u32);
+    const writing = rwLock.write();
+    writing.value += 1;
+    using reading = writing.downgrade();
+    expect(errorOf(() => (writing.value = 5)).code).toBe('VIEW_REVOKED');
+    expect(reading.value).toBe(1);
+  });
+
+  test('is reopened with the type of its data, which lie behind it', () => {
+    const buffer = new SharedArrayBuffer(RwLock.byteLengthOf(f64));
+    const rwLock = new RwLock(f64, { buffer });
+    rwLock.write().value = 1.5;
+    expect(new Float64Array(buffer)[RwLock.byteLength / 8]).toBe(1.5);
+    expect(errorOf(() => RwLock.from(rwLock.handle(), u8)).code).toBe('INVALID_RECORD');
+    expect(errorOf(() => new RwLock(f64, { buffer, byteOffset: 4 })).code).toBe('INVALID_RECORD');
+    using lock = new RwLock().read();
+    expect(errorOf(() => lock.value).code).toBe('INVALID_ARGUMENT');
   });
 });

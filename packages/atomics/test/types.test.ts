@@ -20,6 +20,8 @@ import {
   OnceCell,
   Parker,
   type PlainOf,
+  type ReadToken,
+  RwLock,
   type Unparker,
   type UnlockToken,
   type ViewOf,
@@ -96,6 +98,24 @@ describe('a mutex', () => {
   test('is not taken for one of other data', () => {
     expectTypeOf<Mutex<{ x: number }>>().not.toExtend<Mutex<{ y: number }>>();
     expectTypeOf<Mutex>().not.toExtend<Mutex<{ x: number }>>();
+  });
+});
+
+describe('a reader-writer lock', () => {
+  test('gives what it guards to readers for reading', () => {
+    const rwLock = new RwLock(Track);
+    expectTypeOf(RwLock.from(rwLock.handle(), Track)).toEqualTypeOf(rwLock);
+    expectTypeOf(rwLock.write).returns.toHaveProperty('value').toEqualTypeOf<ViewOf<typeof Track>>();
+    expectTypeOf(new RwLock()).toEqualTypeOf<RwLock>();
+    expectTypeOf<RwLock<{ x: number }>>().toExtend<RwLock>();
+    const read = (token: ReadToken<ViewOf<typeof Track>>): void => {
+      expectTypeOf(token.value.points.get(0).x).toBeNumber();
+      // @ts-expect-error -- for reading
+      token.value.hits = 1;
+      // @ts-expect-error -- for reading
+      token.value = new RwLock(Track).write().value;
+    };
+    expectTypeOf(read).toBeFunction();
   });
 });
 

@@ -8,6 +8,7 @@ import {
   Once,
   OnceCell,
   Parker,
+  RwLock,
   ThreadRegistry,
   type ThreadRegistryHandle,
   type ThreadToken,
@@ -188,6 +189,14 @@ describe.each<[Language, Language]>([
       last: { worker: true, name: new Uint8Array(6) },
       recent: [quarter, quarter + 1, quarter, quarter],
     });
+  });
+
+  test('write and read one struct', async () => {
+    const times = 3_000 * SCALE;
+    const at = await here.allocate(RwLock.byteLengthOf(Visit));
+    expect(await Promise.all([here.do('rw_visit', at, times), there.do('rw_visit', at, times)])).toEqual([0, 0]);
+    using reading = new RwLock(Visit, { memory, byteOffset: at }).read();
+    expect([reading.value.hits, reading.value.sum]).toEqual([2 * times, times]);
   });
 
   test('fill one cell', async () => {

@@ -42,8 +42,7 @@ const extensions: ExtensionCodecType<undefined> = {
       // Only a placeholder: the value is encoded once more.
       return new ExtData(0, NOTHING);
     }
-    checkSupported(value);
-    return ExtensionCodec.defaultCodec.tryToEncode(value, undefined);
+    return isPlain(value) ? null : ExtensionCodec.defaultCodec.tryToEncode(value, undefined);
   },
   decode: (data, type) => ExtensionCodec.defaultCodec.decode(data, type, undefined),
 };
@@ -88,16 +87,23 @@ function checkRange(value: bigint): void {
   }
 }
 
-function checkSupported(value: unknown): void {
-  if (Array.isArray(value) || value instanceof Uint8Array || value instanceof ExtData) return;
-  const tag = Object.prototype.toString.call(value).slice('[object '.length, -1);
-  if (tag === 'Object') {
-    if (Object.hasOwn(value as object, '__proto__')) throw new TypeError("a property '__proto__' is not received");
-  } else if (tag === 'Date') {
+/** Whether a value is written without an extension; throws if it isn't written at all. */
+function isPlain(value: unknown): boolean {
+  if (Array.isArray(value) || value instanceof Uint8Array) return true;
+  if (value instanceof ExtData) return false;
+  const tag = Object.getPrototypeOf(value) === Object.prototype ? 'Object' : tagOf(value);
+  if (tag === 'Date') {
     if (Number.isNaN((value as Date).getTime())) throw new RangeError('the date is none');
-  } else {
-    throw new TypeError(`MessagePack has nothing for ${tag}; send an object, an array or a Uint8Array in its place`);
+    return false;
   }
+  if (tag !== 'Object') throw new TypeError(`MessagePack has nothing for ${tag}; send an object, an array or a Uint8Array in its place`);
+  if (Object.hasOwn(value as object, '__proto__')) throw new TypeError("a property '__proto__' is not received");
+  return true;
+}
+
+/** What a value is by its nature, whatever its class. */
+function tagOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice('[object '.length, -1);
 }
 
 /** The value with integers beyond 32 bits as bigints. */
@@ -122,7 +128,7 @@ function narrowed(value: unknown): unknown {
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
-  return Object.prototype.toString.call(value) === '[object Object]' && !(value instanceof ExtData);
+  return tagOf(value) === 'Object' && !(value instanceof ExtData);
 }
 
 function keyOf(key: unknown): string | number {

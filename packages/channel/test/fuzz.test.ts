@@ -107,6 +107,55 @@ describe.each(decoders)('the decoder of $codec.name', ({ codec, values }) => {
   );
 });
 
+/** A random value of what both formats have; those of `more` are had in addition. */
+function valueOf(random: (bound: number) => number, depth: number, more: readonly (() => unknown)[]): unknown {
+  const text = (): string =>
+    String.fromCodePoint(...Array.from({ length: random(12) }, () => [random(128), 0xe4, 0x20ac, 0x1d11e][random(4)]));
+  const exponent = (): number => 2 ** random(53) - random(2);
+  const leaves: readonly (() => unknown)[] = [
+    () => null,
+    () => random(2) === 0,
+    () => (random(2) === 0 ? exponent() : -exponent() - 1),
+    () => exponent() / 3,
+    () => [NaN, Infinity, -Infinity, 5e-324][random(4)],
+    () => 2n ** BigInt(54 + random(10)) - 1n,
+    () => -(2n ** BigInt(54 + random(10))),
+    text,
+    () => new Uint8Array(random(300)).fill(random(256)),
+    () => new Date(random(2 ** 31) * 1000 - 10 ** 12 + random(1000)),
+    ...more,
+  ];
+  const list = (): unknown[] => Array.from({ length: random(5) }, () => valueOf(random, depth - 1, more));
+  const branches = [list, () => Object.fromEntries(list().map((value) => [`k${text()}`, value]))];
+  const makers = depth === 0 || random(2) === 0 ? leaves : branches;
+  return makers[random(makers.length)]();
+}
+
+describe.each([
+  { codec: msgpackCodec<unknown>(), more: () => [] },
+  {
+    codec: structuredCodec<unknown>(),
+    more: (random: (bound: number) => number) => [
+      () => undefined,
+      () => -0,
+      () => BigInt(random(1000)),
+      () => new Set([random(10), 'text', undefined]),
+      () => new Map<unknown, unknown>([[random(10), [new Map()]]]),
+      () => Float32Array.from({ length: random(9) }, () => random(100) / 8),
+      () => new BigInt64Array(random(9)),
+      () => new ArrayBuffer(random(100)),
+    ],
+  },
+])('random values of $codec.name', ({ codec, more }) => {
+  test('come back as they were', () => {
+    for (let seed = SEED; seed < SEED + 300; seed += 1) {
+      const random = randomOf(seed);
+      const value = valueOf(random, 4, more(random));
+      expect(codec.decode(codec.encode(value).slice()), `HEDDLE_SEED=${seed}`).toStrictEqual(value);
+    }
+  });
+});
+
 test('MessagePack is judged as Rust judges it', () => {
   const codec = msgpackCodec<unknown>();
   for (const line of corpus.split('\n')) {

@@ -15,11 +15,8 @@ const SEED = Number(environment('HEDDLE_SEED') ?? 1) >>> 0;
 const OPERATIONS = IS_LONG ? 10_000_000 : 60_000;
 const PERMITS = IS_LONG ? 10_000_000 : 12_000;
 const TIMEOUT_MS = IS_LONG ? 60 * 60_000 : 120_000;
-// Bun has no Web Locks: where a thread's end can't be seen, none is terminated.
-const SEES_DEATHS = !isBrowser || (navigator as Partial<Navigator>).locks !== undefined;
 // Chromium takes two seconds to end a thread.
-const DEATHS_WANTED = IS_LONG ? 20 : 2;
-const DEATHS = SEES_DEATHS ? DEATHS_WANTED : 0;
+const DEATHS = IS_LONG ? 20 : 2;
 /** Workers, half of them Rust's. */
 const WORKERS = 4;
 /** What one call of Rust's adds. */
@@ -49,7 +46,7 @@ test('threads of two languages share a mutex under stress', { timeout: TIMEOUT_M
   const start = async (index: number): Promise<Participant> => {
     const { worker, token } = await instantiate(program);
     const lockName = `heddle-stress-${Math.random()}`;
-    if (isBrowser && SEES_DEATHS) await worker.call('liveAs', lockName);
+    if (isBrowser) await worker.call('liveAs', lockName);
     const running =
       index % 2 === 0
         ? worker.call('incrementSomehow', mutexAt, valueAt, shared, 1 + index)

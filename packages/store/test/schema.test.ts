@@ -57,6 +57,26 @@ describe.each(SHARED_LOCATIONS)('a Tonbo table %s', (_, location) => {
     expect(await column(db, 'PRAGMA integrity_check')).toEqual(['ok']);
   });
 
+  test('compares the text of keys and indexes by its collation, and keeps it as it was written', async () => {
+    const db = database();
+    await db.exec(`
+      DROP TABLE IF EXISTS t;
+      CREATE VIRTUAL TABLE t USING tonbo(name TEXT COLLATE NOCASE PRIMARY KEY, code TEXT, UNIQUE (code COLLATE RTRIM));
+      INSERT INTO t VALUES ('Warp', 'a'), ('weft', 'B  '), ('_', NULL)`);
+    expect(await column(db, 'SELECT name FROM t ORDER BY name')).toEqual(['_', 'Warp', 'weft']);
+    expect(await column(db, "SELECT name FROM t WHERE name = 'WARP' OR name LIKE 'WE%' ORDER BY name")).toEqual(['Warp', 'weft']);
+    const plan = await db.query<{ detail: string }>("EXPLAIN QUERY PLAN SELECT code FROM t WHERE name LIKE 'WE%'").first();
+    expect(plan?.detail).toContain('name>=? AND name<?');
+    await expectError(db.exec("INSERT INTO t VALUES ('WEFT', 'c')"), 'CONSTRAINT', /UNIQUE constraint failed: t\.name/);
+    await expectError(db.exec("INSERT INTO t VALUES ('heddle', 'a ')"), 'CONSTRAINT', /UNIQUE constraint failed: t\.code/);
+    await db.exec("INSERT OR REPLACE INTO t VALUES ('WEFT', 'c'); CREATE INDEX by_code ON t(code COLLATE NOCASE DESC)");
+    expect(await column(db, "SELECT name FROM t WHERE code = 'C' COLLATE NOCASE")).toEqual(['WEFT']);
+    const insert = (name: string) => db.transaction((tx) => tx.exec(`INSERT INTO t VALUES ('${name}', NULL)`), { retries: 0 });
+    const outcomes = await Promise.allSettled([insert('both'), insert('BOTH')]);
+    expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    expect(await column(db, 'PRAGMA integrity_check')).toEqual(['ok']);
+  });
+
   test('is altered', async () => {
     const db = database();
     await db.exec(`

@@ -8,7 +8,8 @@
 //! 1. A sender has succeeded exactly if its offer is gone: it alone takes it back, under the lock.
 //! 2. A receiver has a value exactly if there is an answer of its ticket. One that goes without it leaves the value as an
 //!    offer of nobody's, before the others: its sender was told that it was taken.
-//! 3. Threads and tasks wait in the same queues and are woken in the same way, after the lock.
+//! 3. Threads and tasks wait in the same queues and are woken in the same way. Wakers are cloned for a wait, woken and dropped
+//!    without the lock, and so are values: each may run somebody's code, which may use the channel.
 //!
 //! # Fairness
 //! First come, first served, on both sides.
@@ -25,7 +26,7 @@ use crate::{
     side::{ALL, Side},
 };
 use core::{
-    mem::take,
+    mem::{replace, take},
     task::{Context, Poll, Waker},
 };
 use heddle_atomics::{
@@ -39,10 +40,12 @@ const ASLEEP: u32 = 0;
 const WOKEN: u32 = 1;
 
 /// How somebody who waits is woken.
-#[derive(Clone)]
 enum Waiter {
     Thread(Arc<AtomicU32>),
     Task(Waker),
+    /// Woken by the close, and hasn't looked yet.
+    Told,
+    /// Invariant 2.
     Nobody,
 }
 
@@ -60,7 +63,7 @@ impl Waiter {
                 futex::wake_all(&word);
             }
             Self::Task(waker) => waker.wake(),
-            Self::Nobody => {}
+            Self::Told | Self::Nobody => {}
         }
     }
 }
@@ -118,12 +121,12 @@ impl<T> State<T> {
         self.offers.iter_mut().find(|offer| offer.ticket == ticket)
     }
 
-    fn withdraw_offer(&mut self, ticket: Ticket) -> Option<T> {
+    fn withdraw_offer(&mut self, ticket: Ticket) -> Option<Offer<T>> {
         let place = self
             .offers
             .iter()
             .position(|offer| offer.ticket == ticket)?;
-        Some(self.offers.remove(place)?.value)
+        self.offers.remove(place)
     }
 
     fn take_answer(&mut self, ticket: Ticket) -> Option<T> {
@@ -134,8 +137,12 @@ impl<T> State<T> {
         Some(self.answers.swap_remove(place).1)
     }
 
-    fn withdraw_request(&mut self, ticket: Ticket) {
-        self.requests.retain(|request| request.ticket != ticket);
+    fn withdraw_request(&mut self, ticket: Ticket) -> Option<Request> {
+        let place = self
+            .requests
+            .iter()
+            .position(|request| request.ticket == ticket)?;
+        self.requests.remove(place)
     }
 }
 
@@ -190,7 +197,7 @@ impl<T> HandOver<T> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        // Nothing that can panic runs under the lock but a waker's `clone`, before anything is changed.
+        // Nothing that panics runs under the lock.
         self.state
             .lock()
             .unwrap_or_else(|poison| poison.into_inner())
@@ -238,8 +245,8 @@ impl<T> HandOver<T> {
                 Parked::TimedOut => Refusal::TimedOut,
                 Parked::Look => continue,
             };
-            let value = state.withdraw_offer(ticket).expect("it was just there");
-            return Err((value, refusal));
+            let offer = state.withdraw_offer(ticket).expect("it was just there");
+            return Err((offer.value, refusal));
         }
     }
 
@@ -320,13 +327,17 @@ impl<T> HandOver<T> {
         };
         match state.offer_of(waiting) {
             Some(offer) if !is_closed => {
-                offer.waiter = Waiter::Task(waker);
+                let renewed = replace(&mut offer.waiter, Waiter::Task(waker));
+                drop(state);
+                drop(renewed);
                 return Poll::Pending;
             }
             _ => {}
         }
         *ticket = None;
-        Poll::Ready(state.withdraw_offer(waiting).map_or(Ok(()), Err))
+        let offer = state.withdraw_offer(waiting);
+        drop(state);
+        Poll::Ready(offer.map_or(Ok(()), |offer| Err(offer.value)))
     }
 
     /// Receives a value, or has the task woken when there is one; `Err` if the channel is closed.
@@ -348,9 +359,8 @@ impl<T> HandOver<T> {
             return Poll::Ready(Ok(value));
         }
         if state.is_closed {
-            if let Some(waiting) = ticket.take() {
-                state.withdraw_request(waiting);
-            }
+            // Closing has taken the request off its queue.
+            *ticket = None;
             return Poll::Ready(Err(()));
         }
         let waiting = *ticket.get_or_insert_with(|| state.ticket());
@@ -360,7 +370,11 @@ impl<T> HandOver<T> {
             .iter_mut()
             .find(|request| request.ticket == waiting)
         {
-            Some(request) => request.waiter = waiter,
+            Some(request) => {
+                let renewed = replace(&mut request.waiter, waiter);
+                drop(state);
+                drop(renewed);
+            }
             None => state.requests.push_back(Request {
                 ticket: waiting,
                 waiter,
@@ -372,9 +386,8 @@ impl<T> HandOver<T> {
     /// Takes an offer back for good.
     pub(super) fn leave_sending(&self, ticket: &mut Option<Ticket>) {
         if let Some(ticket) = ticket.take() {
-            // Dropped after the lock: a value's destructor may use the channel.
-            let value = self.state().withdraw_offer(ticket);
-            drop(value);
+            let offer = self.state().withdraw_offer(ticket);
+            drop(offer);
         }
     }
 
@@ -382,8 +395,10 @@ impl<T> HandOver<T> {
     pub(super) fn leave_receiving(&self, ticket: &mut Option<Ticket>) {
         let Some(ticket) = ticket.take() else { return };
         let mut state = self.state();
-        state.withdraw_request(ticket);
+        let request = state.withdraw_request(ticket);
         let Some(value) = state.take_answer(ticket) else {
+            drop(state);
+            drop(request);
             return;
         };
         match state.answer(value) {
@@ -410,8 +425,11 @@ impl<T> HandOver<T> {
         self.selecting_to_send.signal(ALL);
         self.selecting_to_recv.signal(ALL);
         // The senders take back what they have when they look.
-        let offers = state.offers.iter().map(|offer| offer.waiter.clone());
-        let mut waiters: Vec<_> = offers.collect();
+        let offers = state.offers.iter_mut();
+        let mut waiters: Vec<_> = offers
+            .filter(|offer| !matches!(offer.waiter, Waiter::Nobody))
+            .map(|offer| replace(&mut offer.waiter, Waiter::Told))
+            .collect();
         let requests = take(&mut state.requests).into_iter();
         waiters.extend(requests.map(|request| request.waiter));
         drop(state);

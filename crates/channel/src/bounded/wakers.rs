@@ -6,10 +6,15 @@
 //! 2. A wake takes its task off the list. A task that goes, and isn't on it any more, passes the wake on: it may have been
 //!    meant for what another one waits for.
 //!
+//! 3. Wakers are cloned, woken and dropped without the lock: each may run a task, or end one that is on the list itself.
+//!
 //! # Fairness
 //! First come, first woken; who comes meanwhile may be faster.
 
-use core::task::Waker;
+use core::{
+    mem::{replace, take},
+    task::Waker,
+};
 use heddle_atomics::{
     Mutex,
     seam::{AtomicU32, Ordering, seqcst_order},
@@ -40,19 +45,20 @@ impl Wakers {
 
     /// Lists a task, or renews its waker.
     pub(super) fn enter(&self, ticket: &mut Option<Ticket>, waker: &Waker) {
-        self.with(|list| {
+        let waker = waker.clone();
+        let _renewed = self.with(|list| {
             let listed = ticket.and_then(|ticket| {
                 list.waiting
                     .iter_mut()
                     .find(|(listed, _)| *listed == ticket)
             });
             if let Some((_, listed)) = listed {
-                listed.clone_from(waker);
-                return;
+                return Some(replace(listed, waker));
             }
             list.ticket_last += 1;
             *ticket = Some(list.ticket_last);
-            list.waiting.push_back((list.ticket_last, waker.clone()));
+            list.waiting.push_back((list.ticket_last, waker));
+            None
         });
         // Invariant 1: the look that follows comes after the count.
         seqcst_order();
@@ -61,14 +67,14 @@ impl Wakers {
     /// Takes a task off the list for good.
     pub(super) fn leave(&self, ticket: &mut Option<Ticket>) {
         let Some(ticket) = ticket.take() else { return };
-        let was_listed = self.with(|list| {
+        let listed = self.with(|list| {
             let place = list
                 .waiting
                 .iter()
                 .position(|(listed, _)| *listed == ticket);
-            place.is_some_and(|place| list.waiting.remove(place).is_some())
+            place.and_then(|place| list.waiting.remove(place))
         });
-        if !was_listed {
+        if listed.is_none() {
             // Invariant 2.
             self.wake_one();
         }
@@ -85,7 +91,7 @@ impl Wakers {
     /// Wakes all of them.
     pub(super) fn wake_all(&self) {
         if self.are_there_any() {
-            let waiting = self.with(|list| core::mem::take(&mut list.waiting));
+            let waiting = self.with(|list| take(&mut list.waiting));
             for (_, waker) in waiting {
                 waker.wake();
             }
@@ -101,14 +107,13 @@ impl Wakers {
 
     #[cold]
     fn wake_first(&self) {
-        // Woken without the lock: a waker may run its task at once.
         if let Some((_, waker)) = self.with(|list| list.waiting.pop_front()) {
             waker.wake();
         }
     }
 
     fn with<R>(&self, action: impl FnOnce(&mut List) -> R) -> R {
-        // A panic in a waker's `clone` leaves the list as it was.
+        // Nobody's code runs under the lock (invariant 3), so nothing there can panic.
         let mut list = self
             .list
             .lock()

@@ -12,6 +12,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, UInt32A
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Schema, TimeUnit};
 
+use crate::collation::Collation;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{self, Key};
 use crate::module::rules::Rules;
@@ -287,24 +288,22 @@ impl<'a> Converter<'a> {
                 self.table.name
             )));
         }
-        let key_columns: Vec<ColumnArray> = schema
-            .key_columns()
-            .iter()
-            .map(|position| {
-                ColumnArray::new(&columns[*position])
-                    .ok_or_else(|| bad("a key of an unknown type".into()))
+        let key_columns: Vec<(ColumnArray, Collation)> = schema
+            .key_order()
+            .map(|part| {
+                let column = ColumnArray::new(&columns[part.column]);
+                let column = column.ok_or_else(|| bad("a key of an unknown type".into()))?;
+                Ok((column, part.collation))
             })
             .collect::<StoreResult<_>>()?;
         let mut bytes = Vec::new();
         let key_of = |row: usize| {
             bytes.clear();
-            for column in &key_columns {
+            for (column, collation) in &key_columns {
                 match column.cell(row) {
                     Cell::Integer(value) => bytes.extend_from_slice(&key::encode_integer(value)),
-                    Cell::Real(value) => key::encode(&Value::Real(value), &mut bytes),
-                    Cell::Text(value) => key::encode(&Value::Text(value.into()), &mut bytes),
-                    Cell::Blob(value) => key::encode(&Value::Blob(value.into()), &mut bytes),
-                    Cell::Null => {}
+                    Cell::Text(value) => key::encode_text(value, *collation, &mut bytes),
+                    value => key::encode(&Value::from(value), *collation, &mut bytes),
                 }
             }
             Key::from(&bytes[..])

@@ -9,7 +9,8 @@
 //! | a unique index, no column NULL | the columns | the row's key |
 //! | any other | the columns, then the row's key | the row's key |
 //!
-//! Columns are in the memcomparable encoding, each behind a byte that says whether it is NULL ([`key::encode_nullable`]). Two transactions
+//! Columns are in the memcomparable encoding, each behind a byte that says whether it is NULL ([`key::encode_nullable`]), and texts
+//! under the index's collation: what the user wrote is in the row alone. Two transactions
 //! that insert the same unique values write the same key, so that the second to commit is refused as with any other row.
 //!
 //! Which indexes a table has is part of its [version](crate::table::version), and comes from the catalogue.
@@ -27,9 +28,10 @@ use std::sync::{Arc, OnceLock};
 use rusqlite::ffi;
 
 use crate::catalogue::IndexEntry;
+use crate::collation::Collation;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{self, Key};
-use crate::schema::{Column, TableSchema};
+use crate::schema::{KeyPart, TableSchema};
 use crate::store::Store;
 use crate::table::scan::Request;
 use crate::table::{Table, TableId};
@@ -46,6 +48,8 @@ pub struct Index {
     pub name: String,
     /// The slots of its columns among a row's values.
     pub columns: Vec<usize>,
+    /// The collation of each.
+    collations: Vec<Collation>,
     /// Their names, as they were when the index was opened.
     names: Vec<String>,
     /// For each of them, its value in rows that were written before it was added.
@@ -59,7 +63,7 @@ pub struct Index {
 impl Index {
     /// The index that the catalogue tells of.
     pub fn new(entry: &IndexEntry, schema: &TableSchema) -> StoreResult<Index> {
-        let columns = columns(&entry.columns, schema).map_err(|name| {
+        let parts = schema.key_parts(&entry.columns).map_err(|name| {
             StoreError::corrupt(format!(
                 "the index {} is on a column {name} that its table has not",
                 entry.name
@@ -68,32 +72,37 @@ impl Index {
         Ok(Index {
             id: entry.id,
             name: entry.name.clone(),
-            names: entry.columns.clone(),
-            columns: columns.iter().map(|column| column.slot).collect(),
-            absent: columns.iter().map(|column| column.absent.clone()).collect(),
+            names: entry.columns.iter().map(|c| c.name.clone()).collect(),
             is_unique: entry.is_unique,
-            table: OnceLock::new(),
+            ..Index::unnamed(schema, &parts)
         })
     }
 
-    /// An index that nobody has, on the columns at these positions.
-    pub fn unnamed(schema: &TableSchema, positions: &[usize]) -> Index {
-        let columns = positions.iter().map(|position| &schema.columns[*position]);
+    /// An index that nobody has.
+    pub fn unnamed(schema: &TableSchema, parts: &[KeyPart]) -> Index {
+        let columns = parts.iter().map(|part| &schema.columns[part.column]);
         Index {
             id: 0,
             name: String::new(),
             names: Vec::new(),
             columns: columns.clone().map(|column| column.slot).collect(),
+            collations: parts.iter().map(|part| part.collation).collect(),
             absent: columns.map(|column| column.absent.clone()).collect(),
             is_unique: false,
             table: OnceLock::new(),
         }
     }
 
-    /// The positions of its columns in a schema; `None` where one is not in it.
-    pub fn positions(&self, schema: &TableSchema) -> Option<Vec<usize>> {
-        let position = |slot: &usize| schema.columns.iter().position(|c| c.slot == *slot);
-        self.columns.iter().map(position).collect()
+    /// Its columns in a schema; `None` where one is not in it.
+    pub fn parts(&self, schema: &TableSchema) -> Option<Vec<KeyPart>> {
+        let part = |(slot, collation): (&usize, &Collation)| {
+            Some(KeyPart {
+                column: schema.columns.iter().position(|c| c.slot == *slot)?,
+                collation: *collation,
+            })
+        };
+        let columns = self.columns.iter().zip(&self.collations);
+        columns.map(part).collect()
     }
 
     /// A row's values by their slots, as far as the index needs them; `cell` gives its columns' values by their places.
@@ -147,10 +156,11 @@ impl Index {
 
     fn columns_of(&self, row: &[Value]) -> (Vec<u8>, bool) {
         let (mut bytes, mut has_null) = (Vec::new(), false);
-        for (slot, absent) in self.columns.iter().zip(&self.absent) {
+        let columns = self.columns.iter().zip(&self.collations);
+        for ((slot, collation), absent) in columns.zip(&self.absent) {
             let value = row.get(*slot).unwrap_or(absent);
             has_null |= *value == Value::Null;
-            key::encode_nullable(value, &mut bytes);
+            key::encode_nullable(value, *collation, &mut bytes);
         }
         (bytes, has_null)
     }
@@ -182,21 +192,6 @@ pub fn row_key(entry: &[Value]) -> StoreResult<Key> {
         [Value::Blob(key)] => Ok(key.clone()),
         _ => Err(StoreError::corrupt("an index entry names no row")),
     }
-}
-
-/// The named columns; the first name that is none.
-pub fn columns<'a>(
-    names: &'a [String],
-    schema: &'a TableSchema,
-) -> Result<Vec<&'a Column>, &'a str> {
-    let find = |name: &'a String| {
-        let columns = schema.columns.iter();
-        columns
-            .into_iter()
-            .find(|column| column.name.eq_ignore_ascii_case(name))
-            .ok_or(name.as_str())
-    };
-    names.iter().map(find).collect()
 }
 
 /// A table's indexes, among all that the catalogue has.

@@ -1,6 +1,7 @@
 //! `CREATE INDEX` and `DROP INDEX`, read so far as a Tonbo table's need it: SQLite refuses indexes on virtual tables.
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::schema::IndexedColumn;
 use crate::tokens::{Named, Token, Tokens};
 
 /// What a statement about an index begins with.
@@ -77,43 +78,32 @@ pub fn end_of(sql: &str, end: usize) -> StoreResult<usize> {
 }
 
 impl Creation {
-    /// The columns' names, and the byte behind the statement.
-    pub fn columns(&self, sql: &str) -> StoreResult<(Vec<String>, usize)> {
+    /// The columns, and the byte behind the statement.
+    pub fn columns(&self, sql: &str) -> StoreResult<(Vec<IndexedColumn>, usize)> {
         let mut tokens = Tokens::new(&sql[self.end..]);
-        let mut next = || {
-            tokens.next_token().ok_or_else(|| {
-                StoreError::new(StoreErrorCode::SqlError, "incomplete input: CREATE INDEX")
-            })
-        };
         let wrong = |token| unexpected(self.end, token);
-        let open = next()?;
+        let open = next(&mut tokens)?;
         if open.text != "(" {
             return Err(wrong(open));
         }
         let mut columns = Vec::new();
         loop {
-            let name = next()?;
+            let name = next(&mut tokens)?;
             if !is_name(name) {
                 return Err(wrong(name));
             }
-            columns.push(name.unquoted());
-            let mut token = next()?;
-            if token.text == "(" {
-                return Err(refused("an expression"));
+            let mut ahead = tokens;
+            let words = std::iter::from_fn(|| ahead.next_token());
+            let (column, count) = IndexedColumn::read(name.unquoted(), words)?;
+            columns.push(column);
+            for _ in 0..count {
+                next(&mut tokens)?;
             }
-            if token.is("COLLATE") {
-                if !next()?.unquoted().eq_ignore_ascii_case("BINARY") {
-                    return Err(refused("another collation than BINARY"));
-                }
-                token = next()?;
-            }
-            // An index is read in both directions, so that its columns' own says nothing.
-            if token.is("ASC") || token.is("DESC") {
-                token = next()?;
-            }
+            let token = next(&mut tokens)?;
             match token.text {
                 "," => {}
                 ")" => break,
+                "(" => return Err(refused("an expression")),
                 _ => return Err(wrong(token)),
             }
         }
@@ -125,6 +115,12 @@ impl Creation {
         }
         Ok((columns, end_of(sql, at)?))
     }
+}
+
+fn next<'a>(tokens: &mut Tokens<'a>) -> StoreResult<Token<'a>> {
+    let message = "incomplete input: CREATE INDEX";
+    let incomplete = || StoreError::new(StoreErrorCode::SqlError, message);
+    tokens.next_token().ok_or_else(incomplete)
 }
 
 fn is_name(token: Token<'_>) -> bool {
@@ -153,7 +149,7 @@ fn unexpected(base: usize, token: Token<'_>) -> StoreError {
 mod tests {
     use super::*;
 
-    fn columns(sql: &str) -> Result<(Vec<String>, usize), String> {
+    fn columns(sql: &str) -> Result<(Vec<IndexedColumn>, usize), String> {
         match parse(sql) {
             Some(IndexStatement::Create(creation)) => {
                 creation.columns(sql).map_err(|error| error.message)
@@ -164,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_creation_is_read_to_its_end() {
-        let sql = "create unique index if not exists main.\"i 1\" ON [a b] (x, \"y\"\"z\" DESC, w COLLATE binary) ; SELECT 1";
+        let sql = "create unique index if not exists main.\"i 1\" ON [a b] (x, \"y\"\"z\" DESC, w COLLATE nocase ASC) ; SELECT 1";
         let Some(IndexStatement::Create(creation)) = parse(sql) else {
             panic!("{sql}");
         };
@@ -174,7 +170,10 @@ mod tests {
         );
         assert!(creation.is_unique && creation.if_not_exists);
         let (columns, end) = creation.columns(sql).unwrap();
-        assert_eq!(columns, ["x", "y\"z", "w"]);
+        assert_eq!(
+            IndexedColumn::list(&columns),
+            r#""x", "y""z", "w" COLLATE NOCASE"#
+        );
         assert_eq!(&sql[end..], " SELECT 1");
     }
 
@@ -183,8 +182,8 @@ mod tests {
         for (sql, part) in [
             ("CREATE INDEX i ON t(lower(x))", "an expression"),
             (
-                "CREATE INDEX i ON t(x COLLATE NOCASE)",
-                "another collation than BINARY",
+                "CREATE INDEX i ON t(x COLLATE other)",
+                "no such collation sequence: other",
             ),
             ("CREATE INDEX i ON t(x) WHERE x > 1", "a WHERE"),
             ("CREATE INDEX i ON t(x", "incomplete input"),

@@ -12,7 +12,7 @@ use crate::catalogue::{self, IndexEntry};
 use crate::commit::sequencer::Claim;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::names;
-use crate::schema::{TableSchema, quote_identifier};
+use crate::schema::{IndexedColumn, TableSchema, quote_identifier};
 use crate::session::Shared;
 use crate::store::Built;
 use crate::table::gate::Gate;
@@ -155,11 +155,11 @@ fn build(
     Ok((index, built))
 }
 
-/// Refuses columns that the table has not, or that an index can't be ordered by.
-fn check_columns(names: &[String], schema: &TableSchema) -> StoreResult<()> {
-    let columns = super::columns(names, schema)
-        .map_err(|column| StoreError::of_sqlite(format!("no such column: {column}")))?;
-    columns.iter().try_for_each(|column| column.check_order())
+/// Refuses columns that the table has not.
+fn check_columns(columns: &[IndexedColumn], schema: &TableSchema) -> StoreResult<()> {
+    let found = schema.key_parts(columns);
+    let unknown = |name| StoreError::of_sqlite(format!("no such column: {name}"));
+    found.map(drop).map_err(unknown)
 }
 
 /// Makes an index known to the open transaction.
@@ -279,10 +279,7 @@ pub fn create_constraints(
             id: shared.store.new_table_id(),
             name: format!("sqlite_autoindex_{name}_{}", number + 1),
             table,
-            columns: columns
-                .iter()
-                .map(|column| schema.columns[*column].name.clone())
-                .collect(),
+            columns: columns.iter().map(|part| schema.indexed(*part)).collect(),
             is_unique: true,
             is_constraint: true,
         };

@@ -1,15 +1,16 @@
 //! From a plan's letters and their values to the keys that can match.
 
+use crate::collation::Collation;
 use crate::key;
-use crate::schema::{ColumnType, TableSchema, calendar};
+use crate::schema::{Column, ColumnType, KeyPart, TableSchema, calendar};
 use crate::table::range::KeyRange;
 use crate::value::Value;
 
 /// What a scan goes along: a table's key, or an index.
 pub struct Path<'a> {
     schema: &'a TableSchema,
-    /// Positions of its columns, in order; `None` for the row id.
-    pub columns: Vec<Option<usize>>,
+    /// Its columns, in order; `None` for the row id.
+    pub columns: Vec<Option<KeyPart>>,
     /// Whether it is an index, whose columns can be NULL.
     pub is_index: bool,
     /// Whether values in all of its columns are those of one row.
@@ -19,7 +20,7 @@ pub struct Path<'a> {
 impl<'a> Path<'a> {
     /// The table's key.
     pub fn key(schema: &'a TableSchema) -> Path<'a> {
-        let columns: Vec<Option<usize>> = schema.key_columns().iter().copied().map(Some).collect();
+        let columns: Vec<Option<KeyPart>> = schema.key_order().map(Some).collect();
         Path {
             schema,
             columns: if columns.is_empty() {
@@ -33,7 +34,7 @@ impl<'a> Path<'a> {
     }
 
     /// An index on these columns.
-    pub fn index(schema: &'a TableSchema, columns: &[usize], is_unique: bool) -> Path<'a> {
+    pub fn index(schema: &'a TableSchema, columns: &[KeyPart], is_unique: bool) -> Path<'a> {
         Path {
             schema,
             columns: columns.iter().copied().map(Some).collect(),
@@ -44,16 +45,24 @@ impl<'a> Path<'a> {
 
     /// The type of its column at `place`; the row id is an integer.
     pub fn kind(&self, place: usize) -> ColumnType {
-        let column = self.columns.get(place).copied().flatten();
-        column.map_or(ColumnType::Integer, |column| {
-            self.schema.columns[column].kind
-        })
+        self.column(place)
+            .map_or(ColumnType::Integer, |column| column.kind)
+    }
+
+    /// The collation of its column at `place`.
+    pub fn collation(&self, place: usize) -> Collation {
+        let part = self.columns.get(place).copied().flatten();
+        part.map_or(Collation::Binary, |part| part.collation)
     }
 
     /// The name of its column at `place`.
     pub fn name(&self, place: usize) -> &'a str {
-        let column = self.columns.get(place).copied().flatten();
-        column.map_or("rowid", |column| &self.schema.columns[column].name)
+        self.column(place).map_or("rowid", |column| &column.name)
+    }
+
+    fn column(&self, place: usize) -> Option<&'a Column> {
+        let part = self.columns.get(place).copied().flatten();
+        part.map(|part| &self.schema.columns[part.column])
     }
 
     /// The bytes that stand before those of a column's value, behind the columns of `prefix`.
@@ -121,7 +130,8 @@ pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
             Argument::List(list) => {
                 if is_exact {
                     let is_last = path.is_unique && fixed + 1 == path.columns.len();
-                    parts = texts(&path.before_value(&prefix), list, is_last);
+                    let before = path.before_value(&prefix);
+                    parts = texts(&before, path.collation(fixed), list, is_last);
                 }
                 is_exact = false;
                 continue;
@@ -153,12 +163,12 @@ pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
             'm' => {}
             _ if *value == Value::Null => range = Some(nothing()),
             'e' | 'i' => {
-                let kind = kind_of(fixed);
+                let (kind, collation) = (kind_of(fixed), path.collation(fixed));
                 fixed += 1;
                 match convert(kind, value) {
                     Converted::Exactly(value) if is_exact => {
                         prefix = path.before_value(&prefix);
-                        key::encode(&value, &mut prefix);
+                        key::encode(&value, collation, &mut prefix);
                     }
                     Converted::Never => range = Some(nothing()),
                     Converted::Unknown => (is_exact, is_loose) = (false, true),
@@ -166,8 +176,8 @@ pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
                 }
             }
             _ if is_exact => {
-                let kind = kind_of(fixed);
-                let bounded = bound(kind, letter, value, &path.before_value(&prefix));
+                let column = (kind_of(fixed), path.collation(fixed));
+                let bounded = bound(column, letter, value, &path.before_value(&prefix));
                 range = Some(range.unwrap_or_default().intersect(&bounded));
             }
             _ => {}
@@ -190,14 +200,19 @@ pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
 }
 
 /// The keys that begin with one of the texts behind `prefix`; `None` where one of the values is no text, which may equal several.
-fn texts(prefix: &[u8], list: &[Argument], is_point: bool) -> Option<Vec<KeyRange>> {
+fn texts(
+    prefix: &[u8],
+    collation: Collation,
+    list: &[Argument],
+    is_point: bool,
+) -> Option<Vec<KeyRange>> {
     let mut keys = Vec::new();
     for value in list {
         match value {
             Argument::One(Value::Null | Value::Blob(_)) => {}
             Argument::One(text @ Value::Text(_)) => {
                 let mut bytes = prefix.to_vec();
-                key::encode(text, &mut bytes);
+                key::encode(text, collation, &mut bytes);
                 keys.push(bytes);
             }
             _ => return None,
@@ -282,7 +297,12 @@ const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
 /// The keys behind `prefix` whose next column is bounded by a value.
-fn bound(kind: ColumnType, letter: char, value: &Value, prefix: &[u8]) -> KeyRange {
+fn bound(
+    (kind, collation): (ColumnType, Collation),
+    letter: char,
+    value: &Value,
+    prefix: &[u8],
+) -> KeyRange {
     let of_prefix = of_prefix(prefix);
     // An integer column bounded by a float: by the next integer inside.
     let (letter, value) = match (kind, value) {
@@ -310,7 +330,7 @@ fn bound(kind: ColumnType, letter: char, value: &Value, prefix: &[u8]) -> KeyRan
         },
     };
     let mut bytes = prefix.to_vec();
-    key::encode(&value, &mut bytes);
+    key::encode(&value, collation, &mut bytes);
     let at = key::Key::from(&bytes[..]);
     // Every key that begins with the bound's bytes has the bound's value in that column; behind the last of them there may be no key at all.
     let after = key::successor_of_prefix(&bytes).map(key::Key::from);
@@ -336,6 +356,13 @@ mod tests {
 
     fn integer_key(value: i64) -> Vec<u8> {
         key::encode_integer(value).to_vec()
+    }
+
+    fn part(column: usize) -> KeyPart {
+        KeyPart {
+            column,
+            collation: Collation::Binary,
+        }
     }
 
     fn some(values: &[Value]) -> Vec<Argument> {
@@ -371,8 +398,8 @@ mod tests {
         let schema = TableSchema::parse(&["a TEXT", "b INTEGER", "PRIMARY KEY (a, b)"]).unwrap();
         let key_of = |a: &str, b: i64| {
             let mut bytes = Vec::new();
-            key::encode(&Value::Text(a.into()), &mut bytes);
-            key::encode(&Value::Integer(b), &mut bytes);
+            key::encode(&Value::Text(a.into()), Collation::Binary, &mut bytes);
+            key::encode(&Value::Integer(b), Collation::Binary, &mut bytes);
             bytes
         };
         let first = bounds(&Path::key(&schema), "e", &some(&[Value::Text("x".into())])).range;
@@ -404,7 +431,7 @@ mod tests {
     fn the_greatest_integer_bounds_a_composite_key() {
         let schema = TableSchema::parse(&["a INTEGER", "b TEXT", "PRIMARY KEY (a, b)"]).unwrap();
         let mut key = integer_key(i64::MAX);
-        key::encode(&Value::Text("x".into()), &mut key);
+        key::encode(&Value::Text("x".into()), Collation::Binary, &mut key);
         let holds = |letters: &str| {
             bounds(
                 &Path::key(&schema),
@@ -435,12 +462,12 @@ mod tests {
             TableSchema::parse(&["id INTEGER PRIMARY KEY", "a INTEGER", "b TEXT"]).unwrap();
         let entry = |a: Value, b: &str| {
             let mut bytes = Vec::new();
-            key::encode_nullable(&a, &mut bytes);
-            key::encode_nullable(&Value::Text(b.into()), &mut bytes);
+            key::encode_nullable(&a, Collation::Binary, &mut bytes);
+            key::encode_nullable(&Value::Text(b.into()), Collation::Binary, &mut bytes);
             bytes.extend_from_slice(&integer_key(7));
             bytes
         };
-        let path = Path::index(&schema, &[1, 2], false);
+        let path = Path::index(&schema, &[part(1), part(2)], false);
         let holds = |letters: &str, values: &[Value], entry: Vec<u8>| {
             bounds(&path, letters, &some(values)).range.contains(&entry)
         };
@@ -496,12 +523,55 @@ mod tests {
         assert!(bounds_of_numbers.parts.is_none());
         assert!(bounds_of_numbers.range.contains(&entry(five.clone(), "01")));
         // A unique index's entries end with the columns, but where one is NULL.
-        let unique = Path::index(&schema, &[1], true);
+        let unique = Path::index(&schema, &[part(1)], true);
         let mut bytes = Vec::new();
-        key::encode_nullable(&five, &mut bytes);
+        key::encode_nullable(&five, Collation::Binary, &mut bytes);
         let range = bounds(&unique, "e", &some(&[five])).range;
         assert!(range == KeyRange::point(&bytes));
         let nulls = bounds(&unique, "z", &some(&[Value::Null])).range;
         assert!(nulls.contains(&[key::NULL, 1, 2, 3]));
+    }
+
+    #[test]
+    fn texts_are_bounded_as_their_collation_has_them() {
+        let schema = TableSchema::parse(&[
+            "a TEXT COLLATE NOCASE",
+            "b TEXT COLLATE RTRIM",
+            "PRIMARY KEY (a, b)",
+        ])
+        .unwrap();
+        let path = Path::key(&schema);
+        let text = |text: &str| Value::Text(text.into());
+        let key_of = |a: &str, b: &str| {
+            let mut bytes = Vec::new();
+            key::encode(&text(a), Collation::NoCase, &mut bytes);
+            key::encode(&text(b), Collation::RTrim, &mut bytes);
+            bytes
+        };
+        let holds = |letters: &str, values: &[&str], key: Vec<u8>| {
+            let values: Vec<Value> = values.iter().map(|value| text(value)).collect();
+            bounds(&path, letters, &some(&values)).range.contains(&key)
+        };
+        assert!(holds("e", &["ABC"], key_of("abc", "x")));
+        assert!(holds("ee", &["aBc", "x "], key_of("Abc", "x   ")));
+        assert!(!holds("ee", &["aBc", "x"], key_of("abc", "X")));
+        assert!(holds("gL", &["ABC", "ABD"], key_of("abcd", "")));
+        assert!(!holds("G", &["ABC"], key_of("abc", "x")));
+        assert!(holds("l", &["ABC"], key_of("abc", "x")));
+        // `_` stands between the two cases of the letters.
+        assert!(holds("L", &["A"], key_of("_", "")));
+        assert!(!holds("eG", &["a", "x"], key_of("A", "x ")));
+        let index = Path::index(
+            &schema,
+            path.columns[..1]
+                .iter()
+                .flatten()
+                .copied()
+                .collect::<Vec<_>>()
+                .as_slice(),
+            true,
+        );
+        let list = Argument::List(some(&[text("A"), text("b"), text("a")]));
+        assert_eq!(bounds(&index, "E", &[list]).parts.unwrap().len(), 2);
     }
 }

@@ -12,7 +12,7 @@ use crate::error::StoreResult;
 use crate::index::lookup::Lookup;
 use crate::index::scan::{Entries, IndexScan, Walk};
 use crate::index::{Index, statement};
-use crate::schema::KeyKind;
+use crate::schema::{KeyKind, KeyPart};
 use crate::session::Shared;
 use crate::statement::{is_utf8, value_of};
 use crate::table::range::KeyRange;
@@ -107,7 +107,7 @@ pub unsafe fn start(
     let buffer = transaction.buffer(&table);
     let resorted = bounds.fixed_loosely.filter(|_| plan.is_ordered);
     cursor.scan = Some(if let Some(fixed) = resorted {
-        let rest: Vec<usize> = path.columns[fixed..].iter().copied().flatten().collect();
+        let rest: Vec<KeyPart> = path.columns[fixed..].iter().copied().flatten().collect();
         let lookup = Lookup::new(
             version.clone(),
             buffer.clone(),

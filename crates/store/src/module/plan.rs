@@ -2,7 +2,8 @@
 //!
 //! The plan travels as SQLite's `idxStr`: words for people, which EXPLAIN QUERY PLAN shows (`id>=? AND id<? ORDER BY key`), a bar, one letter for
 //! each argument of xFilter, then the mask of used columns in hexadecimal, with a `!` where
-//! rows must come in the order of the scan, and, for an index, its number and columns. SQLite checks every
+//! rows must come in the order of the scan, and, for an index, its number and columns, with a letter behind one that is in another order than
+//! BINARY. SQLite checks every
 //! constraint again (`omit` is never set), so a scan may return more than was asked for, never less.
 //!
 //! | letter | means |
@@ -18,8 +19,9 @@ use std::sync::Arc;
 use rusqlite::ffi;
 
 use super::bounds::Path;
+use crate::collation::Collation;
 use crate::index::Index;
-use crate::schema::{ColumnType, TableSchema};
+use crate::schema::{ColumnType, KeyPart, TableSchema};
 use crate::table::TableId;
 
 /// `idxNum`'s bit for a scan from the greatest key down.
@@ -44,7 +46,7 @@ pub struct Plan<'a> {
     /// Whether rows must come in the order of the scan.
     pub is_ordered: bool,
     /// The index that the scan goes along, by number, and its columns.
-    pub index: Option<(TableId, Vec<usize>)>,
+    pub index: Option<(TableId, Vec<KeyPart>)>,
 }
 
 /// A way to go, and what it would cost.
@@ -103,7 +105,7 @@ pub unsafe fn best_index(
     let mut best = question.candidate(None);
     for index in indexes {
         // One on a column that was added behind this connection's back serves no statement yet.
-        let Some(columns) = index.positions(schema) else {
+        let Some(columns) = index.parts(schema) else {
             continue;
         };
         let candidate = question.candidate(Some((index, &columns)));
@@ -143,7 +145,7 @@ pub unsafe fn best_index(
 
 impl<'a> Question<'a> {
     /// What can be pushed down along an index, or the key.
-    fn candidate(&self, index: Option<(&'a Index, &[usize])>) -> Candidate<'a> {
+    fn candidate(&self, index: Option<(&'a Index, &[KeyPart])>) -> Candidate<'a> {
         let path = match index {
             None => Path::key(self.schema),
             Some((index, columns)) => Path::index(self.schema, columns, index.is_unique),
@@ -243,14 +245,14 @@ impl<'a> Question<'a> {
     }
 
     /// The first usable constraint of a column with one of the operators, and its letter.
-    fn find(&self, column: Option<usize>, operators: &[(char, c_int)]) -> Option<(usize, char)> {
+    fn find(&self, part: Option<KeyPart>, operators: &[(char, c_int)]) -> Option<(usize, char)> {
         operators.iter().find_map(|(letter, operator)| {
             let is_it = |position: &usize| {
                 let constraint = &self.constraints[*position];
                 constraint.usable != 0
-                    && self.is_column(constraint.iColumn, column)
+                    && self.is_column(constraint.iColumn, part)
                     && u32::from(constraint.op) == *operator as u32
-                    && self.has_collation(*position, column)
+                    && (is_about_null(constraint.op) || self.has_collation(*position, part))
             };
             let position = (0..self.constraints.len()).find(is_it)?;
             Some((position, *letter))
@@ -258,21 +260,25 @@ impl<'a> Question<'a> {
     }
 
     /// Whether SQLite's number of a column means this one. The row id is another name of an INTEGER PRIMARY KEY.
-    fn is_column(&self, number: c_int, column: Option<usize>) -> bool {
-        match column {
+    fn is_column(&self, number: c_int, part: Option<KeyPart>) -> bool {
+        match part.map(|part| part.column) {
             Some(column) if number != ROWID => number == column as c_int,
             Some(column) => self.schema.has_rowid() && self.schema.key_columns() == [column],
             None => number == ROWID,
         }
     }
 
-    /// Whether a constraint compares as the column does, in whose order its values stand.
-    fn has_collation(&self, position: usize, column: Option<usize>) -> bool {
+    /// Whether a constraint compares as the path's column is ordered.
+    fn has_collation(&self, position: usize, part: Option<KeyPart>) -> bool {
         // SAFETY: the position is a constraint's; SQLite returns a static name.
         let collation =
             unsafe { CStr::from_ptr(ffi::sqlite3_vtab_collation(self.info, position as c_int)) };
-        let own = column.map_or("BINARY", |column| {
-            self.schema.columns[column].collation_name()
+        let own = part.map_or("BINARY", |part| {
+            let column = &self.schema.columns[part.column];
+            match column.kind {
+                ColumnType::Text => part.collation.name(),
+                _ => column.collation_name(),
+            }
         });
         collation.to_bytes() == own.as_bytes()
     }
@@ -299,13 +305,13 @@ impl<'a> Question<'a> {
         LIMIT_UNKNOWN
     }
 
-    /// Whether rows along the path, its first columns fixed, are in the wanted order.
+    /// Whether rows along the path, its first columns fixed, are in the wanted order. SQLite asks for orders under columns' own collations only.
     fn order_of(&self, path: &Path<'_>, fixed: usize) -> Option<bool> {
         let first = self.order.first()?;
         let (fixed, rest) = path.columns.split_at(fixed.min(path.columns.len()));
         // Entries with equal columns are in the order of their rows' keys.
         let key = path.is_index.then(|| Path::key(self.schema).columns);
-        let rest: Vec<Option<usize>> = rest
+        let rest: Vec<Option<KeyPart>> = rest
             .iter()
             .copied()
             .chain(key.into_iter().flatten())
@@ -315,22 +321,36 @@ impl<'a> Question<'a> {
             if term.desc != first.desc {
                 return None;
             }
-            let is_it = |column: &Option<usize>| self.is_column(term.iColumn, *column);
-            if fixed.iter().any(is_it) || rest[..at].iter().any(is_it) {
+            let is_it = |part: &Option<KeyPart>| self.is_column(term.iColumn, *part);
+            let is_decided = |part: &Option<KeyPart>| {
+                is_it(part) && collation_of(*part).decides(self.own_collation(*part))
+            };
+            if fixed.iter().chain(&rest[..at]).any(is_decided) {
                 continue;
             }
             // A column that is fixed, or came before, orders nothing.
-            while let Some(column) = rest.get(at)
-                && (fixed.contains(column) || rest[..at].contains(column))
+            while let Some(part) = rest.get(at)
+                && fixed.iter().chain(&rest[..at]).any(|before| {
+                    before.map(|part| part.column) == part.map(|part| part.column)
+                        && collation_of(*before).decides(collation_of(*part))
+                })
             {
                 at += 1;
             }
-            if !rest.get(at).is_some_and(is_it) {
+            let part = rest.get(at).filter(|part| is_it(part))?;
+            if collation_of(*part) != self.own_collation(*part) {
                 return None;
             }
             at += 1;
         }
         Some(first.desc != 0)
+    }
+
+    /// The collation that a column is declared with.
+    fn own_collation(&self, part: Option<KeyPart>) -> Collation {
+        part.map_or(Collation::Binary, |part| {
+            self.schema.columns[part.column].collation
+        })
     }
 }
 
@@ -375,7 +395,7 @@ impl Candidate<'_> {
         }
         let index = self.index.map(|index| {
             let columns = self.path.columns.iter().flatten();
-            let columns: Vec<String> = columns.map(usize::to_string).collect();
+            let columns: Vec<String> = columns.map(|part| told_part(*part)).collect();
             format!(";{}:{}", index.id, columns.join(","))
         });
         format!(
@@ -417,6 +437,42 @@ fn in_words(path: &Path<'_>, letters: &str) -> String {
     conditions.join(" AND ") + &hints
 }
 
+/// Whether a constraint is about NULL, which no collation has to do with.
+fn is_about_null(operator: u8) -> bool {
+    let operator = c_int::from(operator);
+    [NULL, NOT_NULL]
+        .iter()
+        .any(|[(_, about)]| *about == operator)
+}
+
+fn collation_of(part: Option<KeyPart>) -> Collation {
+    part.map_or(Collation::Binary, |part| part.collation)
+}
+
+/// The letters of the collations that are told behind a column.
+const COLLATIONS: [(char, Collation); 2] = [('n', Collation::NoCase), ('r', Collation::RTrim)];
+
+/// A column of an index, for [`parse_part`].
+fn told_part(part: KeyPart) -> String {
+    let mut letters = COLLATIONS.iter();
+    let letter = letters.find(|(_, collation)| *collation == part.collation);
+    let letter = letter.map(|(letter, _)| letter.to_string());
+    format!("{}{}", part.column, letter.unwrap_or_default())
+}
+
+fn parse_part(text: &str) -> Option<KeyPart> {
+    let mut letters = COLLATIONS.iter();
+    let found = letters.find_map(|(letter, collation)| {
+        let column = text.strip_suffix(*letter)?;
+        Some((column, *collation))
+    });
+    let (column, collation) = found.unwrap_or((text, Collation::Binary));
+    Some(KeyPart {
+        column: column.parse().ok()?,
+        collation,
+    })
+}
+
 fn is_limit(operator: u8) -> bool {
     [
         ffi::SQLITE_INDEX_CONSTRAINT_LIMIT as u32,
@@ -437,7 +493,7 @@ pub fn parse(plan: &str) -> Plan<'_> {
     };
     let index = parts.next().and_then(|index| {
         let (id, columns) = index.split_once(':')?;
-        let columns = columns.split(',').map(|column| column.parse().ok());
+        let columns = columns.split(',').map(parse_part);
         Some((id.parse().ok()?, columns.collect::<Option<_>>()?))
     });
     Plan {
@@ -473,11 +529,18 @@ mod tests {
         let plan = parse("a=?|egLno;1f");
         assert!(!plan.is_ordered);
         assert_eq!((plan.letters, plan.mask, plan.index), ("egLno", 0x1F, None));
-        let plan = parse("INDEX i b|c IS NULL ORDER BY index|z;3!;12:1,0");
+        let plan = parse("INDEX i b|c IS NULL ORDER BY index|z;3!;12:1,0n,0r");
         assert!(plan.is_ordered);
+        let parts = [
+            (1, Collation::Binary),
+            (0, Collation::NoCase),
+            (0, Collation::RTrim),
+        ];
+        let parts = parts.map(|(column, collation)| KeyPart { column, collation });
+        assert_eq!(parts.map(told_part), ["1", "0n", "0r"]);
         assert_eq!(
             (plan.letters, plan.mask, plan.index),
-            ("z", 3, Some((12, vec![1, 0])))
+            ("z", 3, Some((12, parts.to_vec())))
         );
     }
 }

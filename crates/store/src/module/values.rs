@@ -72,8 +72,8 @@ pub fn key_of(
         return Ok(Key::from(&key::encode_integer(rowid()?)[..]));
     }
     let mut bytes = Vec::new();
-    for column in schema.key_columns() {
-        key::encode(&row[*column], &mut bytes);
+    for part in schema.key_order() {
+        key::encode(&row[part.column], part.collation, &mut bytes);
     }
     Ok(bytes.into())
 }

@@ -13,6 +13,7 @@
 
 mod indexes;
 mod pages;
+mod sweep;
 pub(crate) mod tables;
 
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Recovery, Salvage, indexes as salvaged_indexes};
+use super::{Recovery, Salvage, indexes as salvaged_indexes, sweep};
 use crate::catalogue::{self, IndexEntry};
 use crate::commit::log::{self, LogFile};
 use crate::commit::sequencer::Published;
@@ -105,12 +105,8 @@ pub(crate) fn recover(
     let indexes = catalogue::read_indexes(main)?;
     let known = catalogue::ids(main)?;
     let mut next_table = 1 + known.last().copied().unwrap_or_default();
-    let on_disk: BTreeSet<TableId> = host
-        .fs
-        .paths(TABLES)?
-        .iter()
-        .filter_map(|path| Table::id_of(path))
-        .collect();
+    let paths = host.fs.paths(TABLES)?;
+    let on_disk: BTreeSet<TableId> = paths.iter().filter_map(|path| Table::id_of(path)).collect();
     for id in on_disk {
         next_table = next_table.max(id + 1);
         if !known.contains(&id) {
@@ -136,6 +132,10 @@ pub(crate) fn recover(
             Ok(version) => {
                 let table = version.table.clone();
                 published.tables.insert(id, Arc::new(version));
+                // Where damage is looked for, what seems to be left over may be what is missed.
+                if !salvage.is_on() {
+                    sweep::unnamed_files(&host.fs, &table, &paths);
+                }
                 Slot::Open(table)
             }
             // The other tables can be used.

@@ -5,6 +5,7 @@
 //! a value that cannot be converted without loss is refused.
 
 pub mod calendar;
+mod indexed;
 mod layout;
 mod parse;
 mod types;
@@ -13,12 +14,14 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
+use crate::collation::Collation;
 use crate::error::{StoreError, StoreErrorCode};
 use crate::routing;
 use crate::value::{Row, Value};
+pub use indexed::{IndexedColumn, KeyPart};
 pub use layout::Layout;
 use parse::Parsed;
-pub use types::{Collation, ColumnType};
+pub use types::ColumnType;
 
 /// The name of the key column in Arrow, and of the hidden key column that SQLite sees where there is no integer key.
 pub const KEY_COLUMN: &str = "_key";
@@ -99,18 +102,6 @@ impl Column {
         }
     }
 
-    /// Refuses a column that keys, of rows or of an index's entries, can't be ordered by.
-    pub fn check_order(&self) -> Result<(), StoreError> {
-        if self.collation == Collation::Binary {
-            return Ok(());
-        }
-        Err(bad(format!(
-            "column {}: a key or an index is ordered by BINARY, not by {}",
-            self.name,
-            self.collation.name()
-        )))
-    }
-
     /// Its constraints but for the key and the CHECKs, as they stand behind its type.
     fn constraints(&self) -> String {
         let not_null = if self.not_null { " NOT NULL" } else { "" };
@@ -137,9 +128,11 @@ pub struct TableSchema {
     pub columns: Vec<Column>,
     /// The key.
     pub key: KeyKind,
+    /// The collation of each of the key's columns.
+    key_collations: Vec<Collation>,
     /// The columns of each UNIQUE constraint, but for those that say what the key says. The catalogue's indexes keep them, so that only the
     /// table's creation looks here.
-    pub uniques: Vec<Vec<usize>>,
+    pub uniques: Vec<Vec<KeyPart>>,
     /// The CHECK constraints, in the order in which they were declared.
     pub checks: Vec<Check>,
     /// Where the columns are.
@@ -165,21 +158,16 @@ impl TableSchema {
         if columns.is_empty() {
             return Err(bad("USING tonbo(…) needs at least one column".into()));
         }
-        let find = |what: &str, names: &[String]| {
-            let find = |name: &String| {
-                columns
-                    .iter()
-                    .position(|column| column.name.eq_ignore_ascii_case(name))
-                    .ok_or_else(|| bad(format!("{what} names an unknown column: {name}")))
-            };
-            names.iter().map(find).collect::<Result<Vec<_>, _>>()
+        let find = |what: &str, named: &[IndexedColumn]| {
+            indexed::key_parts(&columns, named)
+                .map_err(|name| bad(format!("{what} names an unknown column: {name}")))
         };
-        let key = key.map(|names| find("PRIMARY KEY", &names)).transpose()?;
-        let mut unlike: Vec<Vec<usize>> = Vec::new();
-        for names in uniques {
-            let positions = find("UNIQUE", &names)?;
-            if key.as_ref() != Some(&positions) && !unlike.contains(&positions) {
-                unlike.push(positions);
+        let key = key.map(|named| find("PRIMARY KEY", &named)).transpose()?;
+        let mut unlike: Vec<Vec<KeyPart>> = Vec::new();
+        for named in uniques {
+            let parts = find("UNIQUE", &named)?;
+            if key.as_ref() != Some(&parts) && !unlike.contains(&parts) {
+                unlike.push(parts);
             }
         }
         for column in &columns {
@@ -187,10 +175,6 @@ impl TableSchema {
                 let message = format!("column {}: only TEXT columns have a collation", column.name);
                 return Err(bad(message));
             }
-        }
-        let ordered = key.iter().chain(&unlike).flatten();
-        for column in ordered.map(|position| &columns[*position]) {
-            column.check_order()?;
         }
         let mut schema = TableSchema::new(columns, key, checks);
         schema.uniques = unlike;
@@ -226,10 +210,12 @@ impl TableSchema {
         self.key == KeyKind::Columns(Vec::new())
     }
 
-    fn new(mut columns: Vec<Column>, key: Option<Vec<usize>>, checks: Vec<Check>) -> TableSchema {
+    fn new(mut columns: Vec<Column>, key: Option<Vec<KeyPart>>, checks: Vec<Check>) -> TableSchema {
+        let key_collations = key.iter().flatten().map(|part| part.collation).collect();
         let key = match key {
             None => KeyKind::RowId,
-            Some(positions) => {
+            Some(parts) => {
+                let positions: Vec<usize> = parts.iter().map(|part| part.column).collect();
                 for position in &positions {
                     columns[*position].not_null = true;
                 }
@@ -243,6 +229,7 @@ impl TableSchema {
         TableSchema {
             columns,
             key,
+            key_collations,
             uniques: Vec::new(),
             checks,
             arrow: arrow(&layout),
@@ -279,7 +266,7 @@ impl TableSchema {
     }
 
     /// The statement that makes the same table as an ordinary one. A definition does not tell its UNIQUE constraints.
-    pub fn ordinary(&self, place: &str, name: &str, uniques: &[&[String]]) -> String {
+    pub fn ordinary(&self, place: &str, name: &str, uniques: &[&[IndexedColumn]]) -> String {
         let definition = self.definition_with(uniques);
         format!(
             "CREATE TABLE {place}.{}({definition}){}",
@@ -321,6 +308,15 @@ impl TableSchema {
             KeyKind::Columns(positions) => positions,
             KeyKind::RowId => &[],
         }
+    }
+
+    /// The key's columns with their collations; empty where rows are numbered by the store.
+    pub fn key_order(&self) -> impl Iterator<Item = KeyPart> {
+        let columns = self.key_columns().iter().zip(&self.key_collations);
+        columns.map(|(column, collation)| KeyPart {
+            column: *column,
+            collation: *collation,
+        })
     }
 
     /// Whether SQLite addresses rows by an integer.
@@ -365,8 +361,13 @@ impl TableSchema {
         self.definition_with(&[])
     }
 
-    /// The same with UNIQUE constraints of columns of these names.
-    fn definition_with(&self, uniques: &[&[String]]) -> String {
+    /// The same with UNIQUE constraints of these columns.
+    fn definition_with(&self, uniques: &[&[IndexedColumn]]) -> String {
+        // With a collation of its own a column can be named by a constraint of the table only.
+        let alone = |unique: &&[IndexedColumn]| match *unique {
+            [only] if only.collation.is_none() => Some(only.name.clone()),
+            _ => None,
+        };
         let mut parts: Vec<String> = self
             .columns
             .iter()
@@ -383,27 +384,26 @@ impl TableSchema {
                     sql.push_str(column.collation.name());
                 }
                 sql.extend(self.checks_of(Some(position)));
-                if uniques.contains(&std::slice::from_ref(&column.name)) {
+                if uniques
+                    .iter()
+                    .filter_map(alone)
+                    .any(|name| name == column.name)
+                {
                     sql.push_str(" UNIQUE");
                 }
                 sql
             })
             .collect();
-        let key: Vec<String> = self
-            .key_columns()
-            .iter()
-            .map(|p| quote_identifier(&self.columns[*p].name))
-            .collect();
+        let key: Vec<IndexedColumn> = self.key_order().map(|part| self.indexed(part)).collect();
         if !key.is_empty() {
-            parts.push(format!("PRIMARY KEY ({})", key.join(", ")));
+            parts.push(format!("PRIMARY KEY ({})", IndexedColumn::list(&key)));
         }
         parts.extend(
             self.checks_of(None)
                 .map(|check| check.trim_start().to_owned()),
         );
-        for columns in uniques.iter().filter(|columns| columns.len() > 1) {
-            let columns: Vec<String> = columns.iter().map(|name| quote_identifier(name)).collect();
-            parts.push(format!("UNIQUE ({})", columns.join(", ")));
+        for columns in uniques.iter().filter(|columns| alone(columns).is_none()) {
+            parts.push(format!("UNIQUE ({})", IndexedColumn::list(columns)));
         }
         parts.join(", ")
     }
@@ -486,8 +486,40 @@ mod tests {
             "UNIQUE(id)",
         ])
         .unwrap();
-        assert_eq!(schema.uniques, [vec![1], vec![2, 1]]);
+        let columns = |parts: &Vec<KeyPart>| parts.iter().map(|part| part.column).collect();
+        let uniques: Vec<Vec<usize>> = schema.uniques.iter().map(columns).collect();
+        assert_eq!(uniques, [vec![1], vec![2, 1]]);
         assert!(!schema.definition().contains("UNIQUE"));
+    }
+
+    #[test]
+    fn keys_and_unique_columns_have_collations() {
+        let arguments = [
+            "a TEXT COLLATE NOCASE UNIQUE",
+            "b TEXT",
+            "PRIMARY KEY (b COLLATE RTRIM DESC, a ASC)",
+            "UNIQUE (a COLLATE NOCASE)",
+            "UNIQUE (a COLLATE binary, b)",
+        ];
+        let schema = TableSchema::parse(&arguments).unwrap();
+        let order = |parts: &[KeyPart]| -> Vec<_> {
+            parts.iter().map(|p| (p.column, p.collation)).collect()
+        };
+        let key: Vec<KeyPart> = schema.key_order().collect();
+        assert_eq!(order(&key), [(1, Collation::RTrim), (0, Collation::NoCase)]);
+        let uniques: Vec<_> = schema.uniques.iter().map(|parts| order(parts)).collect();
+        let expected = [
+            vec![(0, Collation::NoCase)],
+            vec![(0, Collation::Binary), (1, Collation::Binary)],
+        ];
+        assert_eq!(uniques, expected);
+        let definition = schema.definition();
+        assert!(
+            definition.ends_with("PRIMARY KEY (\"b\" COLLATE RTRIM, \"a\")"),
+            "{definition}"
+        );
+        let again = TableSchema::parse(&routing::split_arguments(&definition)).unwrap();
+        assert_eq!(again.key_order().collect::<Vec<_>>(), key);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! What an expression means is SQLite's to say: DEFAULT and CHECK are cut out of the text and kept as they are.
 
-use super::{Check, Collation, Column, ColumnType, KEY_COLUMN, bad, parenthesized};
+use super::{Check, Column, ColumnType, IndexedColumn, KEY_COLUMN, bad, parenthesized};
+use crate::collation::Collation;
 use crate::error::StoreError;
 use crate::tokens::{Token, Tokens};
 use crate::value::Value;
@@ -11,10 +12,10 @@ use crate::value::Value;
 #[derive(Default)]
 pub(super) struct Parsed {
     pub columns: Vec<Column>,
-    /// The names of the key's columns.
-    pub key: Option<Vec<String>>,
-    /// The names of each UNIQUE constraint's columns.
-    pub uniques: Vec<Vec<String>>,
+    /// The key's columns.
+    pub key: Option<Vec<IndexedColumn>>,
+    /// Each UNIQUE constraint's columns.
+    pub uniques: Vec<Vec<IndexedColumn>>,
     pub checks: Vec<Check>,
 }
 
@@ -92,7 +93,7 @@ impl Parsed {
             if words.take(&["CONSTRAINT"]) {
                 label = Some(words.name().ok_or_else(|| not_understood(&column, first))?);
             } else if words.take(&["PRIMARY", "KEY"]) {
-                self.set_key(vec![column.name.clone()])?;
+                self.set_key(vec![IndexedColumn::named(&column.name)])?;
             } else if words.take(&["NOT", "NULL"]) {
                 column.not_null = true;
             } else if words.take(&["NULL"]) {
@@ -106,12 +107,11 @@ impl Parsed {
                 column.default = Some(default);
             } else if words.take(&["COLLATE"]) {
                 let name = words.name().unwrap_or_default();
-                column.collation = Collation::from_name(&name)
-                    .ok_or_else(|| bad(format!("no such collation sequence: {name}")))?;
+                column.collation = Collation::named(&name)?;
             } else if words.take(&["CHECK"]) {
                 self.add_check(Some(self.columns.len()), &label, words)?;
             } else if words.take(&["UNIQUE"]) {
-                self.uniques.push(vec![column.name.clone()]);
+                self.uniques.push(vec![IndexedColumn::named(&column.name)]);
             } else {
                 return Err(not_understood(&column, first));
             }
@@ -127,12 +127,13 @@ impl Parsed {
                 let name = words.name();
                 label = Some(name.ok_or_else(|| bad("CONSTRAINT needs a name".into()))?);
             } else if words.take(&["PRIMARY", "KEY"]) {
-                let names = words.names();
-                self.set_key(names.ok_or_else(|| bad("expected PRIMARY KEY (column, …)".into()))?)?;
+                let columns = words.indexed_columns()?;
+                let expected = || bad("expected PRIMARY KEY (column, …)".into());
+                self.set_key(columns.ok_or_else(expected)?)?;
             } else if words.take(&["UNIQUE"]) {
-                let names = words.names();
-                let names = names.ok_or_else(|| bad("expected UNIQUE (column, …)".into()))?;
-                self.uniques.push(names);
+                let columns = words.indexed_columns()?;
+                let expected = || bad("expected UNIQUE (column, …)".into());
+                self.uniques.push(columns.ok_or_else(expected)?);
             } else if words.take(&["CHECK"]) {
                 self.add_check(None, &label, words)?;
             } else {
@@ -145,8 +146,8 @@ impl Parsed {
         Ok(())
     }
 
-    fn set_key(&mut self, names: Vec<String>) -> Result<(), StoreError> {
-        match self.key.replace(names) {
+    fn set_key(&mut self, columns: Vec<IndexedColumn>) -> Result<(), StoreError> {
+        match self.key.replace(columns) {
             None => Ok(()),
             Some(_) => Err(bad("more than one PRIMARY KEY".into())),
         }
@@ -241,16 +242,21 @@ impl<'a> Words<'a> {
         Some(token.unquoted())
     }
 
-    /// `(a, b)`
-    fn names(&mut self) -> Option<Vec<String>> {
-        if !self.take(&["("]) {
-            return None;
+    /// `(a, b COLLATE NOCASE)`; `None` where something else stands there.
+    fn indexed_columns(&mut self) -> Result<Option<Vec<IndexedColumn>>, StoreError> {
+        let mut columns = Vec::new();
+        let mut before = "(";
+        while self.take(&[before]) {
+            let Some(name) = self.name() else {
+                return Ok(None);
+            };
+            let words = self.tokens[self.at..].iter().copied();
+            let (column, count) = IndexedColumn::read(name, words)?;
+            self.at += count;
+            columns.push(column);
+            before = ",";
         }
-        let mut names = vec![self.name()?];
-        while self.take(&[","]) {
-            names.push(self.name()?);
-        }
-        self.take(&[")"]).then_some(names)
+        Ok((before == "," && self.take(&[")"])).then_some(columns))
     }
 
     /// What stands between parentheses, as written.

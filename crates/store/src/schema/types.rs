@@ -204,36 +204,6 @@ fn unscaled(bytes: &[u8]) -> Option<i128> {
     Some(i128::from_be_bytes(bytes) ^ i128::MIN)
 }
 
-/// A collation that a TEXT column can have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Collation {
-    /// By bytes.
-    #[default]
-    Binary,
-    /// Letters of ASCII without regard to case.
-    NoCase,
-    /// Without regard to spaces at the end.
-    RTrim,
-}
-
-impl Collation {
-    /// The collation of that name.
-    pub fn from_name(name: &str) -> Option<Collation> {
-        let all = [Collation::Binary, Collation::NoCase, Collation::RTrim];
-        all.into_iter()
-            .find(|collation| collation.name().eq_ignore_ascii_case(name))
-    }
-
-    /// SQLite's name for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Collation::Binary => "BINARY",
-            Collation::NoCase => "NOCASE",
-            Collation::RTrim => "RTRIM",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -103,6 +103,11 @@ impl Source {
         block_on(self.db.compact()).map_err(|error| tonbo_error(&self.name, "compact", &error))
     }
 
+    /// The paths of the files of rows and deletes that a snapshot taken now reads; `None` before there has been one to write.
+    pub fn live_files(&self) -> Option<Vec<String>> {
+        self.db.live_ssts()
+    }
+
     /// Ends Tonbo's own tasks. Writes fail from then on.
     pub fn close(&self) -> StoreResult<()> {
         block_on(self.db.close()).map_err(|error| tonbo_error(&self.name, "close", &error))

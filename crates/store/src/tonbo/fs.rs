@@ -132,6 +132,14 @@ impl TonboFs {
         self.shared.host_path(path)
     }
 
+    /// Removes an object or a file that nobody has open.
+    ///
+    /// # Errors
+    /// The host refuses.
+    pub fn remove_path(&self, path: &str) -> IoResult<()> {
+        self.shared.remove(path)
+    }
+
     /// Removes everything below `directory`, objects and files: a table that was dropped.
     ///
     /// # Errors

@@ -153,6 +153,7 @@ pub fn large_steps(
         kind,
         not_null,
         default: None,
+        collation: None,
     };
     let key = if random.chance(50) {
         Key::Integer(0)
@@ -166,6 +167,7 @@ pub fn large_steps(
             column("c1", Kind::Integer, true),
             column("c2", Kind::Text, false),
         ],
+        key_collations: vec![None, None],
         key,
         checks: Vec::new(),
         indexable: vec![2],

@@ -109,6 +109,10 @@ pub fn canonical(statement: &Statement, rows: &Rows) -> Vec<String> {
         Value::Real(real) if statement.is_loose && real.fract() == 0.0 && real.abs() < 1e15 => {
             format!("{}", *real as i64)
         }
+        Value::Text(text) if statement.is_loose => {
+            let start = text.split('\0').next().unwrap_or_default();
+            format!("{:?}", start.trim_end_matches(' ').to_ascii_lowercase())
+        }
         Value::Integer(value) => format!("{value}"),
         // Bit by bit, so that -0.0 is told from 0.0.
         Value::Real(real) => format!("{real:e} {:x}", real.to_bits()),

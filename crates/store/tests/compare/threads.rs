@@ -195,6 +195,7 @@ fn shared_table() -> Table {
         kind,
         not_null: false,
         default: None,
+        collation: None,
     };
     Table {
         name: "shared".into(),
@@ -207,6 +208,7 @@ fn shared_table() -> Table {
             column("c2", Kind::Text),
         ],
         key: Key::Integer(0),
+        key_collations: vec![None],
         checks: Vec::new(),
         indexable: vec![2],
         uniques: Vec::new(),

@@ -16,6 +16,8 @@ pub struct Column {
     pub is_key: bool,
     /// Whether an index may have it.
     pub is_indexable: bool,
+    /// Whether texts that are unlike each other can be equal in it.
+    pub is_folded: bool,
 }
 
 /// What one statement is made with.
@@ -56,15 +58,15 @@ impl<'a> Maker<'a> {
         table
             .all_names()
             .into_iter()
-            .map(|name| Column {
-                sql: format!("{alias}.{name}"),
-                kind: table
-                    .columns
-                    .iter()
-                    .find(|column| column.name == name)
-                    .map_or(Kind::Integer, |column| column.kind),
-                is_key: keys.contains(&name),
-                is_indexable: indexable.contains(&name),
+            .map(|name| {
+                let declared = table.columns.iter().find(|column| column.name == name);
+                Column {
+                    sql: format!("{alias}.{name}"),
+                    kind: declared.map_or(Kind::Integer, |column| column.kind),
+                    is_key: keys.contains(&name),
+                    is_indexable: indexable.contains(&name),
+                    is_folded: declared.is_some_and(|column| column.is_folded()),
+                }
             })
             .collect()
     }
@@ -225,7 +227,7 @@ impl<'a> Maker<'a> {
             27 => {
                 let (inner, from) = self.source();
                 let theirs = self.column_like(&inner, kind);
-                let aggregate = *self.random.pick(&["min", "max", "count"]);
+                let aggregate = self.end_or_count(&inner, &theirs);
                 format!("{name} {comparison} (SELECT {aggregate}({theirs}) FROM {from})")
             }
             28 => {
@@ -275,6 +277,15 @@ impl<'a> Maker<'a> {
         self.random.pick(&fitting).sql.clone()
     }
 
+    /// An aggregate that gives one value only: of equal texts either can be the least.
+    fn end_or_count(&mut self, scope: &[Column], sql: &str) -> &'static str {
+        let is_it = |column: &&Column| column.sql == sql;
+        match scope.iter().find(is_it) {
+            Some(column) if column.is_folded => "count",
+            _ => *self.random.pick(&["min", "max", "count"]),
+        }
+    }
+
     /// What a subquery gives for `column IN (…)`. For a TEXT key it is text: SQLite compares what it looks up in a virtual table's key as text
     /// again, even where numbers were asked for.
     fn wanted(&mut self, inner: &[Column], column: &Column) -> String {
@@ -320,7 +331,7 @@ impl<'a> Maker<'a> {
                 let (inner, from) = self.source();
                 let theirs = self.column_like(&inner, column.kind);
                 let result = self.column(&inner).sql;
-                let aggregate = *self.random.pick(&["min", "max", "count"]);
+                let aggregate = self.end_or_count(&inner, &result);
                 format!("(SELECT {aggregate}({result}) FROM {from} WHERE {theirs} = {name})")
             }
             _ => {

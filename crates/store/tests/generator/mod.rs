@@ -16,7 +16,7 @@ pub struct Statement {
     pub parameters: Vec<Value>,
     /// Whether the rows' order is part of the result.
     pub is_ordered: bool,
-    /// Whether 1 and 1.0 are the same: where SQL leaves open which of equal values stands for all.
+    /// Whether 1 and 1.0 are the same, and texts that a collation has as equal: where SQL leaves open which of equal values stands for all.
     pub is_loose: bool,
     /// The table that it writes.
     pub writes: Option<String>,

@@ -118,6 +118,7 @@ fn one(maker: &mut Maker<'_>, table: &Table) -> From {
             kind: Kind::Integer,
             is_key: true,
             is_indexable: false,
+            is_folded: false,
         });
     }
     From {

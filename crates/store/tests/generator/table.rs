@@ -11,6 +11,8 @@ pub struct Column {
     pub not_null: bool,
     /// What stands behind DEFAULT.
     pub default: Option<String>,
+    /// What stands behind COLLATE; of texts alone.
+    pub collation: Option<&'static str>,
 }
 
 /// How rows are found.
@@ -24,12 +26,17 @@ pub enum Key {
     RowId,
 }
 
+/// The collations that a text of a key, a UNIQUE or an index can have beside BINARY.
+pub const COLLATIONS: [&str; 2] = ["NOCASE", "RTRIM"];
+
 /// A table.
 #[derive(Clone, Debug)]
 pub struct Table {
     pub name: String,
     pub columns: Vec<Column>,
     pub key: Key,
+    /// The collation that the key has each of its columns in, where it is not the column's.
+    pub key_collations: Vec<Option<&'static str>>,
     /// What stands in CHECK constraints.
     pub checks: Vec<String>,
     /// Columns that indexes may have, by position; none of the key.
@@ -56,7 +63,17 @@ impl Column {
     fn constraints(&self) -> String {
         let not_null = if self.not_null { " NOT NULL" } else { "" };
         let default = self.default.as_ref().map(|sql| format!(" DEFAULT {sql}"));
-        format!("{not_null}{}", default.unwrap_or_default())
+        let collation = self.collation.map(|name| format!(" COLLATE {name}"));
+        format!(
+            "{not_null}{}{}",
+            default.unwrap_or_default(),
+            collation.unwrap_or_default()
+        )
+    }
+
+    /// Whether texts that are unlike each other can be equal in it.
+    pub fn is_folded(&self) -> bool {
+        self.collation.is_some()
     }
 }
 
@@ -81,6 +98,7 @@ impl Table {
                 kind: kind_of_any(random),
                 not_null: random.chance(20),
                 default: None,
+                collation: None,
             })
             .collect();
         let key = match random.below(10) {
@@ -104,6 +122,21 @@ impl Table {
             }
             _ => Key::RowId,
         };
+        for column in &mut columns {
+            if column.kind == Kind::Text && random.chance(40) {
+                column.collation = Some(*random.pick(&COLLATIONS));
+            }
+        }
+        // Not finer than the column's: rows are ordered by their key's columns, and no two rows may be equal then.
+        let collation_of = |random: &mut Random, position: &usize| {
+            let Column {
+                kind, collation, ..
+            } = &columns[*position];
+            let is_free = *kind == Kind::Text && collation.is_none() && random.chance(20);
+            is_free.then(|| *random.pick(&COLLATIONS))
+        };
+        let key_collations = Table::positions(&key).iter();
+        let key_collations = key_collations.map(|p| collation_of(random, p)).collect();
         for position in Table::positions(&key) {
             columns[*position].not_null = true;
         }
@@ -147,6 +180,7 @@ impl Table {
             name: name.into(),
             columns,
             key,
+            key_collations,
             checks,
             indexable,
             uniques,
@@ -161,6 +195,7 @@ impl Table {
             kind,
             not_null: false,
             default: None,
+            collation: None,
         };
         Table {
             name: name.into(),
@@ -171,6 +206,7 @@ impl Table {
                 column("c3", Kind::Blob),
             ],
             key: Key::Integer(0),
+            key_collations: vec![None],
             checks: Vec::new(),
             indexable: vec![1],
             uniques: Vec::new(),
@@ -223,7 +259,7 @@ impl Table {
             })
             .collect();
         if self.key != Key::RowId {
-            parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
+            parts.push(self.key_part());
         }
         parts.extend(self.checks.iter().map(|check| format!("CHECK ({check})")));
         parts.extend(self.unique_parts());
@@ -256,7 +292,7 @@ impl Table {
             })
             .collect();
         if self.key != Key::RowId {
-            parts.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
+            parts.push(self.key_part());
         }
         parts.extend(self.checks.iter().map(|check| format!("CHECK ({check})")));
         parts.extend(self.unique_parts());
@@ -270,6 +306,19 @@ impl Table {
             self.name,
             parts.join(", ")
         )
+    }
+
+    fn key_part(&self) -> String {
+        let columns: Vec<String> = self
+            .key_names()
+            .iter()
+            .zip(&self.key_collations)
+            .map(|(name, collation)| match collation {
+                Some(collation) => format!("{name} COLLATE {collation} DESC"),
+                None => name.clone(),
+            })
+            .collect();
+        format!("PRIMARY KEY ({})", columns.join(", "))
     }
 
     fn unique_parts(&self) -> impl Iterator<Item = String> {

@@ -7,7 +7,7 @@ use heddle_store::value::Value;
 
 use super::Statement;
 use super::expression::Maker;
-use super::table::{Column, Key, Table};
+use super::table::{COLLATIONS, Column, Key, Table};
 use super::value::{self, Kind};
 use crate::random::Random;
 
@@ -79,6 +79,16 @@ pub fn index(random: &mut Random, tables: &[Table]) -> Statement {
             .filter(|name| *name != columns[0]);
         let others: Vec<String> = others.collect();
         columns.push(random.pick(&others).clone());
+    }
+    for name in &mut columns {
+        let declared = table.columns.iter().find(|column| column.name == *name);
+        if declared.is_some_and(|column| column.kind == Kind::Text) && random.chance(40) {
+            let collation = *random.pick(&[COLLATIONS[0], COLLATIONS[1], "BINARY"]);
+            name.push_str(&format!(" COLLATE {collation}"));
+        }
+        if random.chance(20) {
+            name.push_str(" DESC");
+        }
     }
     let unique = if random.chance(25) { "UNIQUE " } else { "" };
     let if_not_exists = if random.chance(60) {

@@ -6,8 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::thread;
 
 use crate::check::{check, finds};
+use crate::commits::{key, row};
+use crate::error::StoreErrorCode;
 use crate::memory::{CommonShare, MemoryBudget, OutOfBudget};
+use crate::store::{Sizes, Store};
 use crate::sync::Fault;
+use crate::transaction::{Transaction, change_size};
 
 #[test]
 fn shares_give_back_what_they_took() {
@@ -76,4 +80,60 @@ fn shares_never_exceed_their_budget_together() {
 #[test]
 fn a_budget_that_is_changed_in_two_steps_is_found() {
     finds(6000, Some(Fault::SplitUpdate), "", shared_out);
+}
+
+/// Three transactions write a row each, and what they have written stays; there is memory for two. `room` takes the room for a change.
+fn rows_in_room(
+    room: impl Fn(&mut Transaction, usize) -> Result<(), StoreErrorCode> + Copy + Send + 'static,
+) {
+    let size = change_size(&key(1), Some(&row(1, 1)));
+    let sizes = Sizes {
+        memory: 2 * size,
+        ..Sizes::default()
+    };
+    let store = Store::new(1, sizes);
+    let threads: Vec<_> = (0..3)
+        .map(|id| {
+            let store = store.clone();
+            thread::spawn(move || {
+                let snapshot = store.sequencer.snapshot(0).unwrap();
+                let mut transaction = Transaction::new(snapshot, &store.memory);
+                let taken = room(&mut transaction, size);
+                if taken.is_ok() {
+                    transaction.write(&store.tables[0], key(id), Some(row(id, 1)));
+                    transaction.return_room();
+                }
+                let (used, size_max) = (store.memory.used(), store.memory.size_max());
+                assert!(used <= size_max, "rows that there was no room for");
+                (transaction, taken)
+            })
+        })
+        .collect();
+    let (transactions, taken): (Vec<_>, Vec<_>) = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .unzip();
+    let refused = taken.iter().filter(|taken| taken.is_err());
+    assert!(refused.eq([&Err(StoreErrorCode::OutOfMemory)]), "{taken:?}");
+    drop(transactions);
+    assert_eq!(store.memory.used(), 0, "memory that nobody has");
+}
+
+#[test]
+fn room_that_was_taken_is_nobody_elses() {
+    check(4000, || {
+        rows_in_room(|own, size| own.take_room(size).map_err(|error| error.code));
+    });
+}
+
+/// The fault: to look whether there is room, and to take none.
+#[test]
+fn room_that_is_only_looked_for_is_found() {
+    finds(4000, None, "no room for", || {
+        rows_in_room(|own, size| {
+            let found = own.take_room(size).map_err(|error| error.code);
+            own.return_room();
+            found
+        });
+    });
 }

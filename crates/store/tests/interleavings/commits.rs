@@ -26,11 +26,11 @@ use crate::table::{Table, TableId};
 use crate::transaction::{Transaction, change_size};
 use crate::value::{Row, Value};
 
-fn key(id: i64) -> Key {
+pub fn key(id: i64) -> Key {
     encode_integer(id)[..].into()
 }
 
-fn row(id: i64, n: i64) -> Row {
+pub fn row(id: i64, n: i64) -> Row {
     vec![Value::Integer(id), Value::Integer(n)].into()
 }
 
@@ -420,7 +420,7 @@ fn a_group_whose_members_are_not_told_is_found() {
 // ---- whole transactions, and the mover
 
 /// A transaction from its first statement to its end, as a connection goes through it. The number of its commit; `None` where it was undone.
-fn transact(
+pub fn transact(
     store: &Arc<Store>,
     is_mixed: bool,
     body: impl FnOnce(&mut Transaction) -> StoreResult<bool>,
@@ -474,7 +474,7 @@ fn number(
 }
 
 /// Adds one to a row of every table.
-fn increment(transaction: &mut Transaction, store: &Arc<Store>, id: i64) -> StoreResult<()> {
+pub fn increment(transaction: &mut Transaction, store: &Arc<Store>, id: i64) -> StoreResult<()> {
     for table in &store.tables {
         let n = number(transaction, store, table, id)?;
         let row = row(id, n + 1);

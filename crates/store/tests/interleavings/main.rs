@@ -36,6 +36,7 @@ mod transaction;
 mod budgets;
 mod caches;
 mod commits;
+mod errands;
 mod interrupts;
 mod requests;
 mod restarts;

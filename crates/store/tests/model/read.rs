@@ -95,7 +95,7 @@ impl History {
             6 => {
                 let table = *self.random.pick(&[Warp, Plain]);
                 let mut keys: Vec<u16> = (0..6).map(|_| self.random_key()).collect();
-                let list: Vec<String> = keys.iter().map(|key| table.key_sql(*key)).collect();
+                let list: Vec<String> = keys.iter().map(|key| table.sought_sql(*key)).collect();
                 let sql = format!(
                     "SELECT n, t FROM {} WHERE id IN ({}) ORDER BY id",
                     self.schema(who, table).name,

@@ -15,7 +15,7 @@ pub const KEYS: u16 = 120;
 pub enum TableName {
     /// A Tonbo table with an integer as key.
     Warp,
-    /// A Tonbo table with a key of two columns.
+    /// A Tonbo table with a key of two columns, the first of them without regard to case.
     Weft,
     /// An ordinary table.
     Plain,
@@ -43,7 +43,7 @@ impl TableName {
                 "CREATE VIRTUAL TABLE {name} USING tonbo(id INTEGER PRIMARY KEY, n INTEGER, t TEXT)"
             ),
             Weft => format!(
-                "CREATE VIRTUAL TABLE {name} USING tonbo(k TEXT, j INTEGER, n INTEGER, t TEXT, PRIMARY KEY (k, j))"
+                "CREATE VIRTUAL TABLE {name} USING tonbo(k TEXT COLLATE NOCASE, j INTEGER, n INTEGER, t TEXT, PRIMARY KEY (k, j))"
             ),
             Plain => format!("CREATE TABLE {name}(id INTEGER PRIMARY KEY, n INTEGER, t TEXT)"),
         }
@@ -85,17 +85,22 @@ impl TableName {
         values.join(", ")
     }
 
+    /// The key's values as SQL, in another spelling than the one that rows have.
+    pub fn sought_sql(self, key: u16) -> String {
+        self.key_sql(key).to_ascii_uppercase()
+    }
+
     /// A condition that holds for one key.
     pub fn is_key(self, key: u16) -> String {
         match self {
-            Weft => format!("(k, j) = ({})", self.key_sql(key)),
+            Weft => format!("(k, j) = ({})", self.sought_sql(key)),
             Warp | Plain => format!("id = {}", self.key_sql(key)),
         }
     }
 
     /// A condition that holds for the keys from `first` to `last`.
     pub fn between(self, first: u16, last: u16) -> String {
-        let (first, last) = (self.key_sql(first), self.key_sql(last));
+        let (first, last) = (self.sought_sql(first), self.sought_sql(last));
         match self {
             Weft => format!("(k, j) >= ({first}) AND (k, j) <= ({last})"),
             Warp | Plain => format!("id BETWEEN {first} AND {last}"),

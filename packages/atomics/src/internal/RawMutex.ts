@@ -30,7 +30,8 @@
  * A thread that comes while the lock is free takes it, also before one just woken (barging): that keeps the lock busy, and each
  * unlock wakes a waiter. But a waiter that was woken PATIENCE times in vain claims the lock, unless somebody else has: from when it
  * sleeps again, the next unlock keeps it for the claimant, and whoever comes meanwhile waits. So a claimant is passed over no more, and
- * any waiter only while it loses PATIENCE wake-ups, in the order of the host's queue, and while other claimants are served. A claimant
+ * any waiter only while it loses PATIENCE wake-ups, in the order of the host's queue, and while other claimants are served. A
+ * *fair* unlock, which Rust has, keeps the lock at once for whoever sleeps longest. A claimant
  * that nobody can know to be able to come – in no registry, or waiting asynchronously on a thread that may be busy – has
  * CLAIM_LIFETIME_MS.
  *
@@ -45,9 +46,11 @@
 import { MayNotBlockError, NotOwnerError, TimeoutError, WouldDeadlockError } from '../errors.ts';
 import { type Agent } from './agent.ts';
 import { learnFromSpin, mayBlock, spinPause, spinRounds } from './blocking.ts';
+import { checkDeadlock } from './deadlock.ts';
 import { block, waitAsync } from './futex.ts';
 import {
   CLAIM_LIFETIME_MS,
+  CLAIM_OPEN,
   CONTENDED as CONTENDED_UNSIGNED,
   MUTEX_CLAIMANT_OFFSET,
   OWNER_MASK,
@@ -64,6 +67,8 @@ import { deadlineAfter, remainingMs } from './time.ts';
 const CONTENDED = CONTENDED_UNSIGNED | 0;
 /** From the lock word to the claimant's. */
 const CLAIMANT = MUTEX_CLAIMANT_OFFSET >> 2;
+
+const isUnregistered = (token: number): boolean => (token & OWNER_SLOT_MASK) === SLOT_UNREGISTERED;
 
 /** What locking is called in errors. */
 export const LOCK_OPERATION = 'locking the mutex';
@@ -157,12 +162,15 @@ export class RawMutex {
       const owner = word & OWNER_MASK;
       let taken;
       if ((owner & OWNER_SLOT_MASK) === 0) {
-        if (owner !== 0 && !isClaimant && this.#claimantLives()) return FAILED;
+        if (owner !== 0 && !isClaimant && this.#isKept(extra !== 0)) return FAILED;
         taken = token | extra | (word & (POISONED | CONTENDED));
       } else if (registry !== undefined && !registry.isLiveToken(owner)) taken = token | POISONED | CONTENDED;
       else return FAILED;
       const seen = Atomics.compareExchange(words, index, word, taken);
-      if (seen === word) return (taken & POISONED) === 0 ? CLEAN : TAKEN_POISONED;
+      if (seen === word) {
+        if ((owner & RESERVED) !== 0) Atomics.compareExchange(words, index + CLAIMANT, CLAIM_OPEN, 0);
+        return (taken & POISONED) === 0 ? CLEAN : TAKEN_POISONED;
+      }
       word = seen;
     }
   }
@@ -208,7 +216,10 @@ export class RawMutex {
         let isOver = false;
         if (word !== undefined) {
           // Whoever is waited for may have died before a reaper could know that we wait.
-          const lives = (): boolean => this.#isHeld(word);
+          const lives = (): boolean => {
+            if (timeoutMs === Infinity) checkDeadlock(agent.registry, agent.token, this.#words.byteOffset + this.#index * 4);
+            return this.#isHeld(word);
+          };
           const [left, expires] = this.#patience(word, remainingMs(deadline));
           const ended = block(this.#words, this.#index, word, left, agent, WAITING_ON_MUTEX, this.#operation, lives);
           if (ended === 'timed-out' && expires) this.#expire(word);
@@ -298,6 +309,12 @@ export class RawMutex {
     return this.#agent.registry?.isLiveToken(word & OWNER_MASK) ?? true;
   }
 
+  /** Whether a reserved lock is kept for somebody else than who asks, and has slept for it or not. */
+  #isKept(hasSlept: boolean): boolean {
+    const isOpen = Atomics.load(this.#words, this.#index + CLAIMANT) === CLAIM_OPEN;
+    return isOpen ? !hasSlept : this.#claimantLives();
+  }
+
   /** Whether there is a claimant that may still come. */
   #claimantLives(): boolean {
     const claimant = Atomics.load(this.#words, this.#index + CLAIMANT);
@@ -309,12 +326,14 @@ export class RawMutex {
     const isReserved = (word & OWNER_SLOT_MASK) === 0;
     if (!isReserved || leftMs <= CLAIM_LIFETIME_MS) return [leftMs, false];
     const claimant = Atomics.load(this.#words, this.#index + CLAIMANT);
-    return claimant === SLOT_UNREGISTERED ? [CLAIM_LIFETIME_MS, true] : [leftMs, false];
+    // A reaper can't tell a thread outside the registry that the claimant has died.
+    return isUnregistered(claimant) || isUnregistered(this.#agent.token) ? [CLAIM_LIFETIME_MS, true] : [leftMs, false];
   }
 
   /** Ends the claim for which the lock has been kept, as `word` says, for as long as a claim lives. */
   #expire(word: number): void {
-    if (this.word === word) Atomics.compareExchange(this.#words, this.#index + CLAIMANT, SLOT_UNREGISTERED, 0);
+    const claimant = Atomics.load(this.#words, this.#index + CLAIMANT);
+    if (this.word === word && isUnregistered(claimant)) Atomics.compareExchange(this.#words, this.#index + CLAIMANT, claimant, 0);
   }
 
   #freeIfAbandoned(): void {

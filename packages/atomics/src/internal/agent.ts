@@ -3,6 +3,7 @@
  *
  * Every lock of a memory holds the same agent, so that entering a registry later reaches the locks opened before.
  */
+import type { WaitLink } from './deadlock.ts';
 import { SLOT_UNREGISTERED } from './layout.ts';
 
 /** How a lock sees the registry of its memory. */
@@ -13,8 +14,13 @@ export interface AgentRegistry {
   isLiveToken(token: number): boolean;
   /** Calls `onDeath` after each death from now on, until the returned function is called. */
   watchDeaths(onDeath: () => void): () => void;
-  /** Says that this thread's blocking wait is on `address`. */
-  beginWait(address: number): void;
+  /** Says that this thread's blocking wait is on `address`; `false` if it should look again rather than wait. */
+  beginWait(address: number): boolean;
+  /**
+   * Who would wait for whom if `token` slept for the lock at `address`, and why that would never end: each holds what the one before
+   * waits for, and the first holds what the last waits for. `undefined` if the chain ends.
+   */
+  waitCircle(token: number, address: number): WaitLink[] | undefined;
   /** Says that it is over. */
   endWait(): void;
 }

@@ -80,8 +80,9 @@ export function block(
   if (pendingWaits.size > 0) leaveAsyncQueues();
   const { registry } = agent;
   if (registry === undefined) return rawWait(words, index, expected, timeoutMs);
-  registry.beginWait((words.byteOffset + index * words.BYTES_PER_ELEMENT) | kind);
+  const mayWait = registry.beginWait((words.byteOffset + index * words.BYTES_PER_ELEMENT) | kind);
   try {
+    if (!mayWait) return 'ok';
     if (shouldWait !== undefined && !shouldWait()) return 'ok';
     return rawWait(words, index, expected, timeoutMs);
   } finally {

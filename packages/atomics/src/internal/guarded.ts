@@ -6,7 +6,7 @@
  * data has them, as Rust's `heddle_atomics::Mutex<T>` and `OnceCell<T>`.
  */
 import { InvalidRecordError } from '../errors.ts';
-import { type SharedType, access } from '../struct.ts';
+import { type SharedType, access } from '../SharedType.ts';
 import { Lease } from './lease.ts';
 import { type Handle, type ResolvedLocation, type SharedLocation, resolveLocation } from './location.ts';
 

@@ -12,4 +12,4 @@ export { SLOT_UNREGISTERED, OWNER_MASK, OWNER_SLOT_MASK, WAITING_ON_SEQUENCE } f
 export { CLEAN, FAILED, type Outcome, RawMutex, TAKEN_POISONED } from './RawMutex.ts';
 export { deadlineAfter, remainingMs } from './time.ts';
 export { openRegistryOf } from '../Mutex.ts';
-export { access } from '../struct.ts';
+export { access } from '../SharedType.ts';

@@ -16,6 +16,8 @@ export const POISONED = 0x4000_0000;
 export const CONTENDED = 0x8000_0000;
 /** Lock word with owner slot 0, bit 12: nobody owns the lock, and it is kept for the claimant. */
 export const RESERVED = 0x0000_1000;
+/** Claimant: no thread's token, but whoever has slept for the lock. A fair unlock leaves it. */
+export const CLAIM_OPEN = 0x0000_1fff;
 /** How many wake-ups in vain a waiter bears before it claims what it waits for. */
 export const PATIENCE = 6;
 /** How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds. */
@@ -94,13 +96,21 @@ export const CONDVAR_SEQUENCE_OFFSET = 0;
 export const CONDVAR_WAITERS_OFFSET = 4;
 
 /** Bytes of Semaphore: A counting semaphore. All zero is one without permits. */
-export const SEMAPHORE_SIZE = 8;
+export const SEMAPHORE_SIZE = 24;
 /** Alignment of Semaphore, in bytes. */
 export const SEMAPHORE_ALIGN = 4;
-/** The permits that may be taken now. Waiters wait on it while it is 0. */
+/** The permits that may be taken now. */
 export const SEMAPHORE_PERMITS_OFFSET = 0;
 /** How many wait, at least: a waiter that died stays counted. */
 export const SEMAPHORE_WAITERS_OFFSET = 4;
+/** One more when waiters should look again. Waiters wait on it. */
+export const SEMAPHORE_SEQUENCE_OFFSET = 8;
+/** The token of the waiter for whom permits are kept; 0 when nobody claims them. */
+export const SEMAPHORE_CLAIMANT_OFFSET = 12;
+/** How many permits the claimant waits for. */
+export const SEMAPHORE_DEMAND_OFFSET = 16;
+/** How many of the waiters wait for more than one permit, at least. */
+export const SEMAPHORE_HEAVY_OFFSET = 20;
 
 /** Bytes of RwLock: A reader-writer lock. All zero is an unlocked one. */
 export const RW_LOCK_SIZE = 128;
@@ -146,13 +156,11 @@ export const REGISTRY_SLOT_FLAGS_OFFSET = 4;
 export const REGISTRY_SLOT_WAITING_ON_OFFSET = 8;
 
 /** Bytes of Once: Something that is done once. All zero is one that nobody has begun. */
-export const ONCE_SIZE = 8;
+export const ONCE_SIZE = 4;
 /** Alignment of Once, in bytes. */
 export const ONCE_ALIGN = 4;
 /** 0 before, the owner slot and generation while it runs, POISONED after a failure, ONCE_COMPLETE in the end; CONTENDED as in a mutex. Waiters wait on it. */
 export const ONCE_WORD_OFFSET = 0;
-/** Kept zero: a reaper takes the record for a mutex's, whose second word this is. */
-export const ONCE_UNUSED_OFFSET = 4;
 
 /** Bytes of Barrier: A barrier for a fixed number of parties. */
 export const BARRIER_SIZE = 8;

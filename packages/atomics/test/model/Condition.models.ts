@@ -164,3 +164,32 @@ export const deathOfWaiter: Model = {
   threads: [supervise, takeRegistered, takeRegistered, putRegistered, putRegistered],
   mortals: [2],
 };
+
+/** Puts an item in and dies perhaps before it tells anybody, after it has let go of the mutex. */
+const putThenTellRegistered = (thread: ModelThread): void => {
+  enter(thread);
+  putThenTell(thread);
+};
+
+/** Reaps, and puts an item in if the dead had not: whoever waits must have found it otherwise. */
+function superviseAndPut(thread: ModelThread): void {
+  const registry = enter(thread);
+  const dead = thread.awaitDeath();
+  if (dead === -1) return;
+  registry.reap(dead + 1);
+  thread.awaitDeath();
+  // Nobody else goes on now.
+  const [left, taken] = [items(thread), words(thread.memory)[TAKEN >> 2]];
+  if (left === 0 && taken === 0) putRegistered(thread);
+}
+
+/**
+ * Who waits on a condition looks, and says so in the registry only then. A death between, of a thread that had changed the condition
+ * and not told it yet, left it asleep: nobody was there to wake, and the word that it slept on hadn't changed.
+ */
+export const deathOfTeller: Model = {
+  byteLength: BYTES,
+  ...withRegistry(3),
+  threads: [superviseAndPut, takeRegistered, putThenTellRegistered],
+  mortals: [2],
+};

@@ -16,6 +16,7 @@ const extents: Record<string, Extent> = {
   cancelled: { executions: 1000 },
   death: { executions: 1000 },
   deathOfWaiter: { executions: 1000 },
+  deathOfTeller: { preemptionsMax: 2, executions: 500 },
 };
 
 test.for(Object.entries(extents))('a condition is right: %s', { timeout: TIMEOUT_MS }, async ([name, extent]) => {

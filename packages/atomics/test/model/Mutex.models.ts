@@ -100,6 +100,22 @@ const lockTwice = (thread: ModelThread): void => {
 };
 export const many: Model = { byteLength: BYTES, threads: [lockTwice, lockTwice, lockTwice, lockTwice], check: checkCount(8) };
 
+const TIMES = 9;
+const lockOften = (thread: ModelThread): void => {
+  for (let i = 0; i < TIMES; i += 1) lock(thread);
+};
+const lockOftenAsync = async (thread: ModelThread): Promise<void> => {
+  // oxlint-disable-next-line no-await-in-loop -- one after the other
+  for (let i = 0; i < TIMES; i += 1) await lockAsync(thread);
+};
+
+/** So many come and go that a waiter is passed over until it has enough of it. */
+export const crowded: Model = {
+  byteLength: BYTES,
+  threads: [lock, lockOften, lockOften, lockOftenAsync],
+  check: checkCount(3 * TIMES + 1),
+};
+
 export const timed: Model = { byteLength: BYTES, threads: [lock, lockSoon, lock], check: checkFree };
 
 export const asynchronous: Model = { byteLength: BYTES, threads: [lockAsync, lock, lockAsync], check: checkCount(3) };
@@ -171,4 +187,16 @@ export const deathAsync: Model = {
   ...withRegistry(4),
   threads: [supervise, lockRegistered, lockRegisteredAsync, lockRegistered],
   mortals: [1, 2],
+};
+
+const lockRegisteredOften = (thread: ModelThread): void => {
+  for (let i = 0; i < TIMES; i += 1) lockRegistered(thread);
+};
+
+/** Those who are passed over may die of it. */
+export const deathInCrowd: Model = {
+  byteLength: BYTES,
+  ...withRegistry(5),
+  threads: [supervise, lockRegistered, lockRegisteredAsync, lockRegisteredOften, lockRegisteredOften],
+  mortals: [1, 2, 3],
 };

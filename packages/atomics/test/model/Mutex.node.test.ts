@@ -10,7 +10,8 @@ describe('a mutex under a scheduler', () => {
     two: { preemptionsMax: 6 },
     tried: { preemptionsMax: 6 },
     three: { preemptionsMax: 2 },
-    many: { executions: 1000 },
+    many: { executions: 500 },
+    crowded: { executions: 200 },
     timed: { preemptionsMax: 1, executions: 1000 },
     asynchronous: { preemptionsMax: 1, executions: 1000 },
     tasks: { preemptionsMax: 2 },
@@ -19,6 +20,7 @@ describe('a mutex under a scheduler', () => {
     death: { preemptionsMax: 1, executions: 1000 },
     deathAmongMany: { executions: 1000, deathsMax: 2 },
     deathAsync: { executions: 1000 },
+    deathInCrowd: { executions: 150, deathsMax: 2 },
   };
   test.for(Object.entries(extents))('is right: %s', { timeout: TIMEOUT_MS }, async ([name, extent]) => {
     expect(await assertSound(MODELS, name, extent)).toBeGreaterThan(1);

@@ -1,12 +1,14 @@
 /** Models of the semaphore; Semaphore.node.test.ts runs them. */
 import type { Model, ModelThread } from '@heddle/tools/model';
 import { AbortedError, Semaphore, TimeoutError } from '../../src/index.ts';
+import { SEMAPHORE_WAITERS_OFFSET } from '../../src/internal/layout.ts';
 import { enter, supervise, withRegistry } from './registry.ts';
 
-const SEMAPHORE = 16;
+// Where a wait looks to the registry as none does.
+const SEMAPHORE = 0;
 /** How many are inside, and how many may be. */
-const INSIDE = 8;
-const LIMIT = 12;
+const INSIDE = 40;
+const LIMIT = 44;
 const BYTES = 1024;
 
 const semaphoreOf = ({ memory }: ModelThread): Semaphore => Semaphore.at({ buffer: memory, byteOffset: SEMAPHORE });
@@ -79,7 +81,7 @@ const checkAvailable =
   (memory: SharedArrayBuffer): void => {
     const { available } = Semaphore.at({ buffer: memory, byteOffset: SEMAPHORE });
     if (available !== permits) throw new Error(`${available} permits are there, not ${permits}`);
-    const [waiters] = new Int32Array(memory, SEMAPHORE + 4, 1);
+    const [waiters] = new Int32Array(memory, SEMAPHORE + SEMAPHORE_WAITERS_OFFSET, 1);
     if (waiters !== 0) throw new Error(`${waiters} are still counted as waiting`);
   };
 

@@ -21,6 +21,7 @@ import {
   Once,
   OnceCell,
   Parker,
+  RwLock,
   type SharedLocation,
   Unparker,
   WaitGroup,
@@ -151,6 +152,19 @@ export function stepsOf(memory: WebAssembly.Memory): Record<string, Step> {
         value.last.worker = !value.last.worker;
         const slot = value.hits % 4;
         value.recent.set(slot, (value.recent.get(slot) + 1) & 0xffff);
+      }
+      return 0;
+    },
+    rw_visit: (at, times) => {
+      const rwLock = new RwLock(Visit, place(at));
+      for (let time = 0; time < times; time += 1) {
+        {
+          using writing = rwLock.write();
+          writing.value.hits += 1;
+          writing.value.sum += 0.5;
+        }
+        using reading = rwLock.read();
+        if (reading.value.sum * 2 !== reading.value.hits) return 1;
       }
       return 0;
     },

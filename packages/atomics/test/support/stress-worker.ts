@@ -8,12 +8,15 @@ import {
   Condition,
   Mutex,
   PoisonedError,
+  type ReadToken,
+  RwLock,
   Semaphore,
   ThreadRegistry,
   type ThreadRegistryHandle,
   type ThreadToken,
   TimeoutError,
   type UnlockToken,
+  type WriteToken,
 } from '../../src/index.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
 import { DONE, FIRST, INSIDE, ITEMS, LEFT, PERMITS, PUT, SECOND, type StressShare, TAKEN, WRONG } from './stress.ts';
@@ -59,6 +62,7 @@ class Stress {
   readonly #mutex: Mutex;
   readonly #condition: Condition;
   readonly #semaphore: Semaphore;
+  readonly #rwLock: RwLock;
 
   constructor(share: StressShare, index: number, seed: number) {
     this.#words = share.words;
@@ -67,6 +71,7 @@ class Stress {
     this.#mutex = Mutex.from(share.mutex);
     this.#condition = Condition.from(share.condition);
     this.#semaphore = Semaphore.from(share.semaphore);
+    this.#rwLock = RwLock.from(share.rwLock);
   }
 
   /** Does operations until there are enough. */
@@ -137,6 +142,72 @@ class Stress {
 
   #complain(): void {
     Atomics.add(this.#words, WRONG, 1);
+  }
+
+  /** One way of reading or writing. */
+  readOrWriteSomehow(): Promise<void> | void {
+    const lock = this.#rwLock;
+    const acceptPoisoned = true;
+    switch (this.#random(24)) {
+      case 0: {
+        const token = lock.tryRead({ acceptPoisoned });
+        return token === undefined ? undefined : this.#look(token);
+      }
+      case 1: {
+        const token = lock.tryWrite({ acceptPoisoned });
+        if (token !== undefined) this.#change(token).unlock();
+        return undefined;
+      }
+      case 2:
+        return lock.readAsync({ acceptPoisoned }).then((token) => this.#look(token));
+      case 3:
+        return lock.writeAsync({ acceptPoisoned }).then((token) => void this.#change(token).unlock());
+      case 4:
+        return this.#readUntil({ signal: signalFor(this.#random) });
+      case 5:
+        return this.#writeUntil({ timeoutMs: this.#random(2) });
+      case 6:
+        return this.#look(this.#change(lock.write({ acceptPoisoned })).downgrade());
+      case 7:
+      case 8:
+      case 9:
+      case 10:
+      case 11:
+      case 12:
+        return void this.#change(lock.write({ acceptPoisoned })).unlock();
+      default:
+        return this.#look(lock.read({ acceptPoisoned }));
+    }
+  }
+
+  async #readUntil(options: { readonly signal: AbortSignal }): Promise<void> {
+    const token = await unlessGivenUp(() => this.#rwLock.readAsync({ acceptPoisoned: true, ...options }));
+    if (token !== undefined) this.#look(token);
+  }
+
+  async #writeUntil(options: { readonly timeoutMs: number }): Promise<void> {
+    const token = await unlessGivenUp(() => this.#rwLock.writeAsync({ acceptPoisoned: true, ...options }));
+    if (token !== undefined) this.#change(token).unlock();
+  }
+
+  /** Looks at what the lock guards; only a writer that died may have left it half-changed. */
+  #look(token: ReadToken): void {
+    const words = this.#words;
+    if (words[FIRST] !== words[SECOND] && !token.poisoned) this.#complain();
+    token.unlock();
+  }
+
+  #change(token: WriteToken): WriteToken {
+    const words = this.#words;
+    if (token.poisoned) {
+      words[SECOND] = words[FIRST]!;
+      this.#rwLock.clearPoison();
+    }
+    if (words[FIRST] !== words[SECOND]) this.#complain();
+    words[FIRST] = words[FIRST] + 1;
+    words[DONE + this.#index] = words[DONE + this.#index] + 1;
+    words[SECOND] = words[SECOND] + 1;
+    return token;
   }
 
   /** One way of passing the semaphore. */
@@ -220,7 +291,7 @@ const jobs: Jobs = {
   /** Enters the registry; in a browser the thread's death is then seen by a Web Lock. */
   enter: async (registry: ThreadRegistryHandle, token: ThreadToken, lockName: string) => {
     ThreadRegistry.from(registry).enter(token);
-    if (!isBrowser || (navigator as Partial<Navigator>).locks === undefined) return;
+    if (!isBrowser) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     void navigator.locks.request(lockName, () => {
       resolve();
@@ -232,6 +303,11 @@ const jobs: Jobs = {
   mutex: (share: StressShare, index: number, seed: number) => {
     const stress = new Stress(share, index, seed);
     return stress.run(() => stress.lockSomehow());
+  },
+
+  rwLock: (share: StressShare, index: number, seed: number) => {
+    const stress = new Stress(share, index, seed);
+    return stress.run(() => stress.readOrWriteSomehow());
   },
 
   semaphore: (share: StressShare, index: number, seed: number) => {

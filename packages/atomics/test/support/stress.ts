@@ -1,5 +1,5 @@
 /** What the threads of the stress test share. */
-import type { ConditionHandle, MutexHandle, SemaphoreHandle, ThreadRegistryHandle } from '../../src/index.ts';
+import type { ConditionHandle, MutexHandle, RwLockHandle, SemaphoreHandle, ThreadRegistryHandle } from '../../src/index.ts';
 
 /** What all workers of a test share. */
 export interface StressShare {
@@ -7,6 +7,7 @@ export interface StressShare {
   readonly mutex: MutexHandle;
   readonly condition: ConditionHandle;
   readonly semaphore: SemaphoreHandle;
+  readonly rwLock: RwLockHandle;
   readonly words: Int32Array;
 }
 

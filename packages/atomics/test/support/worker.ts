@@ -9,6 +9,7 @@ import {
   Barrier,
   Condition,
   type ConditionHandle,
+  DeadlockError,
   Event,
   type Handle,
   Latch,
@@ -28,6 +29,9 @@ import {
   type ThreadRegistryHandle,
   type ThreadToken,
   WaitGroup,
+  enableDeadlockDetection,
+  nameLock,
+  nameThread,
 } from '../../src/index.ts';
 import { RawMutex, agentOf } from '../../src/internal/index.ts';
 import { type Step, stepsOf } from './steps.ts';
@@ -97,6 +101,32 @@ const jobs: Jobs = {
 
   /** Takes the lock and ends the job with it. */
   keep: (handle: MutexHandle) => void Mutex.from(handle).lock(),
+
+  /** Takes the first lock, waits until `parties` threads have taken theirs, and takes the second: 'done', or the report of a deadlock. */
+  takeTwo: (
+    first: MutexHandle | RwLockHandle,
+    second: MutexHandle | RwLockHandle,
+    begun: Int32Array,
+    parties: number,
+    names: { locks: [MutexHandle | RwLockHandle, string][]; threads: [ThreadToken, string][] },
+  ) => {
+    const open = (handle: MutexHandle | RwLockHandle) => (handle.kind === 'heddle.RwLock' ? RwLock.from(handle) : Mutex.from(handle));
+    const take = (lock: Mutex | RwLock) => (lock instanceof RwLock ? lock.write() : lock.lock());
+    enableDeadlockDetection();
+    for (const [handle, name] of names.locks) nameLock(open(handle), name);
+    for (const [token, name] of names.threads) nameThread(token, name);
+    using _ = take(open(first));
+    Atomics.add(begun, 0, 1);
+    Atomics.notify(begun, 0);
+    for (let count = Atomics.load(begun, 0); count < parties; count = Atomics.load(begun, 0)) Atomics.wait(begun, 0, count);
+    try {
+      take(open(second)).unlock();
+      return 'done';
+    } catch (error) {
+      if (error instanceof DeadlockError) return error.message;
+      throw error;
+    }
+  },
 
   /** Takes the lock, blocking, and lets go of it. */
   lock: (handle: MutexHandle, timeoutMs: number = Infinity) => {
@@ -174,6 +204,21 @@ const jobs: Jobs = {
       Atomics.sub(inside, 0, 1);
     }
     return most;
+  },
+
+  /** Takes and gives back a permit again and again, until `served[0]` is `times`. */
+  takePermits: (handle: SemaphoreHandle, served: Int32Array, times: number) => {
+    const semaphore = Semaphore.from(handle);
+    while (Atomics.load(served, 0) < times) semaphore.acquire().release();
+  },
+
+  /** Takes so many permits at once so many times, and counts in `served[0]`. */
+  takeMany: (handle: SemaphoreHandle, count: number, served: Int32Array, times: number) => {
+    const semaphore = Semaphore.from(handle);
+    for (let i = 0; i < times; i += 1) {
+      using permit = semaphore.acquire({ count });
+      Atomics.add(served, 0, permit.count / count);
+    }
   },
 
   acquire: (handle: SemaphoreHandle, timeoutMs: number = Infinity) => {

@@ -17,6 +17,9 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** The bytes of an element's payload or length that follow its first byte, for 0xc0 to 0xdf. */
 const FIXED: readonly number[] = [0, -1, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, 1, 2, 4, 2, 4, 2, 4];
 
+/** The elements that are owed by the arrays and maps that the place lies in, by their depth. Of use within one call only. */
+const open = new Float64Array(DEPTH_MAX + 1);
+
 /**
  * Looks over a message.
  *
@@ -25,61 +28,83 @@ const FIXED: readonly number[] = [0, -1, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 
  * @throws TypeError if a text is not UTF-8
  */
 export function inspect(bytes: Uint8Array): Wide {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { length } = bytes;
   let wide: Wide = 'none';
   let at = 0;
-  /** The elements that are owed in all, and by the arrays and maps that the place lies in. */
   let owed = 1;
-  const open: number[] = [1];
-  const skip = (count: number): number => {
-    const start = at;
-    if (count > length - at) throw new RangeError(`the message ends ${count - (length - at)} bytes too early`);
-    at += count;
-    return start;
-  };
-  const enter = (count: number): void => {
-    owed += count;
-    if (owed > length - at) throw new RangeError(`the message claims ${owed} more elements and has ${length - at} more bytes`);
-    if (count > 0 && open.push(count) > DEPTH_MAX + 1) throw new RangeError(`the message is nested deeper than ${DEPTH_MAX}`);
-  };
-  const text = (count: number): void => {
-    const start = skip(count);
-    for (let i = start; i < at; i += 1) {
-      if (bytes[i]! < 0x80) continue;
-      utf8.decode(bytes.subarray(i, at));
-      return;
-    }
-  };
-
+  let depth = 0;
+  open[0] = 1;
   while (owed > 0) {
     owed -= 1;
-    while (open.at(-1) === 0) open.pop();
-    open[open.length - 1]! -= 1;
-    const head = bytes[skip(1)]!;
+    while (open[depth] === 0) depth -= 1;
+    open[depth]! -= 1;
+    if (at >= length) throw tooShort(1);
+    const head = bytes[at]!;
+    at += 1;
     if (head < 0x80 || head >= 0xe0) continue;
-    if (head < 0x90) enter(2 * (head & 0x0f));
-    else if (head < 0xa0) enter(head & 0x0f);
-    else if (head < 0xc0) text(head & 0x1f);
-    else {
-      const size = FIXED[head - 0xc0]!;
-      if (size < 0) throw new RangeError('0xc1 begins no element');
-      const start = skip(size);
-      // A length where one follows; of no use elsewhere.
-      const count = size === 1 ? view.getUint8(start) : size === 2 ? view.getUint16(start) : size === 4 ? view.getUint32(start) : 0;
-      if (head >= 0xde) enter(2 * count);
-      else if (head >= 0xdc) enter(count);
-      else if (head >= 0xd9) text(count);
-      else if (head >= 0xc7 && head <= 0xc9) skip(count + 1);
-      else if (head >= 0xc4 && head <= 0xc6) skip(count);
-      else if (wide !== 'beyond' && (head === 0xcf || head === 0xd3)) {
-        const value = head === 0xcf ? view.getBigUint64(start) : view.getBigInt64(start);
-        wide = isSafe(value) ? 'safe' : 'beyond';
-      }
+    // What follows the first byte: so many bytes of a payload or of a length, and a count of bytes or of elements.
+    const size = head < 0xc0 ? 0 : FIXED[head - 0xc0]!;
+    if (size < 0) throw new RangeError('0xc1 begins no element');
+    const start = at;
+    at += size;
+    if (at > length) throw tooShort(at - length);
+    let byteCount = 0;
+    let elementCount = 0;
+    let isText = false;
+    if (head < 0x90) elementCount = 2 * (head & 0x0f);
+    else if (head < 0xa0) elementCount = head & 0x0f;
+    else if (head < 0xc0) {
+      byteCount = head & 0x1f;
+      isText = true;
+    } else if (head >= 0xde) elementCount = 2 * lengthAt(bytes, start, size);
+    else if (head >= 0xdc) elementCount = lengthAt(bytes, start, size);
+    else if (head >= 0xd9) {
+      byteCount = lengthAt(bytes, start, size);
+      isText = true;
+    } else if (head >= 0xc4 && head <= 0xc6) byteCount = lengthAt(bytes, start, size);
+    // An extension has its type before its bytes.
+    else if (head >= 0xc7 && head <= 0xc9) byteCount = lengthAt(bytes, start, size) + 1;
+    else if (wide !== 'beyond' && (head === 0xcf || head === 0xd3))
+      wide = isSafe(integerAt(bytes, start, head === 0xd3)) ? 'safe' : 'beyond';
+
+    if (byteCount > 0) {
+      at += byteCount;
+      if (at > length) throw tooShort(at - length);
+      if (isText) checkText(bytes, at - byteCount, at);
+    } else if (elementCount > 0) {
+      owed += elementCount;
+      if (owed > length - at) throw new RangeError(`the message claims ${owed} more elements and has ${length - at} more bytes`);
+      depth += 1;
+      if (depth > DEPTH_MAX) throw new RangeError(`the message is nested deeper than ${DEPTH_MAX}`);
+      open[depth] = elementCount;
     }
   }
   if (at !== length) throw new RangeError(`the message has ${length - at} bytes behind its value`);
   return wide;
+}
+
+function tooShort(count: number): RangeError {
+  return new RangeError(`the message ends ${count} bytes too early`);
+}
+
+/** A length of so many bytes, big-endian. */
+function lengthAt(bytes: Uint8Array, start: number, size: number): number {
+  let value = 0;
+  for (let i = 0; i < size; i += 1) value = value * 256 + bytes[start + i]!;
+  return value;
+}
+
+function integerAt(bytes: Uint8Array, start: number, isSigned: boolean): bigint {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, 8);
+  return isSigned ? view.getBigInt64(0) : view.getBigUint64(0);
+}
+
+function checkText(bytes: Uint8Array, start: number, end: number): void {
+  for (let i = start; i < end; i += 1) {
+    if (bytes[i]! < 0x80) continue;
+    utf8.decode(bytes.subarray(i, end));
+    return;
+  }
 }
 
 /** Whether a number of JavaScript has this integer exactly. */
