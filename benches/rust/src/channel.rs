@@ -204,6 +204,7 @@ fn of_bytes(request: &Request) -> Option<Measurement> {
     let (sender, receiver) = bytes::channel(bytes::Options {
         capacity: capacity(size) as u32,
         ring_size: (capacity(size) * (size + 8)).next_power_of_two() as u32,
+        ..bytes::Options::default()
     });
     let mut parts: Vec<Part> = Vec::new();
     for producer in 0..pairs {
