@@ -112,6 +112,7 @@ pub extern "C" fn channel_new(capacity: u32, ring_size: u32) -> *mut u8 {
     let (sender, receiver) = bytes::channel(Options {
         capacity,
         ring_size,
+        ..Options::default()
     });
     let address = sender.address().as_ptr();
     // The record stays, and so do these two ends: the tests close the channel in so many words.

@@ -23,6 +23,7 @@ use crate::{
     SendError, SendTimeoutError, TryRecvError, TrySendError,
     error::{RecvError, RecvTimeoutError},
     protocol::{Patience, Refusal},
+    select::{Operation, SelectRecv, SelectSend, sealed},
 };
 use core::{fmt, time::Duration};
 use hand_over::HandOver;
@@ -276,6 +277,27 @@ macro_rules! either_end {
 
 either_end!(Sender, add_sender, remove_sender);
 either_end!(Receiver, add_receiver, remove_receiver);
+
+impl<T> sealed::Sealed for Sender<T> {
+    fn operation(&self) -> Operation<'_> {
+        match &self.channel {
+            Channel::Ring(ring) => ring.core.sending(|_| ring::UNITS),
+            Channel::HandOver(hand_over) => hand_over.sending(),
+        }
+    }
+}
+
+impl<T> sealed::Sealed for Receiver<T> {
+    fn operation(&self) -> Operation<'_> {
+        match &self.channel {
+            Channel::Ring(ring) => ring.core.receiving(),
+            Channel::HandOver(hand_over) => hand_over.receiving(),
+        }
+    }
+}
+
+impl<T> SelectSend for Sender<T> {}
+impl<T> SelectRecv for Receiver<T> {}
 
 impl<T> Sender<T> {
     /// Sends `value`, waiting for room as long as it takes.

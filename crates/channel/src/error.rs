@@ -1,5 +1,6 @@
 //! What can go wrong in each operation. A value that couldn't be sent comes back in the error.
 
+use crate::protocol::Refusal;
 use core::fmt;
 use std::error::Error;
 
@@ -45,6 +46,15 @@ pub enum RecvTimeoutError {
     TimedOut,
     /// The channel is closed and everything sent has been received.
     Closed,
+}
+
+impl From<Refusal> for TryRecvError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Closed => Self::Closed,
+            Refusal::NotNow | Refusal::TimedOut => Self::Empty,
+        }
+    }
 }
 
 impl<T> TrySendError<T> {

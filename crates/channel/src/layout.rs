@@ -3,7 +3,7 @@
 /// The first word of a channel: the letters "hedc".
 pub const CHANNEL_MAGIC: u32 = 0x6364_6568;
 /// The version of the channel's record.
-pub const CHANNEL_VERSION: u32 = 1;
+pub const CHANNEL_VERSION: u32 = 2;
 /// Bit 0 of tail and head: the channel is closed.
 pub const POSITION_CLOSED: u32 = 0x0000_0001;
 /// Tail and head without their flag bits: a free-running position, a multiple of 8.
@@ -12,8 +12,26 @@ pub const POSITION_MASK: u32 = 0xffff_fff8;
 pub const FRAME_ALIGN: u32 = 8;
 /// Length word, bits 0–29: the payload's bytes.
 pub const FRAME_LENGTH_MASK: u32 = 0x3fff_ffff;
+/// Length word, bit 30: the frame goes on with the message of the frame before.
+pub const FRAME_CONTINUED: u32 = 0x4000_0000;
 /// Length word, bit 31: no message here; go on at the start of the ring.
 pub const FRAME_WRAP: u32 = 0x8000_0000;
+/// Options, bit 0: an empty ring is written from its start again, so that only a backlog touches memory.
+pub const OPTION_COMPACT: u32 = 0x0000_0001;
+/// With OPTION_COMPACT, an empty ring starts again from this place on.
+pub const COMPACT_PLACE_MIN: u32 = 0x0001_0000;
+/// Waiting counts: one select that waits. Bits 0–15 count those who wait for this channel alone.
+pub const WAITING_SELECT: u32 = 0x0001_0000;
+/// Waiting counts: those who wait for this channel alone.
+pub const WAITING_MASK: u32 = 0x0000_ffff;
+/// How many selects that sleep elsewhere one side of a channel can wake.
+pub const WATCHERS: u32 = 4;
+/// How many threads' ends a channel counts apart; those of further threads stay open when such a thread dies.
+pub const END_COUNTS: u32 = 16;
+/// End counts: one receiving end. Bits 0–15 count the sending ends.
+pub const END_RECEIVER: u32 = 0x0001_0000;
+/// End counts: the sending ends.
+pub const END_SENDERS_MASK: u32 = 0x0000_ffff;
 /// The smallest ring.
 pub const RING_SIZE_MIN: u32 = 64;
 /// The largest ring.
@@ -22,7 +40,7 @@ pub const RING_SIZE_MAX: u32 = 0x4000_0000;
 /// The head of a channel; `ringSize` bytes follow it. What one side writes and what the other side writes are on cache lines of their own.
 pub mod channel_header {
     /// Bytes of the record.
-    pub const SIZE: usize = 320;
+    pub const SIZE: usize = 448;
     /// Alignment of the record, in bytes.
     pub const ALIGN: usize = 8;
     /// CHANNEL_MAGIC once the channel is ready, written last.
@@ -31,12 +49,14 @@ pub mod channel_header {
     pub const VERSION: usize = 4;
     /// Bytes of the ring, a power of two. A frame is at most half of it.
     pub const RING_SIZE: usize = 8;
-    /// How many messages the channel holds at most.
+    /// How many messages the channel holds at most; 0 for a rendezvous, where a sender waits until its message is taken.
     pub const CAPACITY: usize = 12;
-    /// Open sending ends.
+    /// Open sending ends, of all threads.
     pub const SENDERS: usize = 16;
-    /// Open receiving ends.
+    /// Open receiving ends, of all threads.
     pub const RECEIVERS: usize = 20;
+    /// OPTION_COMPACT.
+    pub const OPTIONS: usize = 24;
     /// Held while a frame is written.
     pub const SEND_LOCK: usize = 64;
     /// Messages sent, modulo 2^32; written under sendLock.
@@ -45,20 +65,30 @@ pub mod channel_header {
     pub const HEAD_SEEN: usize = 76;
     /// The count of received messages that a sender saw last, under sendLock.
     pub const RECEIVED_SEEN: usize = 80;
-    /// The position behind the last frame, and POSITION_CLOSED. Receivers wait on it.
+    /// The position behind the last frame, and POSITION_CLOSED.
     pub const TAIL: usize = 128;
-    /// How many receivers wait, at least: one that died stays counted.
+    /// How many receivers wait, at least: one that died stays counted. WAITING_SELECT for each select.
     pub const RECEIVERS_WAITING: usize = 132;
+    /// Counts the changes that were told to waiting receivers, who sleep on it.
+    pub const RECEIVER_EVENTS: usize = 136;
+    /// The byte addresses of other event counts, on which selects sleep that wait for a message here; 0 when free.
+    pub const RECEIVER_WATCHERS: usize = 144;
     /// Held while a frame is read.
     pub const RECEIVE_LOCK: usize = 192;
     /// Messages received, modulo 2^32; written under receiveLock, before head.
     pub const RECEIVED: usize = 200;
     /// The tail that a receiver saw last, under receiveLock.
     pub const TAIL_SEEN: usize = 204;
-    /// The position of the oldest frame, and POSITION_CLOSED. Senders wait on it.
+    /// The position of the oldest frame, and POSITION_CLOSED.
     pub const HEAD: usize = 256;
-    /// How many senders wait, at least: one that died stays counted.
+    /// How many senders wait, at least: one that died stays counted. WAITING_SELECT for each select.
     pub const SENDERS_WAITING: usize = 260;
+    /// Counts the changes that were told to waiting senders, who sleep on it.
+    pub const SENDER_EVENTS: usize = 264;
+    /// The byte addresses of other event counts, on which selects sleep that wait for room here; 0 when free.
+    pub const SENDER_WATCHERS: usize = 272;
+    /// The ends of registered threads, so that those of a dead thread can be taken away.
+    pub const ENDS: usize = 320;
 }
 
 /// What stands before each message in the ring. The payload follows, padded to FRAME_ALIGN.
@@ -67,8 +97,20 @@ pub mod frame_header {
     pub const SIZE: usize = 8;
     /// Alignment of the record, in bytes.
     pub const ALIGN: usize = 8;
-    /// The payload's bytes in bits 0–29, or FRAME_WRAP.
+    /// The payload's bytes in bits 0–29, FRAME_CONTINUED; or FRAME_WRAP.
     pub const LENGTH: usize = 0;
-    /// Kept zero.
-    pub const RESERVED: usize = 4;
+    /// How many bytes of the message follow in frames of their own.
+    pub const REST: usize = 4;
+}
+
+/// The ends that one registered thread has open.
+pub mod end_count {
+    /// Bytes of the record.
+    pub const SIZE: usize = 8;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// The thread's slot and generation as in a lock word; 0 when nobody's.
+    pub const TOKEN: usize = 0;
+    /// Its sending ends, and END_RECEIVER for each receiving end.
+    pub const COUNTS: usize = 4;
 }

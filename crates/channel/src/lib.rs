@@ -28,11 +28,14 @@
 
 mod bounded;
 pub mod bytes;
+mod ends;
 mod error;
 pub mod layout;
 #[cfg(feature = "msgpack")]
 pub mod msgpack;
 mod protocol;
+mod select;
+mod side;
 
 pub use bounded::{
     IntoIter, Iter, Receiver, RecvFuture, SendFuture, Sender, TryIter, bounded, rendezvous,
@@ -44,6 +47,8 @@ pub use error::{
 pub use heddle_atomics::Deadline;
 #[cfg(feature = "msgpack")]
 pub use msgpack::channel;
+
+pub use select::{Select, SelectRecv, SelectSend};
 
 /// The example of the README, run as a test.
 #[cfg(doctest)]

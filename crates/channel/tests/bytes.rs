@@ -5,8 +5,8 @@ use heddle_atomics::{RawMutex, registry};
 use heddle_channel::{
     RecvError, RecvTimeoutError, TryRecvError,
     bytes::{
-        self, OpenError, Options, Receiver, SendError, SendTimeoutError, Sender, TooLong,
-        TrySendError,
+        self, OpenError, Options, Receiver, RecvIntoError, SendError, SendTimeoutError, Sender,
+        TooLong, TrySendError,
     },
     layout::channel_header,
 };
@@ -18,6 +18,7 @@ fn options(capacity: u32, ring_size: u32) -> Options {
     Options {
         capacity,
         ring_size,
+        ..Options::default()
     }
 }
 
@@ -87,7 +88,6 @@ fn the_longest_message_always_fits_and_a_longer_one_is_refused() {
         assert_eq!(receiver.recv().unwrap(), vec![2; max]);
     }
     let too_long = TooLong { len: 121, max: 120 };
-    assert_eq!(sender.send(&[0; 121]), Err(SendError::TooLong(too_long)));
     assert_eq!(
         sender.try_send(&[0; 121]),
         Err(TrySendError::TooLong(too_long))
@@ -122,6 +122,173 @@ fn full_means_messages_or_bytes() {
     );
     receiver.recv().unwrap();
     assert_eq!(sender.try_send(&[0; 24]), Ok(()));
+}
+
+#[test]
+fn messages_longer_than_the_ring_arrive_whole_among_others() {
+    const COUNT: u32 = 200;
+    for (capacity, ring_size) in [(1, 64), (4, 256), (1024, 1024), (0, 256)] {
+        let (sender, receiver) = bytes::channel(options(capacity, ring_size));
+        let length = |n: u32| (n as usize).wrapping_mul(7919) % (5 * ring_size as usize);
+        let received: Vec<Vec<Vec<u8>>> = thread::scope(|scope| {
+            for who in 0..2 {
+                let sender = sender.clone();
+                scope.spawn(move || {
+                    for n in 0..COUNT {
+                        sender.send(&message(who, n, length(n))).unwrap();
+                    }
+                });
+            }
+            drop(sender);
+            let receivers: Vec<_> = (0..2)
+                .map(|_| {
+                    let receiver = receiver.clone();
+                    scope.spawn(move || receiver.iter().collect())
+                })
+                .collect();
+            receivers
+                .into_iter()
+                .map(|receiver| receiver.join().unwrap())
+                .collect()
+        });
+        let mut seen = [0; 2];
+        for bytes in received.into_iter().flatten() {
+            let who = u32::from_le_bytes(bytes[..4].try_into().unwrap());
+            let n = u32::from_le_bytes(bytes[4..8].try_into().unwrap());
+            assert!(bytes == message(who, n, length(n)), "torn");
+            seen[who as usize] += 1;
+        }
+        assert_eq!(seen, [COUNT; 2]);
+    }
+}
+
+#[test]
+fn a_long_message_given_up_in_its_middle_is_seen_by_nobody() {
+    let (sender, receiver) = bytes::channel(options(8, 64));
+    assert_eq!(
+        sender.send_timeout(&[1; 500], SOON),
+        Err(SendTimeoutError::TimedOut)
+    );
+    thread::scope(|scope| {
+        let next = scope.spawn(|| sender.send(b"next"));
+        assert_eq!(receiver.recv().unwrap(), b"next");
+        next.join().unwrap().unwrap();
+    });
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(receiver.len(), 0);
+    assert_eq!(
+        sender.try_send(&[1; 500]),
+        Err(TrySendError::TooLong(TooLong { len: 500, max: 24 }))
+    );
+}
+
+#[test]
+fn a_rendezvous_is_left_together() {
+    let (sender, receiver) = bytes::channel(options(0, 256));
+    assert_eq!((sender.capacity(), sender.is_full()), (0, true));
+    assert_eq!(sender.try_send(b"nobody there"), Err(TrySendError::Full));
+    assert_eq!(
+        sender.send_timeout(b"nobody came", SOON),
+        Err(SendTimeoutError::TimedOut)
+    );
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| receiver.recv());
+        while sender.try_send(b"met") == Err(TrySendError::Full) {
+            thread::yield_now();
+        }
+        assert_eq!(waiting.join().unwrap().unwrap(), b"met");
+
+        let sending = scope.spawn(|| sender.send(b"taken"));
+        assert_eq!(receiver.recv().unwrap(), b"taken");
+        assert_eq!(sending.join().unwrap(), Ok(()));
+
+        let sending = scope.spawn(|| sender.send(b"refused"));
+        // Whether it sleeps already or not: nobody takes the message.
+        receiver.close();
+        assert_eq!(sending.join().unwrap(), Err(SendError::Closed));
+    });
+}
+
+#[test]
+fn a_message_is_written_and_read_in_place() {
+    let (sender, receiver) = bytes::channel(options(8, 256));
+    for step in 0..64_u8 {
+        let mut reservation = sender.reserve(40).unwrap();
+        reservation.fill(step);
+        if step % 2 == 0 {
+            reservation.commit().unwrap();
+        } else {
+            reservation.commit_len(9).unwrap();
+        }
+        let borrow = receiver.try_borrow().unwrap();
+        assert_eq!(&*borrow, &vec![step; if step % 2 == 0 { 40 } else { 9 }]);
+        if step % 3 == 0 {
+            borrow.keep();
+            assert_eq!(receiver.recv().unwrap()[0], step);
+        }
+    }
+    drop(sender.reserve(100).unwrap());
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    let reservation = sender.try_reserve(8).unwrap();
+    receiver.close();
+    assert_eq!(reservation.commit(), Err(SendError::Closed));
+    assert!(matches!(receiver.try_borrow(), Err(TryRecvError::Closed)));
+}
+
+#[test]
+fn many_messages_go_and_come_together() {
+    let (sender, receiver) = bytes::channel(options(5, 1024));
+    let messages: Vec<[u8; 1]> = (0..12).map(|n| [n]).collect();
+    assert_eq!(sender.try_send_many(&messages), Ok(5));
+    assert!(sender.is_full());
+    assert_eq!(receiver.try_recv_many(3).unwrap(), [[0], [1], [2]]);
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| sender.send_many(&messages[5..]));
+        let mut received = vec![];
+        while received.len() < 9 {
+            received.extend(receiver.recv_many(4).unwrap());
+        }
+        assert_eq!(received, messages[3..]);
+        sending.join().unwrap().unwrap();
+    });
+    receiver.close();
+    assert_eq!(sender.try_send_many(&messages), Err(TrySendError::Closed));
+    assert_eq!(sender.send_many(&messages), Err((0, SendError::Closed)));
+    assert_eq!(receiver.try_recv_many(3), Err(TryRecvError::Closed));
+}
+
+#[test]
+fn a_message_is_received_into_a_buffer_if_it_fits() {
+    let (sender, receiver) = bytes::channel(options(8, 256));
+    sender.send(b"twelve bytes").unwrap();
+    let mut buffer = [0; 16];
+    assert_eq!(
+        receiver.recv_into(&mut buffer[..4]),
+        Err(RecvIntoError::TooLong(TooLong { len: 12, max: 4 }))
+    );
+    assert_eq!(receiver.recv_into(&mut buffer), Ok(12));
+    assert_eq!(&buffer[..12], b"twelve bytes");
+    sender.close();
+    assert_eq!(receiver.recv_into(&mut buffer), Err(RecvIntoError::Closed));
+}
+
+#[test]
+fn an_unbounded_channel_waits_at_its_limit_only() {
+    let (sender, receiver) = bytes::channel(Options::unbounded(1 << 20));
+    for round in 0..200_u32 {
+        for n in 0..50 {
+            sender.try_send(&message(round, n, 500)).unwrap();
+        }
+        for n in 0..50 {
+            assert_eq!(receiver.try_recv().unwrap(), message(round, n, 500));
+        }
+    }
+    let fits = (0..)
+        .take_while(|_| sender.try_send(&[0; 1016]).is_ok())
+        .count();
+    assert!((1000..=1024).contains(&fits), "{fits} KiB of 1 MiB");
+    assert_eq!(receiver.try_recv_many(usize::MAX).unwrap().len(), fits);
 }
 
 #[test]

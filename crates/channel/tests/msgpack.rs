@@ -143,11 +143,12 @@ fn a_value_that_is_not_sent_comes_back() {
     let (sender, receiver) = msgpack::channel_with::<String>(Options {
         capacity: 1,
         ring_size: 256,
+        ..Options::default()
     });
     let long = "x".repeat(200);
     let too_long = TooLong { len: 202, max: 120 };
     assert!(
-        matches!(sender.send(long.clone()), Err(SendError::TooLong(value, told)) if value == long && told == too_long)
+        matches!(sender.try_send(long.clone()), Err(TrySendError::TooLong(value, told)) if value == long && told == too_long)
     );
     sender.send("first".to_owned()).unwrap();
     assert!(

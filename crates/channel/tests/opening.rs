@@ -142,6 +142,7 @@ fn run(seed: u64) -> bool {
     let options = Options {
         capacity: 5,
         ring_size: RING_SIZE,
+        ..Options::default()
     };
     let record_size = options.record_size();
     let mut place = Place::new(record_size);

@@ -18,12 +18,14 @@ static ALLOCATOR: heddle_memory::ThreadCachingAllocator =
 const REQUESTS: Options = Options {
     capacity: 64,
     ring_size: 256 << 10,
+    is_compact: false,
 };
 
 /// A few batches of rows: enough to keep both sides busy, little enough to hold back a thread whose rows nobody takes.
 const RESPONSES: Options = Options {
     capacity: 64,
     ring_size: 2 << 20,
+    is_compact: false,
 };
 
 /// `StoreControl` of `layout/store.json`; the records of the threads follow it.

@@ -6,7 +6,16 @@
  */
 
 /** The codes of the errors that this package defines. */
-export type ChannelErrorCode = 'CLOSED' | 'TIMEOUT' | 'MESSAGE_TOO_LARGE' | 'ENCODE_FAILED' | 'DECODE_FAILED' | 'CODEC_MISMATCH';
+export type ChannelErrorCode =
+  | 'CLOSED'
+  | 'TIMEOUT'
+  | 'MESSAGE_TOO_LARGE'
+  | 'ENCODE_FAILED'
+  | 'DECODE_FAILED'
+  | 'CODEC_MISMATCH'
+  | 'BUFFER_TOO_SMALL'
+  | 'IN_USE'
+  | 'NOT_SELECTABLE';
 
 /** What every error of this package is. */
 export abstract class ChannelError extends Error {
@@ -48,7 +57,10 @@ export class ChannelTimeoutError extends ChannelError {
   }
 }
 
-/** The message is longer than the channel takes: half its ring less 8 bytes. */
+/**
+ * The message is longer than half the channel's ring less 8 bytes, and the operation needs it in one piece: `send` and
+ * `sendAsync` would send it in several.
+ */
 export class MessageTooLargeError extends ChannelError {
   override readonly name = 'MessageTooLargeError';
   readonly code = 'MESSAGE_TOO_LARGE';
@@ -56,16 +68,18 @@ export class MessageTooLargeError extends ChannelError {
   readonly value: unknown;
   /** The bytes of the message. */
   readonly byteLength: number;
-  /** The bytes of the longest message that the channel takes. */
+  /** The bytes of the longest message that lies in the ring in one piece. */
   readonly byteLengthMax: number;
 
   /**
    * @param value what wasn't sent
    * @param byteLength the bytes of the message
-   * @param byteLengthMax the bytes of the longest message that the channel takes
+   * @param byteLengthMax the bytes of the longest message that lies in the ring in one piece
    */
   constructor(value: unknown, byteLength: number, byteLengthMax: number) {
-    super(`a message of ${byteLength} bytes in a channel that takes ${byteLengthMax}; give the channel a larger ringByteLength`);
+    super(
+      `a message of ${byteLength} bytes where ${byteLengthMax} lie in one piece; use send or sendAsync, or give the channel a larger ringByteLength`,
+    );
     this.value = value;
     this.byteLength = byteLength;
     this.byteLengthMax = byteLengthMax;
@@ -120,4 +134,38 @@ export class CodecMismatchError extends ChannelError {
   constructor(expected: string, found: string) {
     super(`the channel's messages are encoded by '${expected}', not by '${found}'; give from() the codec '${expected}'`);
   }
+}
+
+/** The message is longer than the buffer it was to be received into. It stays in the channel. */
+export class BufferTooSmallError extends ChannelError {
+  override readonly name = 'BufferTooSmallError';
+  readonly code = 'BUFFER_TOO_SMALL';
+  /** The bytes of the message. */
+  readonly byteLength: number;
+
+  /**
+   * @param byteLength the bytes of the message
+   * @param byteLengthMax the bytes of the buffer
+   */
+  constructor(byteLength: number, byteLengthMax: number) {
+    super(`a message of ${byteLength} bytes for a buffer of ${byteLengthMax}`);
+    this.byteLength = byteLength;
+  }
+}
+
+/** This end has a place reserved, or a message borrowed, and blocking for another would never end. */
+export class InUseError extends ChannelError {
+  override readonly name = 'InUseError';
+  readonly code = 'IN_USE';
+
+  /** @param operation what was tried */
+  constructor(operation: string) {
+    super(`${operation} would never end: commit, abandon or release it first`);
+  }
+}
+
+/** A blocking select can't wait for these operations at once. */
+export class NotSelectableError extends ChannelError {
+  override readonly name = 'NotSelectableError';
+  readonly code = 'NOT_SELECTABLE';
 }

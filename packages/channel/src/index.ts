@@ -7,9 +7,22 @@
  *
  * @module
  */
-export { type Channel, type ChannelOptions, type OpenOptions, channel, channelByteLength, openReceiver, openSender } from './channel.ts';
+export {
+  type Channel,
+  type ChannelOptions,
+  type OneshotOptions,
+  type OpenOptions,
+  type UnboundedOptions,
+  channel,
+  channelByteLength,
+  oneshot,
+  openReceiver,
+  openSender,
+  unbounded,
+} from './channel.ts';
 export { type Codec, bytesCodec, jsonCodec, textCodec } from './Codec.ts';
 export {
+  BufferTooSmallError,
   ChannelError,
   type ChannelErrorCode,
   ChannelTimeoutError,
@@ -17,9 +30,13 @@ export {
   CodecMismatchError,
   DecodeError,
   EncodeError,
+  InUseError,
   MessageTooLargeError,
+  NotSelectableError,
 } from './errors.ts';
 export { Receiver, type ReceiverHandle } from './Receiver.ts';
+export { Borrow, Reservation } from './Reservation.ts';
+export { type Case, type Selected, select, selectAsync, trySelect } from './select.ts';
 export { type AsyncWaitOptions, Sender, type SenderHandle, type WaitOptions } from './Sender.ts';
 export { structCodec } from './struct.ts';
 export { type StreamOptions, readableStream, writableStream } from './streams.ts';

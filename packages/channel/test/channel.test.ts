@@ -253,7 +253,7 @@ describe('opening', () => {
   });
 
   test.each<[string, Record<string, unknown>]>([
-    ['a capacity of 0', { capacity: 0 }],
+    ['a capacity that is too large', { capacity: 2 ** 32 }],
     ['a negative capacity', { capacity: -1 }],
     ['half a message', { capacity: 1.5 }],
     ['a ring that is no power of two', { ringByteLength: 100 }],

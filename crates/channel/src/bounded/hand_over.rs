@@ -20,7 +20,11 @@
 //! A thread that dies while it waits keeps its place: a value that is then handed to it is lost.
 
 use super::wakers::Ticket;
-use crate::protocol::{Patience, Refusal};
+use crate::{
+    protocol::{Patience, Refusal},
+    select::Operation,
+    side::{ALL, Side},
+};
 use core::{
     mem::{replace, take},
     task::{Context, Poll, Waker},
@@ -146,6 +150,10 @@ pub(super) struct HandOver<T> {
     state: Mutex<State<T>>,
     senders: AtomicU32,
     receivers: AtomicU32,
+    /// Selects that wait for a receiver's request.
+    selecting_to_send: Side,
+    /// Selects that wait for a sender's offer.
+    selecting_to_recv: Side,
 }
 
 impl<T> HandOver<T> {
@@ -161,6 +169,30 @@ impl<T> HandOver<T> {
             }),
             senders: AtomicU32::new(1),
             receivers: AtomicU32::new(1),
+            selecting_to_send: Side::new(),
+            selecting_to_recv: Side::new(),
+        }
+    }
+
+    /// What a select waits for to send: who changes the queues tells it under the lock, under which it looks.
+    pub(super) fn sending(&self) -> Operation<'_> {
+        Operation {
+            side: &self.selecting_to_send,
+            is_ready: Box::new(|| {
+                let state = self.state();
+                state.is_closed || !state.requests.is_empty()
+            }),
+        }
+    }
+
+    /// What a select waits for to receive, as [`HandOver::sending`].
+    pub(super) fn receiving(&self) -> Operation<'_> {
+        Operation {
+            side: &self.selecting_to_recv,
+            is_ready: Box::new(|| {
+                let state = self.state();
+                state.is_closed || !state.offers.is_empty()
+            }),
         }
     }
 
@@ -195,6 +227,7 @@ impl<T> HandOver<T> {
             value,
             waiter,
         });
+        self.selecting_to_recv.signal(ALL);
         drop(state);
         let _offered = Offered {
             channel: self,
@@ -234,6 +267,7 @@ impl<T> HandOver<T> {
         let (word, waiter) = Waiter::thread();
         let ticket = state.ticket();
         state.requests.push_back(Request { ticket, waiter });
+        self.selecting_to_send.signal(ALL);
         drop(state);
         let _requested = Requested {
             channel: self,
@@ -286,6 +320,7 @@ impl<T> HandOver<T> {
                         value,
                         waiter: Waiter::Task(waker),
                     });
+                    self.selecting_to_recv.signal(ALL);
                 }
             }
             return Poll::Pending;
@@ -378,6 +413,8 @@ impl<T> HandOver<T> {
                     value,
                     waiter: Waiter::Nobody,
                 });
+                self.selecting_to_send.signal(ALL);
+                self.selecting_to_recv.signal(ALL);
             }
         }
     }
@@ -385,6 +422,8 @@ impl<T> HandOver<T> {
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.is_closed = true;
+        self.selecting_to_send.signal(ALL);
+        self.selecting_to_recv.signal(ALL);
         // The senders take back what they have when they look.
         let offers = state.offers.iter_mut();
         let mut waiters: Vec<_> = offers

@@ -16,7 +16,7 @@ use core::{
 use heddle_atomics::seam::Guarded;
 
 /// The units of a position that one value takes.
-const UNITS: u32 = FRAME_ALIGN;
+pub(super) const UNITS: u32 = FRAME_ALIGN;
 
 /// The most values of a channel.
 pub(super) const CAPACITY_MAX: usize = 1 << 26;
@@ -59,7 +59,7 @@ impl<T> Ring<T> {
     fn new(capacity: usize, slots: Slots<T>) -> Self {
         let units = u32::try_from(capacity).expect("at most 2^26") * UNITS;
         Self {
-            core: Core::new(units, u32::MAX),
+            core: Core::new(units, u32::MAX, 0),
             slots,
             sending: Wakers::new(),
             receiving: Wakers::new(),
@@ -100,7 +100,7 @@ impl<T> Ring<T> {
         // SAFETY: the reservation makes this thread the only one at this slot, which is empty.
         slot.with_mut(|slot| unsafe { (*slot).write(value) });
         match reserved.commit() {
-            Ok(()) => {
+            Ok(_end) => {
                 self.receiving.wake_one();
                 Ok(())
             }

@@ -3,7 +3,7 @@ import { type Handle, InvalidRecordError } from '@heddle/atomics';
 import { handleOf } from '@heddle/atomics/internal';
 import { type Codec, builtInCodec } from '../Codec.ts';
 import { ClosedError, CodecMismatchError } from '../errors.ts';
-import { type Ring } from './protocol.ts';
+import { type Ring } from './Ring.ts';
 
 /** What is posted of an end. */
 export interface EndHandle<Kind extends string> extends Handle<Kind> {

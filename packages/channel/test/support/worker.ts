@@ -1,6 +1,15 @@
 /** What the workers of the tests do. */
-import { AbortedError, Mutex, Semaphore, ThreadRegistry, type ThreadToken, TimeoutError, type UnlockToken } from '@heddle/atomics';
-import { Receiver, type ReceiverHandle, Sender, type SenderHandle, openReceiver, openSender } from '../../src/index.ts';
+import {
+  AbortedError,
+  Mutex,
+  Semaphore,
+  ThreadRegistry,
+  type ThreadRegistryHandle,
+  type ThreadToken,
+  TimeoutError,
+  type UnlockToken,
+} from '@heddle/atomics';
+import { type Case, Receiver, type ReceiverHandle, Sender, type SenderHandle, openReceiver, openSender, select } from '../../src/index.ts';
 import { codecOf } from './codecs.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
 
@@ -17,6 +26,9 @@ function memoryOfModule(): WebAssembly.Memory {
 }
 
 const numbersOf = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+
+/** Ends that a thread keeps until it ends. */
+const kept: unknown[] = [];
 
 const jobs: Jobs = {
   ping: () => 'pong',
@@ -42,6 +54,61 @@ const jobs: Jobs = {
     }
     return received;
   },
+
+  /** Enters a registry, as whoever runs threads does. */
+  enter: (registry: ThreadRegistryHandle) => ThreadRegistry.from(registry).enter(),
+
+  /** Opens a sending end and keeps it. */
+  keepSender: (handle: SenderHandle) => void kept.push(Sender.from(handle)),
+
+  /** Opens a receiving end and keeps it. */
+  keepReceiver: (handle: ReceiverHandle) => void kept.push(Receiver.from(handle)),
+
+  /** Receives numbered messages into one buffer until the channel is closed: how many. */
+  receiveInto: (handle: ReceiverHandle, lengthMax: number) => {
+    using receiver = Receiver.from(handle);
+    const buffer = new Uint8Array(lengthMax);
+    let count = 0;
+    try {
+      for (; ; count += 1) {
+        const length = receiver.recvInto(buffer);
+        const n = numbersOf(buffer)[1];
+        if (length !== 8 + ((n * 7919) % (lengthMax - 7))) throw new Error(`message ${n} is of ${length} bytes`);
+        if (buffer.subarray(8, length).some((byte) => byte !== n % 251)) throw new Error(`message ${n} is torn`);
+      }
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'CLOSED') throw error;
+      return count;
+    }
+  },
+
+  /** Sends the numbers below `count` in batches. */
+  sendBatches: (handle: SenderHandle, count: number, batch: number) => {
+    using sender = Sender.from(handle);
+    for (let n = 0; n < count; n += batch) {
+      sender.sendMany(Array.from({ length: Math.min(batch, count - n) }, (_, i) => Uint8Array.of((n + i) & 255, (n + i) >> 8)));
+    }
+  },
+
+  /** Selects among receivers until all of their channels are closed: how many messages came from each. */
+  selectAll: (handles: readonly ReceiverHandle[]) => {
+    const open = new Map(handles.map((handle, i) => [String(i), Receiver.from(handle)]));
+    const counts = handles.map(() => 0);
+    while (open.size > 0) {
+      const cases: Record<string, Case> = Object.fromEntries(Array.from(open, ([name, recv]) => [name, { recv }]));
+      try {
+        counts[Number(select(cases).chosen)] += 1;
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== 'CLOSED') throw error;
+        for (const [name, receiver] of open) if (receiver.closed && receiver.isEmpty) open.delete(name);
+      }
+    }
+    return counts;
+  },
+
+  /** Selects between receivers once: the chosen one and its value. */
+  selectOnce: (handles: readonly ReceiverHandle[], timeoutMs: number = Infinity) =>
+    select(Object.fromEntries(handles.map((handle, i) => [String(i), { recv: Receiver.from<unknown>(handle) }])), { timeoutMs }),
 
   receiveAsync: async (handle: ReceiverHandle) => {
     const received: unknown[] = [];

@@ -1,0 +1,181 @@
+/**
+ * Those who wait on one side of a channel: receivers for a message, or senders for room.
+ *
+ * ## State
+ * | word | means |
+ * | --- | --- |
+ * | waiting, bits 0–15 | how many wait for this channel alone, at least |
+ * | waiting, bits 16–31 | how many selects wait here, at least |
+ * | events | counts the changes that were told; all who wait here sleep on it |
+ * | watchers | the event counts of other channels, on which selects sleep that wait here too |
+ *
+ * ## Invariants
+ * 1. Who is going to sleep counts itself, then reads `events`, then looks at the channel once more. Who changes the channel
+ *    looks at `waiting` afterwards and adds to `events`. Either the first sees the change, or the second the count; and if
+ *    the second adds before the first sleeps, the first doesn't sleep.
+ * 2. A select writes its watcher before it counts itself, and takes it out after it. Whoever finds it counted finds the watcher.
+ * 3. A death adds to `events` of everyone who sleeps, so that ends of the dead are noticed (ThreadRegistry.ts).
+ * 4. Who changed the channel may die before it tells. So a sleeper looks once more after the registry knows of it: either it sees
+ *    what the dead did, or the reaper sees it.
+ *
+ * Every `Atomics` call is SeqCst; invariant 1 needs that.
+ *
+ * ## Source
+ * Event counts: D. Reed and R. Kanodia, "Synchronization with Eventcounts and Sequencers" (1979).
+ */
+import { type AsyncWaitOptions, WAITING_ON_SEQUENCE, type WaitResult, block, waitAsync } from '@heddle/atomics/internal';
+import { WAITING_MASK, WAITING_SELECT, WATCHERS } from './layout.ts';
+import { type ChannelRecord } from './record.ts';
+
+/** The indices of the words of one side. */
+export interface SideWords {
+  readonly waiting: number;
+  readonly events: number;
+  readonly watchers: number;
+}
+
+/** Those who wait on one side of a channel. */
+export class Waiters {
+  readonly #record: ChannelRecord;
+  readonly #words: Int32Array;
+  readonly #waiting: number;
+  readonly #events: number;
+  readonly #watchers: number;
+  /** How many are woken by a change: one, or all of them if not every change is for everyone. */
+  readonly #wakeCount: number;
+  /** Whose death these wait to hear of. */
+  #memoryWords: Int32Array | undefined;
+
+  constructor(record: ChannelRecord, side: SideWords, wakeCount: number) {
+    this.#record = record;
+    this.#words = record.words;
+    this.#waiting = side.waiting;
+    this.#events = side.events;
+    this.#watchers = side.watchers;
+    this.#wakeCount = wakeCount;
+  }
+
+  /** How many wait for this channel alone, at least. */
+  get count(): number {
+    return Atomics.load(this.#words, this.#waiting) & WAITING_MASK;
+  }
+
+  /** The byte address of the event count in its memory. */
+  get eventsAddress(): number {
+    return this.#record.words.byteOffset + this.#events * 4;
+  }
+
+  /** Counts a waiter, which must look at the channel once more before it sleeps with this ticket (invariant 1). */
+  announce(): number {
+    Atomics.add(this.#words, this.#waiting, 1);
+    return Atomics.load(this.#words, this.#events);
+  }
+
+  /** Takes a waiter out again. */
+  retire(): void {
+    Atomics.sub(this.#words, this.#waiting, 1);
+  }
+
+  /** Tells the waiters that something changed, if there are any. */
+  signal(): void {
+    // Invariant 1.
+    const waiting = Atomics.load(this.#words, this.#waiting);
+    if (waiting !== 0) this.#tell((waiting & ~WAITING_MASK) === 0 ? this.#wakeCount : Infinity);
+  }
+
+  /** Tells all of them. */
+  signalAll(): void {
+    if (Atomics.load(this.#words, this.#waiting) !== 0) this.#tell(Infinity);
+  }
+
+  #tell(count: number): void {
+    Atomics.add(this.#words, this.#events, 1);
+    Atomics.notify(this.#words, this.#events, count);
+    if (count !== Infinity) return;
+    for (let i = 0; i < WATCHERS; i += 1) {
+      const address = Atomics.load(this.#words, this.#watchers + 2 * i) >>> 0;
+      if (address !== 0) this.#tellElsewhere(address >>> 2);
+    }
+  }
+
+  #tellElsewhere(index: number): void {
+    const { memory, buffer } = this.#record.location;
+    // As it is now: the address may lie in what was added to the memory.
+    const now = memory?.buffer ?? buffer;
+    if (this.#memoryWords === undefined || index >= this.#memoryWords.length)
+      this.#memoryWords = new Int32Array(now, 0, now.byteLength >> 2);
+    if (index >= this.#memoryWords.length) return;
+    Atomics.add(this.#memoryWords, index, 1);
+    Atomics.notify(this.#memoryWords, index);
+  }
+
+  /** {@link Waiters.sleep}, and takes the waiter out. */
+  block(ticket: number, timeoutMs: number, shouldWait: () => boolean): WaitResult {
+    try {
+      return this.sleep(ticket, timeoutMs, shouldWait);
+    } finally {
+      this.retire();
+    }
+  }
+
+  /**
+   * Sleeps, unless something was told since the ticket.
+   *
+   * @param shouldWait looks at the channel once the registry knows of the sleeper (invariant 4)
+   */
+  sleep(ticket: number, timeoutMs: number, shouldWait: () => boolean): WaitResult {
+    const operation = 'the channel would have to wait';
+    return block(this.#words, this.#events, ticket, timeoutMs, this.#record.agent, WAITING_ON_SEQUENCE, operation, shouldWait);
+  }
+
+  /** {@link Waiters.block} without blocking the thread. */
+  async wait(ticket: number, options: AsyncWaitOptions): Promise<WaitResult> {
+    try {
+      return await waitAsync(this.#words, this.#events, ticket, options);
+    } finally {
+      this.retire();
+    }
+  }
+
+  /**
+   * Counts a select that will sleep on the event count at `address`.
+   *
+   * @returns whether there was a place for it
+   */
+  announceSelect(address: number): boolean {
+    if (address !== this.eventsAddress && !this.#addWatcher(address)) return false;
+    Atomics.add(this.#words, this.#waiting, WAITING_SELECT);
+    return true;
+  }
+
+  /** Takes a select out again. */
+  retireSelect(address: number): void {
+    Atomics.sub(this.#words, this.#waiting, WAITING_SELECT);
+    if (address === this.eventsAddress) return;
+    for (let i = 0; i < WATCHERS; i += 1) {
+      if (Atomics.compareExchange(this.#words, this.#watchers + 2 * i, address | 0, 0) === (address | 0)) return;
+    }
+  }
+
+  #addWatcher(address: number): boolean {
+    for (let i = 0; i < WATCHERS; i += 1) {
+      if (Atomics.compareExchange(this.#words, this.#watchers + 2 * i, 0, address | 0) === 0) return true;
+    }
+    return false;
+  }
+
+  /** The event count, for a select that sleeps here. */
+  get ticket(): number {
+    return Atomics.load(this.#words, this.#events);
+  }
+
+  /** Has each death from now on count as an event, until the returned function is called: a reaper knows of no asynchronous waiters. */
+  watchDeaths(): () => void {
+    return this.#record.agent.registry?.watchDeaths(() => this.#tell(Infinity)) ?? (() => {});
+  }
+
+  /** One asynchronous wait of a select, which counts itself. */
+  waitForSelect(ticket: number, options: AsyncWaitOptions): WaitResult | Promise<WaitResult> {
+    return waitAsync(this.#words, this.#events, ticket, options);
+  }
+}

@@ -1,0 +1,53 @@
+/** Where the words of a channel's header are, as indices, and what its frames are like. */
+import {
+  CHANNEL_HEADER_HEAD_OFFSET,
+  CHANNEL_HEADER_HEAD_SEEN_OFFSET,
+  CHANNEL_HEADER_RECEIVED_OFFSET,
+  CHANNEL_HEADER_RECEIVED_SEEN_OFFSET,
+  CHANNEL_HEADER_RECEIVERS_WAITING_OFFSET,
+  CHANNEL_HEADER_RECEIVER_EVENTS_OFFSET,
+  CHANNEL_HEADER_RECEIVER_WATCHERS_OFFSET,
+  CHANNEL_HEADER_RECEIVE_LOCK_OFFSET,
+  CHANNEL_HEADER_SENDERS_WAITING_OFFSET,
+  CHANNEL_HEADER_SENDER_EVENTS_OFFSET,
+  CHANNEL_HEADER_SENDER_WATCHERS_OFFSET,
+  CHANNEL_HEADER_SEND_LOCK_OFFSET,
+  CHANNEL_HEADER_SENT_OFFSET,
+  CHANNEL_HEADER_TAIL_OFFSET,
+  CHANNEL_HEADER_TAIL_SEEN_OFFSET,
+  FRAME_ALIGN,
+  FRAME_HEADER_SIZE,
+  FRAME_WRAP as FRAME_WRAP_UNSIGNED,
+  POSITION_MASK as POSITION_MASK_UNSIGNED,
+} from './layout.ts';
+import { type SideWords } from './Waiters.ts';
+
+const wordOf = (byteOffset: number): number => byteOffset >> 2;
+
+export const SEND_LOCK: number = wordOf(CHANNEL_HEADER_SEND_LOCK_OFFSET);
+export const SENT: number = wordOf(CHANNEL_HEADER_SENT_OFFSET);
+export const HEAD_SEEN: number = wordOf(CHANNEL_HEADER_HEAD_SEEN_OFFSET);
+export const RECEIVED_SEEN: number = wordOf(CHANNEL_HEADER_RECEIVED_SEEN_OFFSET);
+export const TAIL: number = wordOf(CHANNEL_HEADER_TAIL_OFFSET);
+export const RECEIVE_LOCK: number = wordOf(CHANNEL_HEADER_RECEIVE_LOCK_OFFSET);
+export const RECEIVED: number = wordOf(CHANNEL_HEADER_RECEIVED_OFFSET);
+export const TAIL_SEEN: number = wordOf(CHANNEL_HEADER_TAIL_SEEN_OFFSET);
+export const HEAD: number = wordOf(CHANNEL_HEADER_HEAD_OFFSET);
+
+export const SENDER_WORDS: SideWords = {
+  waiting: wordOf(CHANNEL_HEADER_SENDERS_WAITING_OFFSET),
+  events: wordOf(CHANNEL_HEADER_SENDER_EVENTS_OFFSET),
+  watchers: wordOf(CHANNEL_HEADER_SENDER_WATCHERS_OFFSET),
+};
+export const RECEIVER_WORDS: SideWords = {
+  waiting: wordOf(CHANNEL_HEADER_RECEIVERS_WAITING_OFFSET),
+  events: wordOf(CHANNEL_HEADER_RECEIVER_EVENTS_OFFSET),
+  watchers: wordOf(CHANNEL_HEADER_RECEIVER_WATCHERS_OFFSET),
+};
+
+// Int32Array elements are signed.
+export const POSITION_MASK: number = POSITION_MASK_UNSIGNED | 0;
+export const FRAME_WRAP: number = FRAME_WRAP_UNSIGNED | 0;
+
+/** The bytes of the frame of a message. */
+export const frameSizeOf = (length: number): number => (FRAME_HEADER_SIZE + length + FRAME_ALIGN - 1) & -FRAME_ALIGN;
