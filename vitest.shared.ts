@@ -66,6 +66,8 @@ function programProject({ name, root, testTimeout, host }: ProgramProjectOptions
       // Real worker threads load TypeScript by the host itself: they need the condition too.
       execArgv: [`--conditions=${SOURCE_CONDITION}`],
       testTimeout,
+      // A hook starts workers and compiles, as a test does.
+      hookTimeout: testTimeout,
     },
   };
 }
@@ -95,6 +97,7 @@ function browserProject({ name, root, testTimeout, browser }: BrowserProjectOpti
       include: ['test/**/*.test.ts'],
       exclude: ['test/**/*.node.test.ts', 'test/**/*.process.test.ts'],
       testTimeout,
+      hookTimeout: testTimeout,
       browser: {
         enabled: true,
         headless: true,

@@ -37,8 +37,8 @@ const CHANNEL: readonly Aim[] = [
   channelAim('messages', ['heddle-ts', oneWay('1KiB')], ofCase(oneWay('1KiB'), 'postmessage'), 6),
   channelAim('bytes', ['heddle-ts', oneWay('64KiB')], ofCase(oneWay('64KiB'), 'postmessage'), 3),
   channelAim('bytes', ['heddle-ts', oneWay('64KiB', '1p1c', '-borrowed')], ofCase(oneWay('64KiB'), 'postmessage'), 10),
-  ...['8B', '1KiB', '64KiB', '1MiB'].map((size) =>
-    channelAim('messages', ['heddle-ts', oneWay(size)], ofCase(oneWay(size), 'ringbuf.js'), 1),
+  ...['8B', '1KiB', '64KiB', '1MiB'].flatMap((size) =>
+    ['heddle-ts', 'heddle-ts-into'].map((ours) => channelAim('messages', [ours, oneWay(size)], ofCase(oneWay(size), 'ringbuf.js'), 1)),
   ),
   ...['8B', '1KiB', '64KiB', '1MiB'].map((size) =>
     channelAim('messages', ['heddle-ts', oneWay(size)], ofCase(oneWay(size), 'multithreading'), 20),
@@ -62,7 +62,9 @@ const CHANNEL: readonly Aim[] = [
     rival: ofCase('roundtrip-8B', 'wait-notify-rust'),
     atMost: 1.2,
   },
-  channelAim('bytes', ['heddle-ts', oneWay('1MiB', '1p1c', '-borrowed')], ofCase(oneWay('1MiB'), 'memcpy'), 0.7),
+  ...['heddle-ts', 'heddle-rust-bytes'].map((ours) =>
+    channelAim('bytes', [ours, oneWay('1MiB', '1p1c', '-borrowed')], ofCase(oneWay('1MiB'), 'memcpy'), 0.7),
+  ),
 ];
 
 function lockAim(ours: string, caseName: string, rival: Side, atMost: number): Aim {

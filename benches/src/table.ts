@@ -17,15 +17,18 @@ const PREFIXES = [
   [1e3, 'k'],
 ] as const;
 
+/** Three digits, none of them an exponent's. */
+const rounded = (value: number): string => `${Number(value.toPrecision(3))}`;
+
 /** A figure's value in a unit that is easy to read. */
 export function readable({ value, unit }: Pick<Figure, 'value' | 'unit'>): string {
   if (unit === 'ns') {
-    if (value >= 1e6) return `${(value / 1e6).toPrecision(3)} ms`;
-    return value >= 1e3 ? `${(value / 1e3).toPrecision(3)} µs` : `${value.toPrecision(3)} ns`;
+    if (value >= 1e6) return `${rounded(value / 1e6)} ms`;
+    return value >= 1e3 ? `${rounded(value / 1e3)} µs` : `${rounded(value)} ns`;
   }
-  if (unit === 'ms') return `${Number(value.toPrecision(3))} ms`;
+  if (unit === 'ms') return `${rounded(value)} ms`;
   const [factor, prefix] = PREFIXES.find(([least]) => value >= least) ?? [1, ''];
-  return `${(value / factor).toPrecision(3)} ${prefix}${unit.replace(/^1/, '')}`;
+  return `${rounded(value / factor)} ${prefix}${unit.replace(/^1/, '')}`;
 }
 
 /** The figures of one family of cases. */
@@ -39,8 +42,8 @@ export function figuresTable(series: readonly Series[]): string {
 }
 
 function boundOf({ atLeast, atMost }: Aim): string {
-  if (atLeast !== undefined) return `≥ ${Number(atLeast.toPrecision(3))}`;
-  return atMost === undefined ? '' : `≤ ${Number(atMost.toPrecision(3))}`;
+  if (atLeast !== undefined) return `≥ ${rounded(atLeast)}`;
+  return atMost === undefined ? '' : `≤ ${rounded(atMost)}`;
 }
 
 /** What was to be reached, and whether it was. */
@@ -51,7 +54,7 @@ export function verdictTable(verdicts: readonly Verdict[]): string {
     aim.metric,
     `/ ${aim.rival.subject}${aim.rival.case === aim.ours.case ? '' : ` ${aim.rival.case}`}`,
     boundOf(aim),
-    `${Number(ratio.toPrecision(3))}`,
+    rounded(ratio),
     boundOf(aim) === '' ? 'to compare with' : isReached ? 'reached' : 'falls short',
   ]);
   return table([['ours', 'host', 'metric', 'rival', 'aim', 'ratio', ''], ...rows]);

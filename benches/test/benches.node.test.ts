@@ -58,11 +58,13 @@ describe.each(['node', 'chromium'] as const)('in %s', (host) => {
       expect(subjects).toContain(`${subject} oneway-64KiB-2p2c`);
       expect(subjects).toContain(`${subject} roundtrip-8B`);
     }
-    for (const subject of ['ringbuf.js', 'memcpy', 'heddle-rust-bytes', 'multithreading-blocking']) {
+    for (const subject of ['heddle-ts-into', 'ringbuf.js', 'memcpy', 'heddle-rust-bytes', 'multithreading-blocking']) {
       expect(subjects).toContain(`${subject} oneway-8B-1p1c`);
     }
     for (const subject of ['wait-notify', 'wait-notify-rust', 'ringbuf.js']) expect(subjects).toContain(`${subject} roundtrip-8B`);
-    expect(subjects).toContain('postmessage oneway-64KiB-2p2c-borrowed');
+    for (const subject of ['heddle-ts', 'heddle-rust-bytes', 'postmessage']) {
+      expect(subjects).toContain(`${subject} oneway-64KiB-2p2c-borrowed`);
+    }
   });
 
   test('threads run for every subject', async () => {

@@ -4,6 +4,7 @@ import { CASES, type Case, capacityFor, oneWayOf } from '../src/cases.ts';
 import { type Host, median, quantilesOf, type Subject } from '../src/measurement.ts';
 import { figuresOf, run, type Series } from '../src/runner.ts';
 import { checkCounter, lockCounter } from '../src/subjects/locks.ts';
+import { readable } from '../src/table.ts';
 import { checkSums, putStamp, stampOf } from '../src/subjects/stamps.ts';
 
 const caseOf = (name: string): Case => {
@@ -92,4 +93,13 @@ test('medians and quantiles', () => {
   expect(median([3, 1, 2])).toBe(2);
   expect(median([4, 1, 2, 3])).toBe(2.5);
   expect(quantilesOf(Array.from({ length: 200 }, (_, index) => 200 - index))).toEqual({ p50Ns: 101, p99Ns: 199 });
+});
+
+test('figures are written in units that are easy to read', () => {
+  expect(readable({ value: 999.7, unit: '1/s' })).toBe('1000 /s');
+  expect(readable({ value: 2_104_000, unit: '1/s' })).toBe('2.1 M/s');
+  expect(readable({ value: 5.33e9, unit: 'B/s' })).toBe('5.33 GB/s');
+  expect(readable({ value: 42, unit: 'ns' })).toBe('42 ns');
+  expect(readable({ value: 6500, unit: 'ns' })).toBe('6.5 µs');
+  expect(readable({ value: 1412, unit: 'ms' })).toBe('1410 ms');
 });

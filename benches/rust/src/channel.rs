@@ -196,9 +196,11 @@ fn round_trip<C: Channel>(count: usize) -> Measurement {
     timed(vec![there, back], 1, count)
 }
 
-/// Bytes over a record that TypeScript shares: copied into the ring, read in it.
+/// Bytes over a record that TypeScript shares: sent from where they lie and received as a vector, or written and read in place.
 fn of_bytes(request: &Request) -> Option<Measurement> {
-    let (size, pairs) = pairs_of(&request.case)?;
+    let in_place = request.case.strip_suffix("-borrowed");
+    let (size, pairs) = pairs_of(in_place.unwrap_or(&request.case))?;
+    let in_place = in_place.is_some();
     let size = size_of(size)?;
     let share = request.count.div_ceil(pairs);
     let (sender, receiver) = bytes::channel(bytes::Options {
@@ -213,14 +215,26 @@ fn of_bytes(request: &Request) -> Option<Measurement> {
             let mut message = vec![1; size];
             for stamp in stamps(producer, share) {
                 put_stamp(&mut message, stamp);
-                sender.send(&message).expect("the receivers stay");
+                if in_place {
+                    let mut place = sender.reserve(size).expect("the receivers stay");
+                    place.copy_from_slice(&message);
+                    place.commit().expect("the receivers stay");
+                } else {
+                    sender.send(&message).expect("the receivers stay");
+                }
             }
             0
         }));
         parts.push(Box::new(move || {
             let mut sum = 0;
-            while let Ok(stamp) = receiver.recv_with(stamp_of) {
-                sum += stamp;
+            if in_place {
+                while let Ok(message) = receiver.borrow() {
+                    sum += stamp_of(&message);
+                }
+            } else {
+                for message in receiver.iter() {
+                    sum += stamp_of(&message);
+                }
             }
             sum
         }));

@@ -21,7 +21,7 @@ const SUBJECTS: readonly { readonly bench: Bench; readonly name: string; support
   { bench: 'channel', name: 'flume-native', supports: isChannelCase },
   { bench: 'channel', name: 'kanal-native', supports: isChannelCase },
   { bench: 'channel', name: 'heddle-rust', supports: isChannelCase },
-  { bench: 'channel', name: 'heddle-rust-bytes', supports: isOneWay },
+  { bench: 'channel', name: 'heddle-rust-bytes', supports: (caseName) => oneWayOf(caseName) !== undefined },
   { bench: 'channel', name: 'wait-notify', supports: (caseName) => caseName === 'roundtrip-8B' },
   { bench: 'channel', name: 'memcpy', supports: (caseName) => isOneWay(caseName) && oneWayOf(caseName)?.pairs === 1 },
   {

@@ -3,7 +3,7 @@ import type { Host, HostName, Subject } from '../measurement.ts';
 import { heddleTs as heddleTsLocks } from './atomics/heddle-ts.ts';
 import { multithreading as multithreadingLocks, multithreadingBlocking as multithreadingLocksBlocking } from './atomics/multithreading.ts';
 import { comlink } from './channel/comlink.ts';
-import { heddleTs as heddleTsChannel } from './channel/heddle-ts.ts';
+import { heddleTs as heddleTsChannel, heddleTsInto } from './channel/heddle-ts.ts';
 import { memcpy, waitNotify } from './channel/limits.ts';
 import {
   multithreading as multithreadingChannel,
@@ -20,6 +20,7 @@ const SUBJECTS: readonly Subject[] = [
   multithreadingLocks,
   multithreadingLocksBlocking,
   heddleTsChannel,
+  heddleTsInto,
   postMessageSubject,
   comlink,
   multithreadingChannel,

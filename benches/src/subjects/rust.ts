@@ -58,7 +58,7 @@ const CASES: Readonly<Record<string, (bench: Bench, caseName: string) => boolean
     if (bench === 'channel') return caseName === 'roundtrip-8B' || oneWayOf(caseName)?.isBorrowed === false;
     return bench === 'atomics' || caseName !== 'pool-start';
   },
-  'heddle-rust-bytes': (bench, caseName) => bench === 'channel' && oneWayOf(caseName)?.isBorrowed === false,
+  'heddle-rust-bytes': (bench, caseName) => bench === 'channel' && oneWayOf(caseName) !== undefined,
   'wait-notify-rust': (bench, caseName) => bench === 'channel' && caseName === 'roundtrip-8B',
   'std-wasm': (bench) => bench === 'atomics',
   dlmalloc: (bench, caseName) => bench === 'thread' && caseName.startsWith('alloc-'),

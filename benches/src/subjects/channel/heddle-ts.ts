@@ -1,7 +1,10 @@
-/** `@heddle/channel` between workers, in its blocking form. */
+/**
+ * `@heddle/channel` between workers, in its blocking form. The `-borrowed` cases copy the message into its place in the ring and
+ * read it there; `heddle-ts-into` receives into bytes of the consumer's, as ringbuf.js does.
+ */
 import { channel, Receiver, Sender, type ReceiverHandle, type SenderHandle } from '@heddle/channel';
 import type { Run } from '../../agents/Agents.ts';
-import { capacityFor, oneWayOf } from '../../cases.ts';
+import { capacityFor, type OneWay, oneWayOf } from '../../cases.ts';
 import type { Session, Subject } from '../../measurement.ts';
 import { oneWaySession, roundTripSession } from '../sessions.ts';
 import { putStamp, stampOf } from '../stamps.ts';
@@ -19,7 +22,7 @@ function newChannel(size: number): { sender: SenderHandle; receiver: ReceiverHan
 export const heddleTs: Subject = {
   bench: 'channel',
   name: 'heddle-ts',
-  supports: (caseName) => caseName === 'roundtrip-8B' || oneWayOf(caseName)?.isBorrowed === false,
+  supports: (caseName) => caseName === 'roundtrip-8B' || oneWayOf(caseName) !== undefined,
   async open(caseName): Promise<Session> {
     const oneWay = oneWayOf(caseName);
     if (!oneWay) {
@@ -29,15 +32,25 @@ export const heddleTs: Subject = {
         { role: 'answer', setup: { sender: back.sender, receiver: there.receiver } },
       ]);
     }
-    const { size, pairs } = oneWay;
-    const { sender, receiver } = newChannel(size);
-    const parts = Array.from({ length: pairs }, () => [
-      { role: 'produce', setup: { sender, size } },
-      { role: 'consume', setup: { receiver } },
-    ]);
-    return oneWaySession(script, pairs, parts.flat());
+    return oneWay.isBorrowed ? oneWaySessionOf(oneWay, 'produceInPlace', 'consumeInPlace') : oneWaySessionOf(oneWay, 'produce', 'consume');
   },
 };
+
+export const heddleTsInto: Subject = {
+  bench: 'channel',
+  name: 'heddle-ts-into',
+  supports: (caseName) => oneWayOf(caseName)?.isBorrowed === false,
+  open: (caseName) => oneWaySessionOf(oneWayOf(caseName) ?? { size: 8, pairs: 1 }, 'produce', 'consumeInto'),
+};
+
+function oneWaySessionOf({ size, pairs }: Pick<OneWay, 'size' | 'pairs'>, producer: string, consumer: string): Promise<Session> {
+  const { sender, receiver } = newChannel(size);
+  const parts = Array.from({ length: pairs }, () => [
+    { role: producer, setup: { sender, size } },
+    { role: consumer, setup: { receiver, size } },
+  ]);
+  return oneWaySession(script, pairs, parts.flat());
+}
 
 export function produce({ sender: handle, size }: { sender: SenderHandle; size: number }): Run {
   const sender = Sender.from(handle);
@@ -56,6 +69,46 @@ export function consume({ receiver: handle }: { receiver: ReceiverHandle }): Run
   return (count) => {
     let sum = 0;
     for (let n = 0; n < count; n += 1) sum += stampOf(receiver.recv());
+    return sum;
+  };
+}
+
+export function consumeInto({ receiver: handle, size }: { receiver: ReceiverHandle; size: number }): Run {
+  const receiver = Receiver.from(handle);
+  const message = new Uint8Array(size);
+  return (count) => {
+    let sum = 0;
+    for (let n = 0; n < count; n += 1) {
+      receiver.recvInto(message);
+      sum += stampOf(message);
+    }
+    return sum;
+  };
+}
+
+export function produceInPlace({ sender: handle, size }: { sender: SenderHandle; size: number }): Run {
+  const sender = Sender.from(handle);
+  const source = new Uint8Array(size).fill(1);
+  return (count) => {
+    for (let stamp = 0; stamp < count; stamp += 1) {
+      const place = sender.reserve(size);
+      place.bytes.set(source);
+      putStamp(place.bytes, stamp);
+      place.commit();
+    }
+    return 0;
+  };
+}
+
+export function consumeInPlace({ receiver: handle }: { receiver: ReceiverHandle }): Run {
+  const receiver = Receiver.from(handle);
+  return (count) => {
+    let sum = 0;
+    for (let n = 0; n < count; n += 1) {
+      const message = receiver.borrow();
+      sum += stampOf(message.bytes);
+      message.release();
+    }
     return sum;
   };
 }

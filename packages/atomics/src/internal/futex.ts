@@ -105,7 +105,8 @@ export function waitAsync(
   const { timeoutMs, signal, operation, agent } = options;
   if (signal?.aborted === true) throw new AbortedError(operation, signal.reason);
   if (timeoutMs <= 0) return 'timed-out';
-  // First: a death before the watch began is one whose changes the wait's compare sees.
+  // First: of a death before, the compare sees the changes of the word, and the watch all others: it begins with the deaths that this
+  // thread knows.
   const stopWatching = agent?.registry?.watchDeaths(() => void notifyAll(words, index));
   const raw = rawWaitAsync(words, index, expected, timeoutMs);
   if (!raw.async) {
