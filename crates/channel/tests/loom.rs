@@ -5,11 +5,7 @@
 //! ```
 #![cfg(loom)]
 
-use heddle_channel::{
-    Select, TryRecvError, bounded,
-    bytes::{self, Options},
-    rendezvous, unbounded,
-};
+use heddle_channel::{Select, TryRecvError, bounded, rendezvous, unbounded};
 use loom::{future::block_on, model::Builder, thread};
 
 /// Checks with at most so many preemptions: more find nothing new in these small models, and take hours.
@@ -91,64 +87,6 @@ fn the_last_sender_closes() {
         let waiting = thread::spawn(move || receiver.recv().is_err());
         drop(sender);
         assert!(waiting.join().unwrap());
-    });
-}
-
-/// A byte channel; its ring is no atomic memory, so the model is of the protocol around it.
-fn byte_channel(capacity: u32) -> (bytes::Sender, bytes::Receiver) {
-    bytes::channel(Options {
-        capacity,
-        ring_size: 64,
-        is_compact: false,
-    })
-}
-
-#[test]
-fn a_rendezvous_is_left_together() {
-    check(2, || {
-        let (sender, receiver) = byte_channel(0);
-        let other = thread::spawn(move || {
-            sender.send(b"first").unwrap();
-            sender.send(b"second").unwrap();
-        });
-        assert_eq!(receiver.recv().unwrap(), b"first");
-        assert_eq!(receiver.recv().unwrap(), b"second");
-        other.join().unwrap();
-        assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
-    });
-}
-
-#[test]
-fn a_rendezvous_that_is_closed_gives_the_message_to_one_side() {
-    check(2, || {
-        let (sender, receiver) = byte_channel(0);
-        let other = thread::spawn(move || sender.send(b"either").is_ok());
-        receiver.close();
-        let is_received = receiver.recv().is_ok();
-        assert_eq!(other.join().unwrap(), is_received);
-    });
-}
-
-#[test]
-fn a_message_of_several_frames_arrives_whole() {
-    check(2, || {
-        let (sender, receiver) = byte_channel(8);
-        let other = thread::spawn(move || sender.send(&[7; 30]).unwrap());
-        assert_eq!(receiver.recv().unwrap(), [7; 30]);
-        other.join().unwrap();
-    });
-}
-
-#[test]
-fn a_place_given_up_wakes_whoever_waits() {
-    check(2, || {
-        let (sender, receiver) = byte_channel(8);
-        let other = thread::spawn(move || {
-            drop(sender.reserve(8).unwrap());
-            sender.send(b"next").unwrap();
-        });
-        assert_eq!(receiver.recv().unwrap(), b"next");
-        other.join().unwrap();
     });
 }
 
