@@ -22,6 +22,8 @@ pub const CLAIM_OPEN: u32 = 0x0000_1fff;
 pub const PATIENCE: u32 = 6;
 /// How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds.
 pub const CLAIM_LIFETIME_MS: u32 = 100;
+/// How long a reaper that nobody knows to be dead may take before the next one takes over, in milliseconds.
+pub const REAPER_LIFETIME_MS: u32 = 1000;
 /// The slot of every thread that is in no registry. Its token is this number, with generation 0.
 pub const SLOT_UNREGISTERED: u32 = 0x0000_0fff;
 /// The highest slot a registry can hand out; the lowest is 1.
@@ -151,7 +153,7 @@ pub mod registry_header {
     pub const CAPACITY: usize = 8;
     /// A random number that tells this registry from others, given by the first TypeScript thread that opens it; 0 before.
     pub const ID: usize = 12;
-    /// 1 while somebody reaps: waiters don't let go of what they wait on before it is 0 again.
+    /// The token of the thread that reaps, 0 when nobody does: waiters don't let go of what they wait on before it is 0 again. Bits 30–31 count who has taken over from a reaper that died.
     pub const REAPING: usize = 16;
     /// One more with each reaped thread. Threads with asynchronous waits wait on it.
     pub const DEATHS: usize = 20;

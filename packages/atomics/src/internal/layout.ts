@@ -22,6 +22,8 @@ export const CLAIM_OPEN = 0x0000_1fff;
 export const PATIENCE = 6;
 /** How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds. */
 export const CLAIM_LIFETIME_MS = 100;
+/** How long a reaper that nobody knows to be dead may take before the next one takes over, in milliseconds. */
+export const REAPER_LIFETIME_MS = 1000;
 /** The slot of every thread that is in no registry. Its token is this number, with generation 0. */
 export const SLOT_UNREGISTERED = 0x0000_0fff;
 /** The highest slot a registry can hand out; the lowest is 1. */
@@ -137,7 +139,7 @@ export const REGISTRY_HEADER_VERSION_OFFSET = 4;
 export const REGISTRY_HEADER_CAPACITY_OFFSET = 8;
 /** A random number that tells this registry from others, given by the first TypeScript thread that opens it; 0 before. */
 export const REGISTRY_HEADER_ID_OFFSET = 12;
-/** 1 while somebody reaps: waiters don't let go of what they wait on before it is 0 again. */
+/** The token of the thread that reaps, 0 when nobody does: waiters don't let go of what they wait on before it is 0 again. Bits 30–31 count who has taken over from a reaper that died. */
 export const REGISTRY_HEADER_REAPING_OFFSET = 16;
 /** One more with each reaped thread. Threads with asynchronous waits wait on it. */
 export const REGISTRY_HEADER_DEATHS_OFFSET = 20;
