@@ -55,10 +55,10 @@ use crate::{
 };
 use core::{fmt, time::Duration};
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use crate::layout::PATIENCE;
-/// The model's threads lose their patience at once.
-#[cfg(loom)]
+/// The models' threads lose their patience at once.
+#[cfg(any(loom, shuttle))]
 const PATIENCE: u32 = 1;
 
 /// Whether the lock that was taken is poisoned.
