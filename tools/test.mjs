@@ -31,6 +31,7 @@ const GROUPS = [
       'test:tools',
       'test:cargo',
       'test:loom',
+      'test:shuttle',
     ],
   },
   { concurrency: 1, tasks: ['test:node', 'test:deno', 'test:bun', 'test:chromium', 'test:firefox', 'test:e2e'] },

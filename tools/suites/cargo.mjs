@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * A crate's native tests and doctests: node tools/suites/cargo.mjs <crate> [--loom] [arguments of cargo test].
- * With --loom the crate is built for the model checker, apart from the other builds.
+ * A crate's native tests and doctests: node tools/suites/cargo.mjs <crate> [--loom|--shuttle] [arguments of cargo test].
+ * With --loom or --shuttle the crate is built for that model checker, apart from the other builds; behind other arguments they begin another run.
  * The counts are those that libtest prints; a binary that announced tests and gave no result crashed.
  */
 import { inWorkspace, isMain } from '../workspace.mjs';
@@ -35,11 +35,38 @@ export function countCargoTests(crate, output, exitCode) {
   return counts;
 }
 
+/** How a crate is built for a model checker. Its unit tests are for loom or for none. */
+const CHECKERS = {
+  '--loom': { args: ['--release', '--lib'], env: { RUSTFLAGS: '--cfg loom', CARGO_TARGET_DIR: inWorkspace('target/loom') } },
+  '--shuttle': { args: ['--release'], env: { RUSTFLAGS: '--cfg shuttle', CARGO_TARGET_DIR: inWorkspace('target/shuttle') } },
+};
+
+/**
+ * @param {readonly string[]} args behind the crate
+ * @returns {{args: string[], env: NodeJS.ProcessEnv}[]} what each run gives to cargo test
+ */
+export function runsOf(args) {
+  const runs = [{ args: [], env: {} }];
+  for (const arg of args) {
+    const checker = CHECKERS[arg];
+    if (checker === undefined) runs.at(-1).args.push(arg);
+    else runs.push({ args: [...checker.args], env: checker.env });
+  }
+  return runs.length > 1 && runs[0].args.length === 0 ? runs.slice(1) : runs;
+}
+
 if (isMain(import.meta.url)) {
   const [crate, ...args] = process.argv.slice(2);
-  const loom = args[0] === '--loom';
-  const cargoArgs = ['test', '--package', crate, '--no-fail-fast', ...(loom ? ['--release', '--lib', ...args.slice(1)] : args)];
-  const env = loom ? { RUSTFLAGS: '--cfg loom', CARGO_TARGET_DIR: inWorkspace('target/loom') } : {};
-  const { exitCode, output } = await runSuiteProgram('cargo', cargoArgs, { env });
-  report(countCargoTests(crate, output, exitCode));
+  const total = noCounts();
+  for (const run of runsOf(args)) {
+    // oxlint-disable-next-line no-await-in-loop -- each run has the processors
+    const { exitCode, output } = await runSuiteProgram('cargo', ['test', '--package', crate, '--no-fail-fast', ...run.args], {
+      env: run.env,
+    });
+    const counts = countCargoTests(crate, output, exitCode);
+    for (const key of ['passed', 'failed', 'skipped']) total[key] += counts[key];
+    total.failures.push(...counts.failures);
+    total.notes.push(...counts.notes);
+  }
+  report(total);
 }

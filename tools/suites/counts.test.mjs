@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { addUp, summaryLine } from '../test.mjs';
-import { countCargoTests } from './cargo.mjs';
+import { countCargoTests, runsOf } from './cargo.mjs';
 import { countTap } from './node-test.mjs';
 import { countPlaywright } from './playwright.mjs';
 import { noCounts, report, runSuiteProgram, withFailure } from './suite.mjs';
@@ -35,6 +35,13 @@ test('cargo: every binary and the doctests are added up, failures and reasons na
   assert.deepEqual(counted(counts), { passed: 3, failed: 1, skipped: 1 });
   assert.deepEqual(counts.failures, ['heddle-atomics: mutex::poisons']);
   assert.deepEqual(counts.notes, ['heddle-atomics: mutex::forever: runs for an hour']);
+});
+
+test('a crate is run as it is, for a model checker, or for both in turn', () => {
+  const argsOf = (...args) => runsOf(args).map((run) => [run.env.RUSTFLAGS, ...run.args].join(' '));
+  assert.deepEqual(argsOf(), ['']);
+  assert.deepEqual(argsOf('--loom', '--test', 'loom'), ['--cfg loom --release --lib --test loom']);
+  assert.deepEqual(argsOf('--test', 'fuzz', '--shuttle', '--test', 'shuttle'), [' --test fuzz', '--cfg shuttle --release --test shuttle']);
 });
 
 test('cargo: a binary that crashed after announcing its tests is a failure', () => {

@@ -9,24 +9,31 @@
 //! | Wasm with atomics | `memory.atomic.wait32` / `memory.atomic.notify` |
 //! | Linux | the system call `futex` |
 //! | other | a table of parked threads (`fallback`) |
-//! | the model checker | the same table over loom's locks |
+//! | the model checkers | the same table over their locks |
 
 use crate::seam::AtomicU32;
 use core::time::Duration;
 
 #[cfg_attr(target_arch = "wasm32", path = "futex/wasm.rs")]
 #[cfg_attr(
-    all(not(target_arch = "wasm32"), target_os = "linux", not(loom)),
+    all(
+        not(target_arch = "wasm32"),
+        target_os = "linux",
+        not(any(loom, shuttle))
+    ),
     path = "futex/linux.rs"
 )]
 #[cfg_attr(
-    all(not(target_arch = "wasm32"), any(not(target_os = "linux"), loom)),
+    all(
+        not(target_arch = "wasm32"),
+        any(not(target_os = "linux"), loom, shuttle)
+    ),
     path = "futex/fallback.rs"
 )]
 mod imp;
 
 // The table is compiled for the tests everywhere, so that a Linux machine tests what other hosts run.
-#[cfg(all(test, target_os = "linux", not(loom)))]
+#[cfg(all(test, target_os = "linux", not(any(loom, shuttle))))]
 mod fallback;
 
 /// Sleeps while `word` is `expected`, until a [`wake`] of the word or until `timeout` has passed.
@@ -60,7 +67,7 @@ pub(crate) fn wake_address(address: *const AtomicU32, count: u32) -> u32 {
     imp::wake_address(address, count)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::seam::Ordering;

@@ -23,6 +23,8 @@
 //! 3. `POISONED` is set by the end of an owner and cleared by [`RawMutex::clear_poison`] only.
 //! 4. A reservation holds as long as its claimant lives. Who sees that it doesn't, or that there is none, takes the lock as if it
 //!    were free. So a claim can only cost time, never the lock; and who reserves wakes all, so that everybody sees it.
+//! 5. The claimant never sleeps while the lock is kept: it looks at the word after it has claimed, for who reserves may have woken
+//!    all between the two.
 //!
 //! # Fairness
 //! A thread that comes while the lock is free takes it, also before one just woken (barging): that keeps the lock busy, and each
@@ -53,10 +55,10 @@ use crate::{
 };
 use core::{fmt, time::Duration};
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use crate::layout::PATIENCE;
-/// The model's threads lose their patience at once.
-#[cfg(loom)]
+/// The models' threads lose their patience at once.
+#[cfg(any(loom, shuttle))]
 const PATIENCE: u32 = 1;
 
 /// Whether the lock that was taken is poisoned.
@@ -358,8 +360,10 @@ impl RawMutex {
                 word = self.word.load(Ordering::Relaxed);
                 continue;
             }
-            if extra != 0 {
-                claim.lose_patience();
+            if extra != 0 && claim.lose_patience() {
+                // Invariant 5: the word may look as it did, and be for this thread now.
+                word = self.word.load(Ordering::Relaxed);
+                continue;
             }
             if word & CONTENDED == 0 {
                 // Relaxed: the bit publishes nothing; the wait compares it.
@@ -541,23 +545,25 @@ impl<'a> Claim<'a> {
         }
     }
 
-    /// A wake-up was in vain.
-    fn lose_patience(&mut self) {
+    /// A wake-up was in vain; `true` if this thread has become the claimant.
+    fn lose_patience(&mut self) -> bool {
         self.lost += 1;
-        if self.lost >= PATIENCE {
-            // SeqCst: off the fast path; with the loads in `claimant_lives`. One that expired, or was taken for another's by
-            // threads that share a token, is made again.
-            let seen = self.lock.claimant.compare_exchange(
-                0,
-                self.me.bits(),
-                Ordering::SeqCst,
-                Ordering::SeqCst,
-            );
-            self.is_made = match seen {
-                Ok(_) => true,
-                Err(claimant) => self.is_made && claimant == self.me.bits(),
-            };
+        if self.lost < PATIENCE {
+            return false;
         }
+        // SeqCst: off the fast path; with the loads in `claimant_lives`. One that expired, or was taken for another's by
+        // threads that share a token, is made again.
+        let seen = self.lock.claimant.compare_exchange(
+            0,
+            self.me.bits(),
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        );
+        self.is_made = match seen {
+            Ok(_) => true,
+            Err(claimant) => self.is_made && claimant == self.me.bits(),
+        };
+        seen.is_ok()
     }
 }
 

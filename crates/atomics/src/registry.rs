@@ -52,11 +52,11 @@ use crate::{
 use core::{cell::Cell, fmt, time::Duration};
 
 /// How many threads can be registered at once.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub const CAPACITY: usize = crate::layout::SLOT_MAX as usize;
-/// The model checker has few threads.
-#[cfg(loom)]
-pub const CAPACITY: usize = 3;
+/// A model has few threads.
+#[cfg(any(loom, shuttle))]
+pub const CAPACITY: usize = if cfg!(loom) { 3 } else { 12 };
 
 /// The thread waits on a word that isn't a lock's.
 #[doc(hidden)]
@@ -226,36 +226,45 @@ impl Registry {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 fn registry() -> &'static Registry {
     static REGISTRY: Registry = Registry::new();
     &REGISTRY
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 fn registry() -> &'static Registry {
-    loom::lazy_static! {
+    #[cfg(loom)]
+    use loom::lazy_static;
+    #[cfg(shuttle)]
+    use shuttle::lazy_static;
+    lazy_static! {
         static ref REGISTRY: Registry = Registry::new();
     }
     &REGISTRY
 }
 
-#[cfg(not(loom))]
+#[cfg(loom)]
+use loom::thread_local;
+#[cfg(shuttle)]
+use shuttle::thread_local;
+
+#[cfg(not(any(loom, shuttle)))]
 thread_local! {
     static CURRENT: Cell<u32> = const { Cell::new(SLOT_UNREGISTERED) };
 }
-#[cfg(loom)]
-loom::thread_local! {
+#[cfg(any(loom, shuttle))]
+thread_local! {
     static CURRENT: Cell<u32> = Cell::new(SLOT_UNREGISTERED);
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 thread_local! {
     /// The deaths that this thread has looked after (invariant 4).
     static DEATHS_SEEN: Cell<u32> = const { Cell::new(0) };
 }
-#[cfg(loom)]
-loom::thread_local! {
+#[cfg(any(loom, shuttle))]
+thread_local! {
     static DEATHS_SEEN: Cell<u32> = Cell::new(0);
 }
 

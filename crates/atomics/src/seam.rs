@@ -1,9 +1,20 @@
 //! The one place where this crate and `heddle-channel` get their atomics from.
 //!
 //! Natively and in Wasm these are `core`'s. Under the model checker (`--cfg loom`) they are loom's, so that the
-//! very source of the locks and channels runs through every interleaving. Not part of the public API.
+//! very source of the locks and channels runs through every interleaving; in shuttle's builds (`--cfg shuttle`) they are
+//! ours (`seam/model.rs`), so that it runs through random ones of many threads. Not part of the public API.
 
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+pub mod check;
+#[cfg(shuttle)]
+pub mod model;
+
+#[cfg(shuttle)]
+pub use core::sync::atomic::{Ordering, fence};
+#[cfg(shuttle)]
+pub use model::{AtomicU32, AtomicUsize};
+
+#[cfg(not(any(loom, shuttle)))]
 pub use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
 #[cfg(loom)]
@@ -12,8 +23,10 @@ pub use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 /// Tells the processor, or the model checker, that this thread waits for another one.
 #[inline]
 pub fn spin_loop() {
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     core::hint::spin_loop();
+    #[cfg(shuttle)]
+    shuttle::hint::spin_loop();
     #[cfg(loom)]
     loom::thread::yield_now();
 }
@@ -28,22 +41,25 @@ pub fn seqcst_order() {
     loom::sync::atomic::fence(Ordering::SeqCst);
 }
 
-/// A cell whose content is guarded by a lock; loom's, when loom checks that the lock does guard it.
+/// A cell whose content is guarded by a lock; a model checker's, when one checks that the lock does guard it.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct Guarded<T: ?Sized>(
-    #[cfg(not(loom))] core::cell::UnsafeCell<T>,
+    #[cfg(not(any(loom, shuttle)))] core::cell::UnsafeCell<T>,
     #[cfg(loom)] loom::cell::UnsafeCell<T>,
+    #[cfg(shuttle)] model::UnsafeCell<T>,
 );
 
 impl<T> Guarded<T> {
     const_unless_loom! {
         /// A cell holding `value`.
         pub fn new(value: T) -> Self {
-            #[cfg(not(loom))]
+            #[cfg(not(any(loom, shuttle)))]
             return Self(core::cell::UnsafeCell::new(value));
             #[cfg(loom)]
             return Self(loom::cell::UnsafeCell::new(value));
+            #[cfg(shuttle)]
+            return Self(model::UnsafeCell::new(value));
         }
     }
 
@@ -58,9 +74,9 @@ impl<T: ?Sized> Guarded<T> {
     /// the model checker reports a call that overlaps one of [`Guarded::with_mut`].
     #[inline]
     pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
-        #[cfg(not(loom))]
+        #[cfg(not(any(loom, shuttle)))]
         return f(self.0.get());
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         return self.0.with(f);
     }
 
@@ -68,9 +84,9 @@ impl<T: ?Sized> Guarded<T> {
     /// the model checker reports two calls that overlap.
     #[inline]
     pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
-        #[cfg(not(loom))]
+        #[cfg(not(any(loom, shuttle)))]
         return f(self.0.get());
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         return self.0.with_mut(f);
     }
 }

@@ -31,7 +31,7 @@
 //! Taking is `Acquire`, releasing `Release`, a pair on `permits`. Invariant 1 is a store followed by a load of another
 //! word on both sides, so all of these are SeqCst; so is everything about claims, off the fast path.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use crate::layout::PATIENCE;
 use crate::{
     Deadline, Parked, futex,
@@ -43,8 +43,8 @@ use crate::{
 };
 use core::{fmt, time::Duration};
 
-/// The model's threads lose their patience at once.
-#[cfg(loom)]
+/// The models' threads lose their patience at once.
+#[cfg(any(loom, shuttle))]
 const PATIENCE: u32 = 1;
 
 /// The record of a semaphore, at an address that TypeScript may share (`Semaphore` in `docs/layout.md`).

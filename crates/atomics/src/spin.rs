@@ -6,22 +6,22 @@
 //! tries a little, to notice better times.
 
 use crate::seam::{AtomicU32, Ordering, spin_loop};
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use core::cell::Cell;
 
 /// The most rounds that one wait spins.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const BUDGET_MAX: u32 = 160;
 /// Below this, spinning isn't worth its start.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const BUDGET_MIN: u32 = 8;
 /// With an empty budget, one wait in so many spins.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const PROBE_INTERVAL: u32 = 64;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const PROBE_ROUNDS: u32 = 24;
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 thread_local! {
     static BUDGET: Cell<u32> = const { Cell::new(100) };
     static WAITS_WITHOUT_SPIN: Cell<u32> = const { Cell::new(0) };
@@ -45,7 +45,7 @@ pub fn spin_while(word: &AtomicU32, expected: u32) -> bool {
 }
 
 /// The rounds this wait may spin.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) fn rounds() -> u32 {
     let budget = BUDGET.get();
     if budget > 0 {
@@ -61,7 +61,7 @@ pub(crate) fn rounds() -> u32 {
 }
 
 /// Tells whether the spinning of a wait was worth it.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) fn learn(was_worth_it: bool) {
     let budget = BUDGET.get();
     BUDGET.set(if was_worth_it {
@@ -73,16 +73,16 @@ pub(crate) fn learn(was_worth_it: bool) {
     });
 }
 
-/// The model checker gains nothing from spinning.
-#[cfg(loom)]
+/// Under loom nothing is gained by spinning, and once is enough for a random model.
+#[cfg(any(loom, shuttle))]
 pub(crate) fn rounds() -> u32 {
-    0
+    u32::from(cfg!(shuttle))
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) fn learn(_was_worth_it: bool) {}
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

@@ -218,7 +218,7 @@ impl Drop for Watch<'_> {
 /// Where the next round of looks starts.
 fn next_start() -> usize {
     // A model must take the same way again.
-    if cfg!(loom) {
+    if cfg!(any(loom, shuttle)) {
         return 0;
     }
     // Not the seam's: it orders nothing.
@@ -248,7 +248,7 @@ pub(crate) fn events_at(address: usize) -> Option<&'static AtomicU32> {
 }
 
 /// Event counts that are never freed.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod pool {
     use super::AtomicU32;
     use heddle_atomics::{Mutex, MutexGuard, PoisonError};
@@ -290,8 +290,8 @@ mod pool {
     }
 }
 
-/// The model checker's atomics belong to one run of a model, so that none can be used again.
-#[cfg(loom)]
+/// A model's event counts belong to one run of it, so that none can be used again.
+#[cfg(any(loom, shuttle))]
 mod pool {
     use super::AtomicU32;
 

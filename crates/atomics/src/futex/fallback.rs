@@ -1,14 +1,26 @@
-//! A table of parked threads, for hosts without a futex of their own and for the model checker.
+//! A table of parked threads, for hosts without a futex of their own and for the model checkers.
 //!
 //! One lock guards the table, so comparing and entering it are one step for every waker.
 
 use crate::seam::{AtomicU32, Ordering};
 use core::time::Duration;
 
+#[cfg(shuttle)]
+use crate::{
+    clock,
+    seam::model::{Fault, any, rarely},
+};
+
 #[cfg(loom)]
 use loom::sync::{Condvar, Mutex, MutexGuard};
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+use shuttle::sync::{Condvar, Mutex, MutexGuard};
+#[cfg(not(any(loom, shuttle)))]
 use std::sync::{Condvar, Mutex, MutexGuard};
+
+/// How often a wait with a timeout looks before its time is over, at most.
+#[cfg(shuttle)]
+const LOOKS_MAX: u32 = 3;
 
 /// Who sleeps on what, in the order of arrival.
 struct Table {
@@ -22,7 +34,7 @@ struct Sleeper {
     is_woken: bool,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 fn table() -> &'static Table {
     static TABLE: Table = Table {
         sleepers: Mutex::new(Vec::new()),
@@ -31,10 +43,17 @@ fn table() -> &'static Table {
     &TABLE
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 fn table() -> &'static Table {
-    loom::lazy_static! {
-        static ref TABLE: Table = Table { sleepers: Mutex::new(Vec::new()), woken: Condvar::new() };
+    #[cfg(loom)]
+    use loom::lazy_static;
+    #[cfg(shuttle)]
+    use shuttle::lazy_static;
+    lazy_static! {
+        static ref TABLE: Table = Table {
+            sleepers: Mutex::new(Vec::new()),
+            woken: Condvar::new()
+        };
     }
     &TABLE
 }
@@ -50,7 +69,11 @@ fn lock(table: &'static Table) -> MutexGuard<'static, Vec<Sleeper>> {
 pub(super) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> bool {
     let table = table();
     let mut sleepers = lock(table);
-    if word.load(Ordering::SeqCst) != expected {
+    let is_changed = word.load(Ordering::SeqCst) != expected;
+    // A wait may end for no reason.
+    #[cfg(shuttle)]
+    let is_changed = is_changed && !Fault::LateWait.is_there() || rarely();
+    if is_changed {
         return true;
     }
     let address = core::ptr::from_ref(word).addr();
@@ -61,14 +84,19 @@ pub(super) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -
         is_woken: false,
     });
 
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     let start = std::time::Instant::now();
+    #[cfg(shuttle)]
+    let mut looks = any(LOOKS_MAX + 1);
     loop {
-        #[cfg(not(loom))]
+        #[cfg(not(any(loom, shuttle)))]
         let remaining = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
         // The model has no clock: a wait with a timeout may time out at any moment, so it does at once.
         #[cfg(loom)]
         let remaining = timeout.map(|_| Duration::ZERO);
+        // In a random model it does after a few looks.
+        #[cfg(shuttle)]
+        let remaining = timeout.map(|timeout| if looks == 0 { Duration::ZERO } else { timeout });
 
         let index = sleepers
             .iter()
@@ -77,6 +105,10 @@ pub(super) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -
         let is_woken = sleepers[index].is_woken;
         if is_woken || remaining == Some(Duration::ZERO) {
             sleepers.remove(index);
+            #[cfg(shuttle)]
+            if !is_woken {
+                clock::pass(timeout.unwrap_or_default());
+            }
             return is_woken;
         }
         sleepers = match remaining {
@@ -84,6 +116,14 @@ pub(super) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -
                 .woken
                 .wait(sleepers)
                 .unwrap_or_else(|poison| poison.into_inner()),
+            #[cfg(shuttle)]
+            Some(_) => {
+                looks -= 1;
+                drop(sleepers);
+                shuttle::thread::yield_now();
+                lock(table)
+            }
+            #[cfg(not(shuttle))]
             Some(remaining) => {
                 table
                     .woken
@@ -100,6 +140,12 @@ pub(super) fn wake(word: &AtomicU32, count: u32) -> u32 {
 }
 
 pub(super) fn wake_address(address: *const AtomicU32, count: u32) -> u32 {
+    #[cfg(shuttle)]
+    let count = match count {
+        _ if Fault::LoseWake.is_there() && any(2) == 0 => 0,
+        _ if Fault::WakeOne.is_there() => count.min(1),
+        _ => count,
+    };
     let table = table();
     let mut woken = 0;
     for sleeper in lock(table).iter_mut() {

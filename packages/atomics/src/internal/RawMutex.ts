@@ -25,6 +25,8 @@
  * 3. POISONED is set by the end of an owner and cleared by `clearPoison` only.
  * 4. A reservation holds as long as its claimant lives. Who sees that it doesn't, or that there is none, takes the lock as if it were
  *    free. So a claim can only cost time, never the lock; and who reserves wakes all, so that everybody sees it.
+ * 5. The claimant never sleeps while the lock is kept: it looks at the word after it has claimed, for who reserves may have woken
+ *    all between the two.
  *
  * ## Fairness
  * A thread that comes while the lock is free takes it, also before one just woken (barging): that keeps the lock busy, and each
@@ -236,7 +238,7 @@ export class RawMutex {
     const claim = new Claim(this.#words, this.#index, agent.token);
     try {
       for (;;) {
-        const word = this.#announce();
+        const word = this.#announce(claim.isMade);
         let isOver = false;
         if (word !== undefined) {
           // Whoever is waited for may have died before a reaper could know that we wait.
@@ -271,7 +273,7 @@ export class RawMutex {
     const claim = new Claim(this.#words, this.#index, SLOT_UNREGISTERED);
     try {
       for (;;) {
-        const word = this.#announce();
+        const word = this.#announce(claim.isMade);
         let isOver = false;
         if (word !== undefined && this.#isHeld(word)) {
           const [left, expires] = this.#patience(word, remainingMs(deadline));
@@ -320,10 +322,11 @@ export class RawMutex {
     }
   }
 
-  /** Says that somebody waits: the word as it is then, `undefined` if it changed before. */
-  #announce(): number | undefined {
+  /** Says that somebody waits: the word as it is then; `undefined` if it changed before, or the lock is there to be taken. */
+  #announce(isClaimant: boolean): number | undefined {
     const { word } = this;
-    if ((word & OWNER_MASK) === 0) return undefined;
+    // Invariant 5.
+    if ((word & (isClaimant ? OWNER_SLOT_MASK : OWNER_MASK)) === 0) return undefined;
     if ((word & CONTENDED) !== 0) return word;
     return Atomics.compareExchange(this.#words, this.#index, word, word | CONTENDED) === word ? word | CONTENDED : undefined;
   }

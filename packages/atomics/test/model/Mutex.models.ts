@@ -193,6 +193,18 @@ const lockRegisteredOften = (thread: ModelThread): void => {
   for (let i = 0; i < TIMES; i += 1) lockRegistered(thread);
 };
 
+/**
+ * A waiter that had just claimed the lock announced itself and fell asleep, with the lock already kept for it: its claim had been
+ * seen, and all had been woken. Everybody waited for the claimant, and the claimant for everybody. All are registered, so that no
+ * claim grows old.
+ */
+export const crowdedRegistered: Model = {
+  byteLength: BYTES,
+  ...withRegistry(4),
+  threads: [lockRegisteredOften, lockRegisteredOften, lockRegisteredOften, lockRegisteredOften],
+  check: checkCount(4 * TIMES),
+};
+
 /** Those who are passed over may die of it. */
 export const deathInCrowd: Model = {
   byteLength: BYTES,

@@ -12,6 +12,7 @@ describe('a mutex under a scheduler', () => {
     three: { preemptionsMax: 2 },
     many: { executions: 500 },
     crowded: { executions: 200 },
+    crowdedRegistered: { executions: 800 },
     timed: { preemptionsMax: 1, executions: 1000 },
     asynchronous: { preemptionsMax: 1, executions: 1000 },
     tasks: { preemptionsMax: 2 },
