@@ -5,6 +5,7 @@
  */
 import { AbortedError, type SharedLocation } from '@heddle/atomics';
 import { checkKind, defineDisposeSymbol, openRegistryOf } from '@heddle/atomics/internal';
+import { type OpenOptions } from './channel.ts';
 import { type Codec, bytesCodec } from './Codec.ts';
 import { ChannelTimeoutError, ClosedError, LaggedError, MessageTooLargeError } from './errors.ts';
 import { Broadcasting, type Place, type Reception } from './internal/Broadcasting.ts';
@@ -68,6 +69,25 @@ export function broadcast<T = Uint8Array>(options: BroadcastOptions<T> = {}): Br
   return { sender: BroadcastSender.adopt(channel, codec), receiver: BroadcastReceiver.adopt(channel, codec) };
 }
 
+/**
+ * Opens a sending end of the broadcast channel at a place: at an address that Rust tells, for example.
+ *
+ * @throws InvalidRecordError `INVALID_RECORD` if there is no broadcast channel
+ */
+export function openBroadcastSender<T = Uint8Array>({ location, codec }: OpenOptions<T>): BroadcastSender<T> {
+  return BroadcastSender.open(Broadcasting.open(location), codec ?? (bytesCodec as unknown as Codec<T>));
+}
+
+/**
+ * Opens a receiving end of the broadcast channel at a place, for the messages from now on.
+ *
+ * @throws InvalidRecordError `INVALID_RECORD` if there is no broadcast channel
+ * @throws TooManyReceiversError `TOO_MANY_RECEIVERS`, MayNotBlockError `MAY_NOT_BLOCK` as {@link BroadcastSender.subscribe}
+ */
+export function openBroadcastReceiver<T = Uint8Array>({ location, codec }: OpenOptions<T>): BroadcastReceiver<T> {
+  return BroadcastReceiver.open(Broadcasting.open(location), codec ?? (bytesCodec as unknown as Codec<T>), undefined);
+}
+
 /** The bytes that a broadcast channel with a ring of `ringByteLength` takes; it is aligned to 8. */
 export function broadcastByteLength(ringByteLength: number = RING_BYTE_LENGTH_DEFAULT): number {
   return broadcastRecordByteLength(ringByteLength);
@@ -107,6 +127,11 @@ export class BroadcastSender<T = Uint8Array> {
   /** The sending end that a new channel has counted already; `broadcast` calls it. */
   static adopt<T>(channel: Broadcasting, codec: Codec<T>): BroadcastSender<T> {
     return new BroadcastSender(channel, codec, channel.monitor.ownEnd('sender'));
+  }
+
+  /** One more sending end of a channel; `openBroadcastSender` calls it. */
+  static open<T>(channel: Broadcasting, codec: Codec<T>): BroadcastSender<T> {
+    return new BroadcastSender(channel, codec, channel.monitor.addEnd('sender'));
   }
 
   /** What to post to another thread. Post it before this end is released, and release it once the other has opened its own. */

@@ -6,6 +6,7 @@
  */
 import { AbortedError, type SharedLocation } from '@heddle/atomics';
 import { checkKind, defineDisposeSymbol, openRegistryOf } from '@heddle/atomics/internal';
+import { type OpenOptions } from './channel.ts';
 import { type Codec, bytesCodec } from './Codec.ts';
 import { ChannelTimeoutError, ClosedError, MessageTooLargeError } from './errors.ts';
 import { type EndHandle, codecFor, decodeWith, encodeWith, endHandle, releasedError } from './internal/end.ts';
@@ -55,6 +56,25 @@ export function watch<T = Uint8Array>(value: T, options: WatchOptions<T> = {}): 
   return { sender: WatchSender.adopt(channel, codec), receiver: WatchReceiver.adopt(channel, codec) };
 }
 
+/**
+ * Opens a sending end of the watch channel at a place: at an address that Rust tells, for example.
+ *
+ * @throws InvalidRecordError `INVALID_RECORD` if there is no watch channel
+ */
+export function openWatchSender<T = Uint8Array>({ location, codec }: OpenOptions<T>): WatchSender<T> {
+  return WatchSender.open(Watching.open(location), codec ?? (bytesCodec as unknown as Codec<T>));
+}
+
+/**
+ * Opens a receiving end of the watch channel at a place, which has seen the value of now.
+ *
+ * @throws InvalidRecordError `INVALID_RECORD` if there is no watch channel
+ */
+export function openWatchReceiver<T = Uint8Array>({ location, codec }: OpenOptions<T>): WatchReceiver<T> {
+  const channel = Watching.open(location);
+  return WatchReceiver.open(channel, codec ?? (bytesCodec as unknown as Codec<T>), channel.changes);
+}
+
 /** The bytes that a watch channel for values of at most `valueByteLengthMax` bytes takes; it is aligned to 8. */
 export function watchByteLength(valueByteLengthMax: number = VALUE_BYTE_LENGTH_DEFAULT): number {
   return watchRecordByteLength(valueByteLengthMax);
@@ -94,6 +114,11 @@ export class WatchSender<T = Uint8Array> {
   /** The sending end that a new channel has counted already; `watch` calls it. */
   static adopt<T>(channel: Watching, codec: Codec<T>): WatchSender<T> {
     return new WatchSender(channel, codec, channel.monitor.ownEnd('sender'));
+  }
+
+  /** One more sending end of a channel; `openWatchSender` calls it. */
+  static open<T>(channel: Watching, codec: Codec<T>): WatchSender<T> {
+    return new WatchSender(channel, codec, channel.monitor.addEnd('sender'));
   }
 
   /** What to post to another thread. Post it before this end is released, and release it once the other has opened its own. */

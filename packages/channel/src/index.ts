@@ -16,6 +16,8 @@ export {
   type BroadcastSenderHandle,
   broadcast,
   broadcastByteLength,
+  openBroadcastReceiver,
+  openBroadcastSender,
 } from './Broadcast.ts';
 export {
   type Channel,
@@ -59,6 +61,8 @@ export {
   type WatchReceiverHandle,
   WatchSender,
   type WatchSenderHandle,
+  openWatchReceiver,
+  openWatchSender,
   watch,
   watchByteLength,
 } from './Watch.ts';

@@ -7,6 +7,8 @@ import {
   broadcast,
   broadcastByteLength,
   jsonCodec,
+  openBroadcastReceiver,
+  openBroadcastSender,
   textCodec,
 } from '../src/index.ts';
 import { errorOf, rejectionOf, spawn } from './support/spawn.ts';
@@ -45,6 +47,15 @@ describe('a broadcast channel', () => {
     const again = BroadcastSender.from<number>(sender.handle());
     again.send(4);
     expect([drain(receiver), drain(clone), drain(opened)]).toEqual([[2, 3, 4], [4], [4]]);
+  });
+
+  test('is opened at a place', () => {
+    const location = { buffer: new SharedArrayBuffer(64 + broadcastByteLength()), byteOffset: 64 };
+    const { receiver } = broadcast<string>({ codec: textCodec, location });
+    const opened = openBroadcastReceiver({ codec: textCodec, location });
+    openBroadcastSender({ codec: textCodec, location }).send('at an address');
+    expect([drain(receiver), drain(opened)]).toEqual([['at an address'], ['at an address']]);
+    expect(errorOf(() => openBroadcastSender({ location: { ...location, byteOffset: 0 } })).code).toBe('INVALID_RECORD');
   });
 
   test('tells a slow receiver how many messages it has missed, and goes on with the oldest', () => {

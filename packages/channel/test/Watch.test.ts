@@ -1,6 +1,16 @@
 import { ThreadRegistry, type ThreadToken, setMayBlock } from '@heddle/atomics';
 import { describe, expect, test } from 'vitest';
-import { WatchReceiver, type WatchReceiverHandle, WatchSender, jsonCodec, textCodec, watch, watchByteLength } from '../src/index.ts';
+import {
+  WatchReceiver,
+  type WatchReceiverHandle,
+  WatchSender,
+  jsonCodec,
+  openWatchReceiver,
+  openWatchSender,
+  textCodec,
+  watch,
+  watchByteLength,
+} from '../src/index.ts';
 import { errorOf, rejectionOf, spawn } from './support/spawn.ts';
 
 // As on the main thread of a page; what blocks is done by workers.
@@ -40,6 +50,15 @@ describe('a watch channel', () => {
     receiver.borrowAndUpdate();
     const opened = WatchReceiver.from<number>(receiver.handle());
     expect([clone.hasChanged, opened.hasChanged]).toEqual([true, false]);
+  });
+
+  test('is opened at a place', () => {
+    const location = { buffer: new SharedArrayBuffer(64 + watchByteLength()), byteOffset: 64 };
+    watch('first', { codec: textCodec, location });
+    const opened = openWatchReceiver({ codec: textCodec, location });
+    openWatchSender({ codec: textCodec, location }).send('at an address');
+    expect([opened.hasChanged, opened.borrow()]).toEqual([true, 'at an address']);
+    expect(errorOf(() => openWatchSender({ location: { ...location, byteOffset: 0 } })).code).toBe('INVALID_RECORD');
   });
 
   test('closes with its last sender; the last value is seen', async () => {
