@@ -172,7 +172,8 @@ describe('between threads', () => {
   const COUNT = 200;
 
   test('every receiver receives everything, in one order', async () => {
-    const { sender, receiver } = broadcast<[number, number]>({ capacity: 8, backPressure: true, codec: jsonCodec() });
+    // Room for all of them: a worker may open its end when everything was sent.
+    const { sender, receiver } = broadcast<[number, number]>({ capacity: 2 * COUNT, backPressure: true, codec: jsonCodec() });
     const workers = await Promise.all([spawn(), spawn(), spawn(), spawn()]);
     const receiving = [
       workers[0].call('receiveBroadcast', receiver.handle()),
