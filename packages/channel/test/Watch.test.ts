@@ -118,14 +118,14 @@ describe('between threads', () => {
     const watching = [workers[0].call('watchAll', receiver.handle()), workers[1].call('watchAllAsync', receiver.handle())] as Promise<
       number[][]
     >[];
-    await workers[2].call('watchSend', sender.handle(), 500);
+    await workers[2].call('watchSend', sender.handle(), 200);
     sender.release();
     for (const seen of await Promise.all(watching)) {
       for (const [i, value] of seen.entries()) {
         expect(value).toEqual(Array.from({ length: 1 + (value[0] % 20) }, () => value[0]));
         if (i > 0) expect(value[0]).toBeGreaterThan(seen[i - 1][0]);
       }
-      expect(seen.at(-1)![0]).toBe(500);
+      expect(seen.at(-1)![0]).toBe(200);
     }
   });
 
