@@ -13,10 +13,11 @@ import { installNodePackages } from './setup/node-packages.mjs';
 import { requireRust } from './setup/rust.mjs';
 import { installSystemPackages, systemPackagesFor } from './setup/system-packages.mjs';
 import { installWasmToolchain, findMissingWasmTools } from './setup/wasm-toolchain.mjs';
+import { installZig } from './setup/zig.mjs';
 import { isMain, runTool, say, ToolError } from './workspace.mjs';
 
 /**
- * @param {{browsers?: boolean, check?: boolean}} [options] browsers: the tests' browsers too
+ * @param {{browsers?: boolean, check?: boolean}} [options] browsers: the tests' browsers too, and what else only tests need
  * @throws {ToolError} a sentence that says what the person has to install
  */
 export function setUp({ browsers = false, check = false } = {}) {
@@ -31,7 +32,10 @@ export function setUp({ browsers = false, check = false } = {}) {
   installWasmToolchain();
   installBindgen();
   installNodePackages();
-  if (browsers) installBrowsers();
+  if (browsers) {
+    installBrowsers();
+    installZig();
+  }
   patchCrates();
 }
 

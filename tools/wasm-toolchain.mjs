@@ -7,7 +7,7 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { findProgram, query } from './workspace.mjs';
+import { findProgram, inWorkspace, query } from './workspace.mjs';
 
 const LLVM_VERSIONS = ['24', '23', '22', '21', '20', '19', '18'];
 
@@ -77,4 +77,15 @@ export function findCToolchain() {
     if (/\bwasm32\b/.test(query(clang, ['--print-targets']) ?? '')) return { clang, archiver };
   }
   return undefined;
+}
+
+/** Where set-up puts the Python package of Zig. */
+export const zigFolder = () => inWorkspace('target/tools/zig');
+
+/**
+ * Zig's program, which only an example needs: the one that set-up installed, whose version is pinned, since Zig's language changes.
+ * @returns {string | undefined}
+ */
+export function findZig() {
+  return findProgram([path.join(zigFolder(), 'ziglang/zig')]);
 }

@@ -88,9 +88,12 @@ async function copyAsItIs({ app, files }: Application, folder: string): Promise<
   await copyBeside(app, [...scripts, ...files], folder);
   const imports: Record<string, string> = {};
   for (const name of await readdir(join(app.folder, 'node_modules/@heddle'))) {
-    const dist = join('node_modules/@heddle', name, 'dist');
-    await cp(join(app.folder, dist), join(app.folder, folder, dist), { recursive: true });
-    imports[`@heddle/${name}`] = `/${dist}/index.js`;
+    const place = join('node_modules/@heddle', name);
+    await cp(join(app.folder, place, 'dist'), join(app.folder, folder, place, 'dist'), { recursive: true });
+    const { exports } = JSON.parse(await readFile(join(app.folder, place, 'package.json'), 'utf8')) as {
+      readonly exports: Readonly<Record<string, { readonly default: string }>>;
+    };
+    for (const [path, { default: file }] of Object.entries(exports)) imports[`@heddle/${name}${path.slice(1)}`] = `/${join(place, file)}`;
   }
   const page = pageOf('main.js').replace('</head>', `<script type="importmap">${JSON.stringify({ imports })}</script></head>`);
   await app.write(join(folder, 'index.html'), page);

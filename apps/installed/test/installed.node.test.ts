@@ -23,6 +23,8 @@ interface Subject {
   readonly files?: Readonly<Record<string, string>>;
   /** A README, from the workspace's root, besides the package's own. */
   readonly otherReadme?: string;
+  /** Its commands with arguments, and the last line that each prints. */
+  readonly commands?: readonly { readonly line: string; readonly lastLine: string }[];
   /** Hosts besides Node that it promises to run in. */
   readonly hosts: readonly Host[];
   /** The strictest Content-Security-Policy that it promises to run under. */
@@ -48,6 +50,7 @@ const SUBJECTS: readonly Subject[] = [
     policies: [STRICT_WITH_WASM],
     forbiddingPolicies: [STRICT],
     bundlers: ['webpack', 'esbuild', 'rollup', 'nothing'],
+    commands: [{ line: 'heddle-inspect program.wasm', lastLine: 'This module can have threads.' }],
     files: { 'program.wasm': `${BUILT}/memory-testing/memory_testing_bg.wasm` },
   },
   {
@@ -78,7 +81,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
-describe.each(SUBJECTS)('@heddle/$name', ({ name, files = {}, otherReadme, hosts, ...subject }) => {
+describe.each(SUBJECTS)('@heddle/$name', ({ name, files = {}, commands = [], otherReadme, hosts, ...subject }) => {
   const projects = {} as Record<Host, Project>;
   let app: Project;
   let readme: Readme;
@@ -122,6 +125,11 @@ describe.each(SUBJECTS)('@heddle/$name', ({ name, files = {}, otherReadme, hosts
       }
     });
   }
+
+  test.each(commands)('has the command $line', async ({ line, lastLine }) => {
+    const { exitCode, stdout, stderr } = await run('npx', ['--no-install', ...line.split(' ')], projects.node.folder);
+    expect({ exitCode, lastLine: stdout.trimEnd().split('\n').at(-1), stderr }).toEqual({ exitCode: 0, lastLine, stderr: '' });
+  });
 
   async function expectPages(browser: Browser, url: string): Promise<void> {
     for (const [index, { expected }] of readme.examples.entries()) {

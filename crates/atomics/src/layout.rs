@@ -22,6 +22,8 @@ pub const CLAIM_OPEN: u32 = 0x0000_1fff;
 pub const PATIENCE: u32 = 6;
 /// How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds.
 pub const CLAIM_LIFETIME_MS: u32 = 100;
+/// How long a reaper that nobody knows to be dead may take before the next one takes over, in milliseconds.
+pub const REAPER_LIFETIME_MS: u32 = 1000;
 /// The slot of every thread that is in no registry. Its token is this number, with generation 0.
 pub const SLOT_UNREGISTERED: u32 = 0x0000_0fff;
 /// The highest slot a registry can hand out; the lowest is 1.
@@ -50,6 +52,10 @@ pub const RW_LOCK_SEAT_COUNT: u32 = 28;
 pub const REGISTRY_MAGIC: u32 = 0x7264_6568;
 /// The version of the registry's record.
 pub const REGISTRY_VERSION: u32 = 2;
+/// The first word of a record of lock orders: the letters "hedo".
+pub const LOCK_ORDER_MAGIC: u32 = 0x6f64_6568;
+/// The most links that a record of lock orders can have room for.
+pub const LOCK_ORDER_LINKS_MAX: u32 = 0x0001_0000;
 /// Once word: it has run. Slot 0 is nobody's, so that this is no owner.
 pub const ONCE_COMPLETE: u32 = 0x3fff_f000;
 /// Barrier word, bits 0–11: how many have arrived in this generation.
@@ -151,7 +157,7 @@ pub mod registry_header {
     pub const CAPACITY: usize = 8;
     /// A random number that tells this registry from others, given by the first TypeScript thread that opens it; 0 before.
     pub const ID: usize = 12;
-    /// 1 while somebody reaps: waiters don't let go of what they wait on before it is 0 again.
+    /// The token of the thread that reaps, 0 when nobody does: waiters don't let go of what they wait on before it is 0 again. Bits 30–31 count who has taken over from a reaper that died.
     pub const REAPING: usize = 16;
     /// One more with each reaped thread. Threads with asynchronous waits wait on it.
     pub const DEATHS: usize = 20;
@@ -171,6 +177,34 @@ pub mod registry_slot {
     pub const FLAGS: usize = 4;
     /// The byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0.
     pub const WAITING_ON: usize = 8;
+}
+
+/// The head of the orders in which TypeScript's threads take the locks of a memory, kept while deadlock detection is on; `capacity` links follow it.
+pub mod lock_order_header {
+    /// Bytes of the record.
+    pub const SIZE: usize = 16;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// LOCK_ORDER_MAGIC once the record is ready, written last.
+    pub const MAGIC: usize = 0;
+    /// How many links follow, at most LOCK_ORDER_LINKS_MAX.
+    pub const CAPACITY: usize = 4;
+    /// How many orders found no room.
+    pub const LEFT_OUT: usize = 8;
+}
+
+/// A thread took one lock while it held another. All zero is a free place.
+pub mod lock_order_link {
+    /// Bytes of the record.
+    pub const SIZE: usize = 12;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 4;
+    /// The byte address of the lock that was held, plus 1; whoever writes it here has the place.
+    pub const FROM: usize = 0;
+    /// The byte address of the lock that was taken, plus 1; written last.
+    pub const TO: usize = 4;
+    /// The token of the first thread that did so.
+    pub const TOKEN: usize = 8;
 }
 
 /// Something that is done once. All zero is one that nobody has begun.

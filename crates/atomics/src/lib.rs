@@ -66,6 +66,7 @@ pub mod futex;
 mod latch;
 pub mod layout;
 mod lazy;
+mod lock_order;
 mod mapped;
 mod mutex;
 mod once;

@@ -48,7 +48,7 @@ use crate::{
         CLAIM_LIFETIME_MS, CLAIM_OPEN, CONTENDED, OWNER_MASK, OWNER_SLOT_MASK, POISONED, RESERVED,
         UNLOCKED,
     },
-    park,
+    lock_order, park,
     registry::{self, Token, WAITS_ON_MUTEX},
     seam::{AtomicU32, Ordering, spin_loop},
     spin,
@@ -127,6 +127,7 @@ impl RawMutex {
     #[inline]
     #[track_caller]
     pub fn lock_named(&self, name: &dyn fmt::Display) -> Poisoned {
+        lock_order::check(self);
         let me = registry::current();
         if self.take_free(me) {
             return Poisoned::No;
@@ -170,6 +171,9 @@ impl RawMutex {
         deadline: Deadline,
         name: &dyn fmt::Display,
     ) -> Option<Poisoned> {
+        if !deadline.is_set() {
+            lock_order::check(self);
+        }
         let me = registry::current();
         if self.take_free(me) {
             return Some(Poisoned::No);
@@ -190,6 +194,7 @@ impl RawMutex {
     /// This thread holds the lock, and nothing that the lock guards is used on the strength of it any more.
     #[inline]
     pub unsafe fn unlock(&self) {
+        lock_order::note_released(self);
         let me = registry::current().bits();
         // Release: publishes what was done under the lock to the Acquire of the next owner.
         if self
@@ -256,9 +261,14 @@ impl RawMutex {
     #[inline]
     fn take_free(&self, me: Token) -> bool {
         // Acquire: sees what the last owner released.
-        self.word
+        let is_taken = self
+            .word
             .compare_exchange(UNLOCKED, me.bits(), Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+            .is_ok();
+        if is_taken {
+            lock_order::note_taken(self);
+        }
+        is_taken
     }
 
     /// Takes the lock whose word was just seen as `word` if nobody lives in it and it isn't kept for somebody else.
@@ -287,7 +297,10 @@ impl RawMutex {
                 .word
                 .compare_exchange(word, taken, Ordering::Acquire, Ordering::Relaxed)
             {
-                Ok(_) => Ok(Poisoned::of(taken)),
+                Ok(_) => {
+                    lock_order::note_taken(self);
+                    Ok(Poisoned::of(taken))
+                }
                 Err(now) => Err(now),
             },
         )

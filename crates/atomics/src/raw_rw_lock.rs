@@ -37,7 +37,7 @@
 //! in them, as Linux's robust futexes have in theirs.
 
 use crate::{
-    Deadline, Parked, Poisoned, RawMutex, futex, park,
+    Deadline, Parked, Poisoned, RawMutex, futex, lock_order, park,
     registry::{self, Token, WAITS_ON_SEQUENCE},
     seam::{AtomicU32, Ordering, fence, seqcst_order},
     spin_while,
@@ -106,6 +106,7 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     pub fn read_named(&self, name: &dyn fmt::Display) -> Poisoned {
+        lock_order::check(&self.writer);
         match self.try_read() {
             Some(poisoned) => poisoned,
             None => self
@@ -252,6 +253,11 @@ impl RawRwLock {
         self.writer.owner()
     }
 
+    /// What stands for the whole lock in reports of deadlocks.
+    pub(crate) fn writer_lock(&self) -> &RawMutex {
+        &self.writer
+    }
+
     /// Whether anybody reads, as far as can be known; of the past as soon as it is known.
     #[must_use]
     pub fn is_read(&self) -> bool {
@@ -261,6 +267,7 @@ impl RawRwLock {
     /// Takes a place among the readers.
     #[inline]
     fn sit_down(&self, me: Token) {
+        lock_order::note_taken(&self.writer);
         if me.is_registered() {
             let first = preferred_seat(me);
             // SeqCst: invariant 1.
@@ -295,6 +302,7 @@ impl RawRwLock {
     /// Leaves a place that `me` has, and tells the writer if there is one.
     #[inline]
     fn stand_up(&self, me: Token) {
+        lock_order::note_released(&self.writer);
         if !self.free_seat_of(me) {
             // One that left the registry, or was declared dead, may have lost its seat: others' places aren't its to give.
             if me.is_registered() && !registry::is_live(me) {

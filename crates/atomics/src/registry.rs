@@ -19,11 +19,15 @@
 //! 2. A thread in a blocking wait has the address in its slot before it looks whether the owner lives, and takes it
 //!    out after the wait. A reaper marks the slot dead before it reads the addresses. Both are SeqCst, so either the
 //!    waiter sees the death or the reaper sees the waiter.
-//! 3. A reaper only touches words that a waiter keeps alive: the waiter doesn't leave its wait while `reaping` is 1.
+//! 3. A reaper only touches words that a waiter keeps alive: the waiter doesn't leave its wait while somebody reaps, as `reaping` says.
 //! 4. Who sleeps on a count of events may have looked at what they are of long before it says where it waits; a thread that
 //!    dies between may have changed that and not counted it. So a reaper counts the death first and then reads the
 //!    addresses, and a waiter writes its address and then looks whether there are more deaths than it knew: either the
 //!    reaper sees the waiter, and changes what it sleeps on, or the waiter sees the death, and looks again.
+//! 5. `reaping` names who reaps. Who finds it taken by a thread that is dead, is being declared dead, or has reaped for
+//!    [`REAPER_LIFETIME_MS`] takes it over and finishes what it finds: the slots that are `DEAD`. Each step of a burial may be done
+//!    twice, and a reaper gives back only what is still its own, so that one that was merely slow does no harm: but its waiters
+//!    aren't kept for it any more, as they have never been for longer than 100 ms (invariant 3).
 //!
 //! # Memory orderings
 //! Everything here is off the fast path and SeqCst, for invariants 2 and 3 (each is a store followed by a load of
@@ -36,12 +40,12 @@
 //! here the waiters list what they wait on, so that taking a lock writes nothing but the lock.
 
 use crate::{
-    RawMutex, futex,
+    Deadline, RawMutex, futex,
     layout::{
         GENERATION_MAX, LIFE_DEAD, LIFE_FREE, LIFE_LIVE, LIFE_STATE_MASK, OWNER_GENERATION_MASK,
-        OWNER_GENERATION_SHIFT, OWNER_MASK, OWNER_SLOT_MASK, POISONED, REGISTRY_MAGIC,
-        REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_KIND_MASK, WAITING_ON_MUTEX, WAITING_ON_OWNER,
-        WAITING_ON_SEQUENCE,
+        OWNER_GENERATION_SHIFT, OWNER_MASK, OWNER_SLOT_MASK, POISONED, REAPER_LIFETIME_MS,
+        REGISTRY_MAGIC, REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_KIND_MASK, WAITING_ON_MUTEX,
+        WAITING_ON_OWNER, WAITING_ON_SEQUENCE,
     },
     seam::{AtomicU32, AtomicUsize, Ordering, fence, seqcst_order},
 };
@@ -74,6 +78,8 @@ pub struct Token(pub(crate) u32);
 impl Token {
     /// The token of every thread that is in no registry.
     pub const UNREGISTERED: Self = Self(SLOT_UNREGISTERED);
+    /// No thread's token.
+    const NOBODY: Self = Self(0);
 
     /// The token of the thread in `slot`, at its `generation`.
     ///
@@ -394,14 +400,7 @@ pub fn reap_token(token: Token) -> bool {
         return false;
     };
     let generation = token.bits() & OWNER_GENERATION_MASK;
-    // One reaper at a time (invariant 3). Reaping takes microseconds, so the others spin.
-    while registry
-        .reaping
-        .compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst)
-        .is_err()
-    {
-        crate::seam::spin_loop();
-    }
+    let reaping = Reaping::begin(registry, token);
     let was_live = dead
         .life
         .compare_exchange(
@@ -413,28 +412,124 @@ pub fn reap_token(token: Token) -> bool {
         .is_ok();
     seqcst_order();
     if was_live {
-        // Invariant 4: before the look at who waits.
-        registry.deaths.fetch_add(1, Ordering::SeqCst);
-        seqcst_order();
-        for slot in &registry.slots {
-            let waiting_on = slot.waiting_on.load(Ordering::SeqCst);
-            if waiting_on != 0 && !core::ptr::eq(slot, dead) {
-                abandon(waiting_on, token);
-            }
-        }
-        // The dead may have been handed a wake-up that it will never use.
-        let swallowed = dead.waiting_on.swap(0, Ordering::SeqCst);
-        if swallowed != 0 {
-            wake_word(swallowed);
-        }
-        dead.life.store(generation | LIFE_FREE, Ordering::SeqCst);
+        bury(registry, dead, token);
     }
-    registry.reaping.store(0, Ordering::SeqCst);
-    futex::wake_all(&registry.reaping);
+    drop(reaping);
     if was_live {
         futex::wake_all(&registry.deaths);
     }
     was_live
+}
+
+/// What a reaper does about a thread whose slot is `DEAD`; the slot is free in the end.
+fn bury(registry: &Registry, dead: &Slot, token: Token) {
+    let generation = token.bits() & OWNER_GENERATION_MASK;
+    // Invariant 4: before the look at who waits.
+    registry.deaths.fetch_add(1, Ordering::SeqCst);
+    seqcst_order();
+    for slot in &registry.slots {
+        let waiting_on = slot.waiting_on.load(Ordering::SeqCst);
+        if waiting_on != 0 && !core::ptr::eq(slot, dead) {
+            abandon(waiting_on, token);
+        }
+    }
+    // The dead may have been handed a wake-up that it will never use. First the wake-up, then the record of it: who takes over
+    // from a reaper that died between wakes again.
+    let swallowed = dead.waiting_on.load(Ordering::SeqCst);
+    if swallowed != 0 {
+        wake_word(swallowed);
+        // A failure means that another reaper has done it.
+        let _cleared =
+            dead.waiting_on
+                .compare_exchange(swallowed, 0, Ordering::SeqCst, Ordering::SeqCst);
+    }
+    let _freed = dead.life.compare_exchange(
+        generation | LIFE_DEAD,
+        generation | LIFE_FREE,
+        Ordering::SeqCst,
+        Ordering::SeqCst,
+    );
+}
+
+/// While it exists, this thread is the reaper, of whom there is one at a time (invariants 3 and 5).
+struct Reaping {
+    registry: &'static Registry,
+    ticket: u32,
+}
+
+impl Reaping {
+    /// Waits for its turn; `dead` is who is to be declared dead.
+    fn begin(registry: &'static Registry, dead: Token) -> Self {
+        // Who declares itself dead must not look like a dead reaper.
+        let me = match current() {
+            me if me == dead => Token::UNREGISTERED,
+            me => me,
+        };
+        let ticket = match Self::take(registry, 0, me.bits()) {
+            Ok(_) => me.bits(),
+            Err(reaper) => Self::begin_contended(registry, me, dead, reaper),
+        };
+        Self { registry, ticket }
+    }
+
+    fn take(registry: &Registry, from: u32, to: u32) -> Result<u32, u32> {
+        registry
+            .reaping
+            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+    }
+
+    #[cold]
+    fn begin_contended(registry: &Registry, me: Token, dead: Token, mut reaper: u32) -> u32 {
+        let lifetime = || Deadline::after(Duration::from_millis(REAPER_LIFETIME_MS.into()));
+        let mut deadline = lifetime();
+        // Reaping takes microseconds, so the others spin.
+        loop {
+            let named = Token(reaper & OWNER_MASK);
+            // The model checker's time stands still.
+            let is_over = cfg!(not(loom)) && deadline.has_passed();
+            let (seen, ticket) = if named == dead || !is_live(named) || is_over {
+                // The two bits above the token count who has taken over: threads outside the registry share one.
+                let taken_over = (reaper & !OWNER_MASK).wrapping_add(OWNER_MASK + 1);
+                (reaper, me.bits() | taken_over)
+            } else {
+                crate::seam::spin_loop();
+                (0, me.bits())
+            };
+            match Self::take(registry, seen, ticket) {
+                Ok(0) => return ticket,
+                Ok(_) => {
+                    finish(registry);
+                    return ticket;
+                }
+                Err(now) if now != reaper && now != 0 => {
+                    reaper = now;
+                    deadline = lifetime();
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Reaping {
+    fn drop(&mut self) {
+        // Not if another thread has taken over (invariant 5).
+        if Self::take(self.registry, self.ticket, 0).is_ok() {
+            futex::wake_all(&self.registry.reaping);
+        }
+    }
+}
+
+/// Does what a reaper left undone that died or took too long.
+#[cold]
+fn finish(registry: &Registry) {
+    for (number, slot) in (1..).zip(&registry.slots) {
+        let life = slot.life.load(Ordering::SeqCst);
+        if life & LIFE_STATE_MASK == LIFE_DEAD {
+            bury(registry, slot, Token(life & OWNER_GENERATION_MASK | number));
+        }
+    }
+    futex::wake_all(&registry.deaths);
 }
 
 /// Who would wait for whom if `me` slept for `lock`, and why it would never end: each link is a thread that holds what the one before
@@ -443,23 +538,15 @@ pub fn reap_token(token: Token) -> bool {
 /// `me` has said that it waits, so that of the threads of a circle the last one to do so sees the others.
 pub(crate) fn wait_circle(me: Token, lock: &RawMutex) -> Option<Vec<(Token, usize)>> {
     let registry = registry();
-    // As a reaper: what others wait for stays there as long as `reaping` is 1 (invariant 3).
-    while registry
-        .reaping
-        .compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst)
-        .is_err()
-    {
-        crate::seam::spin_loop();
-    }
+    // As a reaper: what others wait for stays there meanwhile (invariant 3).
+    let _reaping = Reaping::begin(registry, Token::NOBODY);
     let circle = follow(registry, me, lock);
     // A link may have been let go of while the next one was read. Who sleeps lets go of nothing: a circle is there again.
     let is_circle = circle.is_some() && follow(registry, me, lock) == circle;
-    registry.reaping.store(0, Ordering::SeqCst);
-    futex::wake_all(&registry.reaping);
     circle.filter(|_| is_circle)
 }
 
-/// Follows the chain of [`wait_circle`], which holds `reaping`.
+/// Follows the chain of [`wait_circle`], which reaps.
 fn follow(registry: &Registry, me: Token, lock: &RawMutex) -> Option<Vec<(Token, usize)>> {
     let mut links = Vec::new();
     let mut holder = lock.owner()?;
@@ -474,7 +561,7 @@ fn follow(registry: &Registry, me: Token, lock: &RawMutex) -> Option<Vec<(Token,
         }
         let next = word_of(waiting_on).cast::<RawMutex>();
         links.push((holder, next.addr()));
-        // SAFETY: a waiter put the address of a mutex it borrows into its slot, and stays inside its wait while `reaping` is 1.
+        // SAFETY: a waiter put the address of a mutex it borrows into its slot, and stays inside its wait while somebody reaps.
         holder = unsafe { &*next }.owner()?;
     }
     Some(links)
@@ -485,7 +572,7 @@ fn follow(registry: &Registry, me: Token, lock: &RawMutex) -> Option<Vec<(Token,
 fn abandon(waiting_on: usize, dead: Token) {
     let pointer = word_of(waiting_on);
     // All three below: a waiter put the address of a word, or of the mutex that begins with it, into its slot, and stays inside
-    // its wait, hence inside its borrow, while `reaping` is 1 (invariant 3).
+    // its wait, hence inside its borrow, while somebody reaps (invariant 3).
     match (waiting_on & WAITING_KIND_MASK as usize) as u32 {
         WAITING_ON_OWNER => {
             // SAFETY: the waiter keeps it alive.
@@ -556,9 +643,10 @@ impl Drop for WaitScope {
         slot.waiting_on.store(0, Ordering::SeqCst);
         seqcst_order();
         let reaping = &registry().reaping;
-        while reaping.load(Ordering::SeqCst) == 1 {
+        loop {
+            let reaper = reaping.load(Ordering::SeqCst);
             // A reaper may be looking at the word (invariant 3). The limit is for a reaper that was killed.
-            if !futex::wait(reaping, 1, Some(Duration::from_millis(100))) {
+            if reaper == 0 || !futex::wait(reaping, reaper, Some(Duration::from_millis(100))) {
                 break;
             }
         }
@@ -672,6 +760,71 @@ mod tests {
         word.store(0, Ordering::SeqCst);
         assert!(reap_token(owing));
         assert!(waiter.join().unwrap());
+    }
+
+    /// A reaper that died while it reaped left `reaping` taken. The next one spun for ever, and whoever waited for the first dead
+    /// thread's lock was never woken.
+    #[test]
+    fn a_reaper_that_dies_while_it_reaps_is_followed_by_the_next() {
+        let registry = registry();
+        let lock = Arc::new(RawMutex::new());
+        let dead = thread::spawn({
+            let lock = Arc::clone(&lock);
+            move || {
+                let me = enter_new().unwrap();
+                let _poisoned = lock.lock();
+                me
+            }
+        })
+        .join()
+        .unwrap();
+        let waiter = thread::spawn({
+            let lock = Arc::clone(&lock);
+            move || {
+                enter_new().unwrap();
+                let poisoned = lock.lock();
+                leave();
+                poisoned
+            }
+        });
+        let lock_address = core::ptr::from_ref(&*lock).addr() | WAITS_ON_MUTEX as usize;
+        let waits = |slot: &Slot| slot.waiting_on.load(Ordering::SeqCst) == lock_address;
+        while !registry.slots.iter().any(waits) {
+            thread::yield_now();
+        }
+        // What it left: the turn to reap, and a slot that is marked and no more.
+        let reaper = allocate().unwrap();
+        while Reaping::take(registry, 0, reaper.bits()).is_err() {
+            thread::yield_now();
+        }
+        let slot = registry.slot_of(dead).unwrap();
+        let generation = dead.bits() & OWNER_GENERATION_MASK;
+        slot.life.store(generation | LIFE_DEAD, Ordering::SeqCst);
+        assert!(reap_token(reaper));
+        assert_eq!(waiter.join().unwrap(), crate::Poisoned::Yes);
+        assert!(!is_live(dead) && !is_live(reaper) && !reap_token(dead));
+        assert_eq!(
+            slot.life.load(Ordering::SeqCst) & LIFE_STATE_MASK,
+            LIFE_FREE
+        );
+    }
+
+    /// A reaper that nobody can know to be dead, and that has taken too long, has nothing to give back when it goes on after all.
+    #[test]
+    fn a_reaper_gives_back_only_what_is_its_own() {
+        let registry = registry();
+        let slow = Reaping::begin(registry, Token::NOBODY);
+        assert_eq!(slow.ticket & OWNER_MASK, SLOT_UNREGISTERED);
+        let next = thread::spawn(move || {
+            enter_new().unwrap();
+            Reaping::begin(registry, Token::NOBODY)
+        })
+        .join()
+        .unwrap();
+        assert_ne!(next.ticket, slow.ticket);
+        drop(slow);
+        assert_ne!(registry.reaping.load(Ordering::SeqCst), 0);
+        drop(next);
     }
 
     fn is_anybody_waiting_on(word: &AtomicU32) -> bool {

@@ -32,6 +32,24 @@ pub const END_COUNTS: u32 = 16;
 pub const END_RECEIVER: u32 = 0x0001_0000;
 /// End counts: the sending ends.
 pub const END_SENDERS_MASK: u32 = 0x0000_ffff;
+/// The first word of a broadcast channel: the letters "hedb".
+pub const BROADCAST_MAGIC: u32 = 0x6264_6568;
+/// The version of the broadcast channel's record.
+pub const BROADCAST_VERSION: u32 = 1;
+/// Options of a broadcast channel, bit 0: a sender waits for the slowest receiver.
+pub const OPTION_BACK_PRESSURE: u32 = 0x0000_0001;
+/// How many receivers a broadcast channel with OPTION_BACK_PRESSURE can have open.
+pub const CURSORS: u32 = 16;
+/// The first word of a watch channel: the letters "hedw".
+pub const WATCH_MAGIC: u32 = 0x7764_6568;
+/// The version of the watch channel's record.
+pub const WATCH_VERSION: u32 = 1;
+/// Bit 0 of changes: the watch channel is closed.
+pub const CHANGES_CLOSED: u32 = 0x0000_0001;
+/// Changes, bits 1–31: one change.
+pub const CHANGES_UNIT: u32 = 0x0000_0002;
+/// The most bytes that a value of a watch channel may have.
+pub const VALUE_SIZE_MAX: u32 = 0x2000_0000;
 /// The smallest ring.
 pub const RING_SIZE_MIN: u32 = 64;
 /// The largest ring.
@@ -113,4 +131,106 @@ pub mod end_count {
     pub const TOKEN: usize = 0;
     /// Its sending ends, and END_RECEIVER for each receiving end.
     pub const COUNTS: usize = 4;
+}
+
+/// The head of a broadcast channel, whose messages go to every receiver; `ringSize` bytes follow it.
+pub mod broadcast_header {
+    /// Bytes of the record.
+    pub const SIZE: usize = 640;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 8;
+    /// BROADCAST_MAGIC once the channel is ready, written last.
+    pub const MAGIC: usize = 0;
+    /// BROADCAST_VERSION.
+    pub const VERSION: usize = 4;
+    /// Bytes of the ring, a power of two. A frame is at most half of it.
+    pub const RING_SIZE: usize = 8;
+    /// How many messages are kept at most, at least 1.
+    pub const CAPACITY: usize = 12;
+    /// Open sending ends, of all threads.
+    pub const SENDERS: usize = 16;
+    /// Open receiving ends, of all threads.
+    pub const RECEIVERS: usize = 20;
+    /// OPTION_BACK_PRESSURE.
+    pub const OPTIONS: usize = 24;
+    /// Held while a message is written or read.
+    pub const LOCK: usize = 64;
+    /// The number of the next message; under lock, written after tail.
+    pub const SENT: usize = 72;
+    /// The position behind the last frame, and POSITION_CLOSED.
+    pub const TAIL: usize = 128;
+    /// How many receivers wait, at least; as in ChannelHeader.
+    pub const RECEIVERS_WAITING: usize = 132;
+    /// Counts the changes that were told to waiting receivers, who sleep on it.
+    pub const RECEIVER_EVENTS: usize = 136;
+    /// As in ChannelHeader.
+    pub const RECEIVER_WATCHERS: usize = 144;
+    /// The position of the oldest frame that is kept; under lock, written before what lay there is overwritten.
+    pub const OLDEST: usize = 192;
+    /// How many senders wait for the slowest receiver, at least; as in ChannelHeader.
+    pub const SENDERS_WAITING: usize = 196;
+    /// Counts the changes that were told to waiting senders, who sleep on it.
+    pub const SENDER_EVENTS: usize = 200;
+    /// As in ChannelHeader.
+    pub const SENDER_WATCHERS: usize = 208;
+    /// The ends of registered threads, so that those of a dead thread can be taken away.
+    pub const ENDS: usize = 256;
+    /// With OPTION_BACK_PRESSURE, how far each receiver is.
+    pub const CURSORS: usize = 384;
+}
+
+/// What stands before each message in the ring of a broadcast channel. The payload follows, padded to FRAME_ALIGN.
+pub mod broadcast_frame {
+    /// Bytes of the record.
+    pub const SIZE: usize = 16;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 8;
+    /// The payload's bytes in bits 0–29; or FRAME_WRAP, and nothing else stands here.
+    pub const LENGTH: usize = 0;
+    /// Which message it is: how many were sent before it.
+    pub const NUMBER: usize = 8;
+}
+
+/// How far one receiver of a broadcast channel with OPTION_BACK_PRESSURE is.
+pub mod cursor {
+    /// Bytes of the record.
+    pub const SIZE: usize = 16;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 8;
+    /// The receiver's thread as in a lock word, written last when it is opened; 0 when nobody's.
+    pub const TOKEN: usize = 0;
+    /// The number of the message that it receives next; under lock.
+    pub const NEXT: usize = 8;
+}
+
+/// The head of a watch channel, which keeps the latest value; two places for values follow it, each of `valueSize` bytes rounded up to a multiple of 8.
+pub mod watch_header {
+    /// Bytes of the record.
+    pub const SIZE: usize = 320;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 8;
+    /// WATCH_MAGIC once the channel is ready, written last.
+    pub const MAGIC: usize = 0;
+    /// WATCH_VERSION.
+    pub const VERSION: usize = 4;
+    /// The most bytes that a value may have.
+    pub const VALUE_SIZE: usize = 8;
+    /// Open sending ends, of all threads.
+    pub const SENDERS: usize = 16;
+    /// Open receiving ends, of all threads.
+    pub const RECEIVERS: usize = 20;
+    /// Held while a value is written or read.
+    pub const LOCK: usize = 64;
+    /// The bytes of the value in each place; under lock.
+    pub const LENGTHS: usize = 72;
+    /// How often the value was changed, in CHANGES_UNIT, modulo 2^31, and CHANGES_CLOSED. The lowest bit of the count is the place of the value.
+    pub const CHANGES: usize = 128;
+    /// How many receivers wait, at least; as in ChannelHeader.
+    pub const RECEIVERS_WAITING: usize = 132;
+    /// Counts the changes that were told to waiting receivers, who sleep on it.
+    pub const RECEIVER_EVENTS: usize = 136;
+    /// As in ChannelHeader.
+    pub const RECEIVER_WATCHERS: usize = 144;
+    /// The ends of registered threads, so that those of a dead thread can be taken away.
+    pub const ENDS: usize = 192;
 }

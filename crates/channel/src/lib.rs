@@ -6,6 +6,8 @@
 //! | bytes | Rust and TypeScript threads, over one memory | [`bytes`] |
 //! | values of a Rust type | Rust threads and tasks of one memory | [`bounded`], [`unbounded`], [`rendezvous`] |
 //! | values of serde's | Rust and TypeScript threads, over one memory | [`channel`], with the feature `msgpack` |
+//! | news, which every receiver receives | Rust and TypeScript threads, over one memory | [`broadcast`] |
+//! | a state, of which the latest counts | Rust and TypeScript threads, over one memory | [`watch`] |
 //!
 //! All are multi-producer, multi-consumer and bounded: a sender that is faster than its receivers waits. What one
 //! sender sends arrives in its order. Either side closes the channel; what was sent before is still received.
@@ -27,15 +29,18 @@
 //! ```
 
 mod bounded;
+pub mod broadcast;
 pub mod bytes;
 mod ends;
 mod error;
 pub mod layout;
+mod monitor;
 #[cfg(feature = "msgpack")]
 pub mod msgpack;
 mod protocol;
 mod select;
 mod side;
+pub mod watch;
 
 pub use bounded::{
     IntoIter, Iter, Receiver, RecvFuture, SendFuture, Sender, TryIter, bounded, rendezvous,

@@ -9,6 +9,7 @@
  */
 import { AbortedError, InvalidArgumentError, PoisonedError, TimeoutError, ViewRevokedError } from './errors.ts';
 import { type Agent, agentOf } from './internal/agent.ts';
+import { detection } from './internal/deadlock.ts';
 import { defineDisposeSymbol } from './internal/dispose.ts';
 import { GuardedData, type Leased, checkGuardedType, guardedByteLength, resolveGuarded } from './internal/guarded.ts';
 import { MUTEX_ALIGN, MUTEX_SIZE } from './internal/layout.ts';
@@ -249,15 +250,17 @@ export class Mutex<T = unknown> {
    * @throws TimeoutError `TIMEOUT` if the time ran out
    * @throws PoisonedError `POISONED` if an owner died in it
    * @throws WouldDeadlockError `WOULD_DEADLOCK` if this thread, being registered, holds it already
+   * @throws DeadlockError, LockOrderError `DEADLOCK`, `LOCK_ORDER` if `enableDeadlockDetection` found one
    */
   lock(options?: LockOptions<T>): UnlockToken<T> {
     const token = freeTokenOf(options?.token);
     const owner = this.#agent.token;
+    const timeoutMs = options?.timeoutMs ?? Infinity;
+    if (detection.keepsOrder && timeoutMs === Infinity) this.#raw.checkOrder();
     if (this.#raw.takeFree(owner)) {
       holdToken(token, this, this.#raw, this.#data, owner, false);
       return token;
     }
-    const timeoutMs = options?.timeoutMs ?? Infinity;
     const outcome = this.#raw.take(timeoutMs);
     if (outcome === FAILED) throw new TimeoutError(LOCK_OPERATION, timeoutMs);
     return this.#hold(outcome, token, options?.acceptPoisoned);

@@ -18,13 +18,17 @@
  * 2. A thread in a blocking wait writes the address into its slot before it looks whether the owner lives, and takes it
  *    out after the wait. A reaper marks the slot dead before it reads the addresses. So either the waiter sees the death
  *    or the reaper sees the waiter.
- * 3. A waiter doesn't leave its wait while `reaping` is 1.
+ * 3. A waiter doesn't leave its wait while somebody reaps, as `reaping` says.
  * 4. An asynchronous waiter writes no address: its thread watches `deaths`, and looks at each of its locks when that
  *    changes.
  * 5. Who sleeps on a count of events may have looked at what they are of long before it says where it waits; a thread that dies
  *    between may have changed that and not counted it. So a reaper counts the death first and then reads the addresses, and a waiter
  *    writes its address and then looks whether there are more deaths than it knew: either the reaper sees the waiter, and changes what
  *    it sleeps on, or the waiter sees the death, and looks again.
+ *
+ * 6. `reaping` names who reaps. Who finds it taken by a thread that is dead, is being declared dead, or has reaped for REAPER_LIFETIME_MS
+ *    takes it over and finishes what it finds: the slots that are DEAD. Each step of a burial may be done twice, and a reaper gives back
+ *    only what is still its own, so that one that was merely slow does no harm: but its waiters aren't kept for it any more (invariant 3).
  *
  * Every access is an `Atomics` call, hence SeqCst; invariant 2 needs that.
  */
@@ -43,6 +47,7 @@ import {
   OWNER_GENERATION_SHIFT,
   OWNER_MASK,
   OWNER_SLOT_MASK,
+  REAPER_LIFETIME_MS,
   REGISTRY_HEADER_ALIGN,
   REGISTRY_HEADER_CAPACITY_OFFSET,
   REGISTRY_HEADER_DEATHS_OFFSET,
@@ -66,6 +71,7 @@ import {
 } from './internal/layout.ts';
 import { freeAbandoned, freeAbandonedMutex } from './internal/RawMutex.ts';
 import { type Handle, type ResolvedLocation, type SharedLocation, checkKind, handleOf, resolveLocation } from './internal/location.ts';
+import { deadlineAfter, remainingMs } from './internal/time.ts';
 
 const KIND = 'heddle.ThreadRegistry';
 
@@ -318,30 +324,76 @@ export class ThreadRegistry implements AgentRegistry {
     }
     const bits = tokenBits(token);
     const generationBits = bits & OWNER_GENERATION_MASK;
-    // One reaper at a time. Reaping takes microseconds, so the others spin.
-    while (Atomics.compareExchange(words, REAPING, 0, 1) !== 0) spinPause();
+    const ticket = this.#beginReaping(bits);
     const wasLive =
       Atomics.compareExchange(words, lifeOf(token.slot), generationBits | LIFE_LIVE, generationBits | LIFE_DEAD) ===
       (generationBits | LIFE_LIVE);
-    if (wasLive) {
-      // Invariant 5: before the look at who waits.
-      Atomics.add(words, DEATHS, 1);
-      const memoryWords = this.#memoryWords();
-      for (let slot = 1; slot <= this.capacity; slot += 1) {
-        const waitingOn = Atomics.load(words, waitingOnOf(slot));
-        if (waitingOn !== 0 && slot !== token.slot) abandon(memoryWords, waitingOn, bits);
-      }
-      // The dead may have been handed a wake-up that it will never use.
-      const swallowed = Atomics.exchange(words, waitingOnOf(token.slot), 0);
-      if (swallowed !== 0) Atomics.notify(memoryWords, wordIndexOf(swallowed));
-      // A wait at the very beginning of the memory looks like none, and is ended in any case.
-      Atomics.notify(memoryWords, 0);
-      Atomics.store(words, lifeOf(token.slot), generationBits | LIFE_FREE);
-    }
-    Atomics.store(words, REAPING, 0);
-    Atomics.notify(words, REAPING);
+    if (wasLive) this.#bury(bits);
+    // Not if another thread has taken over (invariant 6).
+    if (Atomics.compareExchange(words, REAPING, ticket, 0) === ticket) Atomics.notify(words, REAPING);
     if (wasLive) Atomics.notify(words, DEATHS);
     return wasLive;
+  }
+
+  /** Becomes the reaper, of whom there is one at a time: what `reaping` is until this thread gives it back. */
+  #beginReaping(dead: number): number {
+    const { token } = this.#agent;
+    // Who declares itself dead must not look like a dead reaper.
+    const me = token === dead ? SLOT_UNREGISTERED : token;
+    return Atomics.compareExchange(this.#words, REAPING, 0, me) === 0 ? me : this.#beginReapingContended(me, dead);
+  }
+
+  #beginReapingContended(me: number, dead: number): number {
+    const words = this.#words;
+    let known = 0;
+    let deadline = 0;
+    // Reaping takes microseconds, so the others spin.
+    for (;;) {
+      const reaper = Atomics.compareExchange(words, REAPING, 0, me);
+      if (reaper === 0) return me;
+      if (reaper !== known) {
+        known = reaper;
+        deadline = deadlineAfter(REAPER_LIFETIME_MS);
+      }
+      const named = reaper & OWNER_MASK;
+      if (named !== dead && this.isLiveToken(named) && remainingMs(deadline) > 0) {
+        spinPause();
+        continue;
+      }
+      // The two bits above the token count who has taken over: threads outside the registry share one.
+      const ticket = me | ((reaper & ~OWNER_MASK) + OWNER_MASK + 1);
+      if (Atomics.compareExchange(words, REAPING, reaper, ticket) !== reaper) continue;
+      for (let slot = 1; slot <= this.capacity; slot += 1) {
+        const life = Atomics.load(words, lifeOf(slot));
+        if ((life & LIFE_STATE_MASK) === LIFE_DEAD) this.#bury((life & OWNER_GENERATION_MASK) | slot);
+      }
+      Atomics.notify(words, DEATHS);
+      return ticket;
+    }
+  }
+
+  /** What a reaper does about a thread whose slot is DEAD; the slot is free in the end. */
+  #bury(dead: number): void {
+    const words = this.#words;
+    const slotOfDead = dead & OWNER_SLOT_MASK;
+    const generationBits = dead & OWNER_GENERATION_MASK;
+    // Invariant 5: before the look at who waits.
+    Atomics.add(words, DEATHS, 1);
+    const memoryWords = this.#memoryWords();
+    for (let slot = 1; slot <= this.capacity; slot += 1) {
+      const waitingOn = Atomics.load(words, waitingOnOf(slot));
+      if (waitingOn !== 0 && slot !== slotOfDead) abandon(memoryWords, waitingOn, dead);
+    }
+    // The dead may have been handed a wake-up that it will never use. First the wake-up, then the record of it: who takes over from
+    // a reaper that died between wakes again.
+    const swallowed = Atomics.load(words, waitingOnOf(slotOfDead));
+    if (swallowed !== 0) {
+      Atomics.notify(memoryWords, wordIndexOf(swallowed));
+      Atomics.compareExchange(words, waitingOnOf(slotOfDead), swallowed, 0);
+    }
+    // A wait at the very beginning of the memory looks like none, and is ended in any case.
+    Atomics.notify(memoryWords, 0);
+    Atomics.compareExchange(words, lifeOf(slotOfDead), generationBits | LIFE_DEAD, generationBits | LIFE_FREE);
   }
 
   /** Calls `onDeath` after each death from now on, until the returned function is called. */
@@ -411,8 +463,8 @@ export class ThreadRegistry implements AgentRegistry {
     const words = this.#words;
     Atomics.store(words, waitingOnOf(slot), 0);
     // Invariant 3; the limit is for a reaper that was killed.
-    while (Atomics.load(words, REAPING) === 1 && mayBlock()) {
-      if (Atomics.wait(words, REAPING, 1, 100) === 'timed-out') break;
+    for (let reaper = Atomics.load(words, REAPING); reaper !== 0 && mayBlock(); reaper = Atomics.load(words, REAPING)) {
+      if (Atomics.wait(words, REAPING, reaper, 100) === 'timed-out') break;
     }
   }
 

@@ -15,6 +15,7 @@ export type AtomicsErrorCode =
   | 'NOT_OWNER'
   | 'WOULD_DEADLOCK'
   | 'DEADLOCK'
+  | 'LOCK_ORDER'
   | 'ONCE_POISONED'
   | 'COUNT_OUT_OF_RANGE'
   | 'ALREADY_PARKED'
@@ -173,6 +174,29 @@ export class DeadlockError extends AtomicsError {
   constructor(words: string, circle: DeadlockError['circle']) {
     super(`deadlock: ${words}`);
     this.circle = circle;
+  }
+}
+
+/**
+ * The thread takes locks in another order than somebody has before, so that the two could wait for each other some day;
+ * `enableDeadlockDetection` looks for this if it is given a `LockOrder`. The lock wasn't taken.
+ */
+export class LockOrderError extends AtomicsError {
+  override readonly name = 'LockOrderError';
+  readonly code = 'LOCK_ORDER';
+  /**
+   * Who takes the lock at the address `to` while it holds the one at `from`: first this thread, now, then those who did before, from
+   * the one lock back to the other.
+   */
+  readonly orders: readonly { readonly from: number; readonly to: number; readonly token: number }[];
+
+  /**
+   * @param words who took what while it held what
+   * @param orders the same for programs
+   */
+  constructor(words: string, orders: LockOrderError['orders']) {
+    super(`lock order: ${words}`);
+    this.orders = orders;
   }
 }
 

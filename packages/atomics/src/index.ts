@@ -31,6 +31,7 @@ export {
   DeadlockError,
   InvalidArgumentError,
   InvalidRecordError,
+  LockOrderError,
   MayNotBlockError,
   NotOwnerError,
   OncePoisonedError,
@@ -45,13 +46,14 @@ export {
 export { Event, type EventHandle, type EventOptions } from './Event.ts';
 export { mayBlock, setMayBlock } from './internal/blocking.ts';
 export { nameLock, nameThread } from './naming.ts';
-export { enableDeadlockDetection } from './internal/deadlock.ts';
+export { type DeadlockDetectionOptions, type LockOrderRecord, type OrderLink, enableDeadlockDetection } from './internal/deadlock.ts';
 export type { Handle, SharedLocation } from './internal/location.ts';
 export type { AtomicCell, AtomicInteger, CellLayout, WaitableInteger } from './internal/AtomicCell.ts';
 export type { WaitResult } from './internal/futex.ts';
 export type { WaitAsyncOptions, WaitOptions } from './internal/waiting.ts';
 export { Latch, type LatchHandle } from './Latch.ts';
 export { Lazy } from './Lazy.ts';
+export { LockOrder, type LockOrderHandle, type LockOrderOptions } from './LockOrder.ts';
 export { type AsyncLockOptions, type LockOptions, Mutex, type MutexHandle, UnlockToken } from './Mutex.ts';
 export {
   type AsyncRwLockOptions,

@@ -12,7 +12,8 @@ export function nameThread({ slot, generation }: ThreadToken, name: string): voi
 }
 
 /**
- * What a mutex or reader-writer lock is called in this thread's reports.
+ * What a mutex or reader-writer lock is called in this thread's reports, from before it is taken. With a `LockOrder`, the orders of
+ * locks with a name are kept.
  *
  * @throws InvalidArgumentError `INVALID_ARGUMENT` if its memory has no thread registry: nothing is reported there
  */

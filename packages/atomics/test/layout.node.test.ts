@@ -1,7 +1,7 @@
 /** The records are where `layout/atomics.json` says: the constants agree with it, and so does what is found in memory. */
 import { LayoutSource } from '@heddle/tools/layout';
 import { describe, expect, test } from 'vitest';
-import { Barrier, Condition, Event, Latch, Mutex, Once, Parker, Semaphore, ThreadRegistry, WaitGroup } from '../src/index.ts';
+import { Barrier, Condition, Event, Latch, LockOrder, Mutex, Once, Parker, Semaphore, ThreadRegistry, WaitGroup } from '../src/index.ts';
 import * as generated from '../src/internal/layout.ts';
 
 const source = new LayoutSource('atomics');
@@ -44,6 +44,19 @@ describe('what is written is found where the source says', () => {
     });
     expect(wordsAfter('Once', (location) => new Once(location).call(() => {}))).toMatchObject({ word: generated.ONCE_COMPLETE });
     expect(wordsAfter('WaitGroup', (location) => new WaitGroup(location).add(2))).toMatchObject({ word: 2 });
+  });
+
+  test('the order of locks', () => {
+    const order = (location: { buffer: SharedArrayBuffer; byteOffset: number }) =>
+      LockOrder.create(ThreadRegistry.create({ capacity: 1 }), { capacity: 1, location });
+    const { LOCK_ORDER_MAGIC: magic } = generated;
+    const full = (location: { buffer: SharedArrayBuffer; byteOffset: number }) => {
+      for (const to of [8, 16]) order(location).add({ from: 4, to, token: 7 });
+    };
+    expect(wordsAfter('LockOrderHeader', full)).toMatchObject({ magic, capacity: 1, leftOut: 1 });
+    const buffer = new SharedArrayBuffer(1024);
+    full({ buffer, byteOffset: PLACE });
+    expect(source.read('LockOrderLink', buffer, PLACE + generated.LOCK_ORDER_HEADER_SIZE)).toMatchObject({ from: 5, to: 9, token: 7 });
   });
 
   test('the registry', () => {

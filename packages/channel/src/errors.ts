@@ -15,7 +15,9 @@ export type ChannelErrorCode =
   | 'CODEC_MISMATCH'
   | 'BUFFER_TOO_SMALL'
   | 'IN_USE'
-  | 'NOT_SELECTABLE';
+  | 'NOT_SELECTABLE'
+  | 'LAGGED'
+  | 'TOO_MANY_RECEIVERS';
 
 /** What every error of this package is. */
 export abstract class ChannelError extends Error {
@@ -75,11 +77,15 @@ export class MessageTooLargeError extends ChannelError {
    * @param value what wasn't sent
    * @param byteLength the bytes of the message
    * @param byteLengthMax the bytes of the longest message that lies in the ring in one piece
+   * @param advice what to do about it
    */
-  constructor(value: unknown, byteLength: number, byteLengthMax: number) {
-    super(
-      `a message of ${byteLength} bytes where ${byteLengthMax} lie in one piece; use send or sendAsync, or give the channel a larger ringByteLength`,
-    );
+  constructor(
+    value: unknown,
+    byteLength: number,
+    byteLengthMax: number,
+    advice: string = 'use send or sendAsync, or give the channel a larger ringByteLength',
+  ) {
+    super(`a message of ${byteLength} bytes where ${byteLengthMax} lie in one piece; ${advice}`);
     this.value = value;
     this.byteLength = byteLength;
     this.byteLengthMax = byteLengthMax;
@@ -168,4 +174,32 @@ export class InUseError extends ChannelError {
 export class NotSelectableError extends ChannelError {
   override readonly name = 'NotSelectableError';
   readonly code = 'NOT_SELECTABLE';
+}
+
+/**
+ * A receiver of a broadcast channel was too slow: messages were overwritten before it received them. It goes on with the oldest
+ * one that is kept.
+ */
+export class LaggedError extends ChannelError {
+  override readonly name = 'LaggedError';
+  readonly code = 'LAGGED';
+  /** How many messages this receiver will never see. */
+  readonly skipped: number;
+
+  /** @param skipped how many messages were missed */
+  constructor(skipped: number) {
+    super(`the receiver was too slow and has missed ${skipped} messages`);
+    this.skipped = skipped;
+  }
+}
+
+/** A broadcast channel whose senders wait for its receivers has as many of these as it can know of. */
+export class TooManyReceiversError extends ChannelError {
+  override readonly name = 'TooManyReceiversError';
+  readonly code = 'TOO_MANY_RECEIVERS';
+
+  /** @param countMax how many there can be */
+  constructor(countMax: number) {
+    super(`a broadcast channel with back-pressure has at most ${countMax} open receivers; release one, or make it without`);
+  }
 }

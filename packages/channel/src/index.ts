@@ -8,6 +8,18 @@
  * @module
  */
 export {
+  type Broadcast,
+  type BroadcastOptions,
+  BroadcastReceiver,
+  type BroadcastReceiverHandle,
+  BroadcastSender,
+  type BroadcastSenderHandle,
+  broadcast,
+  broadcastByteLength,
+  openBroadcastReceiver,
+  openBroadcastSender,
+} from './Broadcast.ts';
+export {
   type Channel,
   type ChannelOptions,
   type OneshotOptions,
@@ -31,8 +43,10 @@ export {
   DecodeError,
   EncodeError,
   InUseError,
+  LaggedError,
   MessageTooLargeError,
   NotSelectableError,
+  TooManyReceiversError,
 } from './errors.ts';
 export { Receiver, type ReceiverHandle } from './Receiver.ts';
 export { Borrow, Reservation } from './Reservation.ts';
@@ -40,3 +54,15 @@ export { type Case, type Selected, select, selectAsync, trySelect } from './sele
 export { type AsyncWaitOptions, Sender, type SenderHandle, type WaitOptions } from './Sender.ts';
 export { structCodec } from './struct.ts';
 export { type StreamOptions, readableStream, writableStream } from './streams.ts';
+export {
+  type Watch,
+  type WatchOptions,
+  WatchReceiver,
+  type WatchReceiverHandle,
+  WatchSender,
+  type WatchSenderHandle,
+  openWatchReceiver,
+  openWatchSender,
+  watch,
+  watchByteLength,
+} from './Watch.ts';

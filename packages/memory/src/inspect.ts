@@ -1,12 +1,14 @@
-import { MemoryError } from './MemoryError.ts';
-import { Reader } from './internal/reader.ts';
+import { exportsOf, readContents, type Contents } from './internal/contents.ts';
+import { KIND } from './internal/sections.ts';
 
 /** How a module wants to be instantiated. */
 export type Abi =
   /** Through the JavaScript that wasm-bindgen wrote beside it. */
   | 'wasm-bindgen'
   /** As the linker wrote it: C, C++, Zig, Rust without wasm-bindgen. */
-  | 'bare';
+  | 'bare'
+  /** Against WASI, with `wasi.thread-spawn`: it gives its threads their stacks and thread-local storage itself. */
+  | 'wasi-threads';
 
 /** The limits of a memory, in pages of 64 KiB. */
 export interface MemoryLimits {
@@ -21,15 +23,26 @@ export interface ImportedMemory extends MemoryLimits {
   readonly name: string;
 }
 
+/** The thread-local storage of one thread, in bytes. */
+export interface TlsLayout {
+  readonly size: number;
+  readonly align: number;
+}
+
 /** Why a module can't have threads, and what to do about it. */
 export interface Problem {
   readonly code:
     | 'MEMORY_NOT_IMPORTED'
     | 'MEMORY_NOT_SHARED'
+    | 'MEMORY_OF_64_BITS'
+    | 'SEVERAL_MEMORIES'
     | 'ACTIVE_SEGMENTS'
     | 'NO_TLS_EXPORTS'
     | 'NO_STACK_POINTER'
     | 'NO_THREAD_START';
+  /** What is wrong. */
+  readonly reason: string;
+  /** What is wrong, and what to do about it. */
   readonly message: string;
 }
 
@@ -38,12 +51,28 @@ export interface ModuleReport {
   readonly abi: Abi;
   /** The memory that it imports; undefined where it has its own. */
   readonly memory: ImportedMemory | undefined;
+  /** The memory that it has itself; undefined where it imports one, or has none. */
+  readonly ownMemory: MemoryLimits | undefined;
   /** Data segments that are copied at each instantiation, and those that are copied once, by the module itself. */
   readonly segments: { readonly active: number; readonly passive: number };
+  /** How many segments the module announces before its code; undefined: it has no bulk memory instructions. */
+  readonly dataCount: number | undefined;
   readonly hasStart: boolean;
   /** Whether `__wasm_init_tls`, `__tls_size` and `__tls_align` are exported. wasm-bindgen uses them up. */
   readonly exportsTls: boolean;
+  /** The bytes and the alignment of each thread's thread-local storage; undefined where the module doesn't export them. */
+  readonly tls: TlsLayout | undefined;
   readonly exportsStackPointer: boolean;
+  /** What it has of wasi-threads, and which functions of WASI it imports. */
+  readonly wasi: {
+    readonly importsThreadSpawn: boolean;
+    readonly exportsThreadStart: boolean;
+    readonly functions: readonly string[];
+  };
+  /** What compiled it, in the order of its `producers` section: `{ field: 'language', name: 'Rust', version: '' }`. */
+  readonly producers: readonly { readonly field: string; readonly name: string; readonly version: string }[];
+  /** What its linker says it was compiled with, signs included: `+atomics`. */
+  readonly targetFeatures: readonly string[];
   /** Imports as `module.name`, the memory excepted. */
   readonly imports: readonly string[];
   readonly exports: readonly string[];
@@ -51,23 +80,12 @@ export interface ModuleReport {
   readonly problems: readonly Problem[];
 }
 
-const SECTION = { import: 2, memory: 5, export: 7, start: 8, data: 11 } as const;
-const KIND = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
+/** Where modules import WASI's functions from. */
+const WASI_MODULE = 'wasi_snapshot_preview1';
 
 const LINK_FLAGS =
   'link it with --shared-memory --import-memory --max-memory=… --export=__wasm_init_tls --export=__tls_size --export=__tls_align ' +
   '--export=__tls_base --export=__stack_pointer, and compile everything in it, the standard library too, with atomics and bulk-memory';
-
-/** What the sections say, before it is judged. */
-interface Contents {
-  imported: ImportedMemory | undefined;
-  ownMemories: number;
-  imports: string[];
-  exports: string[];
-  hasStart: boolean;
-  active: number;
-  passive: number;
-}
 
 /**
  * Reads what a module needs in order to run on many threads, without compiling it.
@@ -75,146 +93,104 @@ interface Contents {
  * @throws MemoryError `MALFORMED_MODULE` where the bytes are no module.
  */
 export function inspect(source: ArrayBufferLike | Uint8Array): ModuleReport {
-  const bytes = source instanceof Uint8Array ? source : new Uint8Array(source);
-  const contents = readContents(bytes);
-  const exported = new Set(contents.exports);
-  const abi: Abi = exported.has('__wbindgen_start') || exported.has('__wbindgen_malloc') ? 'wasm-bindgen' : 'bare';
+  const contents = readContents(source instanceof Uint8Array ? source : new Uint8Array(source));
+  const exported = new Set(contents.exports.map(({ name }) => name));
+  const functions = exportsOf(contents, KIND.function);
+  const own = contents.memories.find(({ imported }) => !imported)?.type;
   const report = {
-    abi,
-    memory: contents.imported,
+    abi: abiOf(contents, functions),
+    memory: importedMemoryOf(contents),
+    ownMemory: own && limitsOf(own),
     segments: { active: contents.active, passive: contents.passive },
-    hasStart: contents.hasStart,
+    dataCount: contents.dataCount,
+    hasStart: contents.start !== undefined,
     exportsTls: ['__wasm_init_tls', '__tls_size', '__tls_align'].every((name) => exported.has(name)),
+    tls: tlsOf(contents),
     exportsStackPointer: exported.has('__stack_pointer'),
-    imports: contents.imports,
-    exports: contents.exports,
+    wasi: {
+      importsThreadSpawn: importsThreadSpawn(contents),
+      exportsThreadStart: functions.has('wasi_thread_start'),
+      functions: contents.imports.filter(({ module }) => module === WASI_MODULE).map(({ name }) => name),
+    },
+    producers: contents.producers,
+    targetFeatures: contents.targetFeatures,
+    imports: contents.imports.filter(({ memory }) => !memory).map(({ module, name }) => `${module}.${name}`),
+    exports: contents.exports.map(({ name }) => name),
   };
-  return { ...report, problems: problemsOf(report, exported) };
+  return { ...report, problems: [...memoryProblems(report, contents), ...threadProblems(report)] };
 }
 
-function problemsOf(report: Omit<ModuleReport, 'problems'>, exported: ReadonlySet<string>): Problem[] {
+function tlsOf({ exports, globals }: Contents): ModuleReport['tls'] {
+  const valueOf = (name: string): number | undefined => {
+    const entry = exports.find((candidate) => candidate.name === name && candidate.kind === KIND.global);
+    return entry && globals.get(entry.index);
+  };
+  const size = valueOf('__tls_size');
+  return size === undefined ? undefined : { size, align: Math.max(1, valueOf('__tls_align') ?? 1) };
+}
+
+function importsThreadSpawn({ imports }: Contents): boolean {
+  return imports.some(({ module, name }) => module === 'wasi' && name === 'thread-spawn');
+}
+
+function abiOf(contents: Contents, functions: ReadonlySet<string>): Abi {
+  if (functions.has('__wbindgen_start') || functions.has('__wbindgen_malloc')) return 'wasm-bindgen';
+  return importsThreadSpawn(contents) || functions.has('wasi_thread_start') ? 'wasi-threads' : 'bare';
+}
+
+function importedMemoryOf({ memories }: Contents): ImportedMemory | undefined {
+  for (const { type, imported } of memories) {
+    if (imported) return { module: imported.module, name: imported.name, ...limitsOf(type) };
+  }
+  return undefined;
+}
+
+const limitsOf = ({ initialPages, maximumPages, isShared }: MemoryLimits): MemoryLimits => ({ initialPages, maximumPages, isShared });
+
+/** A problem that the linker's flags would mend, unless something else would. */
+function problem(code: Problem['code'], reason: string, remedy: string = LINK_FLAGS): Problem {
+  return { code, reason, message: `${reason}; ${remedy}` };
+}
+
+/** What is wrong with the memory and what is put into it. */
+function memoryProblems({ memory, segments }: Omit<ModuleReport, 'problems'>, { memories }: Contents): Problem[] {
   const problems: Problem[] = [];
-  if (!report.memory) {
-    problems.push({ code: 'MEMORY_NOT_IMPORTED', message: `the module has a memory of its own instead of importing one; ${LINK_FLAGS}` });
-  } else if (!report.memory.isShared) {
-    problems.push({ code: 'MEMORY_NOT_SHARED', message: `the module imports a memory that is not shared; ${LINK_FLAGS}` });
+  if (!memory) problems.push(problem('MEMORY_NOT_IMPORTED', 'the module has a memory of its own instead of importing one'));
+  else if (!memory.isShared) problems.push(problem('MEMORY_NOT_SHARED', 'the module imports a memory that is not shared'));
+  if (memories.some(({ type }) => type.is64Bit || type.hasPageSize)) {
+    const reason = 'the memory has addresses of 64 bits, or pages of another size';
+    problems.push(problem('MEMORY_OF_64_BITS', reason, 'compile it for wasm32'));
   }
-  if (report.segments.active > 0) {
-    problems.push({
-      code: 'ACTIVE_SEGMENTS',
-      message: `${report.segments.active} data segments are active: each further thread's instance would overwrite live memory with them; ${LINK_FLAGS}`,
-    });
+  if (memories.length > 1) {
+    problems.push(
+      problem('SEVERAL_MEMORIES', `the module has ${memories.length} memories`, 'threads share one: compile it without multi-memory'),
+    );
   }
-  if (report.abi === 'wasm-bindgen') {
-    if (!exported.has('__wbindgen_thread_destroy')) {
-      problems.push({
-        code: 'NO_THREAD_START',
-        message: `wasm-bindgen did not prepare the module for threads; ${LINK_FLAGS}, then run wasm-bindgen --target web`,
-      });
-    }
-    return problems;
-  }
-  if (!report.exportsTls) {
-    problems.push({
-      code: 'NO_TLS_EXPORTS',
-      message: `the module doesn't export what gives a thread its thread-local storage; ${LINK_FLAGS}`,
-    });
-  }
-  if (!report.exportsStackPointer) {
-    problems.push({
-      code: 'NO_STACK_POINTER',
-      message: `the module doesn't export __stack_pointer, so that all threads would share one stack; ${LINK_FLAGS}`,
-    });
+  if (segments.active > 0) {
+    const reason = `${segments.active} data segments are active: each further thread's instance would overwrite live memory with them`;
+    problems.push(problem('ACTIVE_SEGMENTS', reason, `rewrite it (makePassive, heddle-inspect --rewrite), or ${LINK_FLAGS}`));
   }
   return problems;
 }
 
-function readContents(bytes: Uint8Array): Contents {
-  const contents: Contents = { imported: undefined, ownMemories: 0, imports: [], exports: [], hasStart: false, active: 0, passive: 0 };
-  const header = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
-  if (bytes.length < header.length || header.some((byte, index) => bytes[index] !== byte)) {
-    throw new MemoryError('MALFORMED_MODULE', 'these bytes are not a WebAssembly module of version 1');
+/** What a thread would have to do without. */
+function threadProblems(report: Omit<ModuleReport, 'problems'>): Problem[] {
+  if (report.abi === 'wasm-bindgen') {
+    if (report.exports.includes('__wbindgen_thread_destroy')) return [];
+    const remedy = `${LINK_FLAGS}, then run wasm-bindgen --target web`;
+    return [problem('NO_THREAD_START', 'wasm-bindgen did not prepare the module for threads', remedy)];
   }
-  const reader = new Reader(bytes, header.length);
-  while (!reader.isAtEnd) {
-    const id = reader.byte();
-    const size = reader.unsigned();
-    const section = new Reader(bytes, reader.position, reader.position + size);
-    reader.skip(size);
-    if (id === SECTION.import) readImports(section, contents);
-    else if (id === SECTION.memory) contents.ownMemories = section.unsigned();
-    else if (id === SECTION.export) readExports(section, contents);
-    else if (id === SECTION.start) contents.hasStart = true;
-    else if (id === SECTION.data) readData(section, contents);
+  if (report.abi === 'wasi-threads') {
+    if (report.wasi.exportsThreadStart) return [];
+    const reason = 'the module imports wasi.thread-spawn and exports no wasi_thread_start for a thread to begin at';
+    return [problem('NO_THREAD_START', reason, 'link it with a C library that has threads')];
   }
-  return contents;
-}
-
-function readImports(section: Reader, contents: Contents): void {
-  for (let count = section.unsigned(); count > 0; count -= 1) {
-    const module = section.name();
-    const name = section.name();
-    const kind = section.byte();
-    if (kind === KIND.memory) {
-      contents.imported = { module, name, ...readLimits(section) };
-      continue;
-    }
-    contents.imports.push(`${module}.${name}`);
-    if (kind === KIND.function) section.unsigned();
-    else if (kind === KIND.table) {
-      readType(section);
-      readLimits(section);
-    } else if (kind === KIND.global) {
-      readType(section);
-      section.byte();
-    } else if (kind === KIND.tag) {
-      section.byte();
-      section.unsigned();
-    } else {
-      throw new MemoryError('MALFORMED_MODULE', `an import of the unknown kind ${kind}: ${module}.${name}`);
-    }
+  const problems: Problem[] = [];
+  if (!report.exportsTls) {
+    problems.push(problem('NO_TLS_EXPORTS', "the module doesn't export what gives a thread its thread-local storage"));
   }
-}
-
-/** A value type: one byte, or two parts for a typed reference. */
-function readType(section: Reader): void {
-  const type = section.byte();
-  if (type === 0x63 || type === 0x64) section.unsigned();
-}
-
-function readLimits(section: Reader): MemoryLimits {
-  const flags = section.byte();
-  const initialPages = section.unsigned();
-  const maximumPages = (flags & 1) === 0 ? undefined : section.unsigned();
-  return { initialPages, maximumPages, isShared: (flags & 2) !== 0 };
-}
-
-function readExports(section: Reader, contents: Contents): void {
-  for (let count = section.unsigned(); count > 0; count -= 1) {
-    contents.exports.push(section.name());
-    section.byte();
-    section.unsigned();
+  if (!report.exportsStackPointer) {
+    problems.push(problem('NO_STACK_POINTER', "the module doesn't export __stack_pointer, so that all threads would share one stack"));
   }
-}
-
-function readData(section: Reader, contents: Contents): void {
-  for (let count = section.unsigned(); count > 0; count -= 1) {
-    const mode = section.unsigned();
-    if (mode === 1) {
-      contents.passive += 1;
-    } else {
-      contents.active += 1;
-      if (mode === 2) section.unsigned();
-      skipConstantExpression(section);
-    }
-    section.skip(section.unsigned());
-  }
-}
-
-/** An offset: constants, globals and their sums, up to `end`. */
-function skipConstantExpression(section: Reader): void {
-  for (let opcode = section.byte(); opcode !== 0x0b; opcode = section.byte()) {
-    // i32.const, i64.const and global.get have one number behind them; the arithmetic of extended constants has none.
-    if (opcode === 0x41 || opcode === 0x42 || opcode === 0x23) section.unsigned();
-  }
+  return problems;
 }

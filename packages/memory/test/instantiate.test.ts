@@ -10,7 +10,7 @@ import {
   type ThreadInstance,
   type WasmBindgenGlue,
 } from '../src/index.ts';
-import { bareModule, moduleOf, modules } from './modules.ts';
+import { activeModule, bareModule, moduleOf, modules } from './modules.ts';
 
 test('a memory is shared, and as big as asked', () => {
   const memory = createMemory({ initialPages: 2, maximumPages: 4 });
@@ -51,9 +51,13 @@ test('each instance of a bare module has thread-local storage and a stack of its
   const [first, second] = [instance(), instance()];
   const bump = ({ exports }: ThreadInstance): unknown => (exports['bump'] as () => number)();
   expect([bump(first), bump(first), bump(second), bump(first)]).toEqual([8, 9, 8, 10]);
-  const stackOf = ({ exports }: ThreadInstance): number => Number((exports['__stack_pointer'] as WebAssembly.Global).value);
-  // A page of stack and one of thread-local storage each, behind the page that the module began with.
-  expect([stackOf(first), stackOf(second)]).toEqual([3 * PAGE_SIZE, 5 * PAGE_SIZE]);
+  const stackOf = ({ exports }: ThreadInstance): unknown => (exports['__stack_pointer'] as WebAssembly.Global).value;
+  for (const { block, ...of } of [first, second]) {
+    expect(block?.stackSize).toBeGreaterThanOrEqual(PAGE_SIZE);
+    expect(stackOf({ block, ...of })).toBe(block?.stackTop);
+  }
+  // Behind the page that the module began with, one behind the other.
+  expect([first.block?.address, second.block?.address]).toEqual([PAGE_SIZE, PAGE_SIZE + (first.block?.size ?? 0)]);
 });
 
 test('instances of a bare module that Rust made share what is in its data segments', async () => {
@@ -74,6 +78,19 @@ test('a module without what a thread needs is refused', () => {
   const module = new WebAssembly.Module(moduleOf([]));
   const memory = createMemory({ initialPages: 1, maximumPages: 1 });
   expect(() => instantiate({ module, memory })).toThrow(expect.objectContaining({ code: 'MODULE_NOT_THREADED' }));
+});
+
+test('imports that are missing are all named', () => {
+  const module = new WebAssembly.Module(activeModule({ start: 'callsOut' }));
+  const memory = createMemory({ initialPages: 1, maximumPages: 4 });
+  const refused = (): unknown => instantiate({ module, memory, abi: 'plain' });
+  expect(refused).toThrow(expect.objectContaining({ code: 'IMPORT_MISSING', message: expect.stringContaining('env.out') as string }));
+});
+
+test('no room for another stack is a named error', () => {
+  const module = new WebAssembly.Module(bareModule());
+  const memory = createMemory({ initialPages: 1, maximumPages: 16 });
+  expect(() => instantiate({ module, memory })).toThrow(expect.objectContaining({ code: 'OUT_OF_MEMORY' }));
 });
 
 test('a glue that is none is refused', () => {

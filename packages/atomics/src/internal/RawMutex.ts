@@ -48,7 +48,7 @@
 import { MayNotBlockError, NotOwnerError, TimeoutError, WouldDeadlockError } from '../errors.ts';
 import { type Agent } from './agent.ts';
 import { learnFromSpin, mayBlock, spinPause, spinRounds } from './blocking.ts';
-import { checkDeadlock } from './deadlock.ts';
+import { checkDeadlock, checkOrder, detection, noteReleased, noteTaken } from './deadlock.ts';
 import { block, waitAsync } from './futex.ts';
 import {
   CLAIM_LIFETIME_MS,
@@ -148,7 +148,29 @@ export class RawMutex {
 
   /** Takes the lock for `owner` if it is free and nothing is to be said about it: the fast path. */
   takeFree(owner: number): boolean {
-    return Atomics.compareExchange(this.#words, this.#index, 0, owner) === 0;
+    if (Atomics.compareExchange(this.#words, this.#index, 0, owner) !== 0) return false;
+    if (detection.keepsOrder) this.noteTaken();
+    return true;
+  }
+
+  /** Where the lock is, as the registry and the reports of deadlocks know it. */
+  get #address(): number {
+    return this.#words.byteOffset + this.#index * 4;
+  }
+
+  /** To be called before a lock is taken for as long as it takes, if `detection.keepsOrder`. */
+  checkOrder(): void {
+    checkOrder(this.#agent, this.#address);
+  }
+
+  /** To be called when this thread has got the lock, or a part in it, if `detection.keepsOrder`. */
+  noteTaken(): void {
+    noteTaken(this.#agent, this.#address);
+  }
+
+  /** To be called when it lets go of that. */
+  noteReleased(): void {
+    noteReleased(this.#agent, this.#address);
   }
 
   /**
@@ -171,6 +193,7 @@ export class RawMutex {
       const seen = Atomics.compareExchange(words, index, word, taken);
       if (seen === word) {
         if ((owner & RESERVED) !== 0) Atomics.compareExchange(words, index + CLAIMANT, CLAIM_OPEN, 0);
+        if (detection.keepsOrder) this.noteTaken();
         return (taken & POISONED) === 0 ? CLEAN : TAKEN_POISONED;
       }
       word = seen;
@@ -197,9 +220,10 @@ export class RawMutex {
   /**
    * Takes the lock, blocking for at most `timeoutMs`.
    *
-   * @throws MayNotBlockError, WouldDeadlockError
+   * @throws MayNotBlockError, WouldDeadlockError, DeadlockError, LockOrderError
    */
   take(timeoutMs: number): Outcome {
+    if (detection.keepsOrder && timeoutMs === Infinity) this.checkOrder();
     let outcome = this.takeUnowned();
     if (outcome !== FAILED || timeoutMs <= 0) return outcome;
     const agent = this.#agent;
@@ -219,7 +243,7 @@ export class RawMutex {
         if (word !== undefined) {
           // Whoever is waited for may have died before a reaper could know that we wait.
           const lives = (): boolean => {
-            if (timeoutMs === Infinity) checkDeadlock(agent.registry, agent.token, this.#words.byteOffset + this.#index * 4);
+            if (timeoutMs === Infinity) checkDeadlock(agent.registry, agent.token, this.#address);
             return this.#isHeld(word);
           };
           const [left, expires] = this.#patience(word, remainingMs(deadline));
@@ -275,6 +299,7 @@ export class RawMutex {
    * @throws NotOwnerError `NOT_OWNER` if it doesn't
    */
   unlock(owner: number): void {
+    if (detection.keepsOrder) this.noteReleased();
     // Publishes what was done under the lock to the next owner's compare-exchange.
     if (Atomics.compareExchange(this.#words, this.#index, owner, 0) !== owner) this.#unlockSlowly(owner);
   }

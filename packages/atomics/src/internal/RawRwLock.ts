@@ -41,6 +41,7 @@
 import { NotOwnerError, TimeoutError, WouldDeadlockError } from '../errors.ts';
 import { type Agent } from './agent.ts';
 import { spinWhile } from './blocking.ts';
+import { detection } from './deadlock.ts';
 import { block, waitAsync } from './futex.ts';
 import {
   OWNER_SLOT_MASK,
@@ -124,6 +125,7 @@ export class RawRwLock {
    * @throws MayNotBlockError, WouldDeadlockError
    */
   read(timeoutMs: number): Outcome {
+    if (detection.keepsOrder && timeoutMs === Infinity) this.#writer.checkOrder();
     const outcome = this.tryRead();
     if (outcome !== FAILED || timeoutMs <= 0) return outcome;
     return this.#passToSeat(this.#writer.take(timeoutMs));
@@ -226,6 +228,7 @@ export class RawRwLock {
 
   /** Takes a place among the readers. */
   #sitDown(me: number): void {
+    if (detection.keepsOrder) this.#writer.noteTaken();
     const words = this.#words;
     if (isRegistered(me)) {
       const preferred = preferredSeat(me);
@@ -243,6 +246,7 @@ export class RawRwLock {
 
   /** Leaves a place that `me` has, and tells the writer if there is one. */
   #standUp(me: number): void {
+    if (detection.keepsOrder) this.#writer.noteReleased();
     if (!this.#freeSeatOf(me)) this.#leaveCrowd(me);
     if (this.#writer.free === FAILED) this.#tellWriter();
   }

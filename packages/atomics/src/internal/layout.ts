@@ -22,6 +22,8 @@ export const CLAIM_OPEN = 0x0000_1fff;
 export const PATIENCE = 6;
 /** How long something is kept for a claimant of which nobody can know whether it lives, in milliseconds. */
 export const CLAIM_LIFETIME_MS = 100;
+/** How long a reaper that nobody knows to be dead may take before the next one takes over, in milliseconds. */
+export const REAPER_LIFETIME_MS = 1000;
 /** The slot of every thread that is in no registry. Its token is this number, with generation 0. */
 export const SLOT_UNREGISTERED = 0x0000_0fff;
 /** The highest slot a registry can hand out; the lowest is 1. */
@@ -50,6 +52,10 @@ export const RW_LOCK_SEAT_COUNT = 28;
 export const REGISTRY_MAGIC = 0x7264_6568;
 /** The version of the registry's record. */
 export const REGISTRY_VERSION = 2;
+/** The first word of a record of lock orders: the letters "hedo". */
+export const LOCK_ORDER_MAGIC = 0x6f64_6568;
+/** The most links that a record of lock orders can have room for. */
+export const LOCK_ORDER_LINKS_MAX = 0x0001_0000;
 /** Once word: it has run. Slot 0 is nobody's, so that this is no owner. */
 export const ONCE_COMPLETE = 0x3fff_f000;
 /** Barrier word, bits 0–11: how many have arrived in this generation. */
@@ -137,7 +143,7 @@ export const REGISTRY_HEADER_VERSION_OFFSET = 4;
 export const REGISTRY_HEADER_CAPACITY_OFFSET = 8;
 /** A random number that tells this registry from others, given by the first TypeScript thread that opens it; 0 before. */
 export const REGISTRY_HEADER_ID_OFFSET = 12;
-/** 1 while somebody reaps: waiters don't let go of what they wait on before it is 0 again. */
+/** The token of the thread that reaps, 0 when nobody does: waiters don't let go of what they wait on before it is 0 again. Bits 30–31 count who has taken over from a reaper that died. */
 export const REGISTRY_HEADER_REAPING_OFFSET = 16;
 /** One more with each reaped thread. Threads with asynchronous waits wait on it. */
 export const REGISTRY_HEADER_DEATHS_OFFSET = 20;
@@ -154,6 +160,28 @@ export const REGISTRY_SLOT_LIFE_OFFSET = 0;
 export const REGISTRY_SLOT_FLAGS_OFFSET = 4;
 /** The byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0. */
 export const REGISTRY_SLOT_WAITING_ON_OFFSET = 8;
+
+/** Bytes of LockOrderHeader: The head of the orders in which TypeScript's threads take the locks of a memory, kept while deadlock detection is on; `capacity` links follow it. */
+export const LOCK_ORDER_HEADER_SIZE = 16;
+/** Alignment of LockOrderHeader, in bytes. */
+export const LOCK_ORDER_HEADER_ALIGN = 4;
+/** LOCK_ORDER_MAGIC once the record is ready, written last. */
+export const LOCK_ORDER_HEADER_MAGIC_OFFSET = 0;
+/** How many links follow, at most LOCK_ORDER_LINKS_MAX. */
+export const LOCK_ORDER_HEADER_CAPACITY_OFFSET = 4;
+/** How many orders found no room. */
+export const LOCK_ORDER_HEADER_LEFT_OUT_OFFSET = 8;
+
+/** Bytes of LockOrderLink: A thread took one lock while it held another. All zero is a free place. */
+export const LOCK_ORDER_LINK_SIZE = 12;
+/** Alignment of LockOrderLink, in bytes. */
+export const LOCK_ORDER_LINK_ALIGN = 4;
+/** The byte address of the lock that was held, plus 1; whoever writes it here has the place. */
+export const LOCK_ORDER_LINK_FROM_OFFSET = 0;
+/** The byte address of the lock that was taken, plus 1; written last. */
+export const LOCK_ORDER_LINK_TO_OFFSET = 4;
+/** The token of the first thread that did so. */
+export const LOCK_ORDER_LINK_TOKEN_OFFSET = 8;
 
 /** Bytes of Once: Something that is done once. All zero is one that nobody has begun. */
 export const ONCE_SIZE = 4;

@@ -212,3 +212,33 @@ export const deathInCrowd: Model = {
   threads: [supervise, lockRegistered, lockRegisteredAsync, lockRegisteredOften, lockRegisteredOften],
   mortals: [1, 2, 3],
 };
+
+/** Who a supervisor that may die itself was told of last. */
+const TOLD = 16;
+
+/** A supervisor that may die; it keeps a book of whom it was told of. */
+function superviseMortally(thread: ModelThread): void {
+  const registry = enter(thread);
+  for (let dead = thread.awaitDeath(); dead !== -1; dead = thread.awaitDeath()) {
+    wordsOf(thread.memory)[TOLD >> 2] = dead + 1;
+    registry.reap(dead + 1);
+  }
+}
+
+/** The supervisor of that one: when it dies, whom it was told of is looked after as well. */
+function superviseAll(thread: ModelThread): void {
+  const registry = enter(thread);
+  for (let dead = thread.awaitDeath(); dead !== -1; dead = thread.awaitDeath()) {
+    registry.reap(dead + 1);
+    const told = wordsOf(thread.memory)[TOLD >> 2];
+    if (dead === 1 && told !== 0) registry.reap(told);
+  }
+}
+
+/** A reaper that was killed left `reaping` as it was: the next one spun for ever, and nobody was woken. */
+export const deathOfReaper: Model = {
+  byteLength: BYTES,
+  ...withRegistry(4),
+  threads: [superviseAll, superviseMortally, lockRegistered, lockRegistered],
+  mortals: [1, 2],
+};

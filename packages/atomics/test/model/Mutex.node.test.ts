@@ -21,6 +21,7 @@ describe('a mutex under a scheduler', () => {
     death: { preemptionsMax: 1, executions: 1000 },
     deathAmongMany: { executions: 1000, deathsMax: 2 },
     deathAsync: { executions: 1000 },
+    deathOfReaper: { executions: 1000, deathsMax: 2 },
     deathInCrowd: { executions: 150, deathsMax: 2 },
   };
   test.for(Object.entries(extents))('is right: %s', { timeout: TIMEOUT_MS }, async ([name, extent]) => {

@@ -13,6 +13,9 @@ import {
   Event,
   type Handle,
   Latch,
+  LockOrder,
+  LockOrderError,
+  type LockOrderHandle,
   Mutex,
   type MutexHandle,
   Once,
@@ -125,6 +128,29 @@ const jobs: Jobs = {
     } catch (error) {
       if (error instanceof DeadlockError) return error.message;
       throw error;
+    }
+  },
+
+  /** Takes the locks, each while it holds those before, so many times: 'done', or the report of an opposite order. */
+  takeInOrder: (orderHandle: LockOrderHandle, names: [MutexHandle | RwLockHandle, string][], times: number = 1) => {
+    enableDeadlockDetection({ order: LockOrder.from(orderHandle) });
+    const locks = names.map(([handle, name]) => {
+      const lock = handle.kind === 'heddle.RwLock' ? RwLock.from(handle) : Mutex.from(handle);
+      nameLock(lock, name);
+      return lock;
+    });
+    const held: { unlock(): boolean }[] = [];
+    try {
+      for (let time = 0; time < times; time += 1) {
+        for (const lock of locks) held.push(lock instanceof Mutex ? lock.lock() : time % 2 === 0 ? lock.read() : lock.write());
+        for (const token of held.splice(0)) token.unlock();
+      }
+      return 'done';
+    } catch (error) {
+      if (error instanceof LockOrderError) return error.message;
+      throw error;
+    } finally {
+      for (const token of held) token.unlock();
     }
   },
 

@@ -24,12 +24,14 @@ import {
   END_RECEIVER,
   END_SENDERS_MASK,
 } from './layout.ts';
-import { type ChannelRecord, wordOf } from './record.ts';
+import { type SharedRecord, wordOf } from './record.ts';
 
+// Every kind of channel has its sums there; layout.node.test.ts sees to it.
 const SENDERS = wordOf(CHANNEL_HEADER_SENDERS_OFFSET);
 const RECEIVERS = wordOf(CHANNEL_HEADER_RECEIVERS_OFFSET);
-const tokenOf = (entry: number): number => wordOf(CHANNEL_HEADER_ENDS_OFFSET + entry * END_COUNT_SIZE + END_COUNT_TOKEN_OFFSET);
-const countsOf = (entry: number): number => wordOf(CHANNEL_HEADER_ENDS_OFFSET + entry * END_COUNT_SIZE + END_COUNT_COUNTS_OFFSET);
+const ENTRY_WORDS = wordOf(END_COUNT_SIZE);
+const TOKEN = wordOf(END_COUNT_TOKEN_OFFSET);
+const COUNTS = wordOf(END_COUNT_COUNTS_OFFSET);
 
 /** Which ends. */
 export type Side = 'sender' | 'receiver';
@@ -42,12 +44,15 @@ export type Counted = number | undefined;
 
 /** The open ends of one channel. */
 export class Ends {
-  readonly #record: ChannelRecord;
+  readonly #record: SharedRecord;
   readonly #words: Int32Array;
+  readonly #entries: number;
 
-  constructor(record: ChannelRecord) {
+  /** @param byteOffset where in the record the entries are */
+  constructor(record: SharedRecord, byteOffset: number = CHANNEL_HEADER_ENDS_OFFSET) {
     this.#record = record;
     this.#words = record.words;
+    this.#entries = wordOf(byteOffset);
   }
 
   /** Counts one more end of this thread. */
@@ -62,7 +67,7 @@ export class Ends {
     if ((token & OWNER_SLOT_MASK) === SLOT_UNREGISTERED) return undefined;
     const entry = this.#entryOf(token) ?? this.#freeEntryFor(token);
     if (entry === undefined) return undefined;
-    Atomics.add(this.#words, countsOf(entry), UNITS[side]);
+    Atomics.add(this.#words, this.#countsOf(entry), UNITS[side]);
     return token;
   }
 
@@ -74,8 +79,8 @@ export class Ends {
   remove(side: Side, counted: Counted): boolean {
     const words = this.#words;
     const entry = counted === undefined ? undefined : this.#entryOf(counted);
-    if (entry !== undefined && Atomics.sub(words, countsOf(entry), UNITS[side]) === UNITS[side]) {
-      Atomics.compareExchange(words, tokenOf(entry), counted!, 0);
+    if (entry !== undefined && Atomics.sub(words, this.#countsOf(entry), UNITS[side]) === UNITS[side]) {
+      Atomics.compareExchange(words, this.#tokenOf(entry), counted!, 0);
     }
     // A thread that was declared dead and lives on has lost its ends already (invariant 1).
     if (counted !== undefined && entry === undefined) return false;
@@ -93,11 +98,11 @@ export class Ends {
     const words = this.#words;
     let isLast = false;
     for (let entry = 0; entry < END_COUNTS; entry += 1) {
-      const token = Atomics.load(words, tokenOf(entry));
+      const token = Atomics.load(words, this.#tokenOf(entry));
       if (token === 0 || registry.isLiveToken(token)) continue;
       // Invariant 1.
-      const counts = Atomics.exchange(words, countsOf(entry), 0);
-      Atomics.compareExchange(words, tokenOf(entry), token, 0);
+      const counts = Atomics.exchange(words, this.#countsOf(entry), 0);
+      Atomics.compareExchange(words, this.#tokenOf(entry), token, 0);
       const senders = counts & END_SENDERS_MASK;
       const receivers = counts >>> 16;
       if (senders > 0 && Atomics.sub(words, SENDERS, senders) === senders) isLast = true;
@@ -108,15 +113,23 @@ export class Ends {
 
   #entryOf(token: number): number | undefined {
     for (let entry = 0; entry < END_COUNTS; entry += 1) {
-      if (Atomics.load(this.#words, tokenOf(entry)) === token) return entry;
+      if (Atomics.load(this.#words, this.#tokenOf(entry)) === token) return entry;
     }
     return undefined;
   }
 
   #freeEntryFor(token: number): number | undefined {
     for (let entry = 0; entry < END_COUNTS; entry += 1) {
-      if (Atomics.compareExchange(this.#words, tokenOf(entry), 0, token) === 0) return entry;
+      if (Atomics.compareExchange(this.#words, this.#tokenOf(entry), 0, token) === 0) return entry;
     }
     return undefined;
+  }
+
+  #tokenOf(entry: number): number {
+    return this.#entries + entry * ENTRY_WORDS + TOKEN;
+  }
+
+  #countsOf(entry: number): number {
+    return this.#entries + entry * ENTRY_WORDS + COUNTS;
   }
 }

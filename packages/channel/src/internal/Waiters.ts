@@ -25,7 +25,7 @@
  */
 import { type AsyncWaitOptions, WAITING_ON_SEQUENCE, type WaitResult, block, waitAsync } from '@heddle/atomics/internal';
 import { WAITING_MASK, WAITING_SELECT, WATCHERS } from './layout.ts';
-import { type ChannelRecord } from './record.ts';
+import { type SharedRecord } from './record.ts';
 
 /** The indices of the words of one side. */
 export interface SideWords {
@@ -36,7 +36,7 @@ export interface SideWords {
 
 /** Those who wait on one side of a channel. */
 export class Waiters {
-  readonly #record: ChannelRecord;
+  readonly #record: SharedRecord;
   readonly #words: Int32Array;
   readonly #waiting: number;
   readonly #events: number;
@@ -46,7 +46,7 @@ export class Waiters {
   /** Whose death these wait to hear of. */
   #memoryWords: Int32Array | undefined;
 
-  constructor(record: ChannelRecord, side: SideWords, wakeCount: number) {
+  constructor(record: SharedRecord, side: SideWords, wakeCount: number) {
     this.#record = record;
     this.#words = record.words;
     this.#waiting = side.waiting;

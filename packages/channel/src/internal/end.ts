@@ -1,9 +1,8 @@
 /** What both ends of a channel have in common: a codec, a handle, closing and being released. */
 import { type Handle, InvalidRecordError } from '@heddle/atomics';
-import { handleOf } from '@heddle/atomics/internal';
+import { type ResolvedLocation, handleOf } from '@heddle/atomics/internal';
 import { type Codec, builtInCodec } from '../Codec.ts';
-import { ClosedError, CodecMismatchError } from '../errors.ts';
-import { type Ring } from './Ring.ts';
+import { ClosedError, CodecMismatchError, DecodeError, EncodeError } from '../errors.ts';
 
 /** What is posted of an end. */
 export interface EndHandle<Kind extends string> extends Handle<Kind> {
@@ -28,12 +27,46 @@ export function codecFor<T>(name: string, given: Codec<T> | undefined): Codec<T>
   return builtIn;
 }
 
+/** What a handle tells of a channel. */
+export interface HandleSource {
+  /** Where the channel is. */
+  readonly location: ResolvedLocation;
+  /** Where the memory's thread registry starts, in bytes, if this thread knows one. */
+  readonly registryByteOffset: number | undefined;
+}
+
 /** The handle of an end. */
-export function endHandle<Kind extends string>(kind: Kind, ring: Ring, codec: Codec<never>): EndHandle<Kind> {
+export function endHandle<Kind extends string>(kind: Kind, ring: HandleSource, codec: Codec<never>): EndHandle<Kind> {
   return { ...handleOf(kind, ring.location, ring.registryByteOffset), codec: codec.name };
 }
 
 /** The error for an end that was released and is used all the same. */
 export function releasedError(end: string, value?: unknown): ClosedError {
   return new ClosedError(`this ${end} was released`, value);
+}
+
+/**
+ * The bytes of a value.
+ *
+ * @throws EncodeError `ENCODE_FAILED` with the value, if the codec can't write it
+ */
+export function encodeWith<T>(codec: Codec<T>, value: T): Uint8Array {
+  try {
+    return codec.encode(value);
+  } catch (error) {
+    throw new EncodeError(codec.name, value, error);
+  }
+}
+
+/**
+ * The value in the bytes of a message.
+ *
+ * @throws DecodeError `DECODE_FAILED` with the bytes, if they are no message of the codec
+ */
+export function decodeWith<T>(codec: Codec<T>, bytes: Uint8Array<ArrayBuffer>): T {
+  try {
+    return codec.decode(bytes);
+  } catch (error) {
+    throw new DecodeError(codec.name, bytes, error);
+  }
 }

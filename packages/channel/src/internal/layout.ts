@@ -32,6 +32,24 @@ export const END_COUNTS = 16;
 export const END_RECEIVER = 0x0001_0000;
 /** End counts: the sending ends. */
 export const END_SENDERS_MASK = 0x0000_ffff;
+/** The first word of a broadcast channel: the letters "hedb". */
+export const BROADCAST_MAGIC = 0x6264_6568;
+/** The version of the broadcast channel's record. */
+export const BROADCAST_VERSION = 1;
+/** Options of a broadcast channel, bit 0: a sender waits for the slowest receiver. */
+export const OPTION_BACK_PRESSURE = 0x0000_0001;
+/** How many receivers a broadcast channel with OPTION_BACK_PRESSURE can have open. */
+export const CURSORS = 16;
+/** The first word of a watch channel: the letters "hedw". */
+export const WATCH_MAGIC = 0x7764_6568;
+/** The version of the watch channel's record. */
+export const WATCH_VERSION = 1;
+/** Bit 0 of changes: the watch channel is closed. */
+export const CHANGES_CLOSED = 0x0000_0001;
+/** Changes, bits 1–31: one change. */
+export const CHANGES_UNIT = 0x0000_0002;
+/** The most bytes that a value of a watch channel may have. */
+export const VALUE_SIZE_MAX = 0x2000_0000;
 /** The smallest ring. */
 export const RING_SIZE_MIN = 64;
 /** The largest ring. */
@@ -105,3 +123,93 @@ export const END_COUNT_ALIGN = 4;
 export const END_COUNT_TOKEN_OFFSET = 0;
 /** Its sending ends, and END_RECEIVER for each receiving end. */
 export const END_COUNT_COUNTS_OFFSET = 4;
+
+/** Bytes of BroadcastHeader: The head of a broadcast channel, whose messages go to every receiver; `ringSize` bytes follow it. */
+export const BROADCAST_HEADER_SIZE = 640;
+/** Alignment of BroadcastHeader, in bytes. */
+export const BROADCAST_HEADER_ALIGN = 8;
+/** BROADCAST_MAGIC once the channel is ready, written last. */
+export const BROADCAST_HEADER_MAGIC_OFFSET = 0;
+/** BROADCAST_VERSION. */
+export const BROADCAST_HEADER_VERSION_OFFSET = 4;
+/** Bytes of the ring, a power of two. A frame is at most half of it. */
+export const BROADCAST_HEADER_RING_SIZE_OFFSET = 8;
+/** How many messages are kept at most, at least 1. */
+export const BROADCAST_HEADER_CAPACITY_OFFSET = 12;
+/** Open sending ends, of all threads. */
+export const BROADCAST_HEADER_SENDERS_OFFSET = 16;
+/** Open receiving ends, of all threads. */
+export const BROADCAST_HEADER_RECEIVERS_OFFSET = 20;
+/** OPTION_BACK_PRESSURE. */
+export const BROADCAST_HEADER_OPTIONS_OFFSET = 24;
+/** Held while a message is written or read. */
+export const BROADCAST_HEADER_LOCK_OFFSET = 64;
+/** The number of the next message; under lock, written after tail. */
+export const BROADCAST_HEADER_SENT_OFFSET = 72;
+/** The position behind the last frame, and POSITION_CLOSED. */
+export const BROADCAST_HEADER_TAIL_OFFSET = 128;
+/** How many receivers wait, at least; as in ChannelHeader. */
+export const BROADCAST_HEADER_RECEIVERS_WAITING_OFFSET = 132;
+/** Counts the changes that were told to waiting receivers, who sleep on it. */
+export const BROADCAST_HEADER_RECEIVER_EVENTS_OFFSET = 136;
+/** As in ChannelHeader. */
+export const BROADCAST_HEADER_RECEIVER_WATCHERS_OFFSET = 144;
+/** The position of the oldest frame that is kept; under lock, written before what lay there is overwritten. */
+export const BROADCAST_HEADER_OLDEST_OFFSET = 192;
+/** How many senders wait for the slowest receiver, at least; as in ChannelHeader. */
+export const BROADCAST_HEADER_SENDERS_WAITING_OFFSET = 196;
+/** Counts the changes that were told to waiting senders, who sleep on it. */
+export const BROADCAST_HEADER_SENDER_EVENTS_OFFSET = 200;
+/** As in ChannelHeader. */
+export const BROADCAST_HEADER_SENDER_WATCHERS_OFFSET = 208;
+/** The ends of registered threads, so that those of a dead thread can be taken away. */
+export const BROADCAST_HEADER_ENDS_OFFSET = 256;
+/** With OPTION_BACK_PRESSURE, how far each receiver is. */
+export const BROADCAST_HEADER_CURSORS_OFFSET = 384;
+
+/** Bytes of BroadcastFrame: What stands before each message in the ring of a broadcast channel. The payload follows, padded to FRAME_ALIGN. */
+export const BROADCAST_FRAME_SIZE = 16;
+/** Alignment of BroadcastFrame, in bytes. */
+export const BROADCAST_FRAME_ALIGN = 8;
+/** The payload's bytes in bits 0–29; or FRAME_WRAP, and nothing else stands here. */
+export const BROADCAST_FRAME_LENGTH_OFFSET = 0;
+/** Which message it is: how many were sent before it. */
+export const BROADCAST_FRAME_NUMBER_OFFSET = 8;
+
+/** Bytes of Cursor: How far one receiver of a broadcast channel with OPTION_BACK_PRESSURE is. */
+export const CURSOR_SIZE = 16;
+/** Alignment of Cursor, in bytes. */
+export const CURSOR_ALIGN = 8;
+/** The receiver's thread as in a lock word, written last when it is opened; 0 when nobody's. */
+export const CURSOR_TOKEN_OFFSET = 0;
+/** The number of the message that it receives next; under lock. */
+export const CURSOR_NEXT_OFFSET = 8;
+
+/** Bytes of WatchHeader: The head of a watch channel, which keeps the latest value; two places for values follow it, each of `valueSize` bytes rounded up to a multiple of 8. */
+export const WATCH_HEADER_SIZE = 320;
+/** Alignment of WatchHeader, in bytes. */
+export const WATCH_HEADER_ALIGN = 8;
+/** WATCH_MAGIC once the channel is ready, written last. */
+export const WATCH_HEADER_MAGIC_OFFSET = 0;
+/** WATCH_VERSION. */
+export const WATCH_HEADER_VERSION_OFFSET = 4;
+/** The most bytes that a value may have. */
+export const WATCH_HEADER_VALUE_SIZE_OFFSET = 8;
+/** Open sending ends, of all threads. */
+export const WATCH_HEADER_SENDERS_OFFSET = 16;
+/** Open receiving ends, of all threads. */
+export const WATCH_HEADER_RECEIVERS_OFFSET = 20;
+/** Held while a value is written or read. */
+export const WATCH_HEADER_LOCK_OFFSET = 64;
+/** The bytes of the value in each place; under lock. */
+export const WATCH_HEADER_LENGTHS_OFFSET = 72;
+/** How often the value was changed, in CHANGES_UNIT, modulo 2^31, and CHANGES_CLOSED. The lowest bit of the count is the place of the value. */
+export const WATCH_HEADER_CHANGES_OFFSET = 128;
+/** How many receivers wait, at least; as in ChannelHeader. */
+export const WATCH_HEADER_RECEIVERS_WAITING_OFFSET = 132;
+/** Counts the changes that were told to waiting receivers, who sleep on it. */
+export const WATCH_HEADER_RECEIVER_EVENTS_OFFSET = 136;
+/** As in ChannelHeader. */
+export const WATCH_HEADER_RECEIVER_WATCHERS_OFFSET = 144;
+/** The ends of registered threads, so that those of a dead thread can be taken away. */
+export const WATCH_HEADER_ENDS_OFFSET = 192;

@@ -48,18 +48,22 @@ export function recordByteLength(ringByteLength: number): number {
   return CHANNEL_HEADER_SIZE + ringByteLength;
 }
 
-/** A channel's record, opened by one thread. */
-export interface ChannelRecord {
+/** The record of a channel of any kind, opened by one thread. */
+export interface SharedRecord {
   /** Where it is. */
   readonly location: ResolvedLocation;
   /** The header's words. */
   readonly words: Int32Array;
+  /** This thread, as the locks of the record's memory see it. */
+  readonly agent: Agent;
+}
+
+/** A channel's record, opened by one thread. */
+export interface ChannelRecord extends SharedRecord {
   /** The ring's bytes. */
   readonly bytes: Uint8Array<SharedArrayBuffer>;
   /** The ring's words. */
   readonly frames: Int32Array;
-  /** This thread, as the locks of the record's memory see it. */
-  readonly agent: Agent;
   /** Messages; 0 for a rendezvous. */
   readonly capacity: number;
   /** Whether an empty ring is written from its start again. */
@@ -127,7 +131,8 @@ function viewsOf(location: ResolvedLocation, words: Int32Array, size: number): C
   };
 }
 
-function checkRingByteLength(ringByteLength: number): void {
+/** @throws InvalidArgumentError `INVALID_ARGUMENT` for a size that no ring can have */
+export function checkRingByteLength(ringByteLength: number): void {
   const isPowerOfTwo = Number.isInteger(ringByteLength) && Math.log2(ringByteLength) % 1 === 0;
   if (!isPowerOfTwo || ringByteLength < RING_SIZE_MIN || ringByteLength > RING_SIZE_MAX) {
     throw new InvalidArgumentError(

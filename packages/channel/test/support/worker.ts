@@ -9,7 +9,25 @@ import {
   TimeoutError,
   type UnlockToken,
 } from '@heddle/atomics';
-import { type Case, Receiver, type ReceiverHandle, Sender, type SenderHandle, openReceiver, openSender, select } from '../../src/index.ts';
+import {
+  BroadcastReceiver,
+  type BroadcastReceiverHandle,
+  BroadcastSender,
+  type BroadcastSenderHandle,
+  type Case,
+  LaggedError,
+  Receiver,
+  type ReceiverHandle,
+  Sender,
+  type SenderHandle,
+  WatchReceiver,
+  type WatchReceiverHandle,
+  WatchSender,
+  type WatchSenderHandle,
+  openReceiver,
+  openSender,
+  select,
+} from '../../src/index.ts';
 import { codecOf } from './codecs.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
 
@@ -128,6 +146,80 @@ const jobs: Jobs = {
     sender.close();
     return count;
   },
+
+  /** Sends the numbers below `count` to all, with who sends them. */
+  broadcastNumbered: (handle: BroadcastSenderHandle, who: number, count: number) => {
+    using sender = BroadcastSender.from<[number, number]>(handle);
+    for (let n = 0; n < count; n += 1) sender.send([who, n]);
+  },
+
+  /** Receives a broadcast, blocking, until it is closed: the messages, and how many were missed. */
+  receiveBroadcast: (handle: BroadcastReceiverHandle) => {
+    using receiver = BroadcastReceiver.from<unknown>(handle);
+    const received: unknown[] = [];
+    for (let skipped = 0; ;) {
+      try {
+        for (const message of receiver) received.push(message);
+        return { received, skipped };
+      } catch (error) {
+        if (!(error instanceof LaggedError)) throw error;
+        skipped += error.skipped;
+      }
+    }
+  },
+
+  /** The same without blocking. */
+  receiveBroadcastAsync: async (handle: BroadcastReceiverHandle) => {
+    using receiver = BroadcastReceiver.from<unknown>(handle);
+    const received: unknown[] = [];
+    for (let skipped = 0; ;) {
+      try {
+        for await (const message of receiver) received.push(message);
+        return { received, skipped };
+      } catch (error) {
+        if (!(error instanceof LaggedError)) throw error;
+        skipped += error.skipped;
+      }
+    }
+  },
+
+  /** Opens a broadcast receiver and keeps it. */
+  keepBroadcastReceiver: (handle: BroadcastReceiverHandle) => void kept.push(BroadcastReceiver.from<unknown>(handle)),
+
+  /** Receives one message of a broadcast, blocking. */
+  receiveBroadcastOnce: (handle: BroadcastReceiverHandle, timeoutMs: number) => {
+    using receiver = BroadcastReceiver.from<unknown>(handle);
+    return receiver.recv({ timeoutMs });
+  },
+
+  /** Waits for a change of the watched value, blocking. */
+  watchChange: (handle: WatchReceiverHandle, timeoutMs: number) => {
+    using receiver = WatchReceiver.from<unknown>(handle);
+    receiver.changed({ timeoutMs });
+  },
+
+  /** Sends the numbers up to `last` as the value that is watched. */
+  watchSend: (handle: WatchSenderHandle, last: number) => {
+    using sender = WatchSender.from<number[]>(handle);
+    for (let n = 1; n <= last; n += 1) sender.send(Array.from({ length: 1 + (n % 20) }, () => n));
+  },
+
+  /** Sees the values of a watch, blocking, until it is closed. */
+  watchAll: (handle: WatchReceiverHandle) => {
+    using receiver = WatchReceiver.from<unknown>(handle);
+    return [...receiver];
+  },
+
+  /** The same without blocking. */
+  watchAllAsync: async (handle: WatchReceiverHandle) => {
+    using receiver = WatchReceiver.from<unknown>(handle);
+    const seen: unknown[] = [];
+    for await (const value of receiver) seen.push(value);
+    return seen;
+  },
+
+  /** Opens a watch sender and keeps it. */
+  keepWatchSender: (handle: WatchSenderHandle) => void kept.push(WatchSender.from<unknown>(handle)),
 
   send: (handle: SenderHandle, value: never, timeoutMs: number = Infinity) => Sender.from(handle).send(value, { timeoutMs }),
 

@@ -38,6 +38,22 @@ export class Reader {
     throw new MemoryError('MALFORMED_MODULE', `a number without an end, at byte ${this.position}`);
   }
 
+  /** A signed LEB128 number of 32 bits. */
+  signed32(): number {
+    let result = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.byte();
+      result |= (byte & 0x7f) << shift;
+      if ((byte & 0x80) === 0) return shift < 28 && (byte & 0x40) !== 0 ? result | (-1 << (shift + 7)) : result;
+    }
+    throw new MemoryError('MALFORMED_MODULE', `a number without an end, at byte ${this.position}`);
+  }
+
+  /** A reader of what lies between two positions. */
+  within(start: number, end: number): Reader {
+    return new Reader(this.bytes, start, end);
+  }
+
   name(): string {
     return utf8.decode(this.take(this.unsigned()));
   }

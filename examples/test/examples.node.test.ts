@@ -1,0 +1,48 @@
+/** Each example is built from source and run as a program of its own. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findZig } from '@heddle/tools/wasm-toolchain';
+import { buildC, buildWat, buildZig, sourceOf } from '../src/build.ts';
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'heddle-examples-'));
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Runs a program of an example; what it printed, and what it ended with. */
+function run(program: string, ...args: readonly string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, ['--conditions=@heddle/source', sourceOf(program), ...args], (_error, stdout, stderr) => {
+      resolve({ exitCode: child.exitCode ?? -1, stdout, stderr });
+    });
+  });
+}
+
+test('C without a C library: a mutex, joins, thread-local storage and stacks', async () => {
+  const program = join(folder, 'c-threads.wasm');
+  await buildC(sourceOf('c-threads/program.c'), program);
+  const lines = ['primes below 200000: 17984 in 400 pieces', 'primes below 10: 4', 'blocks: at most 5', 'STACK_OVERFLOW', ''];
+  expect(await run('c-threads/main.ts', program)).toEqual({ exitCode: 0, stdout: lines.join('\n'), stderr: '' });
+});
+
+const zig = findZig();
+
+// Set-up installs Zig by Python's package manager; a machine without either has none.
+test.skipIf(zig === undefined)('Zig without an operating system: a mutex, joins, thread-local storage', async () => {
+  const program = join(folder, 'zig-threads.wasm');
+  await buildZig(zig ?? '', sourceOf('zig-threads/program.zig'), program);
+  const lines = ['thrown: 200000', 'faces that came as often as others, within a tenth: 6', ''];
+  expect(await run('zig-threads/main.ts', program)).toEqual({ exitCode: 0, stdout: lines.join('\n'), stderr: '' });
+});
+
+test('wasi-threads, from the text format', async () => {
+  const program = join(folder, 'wasi-threads.wasm');
+  await buildWat(sourceOf('wasi-threads/program.wat'), program);
+  expect(await run('wasi-threads/main.ts', program)).toEqual({ exitCode: 7, stdout: 'the sum of all threads: 6000\n', stderr: '' });
+});

@@ -1,0 +1,220 @@
+/**
+ * One lock over a whole channel, and those who wait for what it guards to change: of the broadcast and the watch channel, whose
+ * messages everybody reads, so that a lock for each side would win nothing.
+ *
+ * An operation is an attempt under the lock. If it can't be done now, its thread sleeps until something changed, and attempts again.
+ *
+ * ## Invariants
+ * 1. Nobody sleeps with the lock.
+ * 2. A sleeper counts itself before the attempt that fails, and who changed something tells the counted ones afterwards
+ *    (invariant 1 of Waiters.ts).
+ * 3. Whoever finds the lock poisoned repairs what its dead owner left, and goes on as if nothing had happened.
+ *
+ * ## Fairness
+ * That of the lock: none beyond the host's queue.
+ *
+ * ## Source
+ * Monitors: C. A. R. Hoare, "Monitors: An Operating System Structuring Concept" (1974); here the condition is signalled after the
+ * lock was given back, and looked at again.
+ */
+import { FAILED, RawMutex, TAKEN_POISONED, deadlineAfter, remainingMs, spinPause } from '@heddle/atomics/internal';
+import { MayNotBlockError, mayBlock } from '@heddle/atomics';
+import { type Counted, Ends, type Side } from './Ends.ts';
+import { type SharedRecord } from './record.ts';
+import { NOT_NOW, type Result, TIMED_OUT } from './result.ts';
+import { type Waiters } from './Waiters.ts';
+
+/** How long a thread that may not block spins for the lock, which is held for the time of one copy. */
+const BRIEF_SPIN_MS = 2;
+const BRIEF_SPIN_ROUNDS = 64;
+
+/** What is done under the lock, and waited for while it can't be done. */
+export interface Attempt {
+  /** What is waited for, in errors. */
+  readonly operation: string;
+  /** Tries it, with the lock. */
+  readonly run: () => Result;
+  /** Whether, by a look without the lock, nothing has changed since it was tried and was NOT_NOW. */
+  readonly isStill: () => boolean;
+}
+
+/** How long to wait, and what gives the wait up. */
+export interface Patience {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What a channel is to its monitor. */
+export interface Monitored {
+  /** Makes whole what an owner that died in the lock left; called with the lock. */
+  repair(): void;
+  /** Closes the channel, without the lock. */
+  close(): void;
+}
+
+/** The lock and the ends of one channel, for one thread. */
+export class Monitor {
+  readonly #record: SharedRecord;
+  readonly #lock: RawMutex;
+  readonly #ends: Ends;
+  readonly #channel: Monitored;
+
+  /**
+   * @param lock the index of the lock in the record
+   * @param endsByteOffset where in the record the entries of the ends are
+   */
+  constructor(record: SharedRecord, lock: number, endsByteOffset: number, channel: Monitored) {
+    this.#record = record;
+    this.#lock = new RawMutex(record.words, lock, record.agent);
+    this.#ends = new Ends(record, endsByteOffset);
+    this.#channel = channel;
+  }
+
+  /** Attempts once, without waiting for anything but the lock. */
+  attempt({ run }: Attempt): Result {
+    return this.#enterBriefly() ? this.#runAndLeave(run) : NOT_NOW;
+  }
+
+  /**
+   * Attempts until it is done, blocking for at most `timeoutMs`.
+   *
+   * @throws MayNotBlockError `MAY_NOT_BLOCK` if it would have to wait where that isn't possible
+   */
+  perform(waiters: Waiters, attempt: Attempt, timeoutMs: number): Result {
+    const first = this.attempt(attempt);
+    if (first !== NOT_NOW) return first;
+    if (!mayBlock()) throw new MayNotBlockError(`${attempt.operation} would have to wait; use the asynchronous form here`);
+    const deadline = deadlineAfter(timeoutMs);
+    for (;;) {
+      // Invariant 2.
+      const ticket = waiters.announce();
+      try {
+        this.#enter();
+        const result = this.#runAndLeave(attempt.run);
+        if (result !== NOT_NOW) return result;
+        if (this.closeIfDeserted()) continue;
+        const shouldWait = (): boolean => attempt.isStill() && !this.closeIfDeserted();
+        if (waiters.sleep(ticket, remainingMs(deadline), shouldWait) === 'timed-out') return TIMED_OUT;
+      } finally {
+        waiters.retire();
+      }
+    }
+  }
+
+  /**
+   * Attempts until it is done, waiting without blocking the thread.
+   *
+   * @throws AbortedError `ABORTED` if the signal gives the wait up
+   */
+  async performAsync(waiters: Waiters, attempt: Attempt, { timeoutMs, signal }: Patience): Promise<Result> {
+    const first = this.attempt(attempt);
+    if (first !== NOT_NOW) return first;
+    const deadline = deadlineAfter(timeoutMs);
+    // Before the look, so that no death falls between.
+    const stopWatching = waiters.watchDeaths();
+    try {
+      for (;;) {
+        const ticket = waiters.announce();
+        try {
+          // oxlint-disable-next-line no-await-in-loop -- one attempt after the other
+          if (!this.#enterBriefly()) await this.#enterAsync();
+          const result = this.#runAndLeave(attempt.run);
+          if (result !== NOT_NOW) return result;
+          if (this.closeIfDeserted()) continue;
+          const options = { timeoutMs: remainingMs(deadline), signal, operation: attempt.operation };
+          // oxlint-disable-next-line no-await-in-loop -- one wait after the other
+          if ((await waiters.waitForSelect(ticket, options)) === 'timed-out') return TIMED_OUT;
+        } finally {
+          waiters.retire();
+        }
+      }
+    } finally {
+      stopWatching();
+    }
+  }
+
+  /**
+   * Does something with the lock.
+   *
+   * @throws MayNotBlockError `MAY_NOT_BLOCK` if another thread keeps it longer than this one, which may not block, can spin
+   */
+  with<T>(action: () => T): T {
+    if (!this.#enterBriefly()) throw new MayNotBlockError('another thread is in the middle of a long copy; try again here');
+    try {
+      return action();
+    } finally {
+      this.#lock.unlock(this.#record.agent.token);
+    }
+  }
+
+  /** {@link Monitor.with} without blocking the thread. */
+  async withAsync<T>(action: () => T): Promise<T> {
+    if (!this.#enterBriefly()) await this.#enterAsync();
+    try {
+      return action();
+    } finally {
+      this.#lock.unlock(this.#record.agent.token);
+    }
+  }
+
+  /** Counts one more end. */
+  addEnd(side: Side): Counted {
+    return this.#ends.add(side);
+  }
+
+  /** Makes an end that is counted already this thread's. */
+  ownEnd(side: Side): Counted {
+    return this.#ends.own(side);
+  }
+
+  /** Gives up an end; the last one of a side closes the channel. */
+  removeEnd(side: Side, counted: Counted): void {
+    if (this.#ends.remove(side, counted)) this.#channel.close();
+  }
+
+  /** Closes the channel if all who have ends of one side are dead. */
+  closeIfDeserted(): boolean {
+    if (!this.#ends.sweep()) return false;
+    this.#channel.close();
+    return true;
+  }
+
+  #runAndLeave(run: () => Result): Result {
+    try {
+      return run();
+    } finally {
+      this.#lock.unlock(this.#record.agent.token);
+    }
+  }
+
+  #enter(): void {
+    if (!this.#lock.takeFree(this.#record.agent.token) && this.#lock.take(Infinity) === TAKEN_POISONED) this.#recover();
+  }
+
+  async #enterAsync(): Promise<void> {
+    if ((await this.#lock.takeAsync(Infinity, undefined)) === TAKEN_POISONED) this.#recover();
+  }
+
+  /** Takes the lock; where this thread may not block it spins, and `false` means that it was in vain. */
+  #enterBriefly(): boolean {
+    if (this.#lock.takeFree(this.#record.agent.token)) return true;
+    if (mayBlock()) {
+      this.#enter();
+      return true;
+    }
+    const deadline = deadlineAfter(BRIEF_SPIN_MS);
+    do {
+      const outcome = this.#lock.takeUnowned();
+      if (outcome === TAKEN_POISONED) this.#recover();
+      if (outcome !== FAILED) return true;
+      for (let round = 0; round < BRIEF_SPIN_ROUNDS; round += 1) spinPause();
+    } while (remainingMs(deadline) > 0);
+    return false;
+  }
+
+  /** Invariant 3. If this owner dies in it too, the next one does it again. */
+  #recover(): void {
+    this.#channel.repair();
+    this.#lock.clearPoison();
+  }
+}
