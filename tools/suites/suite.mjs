@@ -8,7 +8,7 @@ import path from 'node:path';
 import { say } from '../workspace.mjs';
 
 /** A suite that is still running after this has hung. */
-const SUITE_TIMEOUT_MS = 25 * 60_000;
+const SUITE_TIMEOUT_MS = 50 * 60_000;
 
 /**
  * @typedef {object} Counts
