@@ -179,6 +179,8 @@ impl SourceSnapshot {
         block_on_scan(async {
             let mut stream = Box::pin(scan.stream().await.map_err(|error| failed(&error))?);
             while let Some(batch) = stream.next().await {
+                // Batches that are there at once never let the future wait, where its thread looks too.
+                check_interrupt()?;
                 let batch = batch.map_err(|error| failed(&error))?;
                 is_cut = size > size_max;
                 if is_cut {
