@@ -18,6 +18,13 @@ use heddle_memory::ThreadCachingAllocator;
 use heddle_thread::{self as thread, Builder, ThreadError};
 use wasm_bindgen::prelude::wasm_bindgen;
 
+#[path = "../tests/std_api"]
+mod std_api {
+    use heddle_thread as thread;
+    #[path = "rows.rs"]
+    pub(crate) mod rows;
+}
+
 #[global_allocator]
 static ALLOCATOR: ThreadCachingAllocator = ThreadCachingAllocator::new();
 
@@ -340,6 +347,18 @@ pub extern "C-unwind" fn behaves_like_std() -> u32 {
     drop(sender);
     assert_eq!(receiver.iter().sum::<u32>(), 3);
     1
+}
+
+/// Uses each item of `std::thread` that `docs/std-thread.md` says works; returns how many. Panics with the name of one that
+/// doesn't.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn use_each_item_of_std() -> u32 {
+    for (name, row) in std_api::rows::ROWS {
+        if std::panic::catch_unwind(row).is_err() {
+            panic!("{name} doesn't work");
+        }
+    }
+    std_api::rows::ROWS.len() as u32
 }
 
 /// 1 if a thread can be awaited, by a hand-made executor.

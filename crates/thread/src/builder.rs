@@ -53,14 +53,30 @@ impl Builder {
         T: Send + 'static,
     {
         // SAFETY: what the closure and its result borrow lives for ever.
-        unsafe { self.spawn_unchecked(f, None) }
+        unsafe { self.start(f, None) }
+    }
+
+    /// Starts a thread that runs `f`, which may borrow. [`scope`](crate::scope()) does this without `unsafe`.
+    ///
+    /// # Safety
+    /// The thread has been joined, or nothing that `f` or its result borrows is used by it any more, before that is gone.
+    ///
+    /// # Errors
+    /// As [`Builder::spawn`].
+    pub unsafe fn spawn_unchecked<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        // SAFETY: passed on from the caller.
+        unsafe { self.start(f, None) }
     }
 
     /// Starts a thread whose closure may borrow.
     ///
     /// # Safety
     /// The packet is gone before anything that `f` or its result borrows is.
-    pub(crate) unsafe fn spawn_unchecked<F, T>(
+    pub(crate) unsafe fn start<F, T>(
         self,
         f: F,
         scope: Option<Arc<ScopeData>>,
