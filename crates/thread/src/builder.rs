@@ -89,11 +89,16 @@ impl Builder {
         let run = {
             let packet = Arc::clone(&packet);
             move || {
-                let mut result = catch_unwind(AssertUnwindSafe(f));
+                let mut result = Some(catch_unwind(AssertUnwindSafe(f)));
                 exit::run_hooks();
+                if Arc::strong_count(&packet) == sys::HOLDERS_AT_END {
+                    // Nobody will take it, and its destructor may want the thread's own locals.
+                    result = result.filter(Result::is_err);
+                }
+                sys::run_destructors();
                 if let Err(failure) = sys::ending() {
                     // What the thread wrote beyond its stack may be its result: don't run destructors on that.
-                    std::mem::forget(std::mem::replace(&mut result, Err(Box::new(failure))));
+                    std::mem::forget(result.replace(Err(Box::new(failure))));
                 }
                 packet.complete(result);
             }

@@ -114,10 +114,10 @@ impl<T> Packet<T> {
         }
     }
 
-    /// Notes the thread's result and tells everybody.
-    pub(crate) fn complete(&self, result: Result<T>) {
+    /// Notes the thread's result, if anybody may want it, and tells everybody.
+    pub(crate) fn complete(&self, result: Option<Result<T>>) {
         // SAFETY: invariant 2: the outcome is still pending, so nobody reads.
-        unsafe { *self.result.get() = Some(result) };
+        unsafe { *self.result.get() = result };
         self.head.outcome.store(OUTCOME_RETURNED, Release);
         self.wake();
     }

@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
-#![cfg_attr(target_arch = "wasm32", feature(alloc_error_hook))]
+#![cfg_attr(
+    target_arch = "wasm32",
+    feature(alloc_error_hook, allocator_api, thread_raw)
+)]
 
 mod builder;
 mod exit;
