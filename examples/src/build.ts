@@ -1,7 +1,7 @@
-/** Builds the examples from source: C by clang, text by wabt. */
+/** Builds the examples from source: C by clang, Zig by its own compiler, Rust by cargo, text by wabt. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { findCToolchain } from '@heddle/tools/wasm-toolchain';
@@ -33,6 +33,25 @@ export async function buildZig(zig: string, source: string, output: string): Pro
   const target = ['-target', 'wasm32-freestanding', '-mcpu=generic+atomics+bulk_memory+mutable_globals', '-fno-single-threaded'];
   await promisify(execFile)(zig, ['build-obj', source, ...target, '-O', 'ReleaseSafe', `-femit-bin=${object}`], { cwd: dirname(output) });
   await promisify(execFile)(zig, ['wasm-ld', ...LINKER_ARGS, '--export-dynamic', object, '-o', output]);
+}
+
+/**
+ * Builds a crate of the examples with the flags of the workspace's own, so that std is built once; where its module and its JavaScript are.
+ *
+ * @throws Error with what cargo says about the source
+ */
+export async function buildRust(crate: string): Promise<{ readonly module: string; readonly glue: string }> {
+  const program = fileURLToPath(new URL('../../tools/wasm.mjs', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    program,
+    'build',
+    crate,
+    '--manifest-path',
+    sourceOf(`${crate}/Cargo.toml`),
+  ]);
+  const folder = resolve(stdout.trim().split('\n').at(-1) ?? '');
+  const name = crate.replaceAll('-', '_');
+  return { module: join(folder, `${name}_bg.wasm`), glue: join(folder, `${name}.js`) };
 }
 
 /** Assembles the text format. */
