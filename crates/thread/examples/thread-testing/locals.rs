@@ -148,12 +148,14 @@ pub extern "C-unwind" fn a_trap_drops_no_locals() -> u32 {
 /// 1 if no destructor runs in a thread that wrote beyond its stack.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn an_overflow_drops_no_locals() -> u32 {
+    const STACK_SIZE: usize = 64 * 1024;
     take_reports();
-    let overflowed = thread::spawn(|| {
+    let thread = thread::Builder::new().stack_size(STACK_SIZE);
+    let overflowed = thread.spawn(|| {
         EAGER.with(|_| ());
-        damage_guard();
+        damage_guard(STACK_SIZE);
     });
-    let payload = overflowed.join().unwrap_err();
+    let payload = overflowed.unwrap().join().unwrap_err();
     assert!(matches!(
         payload.downcast_ref(),
         Some(ThreadError::StackOverflow { .. })
@@ -162,17 +164,18 @@ pub extern "C-unwind" fn an_overflow_drops_no_locals() -> u32 {
     1
 }
 
-/// Does what an overflow does, and no other damage: writes to the words below this thread's stack.
-fn damage_guard() {
-    const GUARD: [u32; 4] = [0x4445_4848; 4];
-    let (stack_pointer, _) = heddle_memory::current_frame();
-    let mut below = stack_pointer as *mut [u32; 4];
-    // SAFETY: the guard lies between the stack pointer and the beginning of the block, which is this thread's.
+/// Does what an overflow does, and no other damage: writes to the guard below this thread's stack.
+fn damage_guard(stack_size: usize) {
+    const GUARD: [u32; 16] = [0x4445_4848; 16];
+    let (_, tls_base) = heddle_memory::current_frame();
+    // As `ThreadBlock` lays them out: a guard, the stack, a guard, and thread-local storage at its alignment.
+    let align = heddle_memory::tls_layout().align();
+    let below = (2 * size_of_val(&GUARD) + stack_size).next_multiple_of(align);
+    let guard = (tls_base - below) as *mut [u32; 16];
+    // SAFETY: the guard is inside the block, which is this thread's.
     unsafe {
-        while below.read_volatile() != GUARD {
-            below = below.sub(1);
-        }
-        below.write_volatile([0; 4]);
+        assert_eq!(guard.read_volatile(), GUARD);
+        guard.write_volatile([0; 16]);
     }
 }
 
