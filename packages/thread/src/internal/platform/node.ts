@@ -48,6 +48,8 @@ export function keepAlive(): { set(isOn: boolean): void } {
 
 /** A worker thread behind the common interface. */
 export function wrapWorker(worker: Worker): WorkerHandle {
+  // Bun now and then tells an end only by one of the two: the event, or what `terminate` returns.
+  const exited = new Promise<void>((resolve) => void worker.once('exit', () => resolve()));
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer as unknown as NodeTransferable[]),
     onMessage: (listener) => worker.on('message', listener),
@@ -57,7 +59,7 @@ export function wrapWorker(worker: Worker): WorkerHandle {
     },
     onExit: (listener) => worker.on('exit', listener),
     setKeepAlive: (isOn) => (isOn ? worker.ref() : worker.unref()),
-    terminate: async () => void (await worker.terminate()),
+    terminate: async () => void (await Promise.race([exited, worker.terminate()])),
   };
 }
 
