@@ -1,7 +1,7 @@
-/** Builds the examples from source: C by clang, Zig by its own compiler, Rust by cargo, text by wabt. */
+/** Builds the examples from source: C by clang, Zig by its own compiler, text by wabt. Rust is built before. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { findCToolchain } from '@heddle/tools/wasm-toolchain';
@@ -35,23 +35,11 @@ export async function buildZig(zig: string, source: string, output: string): Pro
   await promisify(execFile)(zig, ['wasm-ld', ...LINKER_ARGS, '--export-dynamic', object, '-o', output]);
 }
 
-/**
- * Builds a crate of the examples with the flags of the workspace's own, so that std is built once; where its module and its JavaScript are.
- *
- * @throws Error with what cargo says about the source
- */
-export async function buildRust(crate: string): Promise<{ readonly module: string; readonly glue: string }> {
-  const program = fileURLToPath(new URL('../../tools/wasm.mjs', import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    program,
-    'build',
-    crate,
-    '--manifest-path',
-    sourceOf(`${crate}/Cargo.toml`),
-  ]);
-  const folder = resolve(stdout.trim().split('\n').at(-1) ?? '');
+/** Where a crate's module and its JavaScript are: `build:wasm` has cargo build them, which may wait long for other builds. */
+export function builtRust(crate: string): { readonly module: string; readonly glue: string } {
+  const file = (name: string): string => fileURLToPath(new URL(`../../target/wasm/bindgen/${crate}/${name}`, import.meta.url));
   const name = crate.replaceAll('-', '_');
-  return { module: join(folder, `${name}_bg.wasm`), glue: join(folder, `${name}.js`) };
+  return { module: file(`${name}_bg.wasm`), glue: file(`${name}.js`) };
 }
 
 /** Assembles the text format. */

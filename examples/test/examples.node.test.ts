@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findZig } from '@heddle/tools/wasm-toolchain';
-import { buildC, buildRust, buildWat, buildZig, sourceOf } from '../src/build.ts';
+import { buildC, buildWat, buildZig, builtRust, sourceOf } from '../src/build.ts';
 
 let folder: string;
 
@@ -41,17 +41,14 @@ test.skipIf(zig === undefined)('Zig without an operating system: a mutex, joins,
   expect(await run('zig-threads/main.ts', program)).toEqual({ exitCode: 0, stdout: lines.join('\n'), stderr: '' });
 });
 
-/** cargo compiles what a crate depends on too, beside whatever else the machine does. */
-const CARGO_TIMEOUT_MS = 400_000;
-
-test('Rust with std alone: locks, channels, thread-local values', { timeout: CARGO_TIMEOUT_MS }, async () => {
-  const { module } = await buildRust('rust-threads');
+test('Rust with std alone: locks, channels, thread-local values', async () => {
+  const { module } = builtRust('rust-threads');
   const lines = ['the longest chain below 1000000 is that of 837799', 'numbers tried: 999999', ''];
   expect(await run('rust-threads/main.ts', module)).toEqual({ exitCode: 0, stdout: lines.join('\n'), stderr: '' });
 });
 
-test('Rust with heddle-thread and wasm-bindgen: a scope, calls of JavaScript, a panic', { timeout: CARGO_TIMEOUT_MS }, async () => {
-  const { module, glue } = await buildRust('rust-bindgen');
+test('Rust with heddle-thread and wasm-bindgen: a scope, calls of JavaScript, a panic', async () => {
+  const { module, glue } = builtRust('rust-bindgen');
   const lines = [
     'the longest chain below 1000000 is that of 837799, a number of 20 bits',
     'THREAD_PANICKED: there is no number below 0',
