@@ -2,12 +2,14 @@
  * TypeScript threads: a module's function, called in a worker of its own.
  *
  * No function is turned into a string: a thread is a module, so closures can't be captured by accident, source maps work, and a
- * strict Content-Security-Policy allows it.
+ * strict Content-Security-Policy allows it. A worker whose thread has ended is kept for the next one of its name, with the modules
+ * that it has imported.
  */
-import { startModuleWorker } from '#module-worker-host';
-import type { ModuleResult, RunMessage } from './internal/module-worker.ts';
-import type { WorkerHandle } from './internal/platform/types.ts';
-import { ThreadError } from './ThreadError.ts';
+import { nextThreadId } from './internal/current.ts';
+import { abortedError } from './internal/Job.ts';
+import type { ModuleCall } from './internal/ModuleWorker.ts';
+import { keepWorker, takeWorker } from './internal/spares.ts';
+import { valueOf } from './internal/valueOf.ts';
 
 /** A function that a thread can run: what it takes and returns must be clonable. */
 // oxlint-disable-next-line typescript/no-explicit-any -- any function, whatever it takes
@@ -45,9 +47,9 @@ export class Thread<Result> {
   }
 
   /** @internal Made by `Builder.spawn`. */
-  static run<Result>(message: RunMessage, options: BuilderOptions): Thread<Result> {
-    const name = options.name ?? message.exportName;
-    return new Thread(name, runInWorker<Result>(message, name, options));
+  static run<Result>(call: ModuleCall, options: BuilderOptions): Thread<Result> {
+    const name = options.name ?? call.exportName;
+    return new Thread(name, runInWorker<Result>(call, name, options.signal));
   }
 
   /** Whether `join` would settle at once. */
@@ -66,50 +68,19 @@ export class Thread<Result> {
   }
 }
 
-async function runInWorker<Result>(message: RunMessage, name: string, { signal, transfer }: BuilderOptions): Promise<Result> {
-  if (signal?.aborted) throw aborted(name, signal);
-  const worker = startModuleWorker(name);
-  const result = Promise.withResolvers<ModuleResult>();
-  // Also where nobody awaits it, because posting failed: then the worker's end is no news.
-  result.promise.catch(() => {});
-  worker.onMessage((posted) => result.resolve(posted as ModuleResult));
-  worker.onError((text) => result.reject(new ThreadError('START_FAILED', `thread '${name}' failed: ${text}`)));
-  worker.onExit(() => result.reject(new ThreadError('THREAD_TERMINATED', `the worker of thread '${name}' ended without a result`)));
-  const abort = (): void => result.reject(aborted(name, signal));
+async function runInWorker<Result>(call: ModuleCall, name: string, signal: AbortSignal | undefined): Promise<Result> {
+  if (signal?.aborted) throw abortedError(`thread '${name}'`, signal);
+  const worker = takeWorker(name);
+  const abort = (): void => void worker.terminate();
   signal?.addEventListener('abort', abort);
   try {
-    postRun(worker, message, transfer);
-    return unwrap(await result.promise, name) as Result;
+    return valueOf(await worker.run(call), `thread '${name}'`) as Result;
   } catch (error) {
-    void worker.terminate();
-    throw error;
+    throw signal?.aborted && worker.isGone ? abortedError(`thread '${name}'`, signal) : error;
   } finally {
     signal?.removeEventListener('abort', abort);
+    keepWorker(worker);
   }
-}
-
-function postRun(worker: WorkerHandle, message: RunMessage, transfer: readonly Transferable[] | undefined): void {
-  try {
-    worker.post(message, transfer);
-  } catch (cause) {
-    throw new ThreadError(
-      'BAD_ARGUMENT',
-      "an argument can't be passed to a thread: only what structured clone copies, and what is transferred",
-      { cause },
-    );
-  }
-}
-
-function unwrap(result: ModuleResult, name: string): unknown {
-  if (result.type === 'returned') return result.value;
-  if (result.type === 'unloadable') throw new ThreadError('START_FAILED', `thread '${name}' did not start: ${result.message}`);
-  const cause = result.error;
-  const text = cause instanceof Error ? cause.message : String(cause);
-  throw new ThreadError('THREAD_PANICKED', `thread '${name}' threw: ${text}`, { cause });
-}
-
-function aborted(name: string, signal: AbortSignal | undefined): ThreadError {
-  return new ThreadError('ABORTED', `thread '${name}' was aborted`, { cause: signal?.reason });
 }
 
 /** Starts TypeScript threads with properties of their own. */
@@ -123,7 +94,8 @@ export class Builder {
   /** Calls a function of `module` in a worker of its own; `F` is the function's type. */
   spawn<F extends ThreadFunction>(module: URL | string, ...args: Parameters<F>): Thread<ThreadResult<F>> {
     const href = module instanceof URL ? module.href : module;
-    return Thread.run({ module: href, exportName: this.#options.exportName ?? 'default', args }, this.#options);
+    const { exportName = 'default', transfer } = this.#options;
+    return Thread.run({ module: href, exportName, args, transfer, thread: nextThreadId() }, this.#options);
   }
 }
 

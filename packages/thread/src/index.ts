@@ -3,8 +3,17 @@
  *
  * @module
  */
+export type { Durations } from './internal/Histogram.ts';
 export type { ThreadStatus, WorkerState } from './internal/Control.ts';
 export { Builder, spawn, Thread, type BuilderOptions, type ThreadFunction, type ThreadResult } from './Thread.ts';
 export { ThreadError, type ThreadErrorCode } from './ThreadError.ts';
+export {
+  type JobStatus,
+  type MapOptions,
+  type RunOptions,
+  ThreadPool,
+  type ThreadPoolOptions,
+  type ThreadPoolStatistics,
+} from './ThreadPool.ts';
 export { WasmRuntime, type CloseOptions, type WasmRuntimeHandle, type WasmRuntimeOptions, type WasmThreadOptions } from './WasmRuntime.ts';
 export { WasmThread, type WasmValue } from './WasmThread.ts';
