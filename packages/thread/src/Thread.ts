@@ -5,11 +5,14 @@
  * strict Content-Security-Policy allows it. A worker whose thread has ended is kept for the next one of its name, with the modules
  * that it has imported.
  */
+import { mayBlock } from '#platform';
 import { nextThreadId } from './internal/current.ts';
 import { abortedError } from './internal/Job.ts';
-import type { ModuleCall } from './internal/ModuleWorker.ts';
+import type { ModuleCall, ModuleWorker } from './internal/ModuleWorker.ts';
 import { keepWorker, takeWorker } from './internal/spares.ts';
 import { valueOf } from './internal/valueOf.ts';
+import { ThreadError } from './ThreadError.ts';
+import { ThreadRef } from './ThreadRef.ts';
 
 /** A function that a thread can run: what it takes and returns must be clonable. */
 // oxlint-disable-next-line typescript/no-explicit-any -- any function, whatever it takes
@@ -30,56 +33,122 @@ export interface BuilderOptions {
   readonly transfer?: readonly Transferable[] | undefined;
 }
 
-/** A running TypeScript thread. */
+/** How long a thread is waited for. */
+export interface JoinBlockingOptions {
+  /** The longest wait in milliseconds; no limit where absent. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** How a thread ended. */
+type Outcome<Result> = { readonly value: Result } | { readonly error: unknown };
+
+/** A TypeScript thread, for who has spawned it. */
 export class Thread<Result> {
   readonly name: string;
+  /** Resolves when the thread's worker runs; rejects with `START_FAILED` if it never does. */
+  readonly started: Promise<void>;
+  /** Resolves when the thread has ended, however it did. */
+  readonly ended: Promise<void>;
+  readonly #worker: ModuleWorker;
+  readonly #thread: ThreadRef;
   readonly #result: Promise<Result>;
-  #isFinished = false;
+  #outcome: Outcome<Result> | undefined;
+  #isJoined = false;
 
-  private constructor(name: string, result: Promise<Result>) {
+  private constructor(call: ModuleCall & { readonly thread: number }, { name = call.exportName, signal }: BuilderOptions) {
     this.name = name;
-    this.#result = result;
-    const finish = (): void => {
-      this.#isFinished = true;
-    };
+    this.#worker = takeWorker(name);
+    this.started = this.#worker.ready;
+    this.#thread = ThreadRef.at({ id: call.thread, name }, this.#worker.parker);
+    this.#result = this.#run(call, signal);
     // A thread that nobody joins must not count as an unhandled rejection: its owner has not asked.
-    result.then(finish, finish);
+    this.ended = this.#result.then(
+      () => {},
+      () => {},
+    );
   }
 
   /** @internal Made by `Builder.spawn`. */
-  static run<Result>(call: ModuleCall, options: BuilderOptions): Thread<Result> {
-    const name = options.name ?? call.exportName;
-    return new Thread(name, runInWorker<Result>(call, name, options.signal));
+  static run<Result>(call: ModuleCall & { readonly thread: number }, options: BuilderOptions): Thread<Result> {
+    return new Thread(call, options);
+  }
+
+  /** The thread that runs here: on a main thread, too, and in workers that this package hasn't started. */
+  static get current(): ThreadRef {
+    return ThreadRef.current();
+  }
+
+  async #run(call: ModuleCall, signal: AbortSignal | undefined): Promise<Result> {
+    const worker = this.#worker;
+    const abort = (): void => void worker.terminate();
+    try {
+      if (signal?.aborted) throw abortedError(`thread '${this.name}'`, signal);
+      signal?.addEventListener('abort', abort);
+      const value = valueOf(await worker.run(call), `thread '${this.name}'`) as Result;
+      this.#outcome = { value };
+      return value;
+    } catch (failure) {
+      const error = signal?.aborted && worker.isGone ? abortedError(`thread '${this.name}'`, signal) : failure;
+      this.#outcome = { error };
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      // After the outcome is known: the desk is the next thread's from here on.
+      keepWorker(worker);
+    }
+  }
+
+  /** Who the thread is, for other threads. */
+  get thread(): ThreadRef {
+    return this.#thread;
   }
 
   /** Whether `join` would settle at once. */
   get isFinished(): boolean {
-    return this.#isFinished;
+    return this.#outcome !== undefined;
+  }
+
+  /** @internal Whether somebody has asked for the result. */
+  get isJoined(): boolean {
+    return this.#isJoined;
+  }
+
+  /** @internal What the thread threw, or undefined; of a thread that has ended. */
+  get failure(): { readonly error: unknown } | undefined {
+    return this.#outcome && 'error' in this.#outcome ? this.#outcome : undefined;
+  }
+
+  /** Ends the thread's `park`, or lets its next one through. */
+  unpark(): void {
+    this.#thread.unpark();
   }
 
   /**
    * What the function returned.
    *
    * @throws ThreadError `THREAD_PANICKED` with what the function threw as `cause`, `START_FAILED` where the module can't be loaded
-   *   or has no such function, `ABORTED`, `THREAD_TERMINATED`.
+   *   or has no such function, `ABORTED`, `THREAD_TERMINATED`, `BAD_ARGUMENT`.
    */
   join(): Promise<Result> {
+    this.#isJoined = true;
     return this.#result;
   }
-}
 
-async function runInWorker<Result>(call: ModuleCall, name: string, signal: AbortSignal | undefined): Promise<Result> {
-  if (signal?.aborted) throw abortedError(`thread '${name}'`, signal);
-  const worker = takeWorker(name);
-  const abort = (): void => void worker.terminate();
-  signal?.addEventListener('abort', abort);
-  try {
-    return valueOf(await worker.run(call), `thread '${name}'`) as Result;
-  } catch (error) {
-    throw signal?.aborted && worker.isGone ? abortedError(`thread '${name}'`, signal) : error;
-  } finally {
-    signal?.removeEventListener('abort', abort);
-    keepWorker(worker);
+  /**
+   * As `join`, blocking this agent meanwhile. Only small values come back without the event loop: what `JSON` could hold, bigints, errors,
+   * some 8 KiB of them together.
+   *
+   * @throws ThreadError `WOULD_BLOCK` on a main thread that must not block, for a result that comes by message, and in browsers before
+   *   the worker has `started`; `TIMEOUT`; and what `join` throws.
+   */
+  joinBlocking({ timeoutMs = Infinity }: JoinBlockingOptions = {}): Result {
+    this.#isJoined = true;
+    if (!this.#outcome) {
+      if (!mayBlock()) throw new ThreadError('WOULD_BLOCK', 'this is a main thread, which must not block: await join()');
+      return valueOf(this.#worker.waitBlocking(timeoutMs), `thread '${this.name}'`) as Result;
+    }
+    if ('error' in this.#outcome) throw this.#outcome.error;
+    return this.#outcome.value;
   }
 }
 

@@ -12,28 +12,31 @@
  * Both words are written last, and read first: the store of `call` publishes function, thread and arguments to the worker, that of
  * `result` outcome and value to the creator.
  */
+import { PARKER_EMPTY, PARKER_NOTIFIED, PARKER_PARKED } from '@heddle/atomics/internal';
 import { isolationProblem } from '#platform';
 import { Cells } from './cells.ts';
 import {
   DESK_BY_MESSAGE,
   DESK_CALL_OFFSET,
   DESK_CELLS_OFFSET,
+  type DESK_DIED,
   DESK_FUNCTION_OFFSET,
+  DESK_IS_ENDING_OFFSET,
   DESK_IS_LINGERING_OFFSET,
   DESK_IS_READY_OFFSET,
   DESK_OUTCOME_OFFSET,
   DESK_PARKER_OFFSET,
-  DESK_POSTED,
+  type DESK_POSTED,
   DESK_RESULT_OFFSET,
-  type DESK_RETURNED,
+  DESK_RETURNED,
   DESK_SIZE,
-  type DESK_THREW,
+  DESK_THREW,
   DESK_THREAD_OFFSET,
 } from './layout.ts';
 import { waitWhile } from './wait.ts';
 
 /** What came out of a call, as far as the desk has it. */
-export type DeskOutcome = typeof DESK_RETURNED | typeof DESK_THREW | typeof DESK_POSTED;
+export type DeskOutcome = typeof DESK_RETURNED | typeof DESK_THREW | typeof DESK_POSTED | typeof DESK_DIED;
 
 export class Desk {
   /** What is posted of it. */
@@ -50,6 +53,25 @@ export class Desk {
   /** A new desk; undefined where this agent can't share memory. */
   static create(): Desk | undefined {
     return isolationProblem() === undefined ? new Desk(new SharedArrayBuffer(DESK_SIZE)) : undefined;
+  }
+
+  /** Whether the worker is to end rather than to go on where it was parked. */
+  get isEnding(): boolean {
+    return this.#load(DESK_IS_ENDING_OFFSET) === 1;
+  }
+
+  /** Tells the worker that it is to end, and wakes it if it is parked: whether it was. */
+  wakeToEnd(): boolean {
+    this.#store(DESK_IS_ENDING_OFFSET, 1);
+    // As the parker has it: a token, and a wake-up where somebody waits for it.
+    const wasParked = Atomics.exchange(this.#words, DESK_PARKER_OFFSET >>> 2, PARKER_NOTIFIED) === PARKER_PARKED;
+    if (wasParked) Atomics.notify(this.#words, DESK_PARKER_OFFSET >>> 2);
+    return wasParked;
+  }
+
+  /** Takes a token from the parker that the next thread here isn't meant by. */
+  clearParker(): void {
+    this.#store(DESK_PARKER_OFFSET, PARKER_EMPTY);
   }
 
   /** Where the worker's thread parks. */
@@ -133,9 +155,9 @@ export class Desk {
     return true;
   }
 
-  /** Ends a call whose outcome was posted. */
-  layPosted(number: number): void {
-    this.#end(number, DESK_POSTED);
+  /** Ends a call of which the desk has nothing: what came out was posted, or nothing came out. */
+  layEnd(number: number, outcome: typeof DESK_POSTED | typeof DESK_DIED): void {
+    this.#end(number, outcome);
   }
 
   #end(number: number, outcome: DeskOutcome): void {
@@ -159,14 +181,15 @@ export class Desk {
     Atomics.notify(this.#words, DESK_RESULT_OFFSET >>> 2);
   }
 
-  /** Blocks until another call than `number` may have ended. */
-  waitForResultBlocking(number: number): void {
-    Atomics.wait(this.#words, DESK_RESULT_OFFSET >>> 2, number);
+  /** As {@link waitForResult}, blocking. */
+  waitForResultBlocking(number: number, timeoutMs: number): void {
+    Atomics.wait(this.#words, DESK_RESULT_OFFSET >>> 2, number, timeoutMs);
   }
 
   /** What came out of the call that ended last: see {@link result} before. */
   takeOutcome(): { readonly outcome: DeskOutcome; readonly value: unknown } {
     const outcome = this.#load(DESK_OUTCOME_OFFSET) as DeskOutcome;
-    return { outcome, value: outcome === DESK_POSTED ? undefined : this.#cells.read() };
+    const hasValue = outcome === DESK_RETURNED || outcome === DESK_THREW;
+    return { outcome, value: hasValue ? this.#cells.read() : undefined };
   }
 }

@@ -6,12 +6,12 @@
  * 1. One call at a time: whoever runs a call awaits the one before.
  * 2. A worker that is gone stays gone: its call rejects, and so does every further one.
  */
-import { lifeLine, watchLifeLine } from '#platform';
+import { lifeLine, PARKED_END_MS, startsWithoutCreator, watchLifeLine } from '#platform';
 import { startModuleWorker } from '#module-worker-host';
 import { ThreadError } from '../ThreadError.ts';
 import { currentThread, nextThreadId } from './current.ts';
 import { Desk } from './Desk.ts';
-import { DESK_POSTED, DESK_RETURNED } from './layout.ts';
+import { DESK_DIED, DESK_POSTED, DESK_RETURNED } from './layout.ts';
 import type { FromModuleWorker, ModuleResult, OpenMessage, RunMessage, ToModuleWorker } from './module-worker.ts';
 import type { WorkerHandle } from './platform/types.ts';
 
@@ -53,6 +53,7 @@ export class ModuleWorker {
   #calls = 0;
   #isReady = false;
   #isNeeded = true;
+  #ended: Promise<void> | undefined;
   #restTimer: ReturnType<typeof setTimeout> | undefined;
   /** What a call gets of a worker that is gone. */
   #loss: ThreadError | undefined;
@@ -104,8 +105,18 @@ export class ModuleWorker {
     this.#gone.resolve(reason);
     this.#running?.reject(this.#loss);
     this.#desk?.wakeCreator();
-    // Where it only failed it is still there; where it ended this does nothing.
-    void this.#handle.terminate();
+    void this.#end();
+  }
+
+  /** Ends what is left of it: where it ended by itself, nothing. */
+  async #end(): Promise<void> {
+    this.#ended ??= this.#terminate();
+    await this.#ended;
+  }
+
+  async #terminate(): Promise<void> {
+    if (this.#desk?.wakeToEnd() && PARKED_END_MS > 0) await new Promise((resolve) => setTimeout(resolve, PARKED_END_MS));
+    await this.#handle.terminate();
   }
 
   /**
@@ -154,10 +165,41 @@ export class ModuleWorker {
       // oxlint-disable-next-line no-await-in-loop -- woken or not, look again
       await desk.waitForResult(last);
     }
-    const { outcome, value } = desk.takeOutcome();
-    // What was posted comes as a message.
-    if (outcome === DESK_POSTED) return;
-    resolve(outcome === DESK_RETURNED ? { type: 'returned', value } : { type: 'threw', error: value });
+    const result = resultOn(desk);
+    // What was posted comes as a message, and an end as an event.
+    if (typeof result !== 'string') resolve(result);
+  }
+
+  /**
+   * What the call that runs comes to, blocking this agent meanwhile.
+   *
+   * @throws ThreadError `WOULD_BLOCK` where it comes by message, which only the event loop hears, and where the worker couldn't start;
+   *   `TIMEOUT`, `THREAD_TERMINATED`
+   */
+  waitBlocking(timeoutMs: number): ModuleResult {
+    if (this.#loss) throw this.#loss;
+    const desk = this.#desk;
+    if (!desk) throw new ThreadError('NOT_CROSS_ORIGIN_ISOLATED', 'without shared memory a result comes by message: await join()');
+    if (!desk.isReady && !startsWithoutCreator) {
+      throw new ThreadError(
+        'WOULD_BLOCK',
+        'the worker has not started yet, for which its creator must not block: await started, or join()',
+      );
+    }
+    const deadlineMs = performance.now() + timeoutMs;
+    for (;;) {
+      const last = desk.result;
+      if (last === this.#calls) break;
+      const leftMs = deadlineMs - performance.now();
+      if (leftMs <= 0) throw new ThreadError('TIMEOUT', `the thread has not ended within ${timeoutMs} ms`);
+      desk.waitForResultBlocking(last, leftMs);
+    }
+    const result = resultOn(desk);
+    if (result === 'posted') {
+      throw new ThreadError('WOULD_BLOCK', 'what the thread left is too much for its desk and comes by message: await join()');
+    }
+    if (result === 'died') throw new ThreadError('THREAD_TERMINATED', `the worker '${this.name}' is gone: it ended by itself`);
+    return result;
   }
 
   /**
@@ -181,6 +223,14 @@ export class ModuleWorker {
     // Its end was asked for, whether or not it had started.
     this.#isReady = true;
     this.#leave('it was terminated');
-    return this.#handle.terminate();
+    return this.#end();
   }
+}
+
+/** What a call has left on the desk, or where else it is told. */
+function resultOn(desk: Desk): ModuleResult | 'posted' | 'died' {
+  const { outcome, value } = desk.takeOutcome();
+  if (outcome === DESK_POSTED) return 'posted';
+  if (outcome === DESK_DIED) return 'died';
+  return outcome === DESK_RETURNED ? { type: 'returned', value } : { type: 'threw', error: value };
 }

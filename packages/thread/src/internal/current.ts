@@ -3,6 +3,14 @@
  * each have a copy of this package bundled into them.
  */
 
+/** What a thread needs of its desk. */
+export interface CurrentDesk {
+  /** Where the thread parks. */
+  readonly parker: { readonly buffer: SharedArrayBuffer; readonly byteOffset: number };
+  /** Whether the thread is to end rather than to go on where it was parked. */
+  readonly isEnding: boolean;
+}
+
 /** The thread that an agent is. */
 export interface CurrentState {
   /** 1 is the thread that started the first other one. */
@@ -10,8 +18,8 @@ export interface CurrentState {
   name: string;
   /** The counter of ids that all threads of a family share; undefined until one is needed, and where memory can't be shared. */
   ids: SharedArrayBuffer | undefined;
-  /** Where the thread parks; undefined until it is needed. */
-  parker: { readonly buffer: SharedArrayBuffer; readonly byteOffset: number } | undefined;
+  /** The desk of a worker that this package has started; elsewhere undefined until somebody parks. */
+  desk: CurrentDesk | undefined;
   /** The values of its `ThreadLocal`s. */
   readonly locals: Map<object, unknown>;
 }
@@ -21,7 +29,7 @@ const KEY = Symbol.for('heddle.thread.current');
 /** This agent's thread. */
 export function currentThread(): CurrentState {
   const global = globalThis as unknown as Record<symbol, CurrentState | undefined>;
-  global[KEY] ??= { id: 1, name: 'main', ids: undefined, parker: undefined, locals: new Map() };
+  global[KEY] ??= { id: 1, name: 'main', ids: undefined, desk: undefined, locals: new Map() };
   return global[KEY];
 }
 

@@ -54,6 +54,8 @@ export const DESK_THREW = 1;
 export const DESK_BY_MESSAGE = 0xffff_ffff;
 /** Desk.outcome: what came out is in a message. */
 export const DESK_POSTED = 2;
+/** Desk.outcome: the worker ended itself. */
+export const DESK_DIED = 3;
 
 /** Bytes of Control: The thread runtime of one module. */
 export const CONTROL_SIZE = 64;
@@ -193,5 +195,7 @@ export const DESK_IS_READY_OFFSET = 20;
 export const DESK_PARKER_OFFSET = 24;
 /** 1 while the worker blocks for the next call, and reads no messages. */
 export const DESK_IS_LINGERING_OFFSET = 28;
+/** 1 once the worker is to end rather than to go on, should it be parked. */
+export const DESK_IS_ENDING_OFFSET = 32;
 /** Arguments or result: a value is a cell with its tag (u32) and its length (u32), and the cells of what it holds. */
-export const DESK_CELLS_OFFSET = 32;
+export const DESK_CELLS_OFFSET = 40;

@@ -6,10 +6,10 @@
  * goes on between calls. Blocked in `Atomics.wait` a worker is woken sooner, but hears nothing else: so it blocks for a moment only, right
  * after a call, when the next one is likely to come, and turns to its event loop now and then while they keep coming.
  */
-import { eventLoopTurn, holdLifeLine, outputFlushed, ownPort } from '#platform';
+import { eventLoopTurn, holdLifeLine, onOwnEnd, outputFlushed, ownPort } from '#platform';
 import { currentThread, endThreadLocals } from './current.ts';
 import { Desk } from './Desk.ts';
-import { DESK_RETURNED, DESK_THREW } from './layout.ts';
+import { DESK_DIED, DESK_POSTED, DESK_RETURNED, DESK_THREW } from './layout.ts';
 import { importModule } from './importModule.js';
 
 /** The first message: what the worker is. */
@@ -65,7 +65,10 @@ const port = ownWay;
 /** The functions that were called here, by the numbers that the desk has for them. */
 const functions: ExportedFunction[] = [];
 let desk: Desk | undefined;
+let opened: Promise<void> | undefined;
 let isThreadEachCall = false;
+/** The call that runs; 0 if none does. */
+let running = 0;
 
 async function load({ module, exportName }: RunMessage): Promise<ExportedFunction | ModuleResult> {
   let imported: Record<string, unknown>;
@@ -80,6 +83,8 @@ async function load({ module, exportName }: RunMessage): Promise<ExportedFunctio
 }
 
 async function run(message: RunMessage): Promise<void> {
+  // A function that blocks would keep from its creator that the worker has started.
+  await opened;
   const loaded = await load(message);
   if (typeof loaded !== 'function') {
     end(message.number, loaded);
@@ -96,6 +101,7 @@ function call(
   args: readonly unknown[],
 ): void | Promise<void> {
   currentThread().id = thread;
+  running = number;
   try {
     const value = exported(...args);
     if (!isThenable(value)) {
@@ -116,11 +122,13 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 function end(number: number, ending: ModuleResult): void {
+  running = 0;
   const result = isThreadEachCall ? withoutLocals(ending) : ending;
+  if (isThreadEachCall) desk?.clearParker();
   if (result.type === 'returned' && desk?.layOutcome(number, DESK_RETURNED, result.value)) return;
   if (result.type === 'threw' && desk?.layOutcome(number, DESK_THREW, result.error)) return;
   post(result);
-  desk?.layPosted(number);
+  desk?.layEnd(number, DESK_POSTED);
 }
 
 /** Ends the thread's own values; what one of them throws is the thread's, if it didn't throw itself. */
@@ -177,11 +185,17 @@ async function open(message: OpenMessage): Promise<void> {
   isThreadEachCall = message.isThreadEachCall;
   if (message.desk) {
     desk = new Desk(message.desk);
-    current.parker = desk.parker;
+    current.desk = desk;
+    onOwnEnd(endCall);
     void serve(desk);
   }
   if (message.lifeLine !== undefined) await holdLifeLine(message.lifeLine);
   port.post({ type: 'ready' } satisfies FromModuleWorker);
+}
+
+/** Tells of a call whose function ends this worker: whoever blocks for it hears nothing else. */
+function endCall(): void {
+  if (running !== 0) desk?.layEnd(running, DESK_DIED);
 }
 
 async function rest(): Promise<void> {
@@ -191,7 +205,7 @@ async function rest(): Promise<void> {
 
 port.onMessage((posted) => {
   const message = posted as ToModuleWorker;
-  if (message.type === 'open') void open(message);
+  if (message.type === 'open') opened = open(message);
   else if (message.type === 'run') void run(message);
   else void rest();
 });

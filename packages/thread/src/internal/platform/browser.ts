@@ -45,6 +45,29 @@ export function eventLoopTurn(): Promise<void> {
 /** In browsers each line is printed at once. */
 export async function outputFlushed(): Promise<void> {}
 
+/** Calls `listener` when this worker ends itself. There is no event for it. */
+export function onOwnEnd(listener: () => void): void {
+  const close = globalThis.close.bind(globalThis);
+  globalThis.close = () => {
+    listener();
+    close();
+  };
+}
+
+/** Ends this worker. */
+export function endWorker(): void {
+  globalThis.close();
+}
+
+/** Whether a worker starts while its creator blocks. */
+export const startsWithoutCreator = false;
+
+/**
+ * How long a worker that was parked is given to end by itself before it is terminated, in milliseconds: Chromium takes two seconds for one
+ * that blocks, and one for a worker that has just been woken.
+ */
+export const PARKED_END_MS = 50;
+
 /** Keeps the process alive while it is on; browsers need none. */
 export function keepAlive(): { set(isOn: boolean): void } {
   return { set() {} };

@@ -43,6 +43,30 @@ export async function outputFlushed(): Promise<void> {
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
 }
 
+/** Calls `listener` when this worker ends itself, or fails. */
+export function onOwnEnd(listener: () => void): void {
+  process.on('exit', listener);
+  // In Deno a worker closes as the Web's do, without that event.
+  const global = globalThis as { close?: () => void };
+  const close = global.close?.bind(globalThis);
+  if (!close) return;
+  global.close = () => {
+    listener();
+    close();
+  };
+}
+
+/** Ends this worker. */
+export function endWorker(): void {
+  process.exit();
+}
+
+/** Whether a worker starts while its creator blocks. */
+export const startsWithoutCreator = true;
+
+/** How long a worker that was parked is given to end by itself before it is terminated, in milliseconds: nothing, where that is no slower. */
+export const PARKED_END_MS = 0;
+
 /** Keeps the process alive while it is on: a promise of `Atomics.waitAsync` alone doesn't. */
 export function keepAlive(): { set(isOn: boolean): void } {
   let timer: NodeJS.Timeout | undefined;
