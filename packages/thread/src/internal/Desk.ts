@@ -12,7 +12,7 @@
  * Both words are written last, and read first: the store of `call` publishes function, thread and arguments to the worker, that of
  * `result` outcome and value to the creator.
  */
-import { PARKER_EMPTY, PARKER_NOTIFIED, PARKER_PARKED } from '@heddle/atomics/internal';
+import { PARKER_EMPTY, PARKER_NOTIFIED, PARKER_PARKED, spinWhile } from '@heddle/atomics/internal';
 import { isolationProblem } from '#platform';
 import { Cells } from './cells.ts';
 import {
@@ -169,6 +169,11 @@ export class Desk {
   /** The number of the last call that has ended. */
   get result(): number {
     return this.#load(DESK_RESULT_OFFSET);
+  }
+
+  /** Looks a few times whether another call than `number` has ended, if that has been worth it lately. */
+  spinForResult(number: number): void {
+    spinWhile(this.#words, DESK_RESULT_OFFSET >>> 2, number);
   }
 
   /** Resolves when another call than `number` may have ended. */

@@ -158,6 +158,8 @@ export class ModuleWorker {
   }
 
   async #watchDesk(desk: Desk, number: number, resolve: (result: ModuleResult) => void): Promise<void> {
+    // A small call ends within microseconds, which an asynchronous wait takes several times over.
+    desk.spinForResult(desk.result);
     for (;;) {
       const last = desk.result;
       if (last === number) break;

@@ -7,44 +7,50 @@
 import { parallelism } from '#platform';
 import { ModuleWorker } from './ModuleWorker.ts';
 
-/** How long a spare is kept, in milliseconds. */
+/** How long a spare is kept at least, in milliseconds; at most twice as long. */
 const KEPT_MS = 10_000;
-const SPARES_MIN = 4;
+/** Asked once: Node asks the system each time, for longer than a spawn takes. */
+const SPARES_MAX = Math.max(4, parallelism());
 
 interface Spare {
   readonly worker: ModuleWorker;
-  readonly timer: ReturnType<typeof setTimeout>;
+  readonly sinceMs: number;
 }
 
 /** The oldest first. */
 let spares: Spare[] = [];
+let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** A worker with this name that runs nothing; a new one where there is no spare. */
 export function takeWorker(name: string): ModuleWorker {
-  const spare = spares.findLast(({ worker }) => worker.name === name && !worker.isGone);
-  if (!spare) return new ModuleWorker({ name, isThreadEachCall: true });
-  forget(spare);
-  spare.worker.setKeepAlive(true);
-  return spare.worker;
+  const index = spares.findLastIndex(({ worker }) => worker.name === name && !worker.isGone);
+  if (index === -1) return new ModuleWorker({ name, isThreadEachCall: true });
+  const { worker } = spares.splice(index, 1)[0]!;
+  worker.setKeepAlive(true);
+  return worker;
 }
 
 /** Keeps a worker whose thread has ended. */
 export function keepWorker(worker: ModuleWorker): void {
   if (worker.isGone) return;
   worker.setKeepAlive(false);
-  const spare: Spare = { worker, timer: setTimeout(() => end(spare), KEPT_MS) };
+  spares.push({ worker, sinceMs: performance.now() });
+  if (spares.length > SPARES_MAX) void spares.shift()!.worker.terminate();
+  // One timer for all, set again when it has fired: a thread that takes microseconds should not set its own.
+  timer ??= sweepLater();
+}
+
+function sweepLater(): ReturnType<typeof setTimeout> {
+  const next = setTimeout(sweep, KEPT_MS);
   // Where timers keep a process alive, this one is no reason to.
-  (spare.timer as { unref?: () => void }).unref?.();
-  spares.push(spare);
-  if (spares.length > Math.max(SPARES_MIN, parallelism())) end(spares[0]!);
+  (next as { unref?: () => void }).unref?.();
+  return next;
 }
 
-function forget(spare: Spare): void {
-  clearTimeout(spare.timer);
-  spares = spares.filter((other) => other !== spare);
-}
-
-function end(spare: Spare): void {
-  forget(spare);
-  void spare.worker.terminate();
+/** Ends what has been there for long. */
+function sweep(): void {
+  const keptMs = performance.now() - KEPT_MS;
+  for (const { worker, sinceMs } of spares) if (sinceMs <= keptMs) void worker.terminate();
+  spares = spares.filter(({ worker }) => !worker.isGone);
+  timer = spares.length > 0 ? sweepLater() : undefined;
 }
