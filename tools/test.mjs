@@ -11,7 +11,7 @@ import { inWorkspace, isMain, query, runTool, say, ToolError, workspaceRoot } fr
 
 /**
  * Tasks that leave counts, in the groups in which they run. A package has those that its package.json has scripts for. Compilers use all cores
- * anyway; hosts get the machine one after the other, so that what they time is theirs and browsers keep their deadlines.
+ * anyway. Of the hosts two run at once: no test asserts a time, and each waits for most of its own.
  */
 const GROUPS = [
   {
@@ -34,7 +34,7 @@ const GROUPS = [
       'test:shuttle',
     ],
   },
-  { concurrency: 1, tasks: ['test:node', 'test:deno', 'test:bun', 'test:chromium', 'test:firefox', 'test:e2e'] },
+  { concurrency: 2, tasks: ['test:node', 'test:deno', 'test:bun', 'test:chromium', 'test:firefox', 'test:e2e'] },
 ];
 
 /** Where the last line is left for tools that print it once more. */
@@ -67,6 +67,25 @@ export function addUp(suites, exitCode) {
   if (exitCode !== 0 && total.failed === 0) total = withFailure(total, `a task that is no suite failed (exit code ${exitCode})`);
   return total;
 }
+
+/**
+ * Which suites took longest, in seconds, as far as they say.
+ * @param {readonly ExpectedSuite[]} suites
+ * @returns {string[]}
+ */
+function slowest(suites) {
+  const times = suites.flatMap(({ name, file }) => {
+    try {
+      return [{ name, seconds: JSON.parse(readFileSync(file, 'utf8')).seconds }];
+    } catch {
+      return []; // said where the counts are added up
+    }
+  });
+  return times.toSorted((a, b) => b.seconds - a.seconds).map(({ name, seconds }) => `${name} ${seconds} s`);
+}
+
+/** How many of the slowest suites are named. */
+const SLOWEST_COUNT = 16;
 
 /** The last line: `12 passed, 0 failed`, with `, 1 skipped` if there are any. */
 export function summaryLine({ passed, failed, skipped }) {
@@ -113,6 +132,7 @@ export async function runSuites(groups, turboArgs = []) {
   }
 
   const total = addUp(suites, exitCode);
+  say(`the slowest suites: ${slowest(suites).slice(0, SLOWEST_COUNT).join(', ')}`);
   for (const note of total.notes) say(`skipped: ${note}`);
   for (const failure of total.failures) say(`failed: ${failure}`);
   const line = summaryLine(total);

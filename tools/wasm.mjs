@@ -69,7 +69,9 @@ export function buildWasm({ crate, dev = false, example, features = [], manifest
   patchCrates();
   const profile = dev ? 'dev' : 'release';
   const unit = example ?? crate;
-  const args = ['rustc', '--package', crate, ...(example ? ['--example', example] : ['--lib']), '--crate-type', 'cdylib'];
+  // A library's two forms come out of one compilation; an example finds the first of them made.
+  const selection = example ? ['--example', example, '--crate-type', 'cdylib'] : ['--lib', '--crate-type', 'lib,cdylib'];
+  const args = ['rustc', '--package', crate, ...selection];
   args.push('--target', TARGET, '--profile', profile, '-Zbuild-std=std,panic_unwind');
   if (features.length > 0) args.push('--features', features.join(','));
   if (manifestPath) args.push('--manifest-path', path.resolve(manifestPath));

@@ -66,7 +66,7 @@ export function runSuiteProgram(program, args, options = {}) {
 }
 
 /**
- * Leaves the counts for the task that is running, and fails it if anything failed.
+ * Leaves the counts for the task that is running, with how many seconds it took, and fails it if anything failed.
  * @param {Counts} counts
  * @param {{folder?: string, task?: string}} [options] default: the package and the script that pnpm runs
  */
@@ -74,7 +74,7 @@ export function report(counts, { folder = process.cwd(), task = process.env.npm_
   const file = resultFile(folder, task);
   mkdirSync(path.dirname(file), { recursive: true });
   rmSync(file, { force: true });
-  writeFileSync(file, `${JSON.stringify(counts)}\n`);
+  writeFileSync(file, `${JSON.stringify({ ...counts, seconds: Math.round(process.uptime()) })}\n`);
   for (const failure of counts.failures) say(`failed: ${failure}`);
   process.exitCode = counts.failed > 0 ? 1 : 0;
 }

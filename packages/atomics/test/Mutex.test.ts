@@ -229,7 +229,7 @@ describe('the death of an owner', () => {
     const worker = await spawn();
     const token = await worker.call<{ slot: number; generation: number }>('enter', registry.handle());
     await worker.call('keep', mutex.handle());
-    await worker.terminate();
+    await worker.kill();
     expect(mutex.tryLock()).toBeUndefined();
     expect(registry.reap(token)).toBe(true);
     const poisoned = errorOf(() => mutex.lock()) as unknown as PoisonedError;
@@ -252,7 +252,7 @@ describe('the death of an owner', () => {
     const blocking = waiter.call('lock', mutex.handle());
     const here = rejectionOf(mutex.lockAsync());
     await sleep(SOON_MS);
-    await owner.terminate();
+    await owner.kill();
     registry.reap(token);
     expect(await blocking).toBe('poisoned');
     const error = await here;

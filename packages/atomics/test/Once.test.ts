@@ -111,7 +111,7 @@ describe('the death of an initialiser', () => {
     await written(state);
     const refused = [rejectionOf(blocked.call('onceWait', once.handle())), rejectionOf(once.waitAsync())];
     await sleep(SOON_MS);
-    await doomed.terminate();
+    await doomed.kill();
     expect(registry.reap(token)).toBe(true);
     expect((await Promise.all(refused)).map((error) => error.code)).toEqual(['ONCE_POISONED', 'ONCE_POISONED']);
     expect(await forcing.call('once', once.handle(), value, 'callForce')).toEqual({ value: 1, wasPoisoned: true });
@@ -130,7 +130,7 @@ describe('the death of an initialiser', () => {
     const there = forcing.call<{ value: number }>('once', once.handle(), value, 'callForce');
     const here = once.callForceAsync(() => void (value[0] += 1));
     await sleep(SOON_MS);
-    await doomed.terminate();
+    await doomed.kill();
     registry.reap(token);
     await Promise.all([there, here]);
     expect([once.isCompleted, value[0]]).toEqual([true, 1]);
@@ -143,7 +143,7 @@ describe('the death of an initialiser', () => {
     const token = await doomed.call<ThreadToken>('enter', registry.handle());
     void doomed.call('onceStay', once.handle(), state);
     await written(state);
-    await doomed.terminate();
+    await doomed.kill();
     expect(once.isPoisoned).toBe(false);
     registry.reap(token);
     expect(once.isPoisoned).toBe(true);

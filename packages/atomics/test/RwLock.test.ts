@@ -208,7 +208,7 @@ describe('a death', () => {
       rwLock.writeAsync(),
     ].map(rejectionOf);
     await sleep(SOON_MS);
-    await owner.worker.terminate();
+    await owner.worker.kill();
     registry.reap(owner.token);
     expect((await Promise.all(waiting)).map(({ code }) => code)).toEqual(['POISONED', 'POISONED', 'POISONED', 'POISONED']);
     const poisoned = errorOf(() => rwLock.read()) as unknown as PoisonedRwLockError;
@@ -235,7 +235,7 @@ describe('a death', () => {
     for (const { worker, token } of readers) {
       await sleep(SOON_MS);
       expect(rwLock.isRead).toBe(true);
-      await worker.terminate();
+      await worker.kill();
       registry.reap(token);
     }
     await Promise.all([there, here]);

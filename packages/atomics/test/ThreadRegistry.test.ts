@@ -98,7 +98,7 @@ describe('a reaper that dies while it reaps', () => {
     const [owner, waiter] = await Promise.all([spawn(), spawn()]);
     const dead = await owner.call<ThreadToken>('enter', registry.handle());
     await owner.call('keep', mutex.handle());
-    await owner.terminate();
+    await owner.kill();
     await waiter.call('enter', registry.handle());
     const waiting = waiter.call<string>('lock', mutex.handle());
     // It says that it waits as its last step before it sleeps.

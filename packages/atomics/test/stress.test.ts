@@ -25,7 +25,6 @@ interface Participant {
   readonly index: number;
   readonly worker: TestWorker;
   readonly token: ThreadToken;
-  readonly lockName: string;
   readonly running: Promise<unknown>;
 }
 
@@ -84,17 +83,15 @@ class Stress {
     const worker = await startWorker();
     this.#started += 1;
     const token = this.#registry.allocate();
-    const lockName = `heddle-stress-${this.#job}-${this.#started}-${Math.random()}`;
-    await worker.call('enter', this.#share.registry, token, lockName);
+    await worker.call('enter', this.#share.registry, token);
     const running = worker.call(this.#job, this.#share, index, SEED + this.#started * 101);
-    return { index, worker, token, lockName, running };
+    return { index, worker, token, running };
   }
 
   /** Terminates a worker wherever it is, reaps it when it has ended, and starts another one in its place. */
   async #replace(index: number): Promise<void> {
-    const { worker, token, lockName } = this.#participants[index];
-    await worker.terminate();
-    if (isBrowser) await navigator.locks.request(lockName, () => {});
+    const { worker, token } = this.#participants[index];
+    await worker.kill();
     this.#registry.reap(token);
     this.#participants[index] = await this.#start(index);
   }

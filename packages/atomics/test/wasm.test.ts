@@ -64,8 +64,8 @@ class Side {
     return this.#worker.call<number>('step', 'rust', 'allocate', size);
   }
 
-  terminate(): Promise<void> {
-    return this.#worker.terminate();
+  kill(): Promise<void> {
+    return this.#worker.kill();
   }
 }
 
@@ -86,7 +86,7 @@ describe.each<[Language, Language]>([
     here = await Side.start(program, first);
     there = await Side.start(program, second);
   }, 60_000);
-  afterAll(() => Promise.all([here.terminate(), there.terminate()]));
+  afterAll(() => Promise.all([here.kill(), there.kill()]));
 
   test('wait for one latch', async () => {
     const at = await here.allocate(Latch.byteLength + 4);
@@ -163,7 +163,7 @@ describe.each<[Language, Language]>([
     const once = new Once({ memory, byteOffset: at });
     const registry = ThreadRegistry.from(here.registry);
     const doomed = await Side.start(program, second);
-    onTestFinished(() => doomed.terminate());
+    onTestFinished(() => doomed.kill());
     // Rust traps and its step ends; TypeScript stays in the initialiser until it is terminated.
     const died = doomed.do('once_die', at).catch(() => {});
     const word = new Int32Array(memory.buffer, at, 1);
@@ -171,7 +171,7 @@ describe.each<[Language, Language]>([
     expect(once.isCompleted).toBe(false);
     const forced = here.do('once_force', at, at + 4);
     await sleep(20);
-    await (second === 'rust' ? died : doomed.terminate());
+    await (second === 'rust' ? died : doomed.kill());
     expect(registry.reap(doomed.token)).toBe(true);
     expect([await forced, once.isCompleted]).toEqual([1, true]);
   });

@@ -223,7 +223,7 @@ describe('between threads', () => {
     expect(receiver.recv()).toBe(1);
     expect(sender.trySend(2)).toBe(false);
     const sending = sender.sendAsync(2);
-    await worker.terminate();
+    await worker.kill();
     registry.reap(token);
     await sending;
     expect(receiver.recv()).toBe(2);

@@ -139,7 +139,7 @@ describe('between threads', () => {
     await worker.call('keepWatchSender', sender.handle());
     sender.release();
     const changed = rejectionOf(receiver.changedAsync());
-    await worker.terminate();
+    await worker.kill();
     registry.reap(token);
     expect((await changed).code).toBe('CLOSED');
     expect(receiver.borrow()).toBe('value');

@@ -33,7 +33,7 @@ function stage(options: ChannelOptions<Uint8Array> = {}): Stage {
       return { worker, token: await worker.call<ThreadToken>('enter', registry.handle()) };
     },
     kill: async ({ worker, token }) => {
-      await worker.terminate();
+      await worker.kill();
       registry.reap(token);
     },
   };
@@ -94,11 +94,24 @@ describe('a thread that dies', () => {
   test('in the middle of a long message takes all of it along', async () => {
     const { ends, enter, kill } = stage();
     const dying = await enter();
-    const lost = dying.worker.call('send', ends.sender.handle(), new Uint8Array(1_000_000));
+    const lost = dying.worker.call('sendAsync', ends.sender.handle(), new Uint8Array(1_000_000));
     lost.catch(() => undefined);
     // It waits for room in the middle of it.
     while (ends.receiver.isFull === false) await sleep(1);
+    await kill(dying);
     const pending = ends.receiver.recvAsync();
+    await ends.sender.sendAsync(bytes(4));
+    expect(await pending).toEqual(bytes(4));
+    expect(ends.receiver.length).toBe(0);
+  });
+
+  test('in the middle of a long message that is being received takes all of it along', async () => {
+    const { ends, enter, kill } = stage();
+    const dying = await enter();
+    const lost = dying.worker.call('sendAsync', ends.sender.handle(), new Uint8Array(2 ** 25));
+    lost.catch(() => undefined);
+    const pending = ends.receiver.recvAsync();
+    await sleep(20);
     await kill(dying);
     await ends.sender.sendAsync(bytes(4));
     expect(await pending).toEqual(bytes(4));

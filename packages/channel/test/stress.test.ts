@@ -6,7 +6,7 @@
  */
 import { Semaphore, ThreadRegistry, type ThreadToken } from '@heddle/atomics';
 import { expect, test } from 'vitest';
-import { type TestWorker, isBrowser } from './support/rpc.ts';
+import type { TestWorker } from './support/rpc.ts';
 import { environment, sleep, spawn } from './support/spawn.ts';
 import { type WasmProgram, loadWasm } from './support/wasm.ts';
 
@@ -25,7 +25,6 @@ const ADDED_AT_ONCE = 10;
 interface Participant {
   readonly worker: TestWorker;
   readonly token: ThreadToken;
-  readonly lockName: string;
   readonly running: Promise<unknown>;
 }
 
@@ -45,13 +44,11 @@ test('threads of two languages share a mutex under stress', { timeout: TIMEOUT_M
 
   const start = async (index: number): Promise<Participant> => {
     const { worker, token } = await instantiate(program);
-    const lockName = `heddle-stress-${Math.random()}`;
-    if (isBrowser) await worker.call('liveAs', lockName);
     const running =
       index % 2 === 0
         ? worker.call('incrementSomehow', mutexAt, valueAt, shared, 1 + index)
         : worker.call('incrementInRust', shared, 1 + index);
-    return { worker, token, lockName, running };
+    return { worker, token, running };
   };
   const participants: Participant[] = [];
   // oxlint-disable-next-line no-await-in-loop -- one instance after the other
@@ -61,11 +58,9 @@ test('threads of two languages share a mutex under stress', { timeout: TIMEOUT_M
     // oxlint-disable-next-line no-await-in-loop -- until they have come so far
     while (Atomics.load(shared, 0) > left) await sleep(1);
     const index = (SEED + death) % WORKERS;
-    const { worker, token, lockName } = participants[index];
+    const { worker, token } = participants[index];
     // oxlint-disable-next-line no-await-in-loop -- one death after the other
-    await worker.terminate();
-    // oxlint-disable-next-line no-await-in-loop -- one death after the other
-    if (isBrowser) await navigator.locks.request(lockName, () => {});
+    await worker.kill();
     registry.reap(token);
     // oxlint-disable-next-line no-await-in-loop -- one death after the other
     participants[index] = await start(index);

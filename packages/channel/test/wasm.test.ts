@@ -92,7 +92,7 @@ describe('a TypeScript thread and a Rust thread', () => {
     await doomed.call('keep', mutexAt);
     const poisonedAgain = waiting();
     await sleep(60);
-    await doomed.terminate();
+    await doomed.kill();
     expect(registry.reap(token)).toBe(true);
     expect(await poisonedAgain).toBe(1);
   });

@@ -13,6 +13,7 @@ import { WorkerBroker } from './internal/delegation.ts';
 import type { WorkerHandle } from './internal/platform/types.ts';
 import type { FromSupervisor, StartMessage, ToSupervisor } from './internal/protocol.ts';
 import { SharedRecords } from './internal/SharedRecords.ts';
+import { within } from './internal/within.ts';
 import { ThreadError } from './ThreadError.ts';
 import { WasmThread, type WasmValue } from './WasmThread.ts';
 
@@ -67,6 +68,9 @@ export interface CloseOptions {
 const STACK_SIZE = 1024 * 1024;
 const THREADS_MAX = 16;
 const GRACE_MS = 2000;
+
+/** How long the supervisor is awaited beyond the grace, in milliseconds. Bun now and then loses the last message of a worker and its end. */
+const CLOSE_MS = 5000;
 
 /** The part of a runtime that only the agent has which started it. */
 interface Owner {
@@ -246,20 +250,18 @@ export class WasmRuntime implements AsyncDisposable {
   async #close(graceMs: number): Promise<void> {
     const owner = this.#owner;
     if (!owner) throw new ThreadError('CLOSED', 'only the agent that started a runtime can close it');
-    let hasClosed = false;
-    const closed = new Promise<void>((resolve) => {
+    const closed = new Promise<boolean>((resolve) => {
       owner.hear((message) => {
-        if (message.type !== 'closed') return;
-        hasClosed = true;
-        resolve();
+        if (message.type === 'closed') resolve(true);
       });
+      void owner.gone.then(() => resolve(false));
     });
     this.#control.close();
     owner.supervisor.setKeepAlive(true);
     owner.supervisor.post({ type: 'close', graceMs } satisfies ToSupervisor);
-    await Promise.race([closed, owner.gone]);
-    // A supervisor that has failed ends nobody any more.
-    if (!hasClosed) await owner.end();
+    // A supervisor that has failed, or that is not heard of, ends nobody any more.
+    const isHeard = await within(graceMs + CLOSE_MS, closed);
+    if (!isHeard || !(await closed)) await within(CLOSE_MS, owner.end());
     owner.supervisor.setKeepAlive(false);
   }
 

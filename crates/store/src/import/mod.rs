@@ -195,8 +195,9 @@ fn write(
     table
         .unflushed_rows
         .fetch_add(keys.len(), Ordering::Relaxed);
-    if mover::flush(table, mover::FLUSH_ROWS).is_err() {
-        // The batch is durable in Tonbo's log, and visible. The mover tries again, and tells if that fails.
+    drop(writing);
+    if store.flush_if_due(table).is_err() {
+        // The batch is durable in Tonbo's log, and visible. The mover tries again, and tells if that fails; an interrupt is seen with the next batch.
         store.mover.call();
     }
     Ok(())

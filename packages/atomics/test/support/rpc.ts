@@ -22,7 +22,20 @@ interface Port {
 
 /** Answers calls in a worker. */
 export function serve(port: Port, jobs: Jobs): void {
-  port.listen((message) => void answer(port, jobs, message as Request));
+  port.listen((message) => void answer(port, { ...jobs, [LIVE_AS]: liveAs }, message as Request));
+}
+
+/** The job by which a Web Worker lets its end be seen. */
+const LIVE_AS = 'liveAs';
+
+/** Holds a Web Lock as long as the worker lives. */
+async function liveAs(lockName: string): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  void navigator.locks.request(lockName, () => {
+    resolve();
+    return new Promise(() => {});
+  });
+  await promise;
 }
 
 async function answer(port: Port, jobs: Jobs, { id, job, args }: Request): Promise<void> {
@@ -84,12 +97,17 @@ export class JobError extends Error {
 export interface TestWorker {
   /** Runs a job there. */
   call<T = unknown>(job: string, ...args: readonly unknown[]): Promise<T>;
-  /** Ends the worker where it stands. */
+  /** Ends the worker, sooner or later. */
   terminate(): Promise<void>;
+  /**
+   * Ends the worker, and resolves when it runs no more: only then may its thread be reaped. That a Web Worker has ended is only to be seen by
+   * the Web Lock that it held. Chromium and Deno let one that blocks or computes go on after `terminate`: it must be on its event loop.
+   */
+  kill(): Promise<void>;
 }
 
 /** The calling side of a worker. */
-export function connect(port: Port, terminate: () => Promise<void>): TestWorker {
+function connect(port: Port): Pick<TestWorker, 'call'> {
   const pending = new Map<number, PromiseWithResolvers<unknown>>();
   let idLast = 0;
   port.listen((message) => {
@@ -107,7 +125,6 @@ export function connect(port: Port, terminate: () => Promise<void>): TestWorker 
       port.post({ id: idLast, job, args });
       return call.promise as Promise<T>;
     },
-    terminate,
   };
 }
 
@@ -121,7 +138,8 @@ export async function connectNode(url: URL): Promise<TestWorker> {
     post: (message) => worker.postMessage(message),
     listen: (listener) => void worker.on('message', listener),
   };
-  return connect(port, async () => void (await worker.terminate()));
+  const kill = async (): Promise<void> => void (await worker.terminate());
+  return { ...connect(port), terminate: kill, kill };
 }
 
 /** The calling side of a worker of a browser. */
@@ -131,5 +149,16 @@ export function connectBrowser(worker: Worker): TestWorker {
     post: (message) => worker.postMessage(message),
     listen: (listener) => worker.addEventListener('message', (event) => listener(event.data)),
   };
-  return connect(port, async () => worker.terminate());
+  const { call } = connect(port);
+  const lockName = `heddle-test-${crypto.randomUUID()}`;
+  const isHeld = call(LIVE_AS, lockName);
+  return {
+    call,
+    terminate: async () => worker.terminate(),
+    kill: async () => {
+      await isHeld;
+      worker.terminate();
+      await navigator.locks.request(lockName, () => {});
+    },
+  };
 }

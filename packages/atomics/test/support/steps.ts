@@ -29,7 +29,7 @@ import {
 import { Visit } from './types.ts';
 
 /** Numbers in, a number out, as the exports of a Wasm module. */
-export type Step = (...args: number[]) => number;
+export type Step = (...args: number[]) => number | Promise<number>;
 
 /** Where the cells of `Cells` begin, as #[repr(C)] lays them. */
 const CELLS = { i8: 0, u8: 1, i16: 2, u16: 4, i32: 8, u32: 12, i64: 16, u64: 24, f32: 32, f64: 40, bool: 48 };
@@ -137,8 +137,8 @@ export function stepsOf(memory: WebAssembly.Memory): Record<string, Step> {
       return numbers[0];
     },
     /** Never ends: whoever waits for it terminates the thread. */
-    once_die: (at) => {
-      new Once(place(at)).call(() => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
+    once_die: async (at) => {
+      await new Once(place(at)).callAsync(() => new Promise(() => {}));
       return 0;
     },
 

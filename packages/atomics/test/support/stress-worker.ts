@@ -288,17 +288,7 @@ class Stress {
 const jobs: Jobs = {
   ping: () => 'pong',
 
-  /** Enters the registry; in a browser the thread's death is then seen by a Web Lock. */
-  enter: async (registry: ThreadRegistryHandle, token: ThreadToken, lockName: string) => {
-    ThreadRegistry.from(registry).enter(token);
-    if (!isBrowser) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    void navigator.locks.request(lockName, () => {
-      resolve();
-      return new Promise(() => {});
-    });
-    await promise;
-  },
+  enter: (registry: ThreadRegistryHandle, token: ThreadToken) => void ThreadRegistry.from(registry).enter(token),
 
   mutex: (share: StressShare, index: number, seed: number) => {
     const stress = new Stress(share, index, seed);

@@ -368,7 +368,10 @@ const jobs: Jobs = {
   /** Instantiates the Wasm module and enters its registry, as whoever runs threads does. */
   instantiate: async (glueUrl: string, module: WebAssembly.Module, memory: WebAssembly.Memory) => {
     const glue = (await import(/* @vite-ignore */ glueUrl)) as Glue;
-    const exports = glue.initSync({ module, memory, thread_stack_size: 1 << 20 }) as unknown as Record<string, Step>;
+    const exports = glue.initSync({ module, memory, thread_stack_size: 1 << 20 }) as unknown as Record<
+      string,
+      (...args: number[]) => number
+    >;
     steps.rust = exports;
     steps.typescript = stepsOf(memory);
     const registry = ThreadRegistry.at({ memory, byteOffset: exports['__heddle_registry']() });
@@ -378,7 +381,7 @@ const jobs: Jobs = {
   },
 
   /** Does a step in one of the languages. */
-  step: (language: 'typescript' | 'rust', name: string, ...args: number[]) => steps[language][name](...args) >>> 0,
+  step: async (language: 'typescript' | 'rust', name: string, ...args: number[]) => (await steps[language][name](...args)) >>> 0,
 
   /** Meets the others at the barrier so many times, adding 1 to `value[0]` before each; how often it led. */
   meet: (handle: Handle<'heddle.Barrier'>, value: Int32Array, times: number) => {
@@ -419,9 +422,9 @@ const jobs: Jobs = {
 
   /** Begins the initialiser, says so in `state[0]`, and never ends it. */
   onceStay: (handle: OnceHandle, state: Int32Array) =>
-    Once.from(handle).call(() => {
+    Once.from(handle).callAsync(() => {
       Atomics.store(state, 0, 1);
-      pause(Infinity);
+      return new Promise(() => {});
     }),
 
   /** Reaps a thread, as a supervisor would. */

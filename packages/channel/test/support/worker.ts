@@ -223,6 +223,9 @@ const jobs: Jobs = {
 
   send: (handle: SenderHandle, value: never, timeoutMs: number = Infinity) => Sender.from(handle).send(value, { timeoutMs }),
 
+  /** Sends on the event loop. */
+  sendAsync: (handle: SenderHandle, value: never) => Sender.from(handle).sendAsync(value),
+
   receive: (handle: ReceiverHandle, timeoutMs: number = Infinity) => Receiver.from<unknown>(handle).recv({ timeoutMs }),
 
   /** Instantiates the Wasm module and enters its registry, as whoever runs threads does. */
@@ -247,16 +250,6 @@ const jobs: Jobs = {
       using _ = mutex.lock();
       value[0] = value[0] + 1;
     }
-  },
-
-  /** Holds a Web Lock as long as the thread lives: browsers tell a thread's end in no other way. */
-  liveAs: async (lockName: string) => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    void navigator.locks.request(lockName, () => {
-      resolve();
-      return new Promise(() => {});
-    });
-    await promise;
   },
 
   /** Adds to a number under a mutex, both in the module's memory, until `shared[0]` is used up; counts in `shared[index]`. */

@@ -20,6 +20,7 @@ import {
 import type { WorkerHandle } from './platform/types.ts';
 import type { CloseMessage, FromSupervisor, FromWorker, StartMessage, ToSupervisor, WorkMessage } from './protocol.ts';
 import { SharedRecords } from './SharedRecords.ts';
+import { within } from './within.ts';
 
 /** Results that nobody has read yet can pile up to so many beyond the threads that may live. */
 const UNREAD_CALLS_MAX = 192;
@@ -27,6 +28,9 @@ const UNREAD_CALLS_MAX = 192;
 /** How soon the start of a worker is tried again, doubled with each failure. */
 const RETRY_MS = 100;
 const RETRY_DOUBLINGS_MAX = 6;
+
+/** How long the end of a terminated worker is awaited: Bun now and then tells of none. */
+const TERMINATION_MS = 3000;
 
 const port = ownPort();
 if (!port) throw new Error('the supervisor is a worker');
@@ -198,16 +202,12 @@ class Pool {
       this.#onEmpty = resolve;
       if (this.#workers.size === 0) resolve();
     });
-    const timer = Promise.withResolvers<void>();
-    const timeout = setTimeout(timer.resolve, this.#control ? graceMs : 0);
-    await Promise.race([empty, timer.promise]);
-    clearTimeout(timeout);
-    await Promise.all(
-      [...this.#workers.values()].map((worker) => {
-        this.#endThreadOf(worker);
-        return worker.handle.terminate();
-      }),
-    );
+    await within(this.#control ? graceMs : 0, empty);
+    const terminated = [...this.#workers.values()].map((worker) => {
+      this.#endThreadOf(worker);
+      return worker.handle.terminate();
+    });
+    await within(TERMINATION_MS, Promise.all(terminated));
   }
 }
 

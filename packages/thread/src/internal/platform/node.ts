@@ -92,6 +92,8 @@ export function watchLifeLine(_name: string, _signal: AbortSignal, _onEnd: () =>
 
 /** A worker thread behind the common interface. */
 export function wrapWorker(worker: Worker): WorkerHandle {
+  // Bun now and then tells an end only by one of the two: the event, or what `terminate` returns.
+  const exited = new Promise<void>((resolve) => void worker.once('exit', () => resolve()));
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer as unknown as NodeTransferable[]),
     onMessage: (listener) => worker.on('message', listener),
@@ -101,7 +103,7 @@ export function wrapWorker(worker: Worker): WorkerHandle {
     },
     onExit: (listener) => worker.on('exit', listener),
     setKeepAlive: (isOn) => (isOn ? worker.ref() : worker.unref()),
-    terminate: async () => void (await worker.terminate()),
+    terminate: async () => void (await Promise.race([exited, worker.terminate()])),
   };
 }
 
