@@ -3,7 +3,7 @@ import { Builder, spawn, ThreadError, WasmRuntime, type Thread } from '../src/in
 import type * as jobs from './fixtures/jobs.ts';
 import type * as threads from './fixtures/threads.ts';
 import type * as work from './fixtures/work.ts';
-import { modules } from './modules.ts';
+import { canNestWorkers, modules } from './modules.ts';
 
 const url = new URL('./fixtures/work.ts', import.meta.url);
 
@@ -78,21 +78,24 @@ test('the worker of a thread that has ended serves the next one of its name; a r
   expect(await new Builder({ name: 'other', exportName: 'count' }).spawn<typeof jobs.count>(jobsUrl).join()).toBe(1);
 });
 
-test('a worker joins blocking: small results, errors, a worker that ends; what comes by message is refused, and time runs out', async () => {
-  const threadsUrl = new URL('./fixtures/threads.ts', import.meta.url);
-  const results = await new Builder({ exportName: 'joinBlocking' }).spawn<typeof threads.joinBlocking>(threadsUrl).join();
-  expect(results).toEqual([
-    [1, 'two', { three: [3n] }],
-    ['THREAD_PANICKED', 'RangeError', 'too far'],
-    'value',
-    'WOULD_BLOCK',
-    'THREAD_TERMINATED',
-    'WOULD_BLOCK',
-    'TIMEOUT',
-    9,
-    9,
-  ]);
-});
+test.runIf(canNestWorkers)(
+  'a worker joins blocking: small results, errors, a worker that ends; what comes by message is refused, and time runs out',
+  async () => {
+    const threadsUrl = new URL('./fixtures/threads.ts', import.meta.url);
+    const results = await new Builder({ exportName: 'joinBlocking' }).spawn<typeof threads.joinBlocking>(threadsUrl).join();
+    expect(results).toEqual([
+      [1, 'two', { three: [3n] }],
+      ['THREAD_PANICKED', 'RangeError', 'too far'],
+      'value',
+      'WOULD_BLOCK',
+      'THREAD_TERMINATED',
+      'WOULD_BLOCK',
+      'TIMEOUT',
+      9,
+      9,
+    ]);
+  },
+);
 
 test("a main thread joins blocking only where that doesn't block it", async () => {
   const thread = spawn<typeof work.default>(url, 1, 2);
@@ -105,7 +108,7 @@ test("a main thread joins blocking only where that doesn't block it", async () =
   expect(() => failed.joinBlocking()).toThrow(expect.objectContaining({ code: 'THREAD_PANICKED' }));
 });
 
-test('a worker has a pool of its own', async () => {
+test.runIf(canNestWorkers)('a worker has a pool of its own', async () => {
   const threadsUrl = new URL('./fixtures/threads.ts', import.meta.url);
   expect(await new Builder({ exportName: 'poolWithin' }).spawn<typeof threads.poolWithin>(threadsUrl).join()).toEqual([2, 4, 6]);
 });

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { Builder, park, parkAsync, parkTimeout, spawn, Thread, ThreadPool, ThreadRef } from '../src/index.ts';
 import type * as jobs from './fixtures/jobs.ts';
 import type * as threads from './fixtures/threads.ts';
+import { canNestWorkers } from './modules.ts';
 
 const url = new URL('./fixtures/threads.ts', import.meta.url);
 const jobsUrl = new URL('./fixtures/jobs.ts', import.meta.url);
@@ -14,12 +15,18 @@ test('every thread has an id of its own, and its name', async () => {
   expect(Thread.current.id).toBe(Thread.current.id);
   const named = new Builder({ name: 'warp' }).spawn<typeof threads.default>(url);
   const other = spawn<typeof threads.default>(url);
-  const nested = new Builder(options('spawnOne')).spawn<typeof threads.spawnOne>(url);
   expect(await named.join()).toEqual({ id: named.thread.id, name: 'warp' });
   expect(await other.join()).toEqual({ id: other.thread.id, name: 'default' });
   const again = new Builder({ name: 'warp' }).spawn<typeof threads.default>(url);
-  const ids = [Thread.current.id, named.thread.id, other.thread.id, nested.thread.id, await nested.join(), (await again.join()).id];
+  const ids = [Thread.current.id, named.thread.id, other.thread.id, (await again.join()).id];
   expect(new Set(ids).size).toBe(ids.length);
+});
+
+test.runIf(canNestWorkers)('a thread that a thread has spawned has an id that no other one has', async () => {
+  const thread = new Builder(options('spawnOne')).spawn<typeof threads.spawnOne>(url);
+  const nested = await thread.join();
+  const next = await spawn<typeof threads.default>(url).join();
+  expect(new Set([Thread.current.id, thread.thread.id, nested, next.id]).size).toBe(4);
 });
 
 test.each(['parkOnce', 'parkOnceAsync'] as const)('%s: a parked thread goes on when it is unparked', async (exportName) => {

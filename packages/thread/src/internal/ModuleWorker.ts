@@ -6,7 +6,7 @@
  * 1. One call at a time: whoever runs a call awaits the one before.
  * 2. A worker that is gone stays gone: its call rejects, and so does every further one.
  */
-import { lifeLine, PARKED_END_MS, startsWithoutCreator, watchLifeLine } from '#platform';
+import { lifeLine, PARKED_END_MS, startsWithoutCreator, watchLifeLine, workersKeepAlive } from '#platform';
 import { startModuleWorker } from '#module-worker-host';
 import { ThreadError } from '../ThreadError.ts';
 import { currentThread, nextThreadId } from './current.ts';
@@ -53,6 +53,7 @@ export class ModuleWorker {
   #calls = 0;
   #isReady = false;
   #isNeeded = true;
+  #idleSinceMs = 0;
   #ended: Promise<void> | undefined;
   #restTimer: ReturnType<typeof setTimeout> | undefined;
   /** What a call gets of a worker that is gone. */
@@ -210,14 +211,21 @@ export class ModuleWorker {
    */
   setKeepAlive(isOn: boolean): void {
     this.#isNeeded = isOn;
+    if (!workersKeepAlive) return;
     if (isOn) this.#handle.setKeepAlive(true);
-    else if (this.#restTimer === undefined && !this.isGone) {
-      // Not for each of many calls that follow each other.
-      this.#restTimer = setTimeout(() => {
-        this.#restTimer = undefined;
-        if (!this.#isNeeded && !this.isGone) this.#handle.post({ type: 'rest' } satisfies ToModuleWorker);
-      }, REST_DELAY_MS);
+    else {
+      this.#idleSinceMs = performance.now();
+      // One timer for many calls that follow each other.
+      this.#restTimer ??= setTimeout(() => this.#askToRest(), REST_DELAY_MS);
     }
+  }
+
+  #askToRest(): void {
+    this.#restTimer = undefined;
+    if (this.#isNeeded || this.isGone) return;
+    const leftMs = this.#idleSinceMs + REST_DELAY_MS - performance.now();
+    if (leftMs > 0) this.#restTimer = setTimeout(() => this.#askToRest(), leftMs);
+    else this.#handle.post({ type: 'rest' } satisfies ToModuleWorker);
   }
 
   /** Ends the worker in the middle of whatever it does; its call rejects with `THREAD_TERMINATED`. */

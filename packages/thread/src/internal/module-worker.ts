@@ -52,7 +52,7 @@ export type ModuleResult =
   | { readonly type: 'unloadable'; readonly message: string };
 
 /** How long the worker blocks for the next call, in milliseconds. */
-const LINGER_MS = 1;
+const LINGER_MS = 4;
 /** How long calls may keep the worker from its event loop, in milliseconds. */
 const BLOCKED_MS_MAX = 10;
 

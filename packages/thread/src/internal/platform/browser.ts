@@ -59,6 +59,9 @@ export function endWorker(): void {
   globalThis.close();
 }
 
+/** Whether a worker keeps its creator's process alive. */
+export const workersKeepAlive = false;
+
 /** Whether a worker starts while its creator blocks. */
 export const startsWithoutCreator = false;
 

@@ -61,6 +61,9 @@ export function endWorker(): void {
   process.exit();
 }
 
+/** Whether a worker keeps its creator's process alive. */
+export const workersKeepAlive = true;
+
 /** Whether a worker starts while its creator blocks. */
 export const startsWithoutCreator = true;
 
