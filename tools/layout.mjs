@@ -15,6 +15,7 @@
 //     "records": [
 //       { "name": "Mutex",                    PascalCase
 //         "size": 8, "align": 4,              bytes
+//         "languages": ["typescript"],        only where one language alone has the record; so for constants
 //         "doc": "…",
 //         "fields": [                         in ascending order of offset; gaps are shown as unused
 //           { "name": "word",                 camelCase
@@ -101,12 +102,15 @@ function checkRecord(record, records) {
   if (record.size % record.align !== 0) fail(`the size of ${record.name} is not a multiple of its alignment`);
 }
 
+/** Whether a record or a constant is written in a language: in both, if it doesn't say. */
+const isIn = (language) => (entry) => (entry.languages ?? ['rust', 'typescript']).includes(language);
+
 function rustOf(source) {
   const lines = [`//! Record sizes, offsets and state words: generated from \`layout/${source.noun}.json\`; edit that.`, ''];
-  for (const constant of source.constants ?? []) {
+  for (const constant of (source.constants ?? []).filter(isIn('rust'))) {
     lines.push(`/// ${constant.doc}`, `pub const ${constant.name}: u32 = ${constant.value};`);
   }
-  for (const record of source.records) {
+  for (const record of source.records.filter(isIn('rust'))) {
     lines.push('', `/// ${record.doc}`, `pub mod ${snake(record.name)} {`);
     lines.push('    /// Bytes of the record.', `    pub const SIZE: usize = ${record.size};`);
     lines.push('    /// Alignment of the record, in bytes.', `    pub const ALIGN: usize = ${record.align};`);
@@ -120,10 +124,10 @@ function rustOf(source) {
 
 function typescriptOf(source) {
   const lines = [`// Record sizes, offsets and state words: generated from layout/${source.noun}.json; edit that.`, ''];
-  for (const constant of source.constants ?? []) {
+  for (const constant of (source.constants ?? []).filter(isIn('typescript'))) {
     lines.push(`/** ${constant.doc} */`, `export const ${constant.name} = ${constant.value};`);
   }
-  for (const record of source.records) {
+  for (const record of source.records.filter(isIn('typescript'))) {
     const prefix = screaming(record.name);
     lines.push('', `/** Bytes of ${record.name}: ${record.doc} */`, `export const ${prefix}_SIZE = ${record.size};`);
     lines.push(`/** Alignment of ${record.name}, in bytes. */`, `export const ${prefix}_ALIGN = ${record.align};`);

@@ -91,7 +91,13 @@ const THREAD: readonly Aim[] = [
   threadAim('p50', ['heddle-rust', 'spawn-join-busy'], ofCase('spawn-join-busy', 'std-native', 'native'), { atMost: 0.5 }),
   threadAim('p50', ['heddle-rust', 'spawn-join-idle2ms'], ofCase('spawn-join-idle2ms', 'std-native', 'native'), { atMost: 0.9 }),
   threadAim('p50', ['heddle-rust', 'spawn-join-busy'], ofCase('spawn-join-busy', 'worker'), { atMost: 1 / 1000 }),
-  threadAim('p50', ['heddle-ts', 'spawn-join-busy'], ofCase('spawn-join-busy', 'wait-notify'), { atMost: 3 }),
+  ...['heddle-ts', 'heddle-ts-pool'].flatMap((ours) =>
+    ['spawn-join-busy', 'spawn-join-idle2ms'].map((name) => threadAim('p50', [ours, name], ofCase(name, 'wait-notify'), { atMost: 3 })),
+  ),
+  // No aim was set for these: not to be slower.
+  ...['worker', 'multithreading'].map((rival) =>
+    threadAim('p50', ['heddle-ts', 'spawn-join-busy'], ofCase('spawn-join-busy', rival), { atMost: 1 }),
+  ),
   threadAim('wall', ['heddle-rust', 'parallel-sum-1'], ofCase('parallel-sum-2', 'heddle-rust'), { atLeast: 1.9 }),
   threadAim('wall', ['heddle-rust', 'sort-10M'], ofCase('sort-10M', 'rayon-native', 'native'), { atMost: 1 / 0.6 }),
   threadAim('pairs', ['heddle-rust', 'alloc-2'], ofCase('alloc-1', 'heddle-rust'), { atLeast: 1.5 }),

@@ -13,7 +13,7 @@ import { postMessageSubject } from './channel/postmessage.ts';
 import { ringbuf } from './channel/ringbuf.ts';
 import { rustSubjects } from './rust.ts';
 import { waitNotify as waitNotifyThread } from './thread/wake.ts';
-import { heddleRustFromMain, heddleRustPool, heddleTs, multithreading, worker } from './thread/spawning.ts';
+import { heddleRustFromMain, heddleRustPool, heddleTs, heddleTsPool, multithreading, worker } from './thread/spawning.ts';
 
 const SUBJECTS: readonly Subject[] = [
   heddleTsLocks,
@@ -29,6 +29,7 @@ const SUBJECTS: readonly Subject[] = [
   waitNotify,
   memcpy,
   heddleTs,
+  heddleTsPool,
   heddleRustFromMain,
   heddleRustPool,
   worker,

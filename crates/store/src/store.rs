@@ -410,6 +410,8 @@ impl Store {
         let version = fill(&table).and_then(|()| first_version(&table, &self.cache));
         if version.is_err() {
             table.dropped.store(true, Ordering::SeqCst);
+            // Closing it and removing its files takes longer than an interrupt may.
+            self.discard(Box::new(table));
         }
         Ok(Built(Some(version?)))
     }

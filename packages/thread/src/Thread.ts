@@ -2,12 +2,17 @@
  * TypeScript threads: a module's function, called in a worker of its own.
  *
  * No function is turned into a string: a thread is a module, so closures can't be captured by accident, source maps work, and a
- * strict Content-Security-Policy allows it.
+ * strict Content-Security-Policy allows it. A worker whose thread has ended is kept for the next one of its name, with the modules
+ * that it has imported.
  */
-import { startModuleWorker } from '#module-worker-host';
-import type { ModuleResult, RunMessage } from './internal/module-worker.ts';
-import type { WorkerHandle } from './internal/platform/types.ts';
+import { mayBlock } from '#platform';
+import { nextThreadId } from './internal/current.ts';
+import { abortedError } from './internal/Job.ts';
+import type { ModuleCall, ModuleWorker } from './internal/ModuleWorker.ts';
+import { keepWorker, takeWorker } from './internal/spares.ts';
+import { valueOf } from './internal/valueOf.ts';
 import { ThreadError } from './ThreadError.ts';
+import { ThreadRef } from './ThreadRef.ts';
 
 /** A function that a thread can run: what it takes and returns must be clonable. */
 // oxlint-disable-next-line typescript/no-explicit-any -- any function, whatever it takes
@@ -28,88 +33,123 @@ export interface BuilderOptions {
   readonly transfer?: readonly Transferable[] | undefined;
 }
 
-/** A running TypeScript thread. */
+/** How long a thread is waited for. */
+export interface JoinBlockingOptions {
+  /** The longest wait in milliseconds; no limit where absent. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** How a thread ended. */
+type Outcome<Result> = { readonly value: Result } | { readonly error: unknown };
+
+/** A TypeScript thread, for who has spawned it. */
 export class Thread<Result> {
   readonly name: string;
+  /** Resolves when the thread's worker runs; rejects with `START_FAILED` if it never does. */
+  readonly started: Promise<void>;
+  /** Resolves when the thread has ended, however it did. */
+  readonly ended: Promise<void>;
+  readonly #worker: ModuleWorker;
+  readonly #thread: ThreadRef;
   readonly #result: Promise<Result>;
-  #isFinished = false;
+  #outcome: Outcome<Result> | undefined;
+  #isJoined = false;
 
-  private constructor(name: string, result: Promise<Result>) {
+  private constructor(call: ModuleCall & { readonly thread: number }, { name = call.exportName, signal }: BuilderOptions) {
     this.name = name;
-    this.#result = result;
-    const finish = (): void => {
-      this.#isFinished = true;
-    };
+    this.#worker = takeWorker(name);
+    this.started = this.#worker.ready;
+    this.#thread = ThreadRef.at({ id: call.thread, name }, this.#worker.parker);
+    this.#result = this.#run(call, signal);
     // A thread that nobody joins must not count as an unhandled rejection: its owner has not asked.
-    result.then(finish, finish);
+    this.ended = this.#result.then(
+      () => {},
+      () => {},
+    );
   }
 
   /** @internal Made by `Builder.spawn`. */
-  static run<Result>(message: RunMessage, options: BuilderOptions): Thread<Result> {
-    const name = options.name ?? message.exportName;
-    return new Thread(name, runInWorker<Result>(message, name, options));
+  static run<Result>(call: ModuleCall & { readonly thread: number }, options: BuilderOptions): Thread<Result> {
+    return new Thread(call, options);
+  }
+
+  /** The thread that runs here: on a main thread, too, and in workers that this package hasn't started. */
+  static get current(): ThreadRef {
+    return ThreadRef.current();
+  }
+
+  async #run(call: ModuleCall, signal: AbortSignal | undefined): Promise<Result> {
+    const worker = this.#worker;
+    const abort = (): void => void worker.terminate();
+    try {
+      if (signal?.aborted) throw abortedError(`thread '${this.name}'`, signal);
+      signal?.addEventListener('abort', abort);
+      const value = valueOf(await worker.run(call), `thread '${this.name}'`) as Result;
+      this.#outcome = { value };
+      return value;
+    } catch (failure) {
+      const error = signal?.aborted && worker.isGone ? abortedError(`thread '${this.name}'`, signal) : failure;
+      this.#outcome = { error };
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      // After the outcome is known: the desk is the next thread's from here on.
+      keepWorker(worker);
+    }
+  }
+
+  /** Who the thread is, for other threads. */
+  get thread(): ThreadRef {
+    return this.#thread;
   }
 
   /** Whether `join` would settle at once. */
   get isFinished(): boolean {
-    return this.#isFinished;
+    return this.#outcome !== undefined;
+  }
+
+  /** @internal Whether somebody has asked for the result. */
+  get isJoined(): boolean {
+    return this.#isJoined;
+  }
+
+  /** @internal What the thread threw, or undefined; of a thread that has ended. */
+  get failure(): { readonly error: unknown } | undefined {
+    return this.#outcome && 'error' in this.#outcome ? this.#outcome : undefined;
+  }
+
+  /** Ends the thread's `park`, or lets its next one through. */
+  unpark(): void {
+    this.#thread.unpark();
   }
 
   /**
    * What the function returned.
    *
    * @throws ThreadError `THREAD_PANICKED` with what the function threw as `cause`, `START_FAILED` where the module can't be loaded
-   *   or has no such function, `ABORTED`, `THREAD_TERMINATED`.
+   *   or has no such function, `ABORTED`, `THREAD_TERMINATED`, `BAD_ARGUMENT`.
    */
   join(): Promise<Result> {
+    this.#isJoined = true;
     return this.#result;
   }
-}
 
-async function runInWorker<Result>(message: RunMessage, name: string, { signal, transfer }: BuilderOptions): Promise<Result> {
-  if (signal?.aborted) throw aborted(name, signal);
-  const worker = startModuleWorker(name);
-  const result = Promise.withResolvers<ModuleResult>();
-  // Also where nobody awaits it, because posting failed: then the worker's end is no news.
-  result.promise.catch(() => {});
-  worker.onMessage((posted) => result.resolve(posted as ModuleResult));
-  worker.onError((text) => result.reject(new ThreadError('START_FAILED', `thread '${name}' failed: ${text}`)));
-  worker.onExit(() => result.reject(new ThreadError('THREAD_TERMINATED', `the worker of thread '${name}' ended without a result`)));
-  const abort = (): void => result.reject(aborted(name, signal));
-  signal?.addEventListener('abort', abort);
-  try {
-    postRun(worker, message, transfer);
-    return unwrap(await result.promise, name) as Result;
-  } catch (error) {
-    void worker.terminate();
-    throw error;
-  } finally {
-    signal?.removeEventListener('abort', abort);
+  /**
+   * As `join`, blocking this agent meanwhile. Only small values come back without the event loop: what `JSON` could hold, bigints, errors,
+   * some 8 KiB of them together.
+   *
+   * @throws ThreadError `WOULD_BLOCK` on a main thread that must not block, for a result that comes by message, and in browsers before
+   *   the worker has `started`; `TIMEOUT`; and what `join` throws.
+   */
+  joinBlocking({ timeoutMs = Infinity }: JoinBlockingOptions = {}): Result {
+    this.#isJoined = true;
+    if (!this.#outcome) {
+      if (!mayBlock()) throw new ThreadError('WOULD_BLOCK', 'this is a main thread, which must not block: await join()');
+      return valueOf(this.#worker.waitBlocking(timeoutMs), `thread '${this.name}'`) as Result;
+    }
+    if ('error' in this.#outcome) throw this.#outcome.error;
+    return this.#outcome.value;
   }
-}
-
-function postRun(worker: WorkerHandle, message: RunMessage, transfer: readonly Transferable[] | undefined): void {
-  try {
-    worker.post(message, transfer);
-  } catch (cause) {
-    throw new ThreadError(
-      'BAD_ARGUMENT',
-      "an argument can't be passed to a thread: only what structured clone copies, and what is transferred",
-      { cause },
-    );
-  }
-}
-
-function unwrap(result: ModuleResult, name: string): unknown {
-  if (result.type === 'returned') return result.value;
-  if (result.type === 'unloadable') throw new ThreadError('START_FAILED', `thread '${name}' did not start: ${result.message}`);
-  const cause = result.error;
-  const text = cause instanceof Error ? cause.message : String(cause);
-  throw new ThreadError('THREAD_PANICKED', `thread '${name}' threw: ${text}`, { cause });
-}
-
-function aborted(name: string, signal: AbortSignal | undefined): ThreadError {
-  return new ThreadError('ABORTED', `thread '${name}' was aborted`, { cause: signal?.reason });
 }
 
 /** Starts TypeScript threads with properties of their own. */
@@ -123,7 +163,8 @@ export class Builder {
   /** Calls a function of `module` in a worker of its own; `F` is the function's type. */
   spawn<F extends ThreadFunction>(module: URL | string, ...args: Parameters<F>): Thread<ThreadResult<F>> {
     const href = module instanceof URL ? module.href : module;
-    return Thread.run({ module: href, exportName: this.#options.exportName ?? 'default', args }, this.#options);
+    const { exportName = 'default', transfer } = this.#options;
+    return Thread.run({ module: href, exportName, args, transfer, thread: nextThreadId() }, this.#options);
   }
 }
 

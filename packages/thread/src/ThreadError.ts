@@ -24,6 +24,8 @@ export type ThreadErrorCode =
   | 'START_FAILED'
   /** This agent may not block: a browser's main thread. */
   | 'WOULD_BLOCK'
+  /** The time ran out. */
+  | 'TIMEOUT'
   /** The signal was aborted. */
   | 'ABORTED'
   /** The runtime has been closed. */

@@ -3,8 +3,21 @@
  *
  * @module
  */
+export type { Durations } from './internal/Histogram.ts';
 export type { ThreadStatus, WorkerState } from './internal/Control.ts';
-export { Builder, spawn, Thread, type BuilderOptions, type ThreadFunction, type ThreadResult } from './Thread.ts';
+export { park, parkAsync, parkTimeout } from './park.ts';
+export { scope, type Scope, type ScopeOptions } from './scope.ts';
+export { Builder, type BuilderOptions, type JoinBlockingOptions, spawn, Thread, type ThreadFunction, type ThreadResult } from './Thread.ts';
+export { ThreadLocal } from './ThreadLocal.ts';
 export { ThreadError, type ThreadErrorCode } from './ThreadError.ts';
+export { type ThreadHandle, ThreadRef } from './ThreadRef.ts';
+export {
+  type JobStatus,
+  type MapOptions,
+  type RunOptions,
+  ThreadPool,
+  type ThreadPoolOptions,
+  type ThreadPoolStatistics,
+} from './ThreadPool.ts';
 export { WasmRuntime, type CloseOptions, type WasmRuntimeHandle, type WasmRuntimeOptions, type WasmThreadOptions } from './WasmRuntime.ts';
 export { WasmThread, type WasmValue } from './WasmThread.ts';

@@ -1,5 +1,7 @@
 import { expect, expectTypeOf, onTestFinished, test } from 'vitest';
 import { Builder, spawn, ThreadError, WasmRuntime, type Thread } from '../src/index.ts';
+import type * as jobs from './fixtures/jobs.ts';
+import type * as threads from './fixtures/threads.ts';
 import type * as work from './fixtures/work.ts';
 import { modules } from './modules.ts';
 
@@ -59,6 +61,53 @@ test('a signal ends a thread, also one that blocks', async () => {
   await expect(thread.join()).rejects.toMatchObject({ code: 'ABORTED', cause: 'enough' });
   const late = new Builder({ signal: controller.signal }).spawn<typeof work.default>(url, 1);
   await expect(late.join()).rejects.toMatchObject({ code: 'ABORTED' });
+});
+
+test('the worker of a thread that has ended serves the next one of its name; a running one has its worker to itself', async () => {
+  const jobsUrl = new URL('./fixtures/jobs.ts', import.meta.url);
+  const counting = new Builder({ name: 'counting', exportName: 'count' });
+  expect(await counting.spawn<typeof jobs.count>(jobsUrl).join()).toBe(1);
+  expect(await counting.spawn<typeof jobs.count>(jobsUrl).join()).toBe(2);
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  const blocked = new Builder({ name: 'counting', exportName: 'block' }).spawn<typeof jobs.block>(jobsUrl, words);
+  expect(await counting.spawn<typeof jobs.count>(jobsUrl).join()).toBe(1);
+  expect(blocked.isFinished).toBe(false);
+  Atomics.store(words, 0, 7);
+  Atomics.notify(words, 0);
+  expect(await blocked.join()).toBe(7);
+  expect(await new Builder({ name: 'other', exportName: 'count' }).spawn<typeof jobs.count>(jobsUrl).join()).toBe(1);
+});
+
+test('a worker joins blocking: small results, errors, a worker that ends; what comes by message is refused, and time runs out', async () => {
+  const threadsUrl = new URL('./fixtures/threads.ts', import.meta.url);
+  const results = await new Builder({ exportName: 'joinBlocking' }).spawn<typeof threads.joinBlocking>(threadsUrl).join();
+  expect(results).toEqual([
+    [1, 'two', { three: [3n] }],
+    ['THREAD_PANICKED', 'RangeError', 'too far'],
+    'value',
+    'WOULD_BLOCK',
+    'THREAD_TERMINATED',
+    'WOULD_BLOCK',
+    'TIMEOUT',
+    9,
+    9,
+  ]);
+});
+
+test("a main thread joins blocking only where that doesn't block it", async () => {
+  const thread = spawn<typeof work.default>(url, 1, 2);
+  if (typeof document === 'undefined') expect(thread.joinBlocking()).toBe(3);
+  else expect(() => thread.joinBlocking()).toThrow(expect.objectContaining({ code: 'WOULD_BLOCK' }));
+  await thread.ended;
+  expect(thread.joinBlocking()).toBe(3);
+  const failed = new Builder({ exportName: 'fail' }).spawn<typeof work.fail>(url, 'too far');
+  await failed.ended;
+  expect(() => failed.joinBlocking()).toThrow(expect.objectContaining({ code: 'THREAD_PANICKED' }));
+});
+
+test('a worker has a pool of its own', async () => {
+  const threadsUrl = new URL('./fixtures/threads.ts', import.meta.url);
+  expect(await new Builder({ exportName: 'poolWithin' }).spawn<typeof threads.poolWithin>(threadsUrl).join()).toEqual([2, 4, 6]);
 });
 
 test('a TypeScript thread spawns Wasm threads, and may block for them', async () => {

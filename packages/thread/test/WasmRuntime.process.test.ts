@@ -1,20 +1,9 @@
 /** What only a process of its own can show: that it ends, and that its main thread never waits. */
-import { spawn } from 'node:child_process';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import { modules } from './modules.ts';
+import { outputOf, PROCESS_TIMEOUT_MS } from './process.ts';
 
-/** A process and its workers take long to start beside other suites. */
-const TIMEOUT_MS = 90_000;
-vi.setConfig({ testTimeout: TIMEOUT_MS });
-
-/** How this host runs a module that it reads from its input. */
-function argumentsOfHost(): readonly string[] {
-  const condition = '--conditions=@heddle/source';
-  if (process.versions['deno'] !== undefined) return ['run', '--allow-all', '--no-lock', condition, '-'];
-  return process.versions['bun'] === undefined ? [condition, '--input-type=module', '-'] : [condition, 'run', '-'];
-}
+vi.setConfig({ testTimeout: PROCESS_TIMEOUT_MS });
 
 /** Runs lines as a module that has `runtime`, in a process of this host of its own; what it printed. */
 async function inProcess(lines: string): Promise<string> {
@@ -27,13 +16,7 @@ async function inProcess(lines: string): Promise<string> {
       module: ${JSON.stringify(modules.threadTesting.module.href)}, glue: ${JSON.stringify(modules.threadTesting.glue.href)}, threads: 2,
     });
     ${lines}`;
-  const child = spawn(process.execPath, argumentsOfHost(), {
-    cwd: fileURLToPath(new URL('.', import.meta.url)),
-    stdio: ['pipe', 'pipe', 'inherit'],
-    timeout: TIMEOUT_MS,
-  });
-  child.stdin.end(script);
-  return (await text(child.stdout)).trim();
+  return outputOf(script);
 }
 
 test('a process ends by itself when only parked workers remain', async () => {

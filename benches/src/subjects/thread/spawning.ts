@@ -1,5 +1,5 @@
 /** Starting threads from a main thread: heddle's, a bare worker, and those of `multithreading`. Each is timed by itself. */
-import { spawn as spawnThread, WasmRuntime } from '@heddle/thread';
+import { spawn as spawnThread, ThreadPool, WasmRuntime } from '@heddle/thread';
 import { spawn as spawnTask } from 'multithreading';
 import { startBareWorker } from '#platform';
 import type { Measurement, Session, Subject } from '../../measurement.ts';
@@ -20,6 +20,29 @@ export const heddleTs: Subject = {
     close: async () => {},
   }),
 };
+
+/** A job of a pool, and a pool of two workers from nothing until it waits for jobs. */
+export const heddleTsPool: Subject = {
+  bench: 'thread',
+  name: 'heddle-ts-pool',
+  supports: (caseName) => isSpawn(caseName) || caseName === 'pool-start',
+  async open(caseName): Promise<Session> {
+    if (caseName === 'pool-start') return { round: startAndClosePool, close: async () => {} };
+    const pool = await ThreadPool.start({ threads: 1, maxThreads: 1 });
+    return {
+      round: (count) => spawnJoin(caseName, count, () => pool.run<typeof nothing>(NOTHING)),
+      close: () => pool.close({ graceMs: 0 }),
+    };
+  },
+};
+
+async function startAndClosePool(count: number): Promise<Measurement> {
+  const start = performance.now();
+  const pool = await ThreadPool.start({ threads: 2 });
+  const elapsedNs = (performance.now() - start) * 1e6;
+  await pool.close({ graceMs: 0 });
+  return { count, elapsedNs };
+}
 
 /** A new worker until its first message. */
 export const worker: Subject = {

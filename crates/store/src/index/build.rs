@@ -12,8 +12,8 @@ use crate::table::scan::Scan;
 use crate::table::version::{Buffer, TableVersion};
 use crate::value::{Row, Value};
 
-/// Entries that are written at once.
-const BATCH_ROWS: usize = 4 * 1024;
+/// Entries that are written at once: a few milliseconds of work, which no interrupt ends.
+const BATCH_ROWS: usize = 1024;
 
 /// Rows between two looks at the interrupt word.
 const LOOK_ROWS: usize = 256;

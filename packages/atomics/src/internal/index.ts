@@ -8,7 +8,15 @@ export { learnFromSpin, spinPause, spinRounds, spinWhile } from './blocking.ts';
 export { defineDisposeSymbol } from './dispose.ts';
 export { type AsyncWaitOptions, type WaitResult, block, setWaitAsyncByHelper, waitAsync } from './futex.ts';
 export { type ResolvedLocation, checkKind, handleOf, resolveLocation } from './location.ts';
-export { SLOT_UNREGISTERED, OWNER_MASK, OWNER_SLOT_MASK, WAITING_ON_SEQUENCE } from './layout.ts';
+export {
+  SLOT_UNREGISTERED,
+  OWNER_MASK,
+  OWNER_SLOT_MASK,
+  PARKER_EMPTY,
+  PARKER_NOTIFIED,
+  PARKER_PARKED,
+  WAITING_ON_SEQUENCE,
+} from './layout.ts';
 export { CLEAN, FAILED, type Outcome, RawMutex, TAKEN_POISONED } from './RawMutex.ts';
 export { deadlineAfter, remainingMs } from './time.ts';
 export { openRegistryOf } from '../Mutex.ts';

@@ -46,6 +46,16 @@ export const RESULT_UNDEFINED = 0;
 export const RESULT_NUMBER = 1;
 /** Call.resultKind: Call.result is a 64-bit integer. */
 export const RESULT_BIGINT = 2;
+/** Desk.outcome: the function returned the value in Desk.cells. */
+export const DESK_RETURNED = 0;
+/** Desk.outcome: the function threw the value in Desk.cells. */
+export const DESK_THREW = 1;
+/** Desk.function: the call is in a message. */
+export const DESK_BY_MESSAGE = 0xffff_ffff;
+/** Desk.outcome: what came out is in a message. */
+export const DESK_POSTED = 2;
+/** Desk.outcome: the worker ended itself. */
+export const DESK_DIED = 3;
 
 /** Bytes of Control: The thread runtime of one module. */
 export const CONTROL_SIZE = 64;
@@ -164,3 +174,28 @@ export const CALL_ARGUMENTS_OFFSET = 56;
 export const CALL_NAME_OFFSET = 120;
 /** Why it failed, UTF-8, cut at 352 bytes. */
 export const CALL_MESSAGE_OFFSET = 160;
+
+/** Bytes of Desk: What a worker of TypeScript's threads and its creator hand each other: one call, and what came out of it. */
+export const DESK_SIZE = 8192;
+/** Alignment of Desk, in bytes. */
+export const DESK_ALIGN = 8;
+/** Number of the last call. Written by the creator; the worker waits on it. */
+export const DESK_CALL_OFFSET = 0;
+/** Number of the last call that has ended. Written by the worker; the creator waits on it. */
+export const DESK_RESULT_OFFSET = 4;
+/** Number of the function that the call is of, of which the worker has been told before; or DESK_BY_MESSAGE. */
+export const DESK_FUNCTION_OFFSET = 8;
+/** The id of the thread that the call is. */
+export const DESK_THREAD_OFFSET = 12;
+/** DESK_RETURNED and so on, of the call that ended last. */
+export const DESK_OUTCOME_OFFSET = 16;
+/** 1 as soon as the worker waits for calls. */
+export const DESK_IS_READY_OFFSET = 20;
+/** Where the thread parks. */
+export const DESK_PARKER_OFFSET = 24;
+/** 1 while the worker blocks for the next call, and reads no messages. */
+export const DESK_IS_LINGERING_OFFSET = 28;
+/** 1 once the worker is to end rather than to go on, should it be parked. */
+export const DESK_IS_ENDING_OFFSET = 32;
+/** Arguments or result: a value is a cell with its tag (u32) and its length (u32), and the cells of what it holds. */
+export const DESK_CELLS_OFFSET = 40;

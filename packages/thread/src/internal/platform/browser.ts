@@ -29,9 +29,72 @@ export function canNestWorkers(): boolean {
   return !/\bFirefox\//.test(globalThis.navigator?.userAgent ?? '');
 }
 
+/** Resolves when the event loop has come round. By a message: timers of zero milliseconds soon take four. */
+export function eventLoopTurn(): Promise<void> {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.addEventListener('message', () => {
+      port1.close();
+      resolve();
+    });
+    port1.start();
+    port2.postMessage(undefined);
+  });
+}
+
+/** In browsers each line is printed at once. */
+export async function outputFlushed(): Promise<void> {}
+
+/** Calls `listener` when this worker ends itself. There is no event for it. */
+export function onOwnEnd(listener: () => void): void {
+  const close = globalThis.close.bind(globalThis);
+  globalThis.close = () => {
+    listener();
+    close();
+  };
+}
+
+/** Ends this worker. */
+export function endWorker(): void {
+  globalThis.close();
+}
+
+/** Whether a worker starts while its creator blocks. */
+export const startsWithoutCreator = false;
+
+/**
+ * How long a worker that was parked is given to end by itself before it is terminated, in milliseconds: Chromium takes two seconds for one
+ * that blocks, and one for a worker that has just been woken.
+ */
+export const PARKED_END_MS = 50;
+
 /** Keeps the process alive while it is on; browsers need none. */
 export function keepAlive(): { set(isOn: boolean): void } {
   return { set() {} };
+}
+
+/**
+ * The name of a worker's life line: a Web Lock that it holds as long as it lives, for nothing else tells of its end. Undefined where
+ * there are none.
+ */
+export function lifeLine(): string | undefined {
+  return globalThis.navigator?.locks === undefined ? undefined : `heddle-thread-${crypto.randomUUID()}`;
+}
+
+/** Holds this worker's life line; resolves when it does. */
+export function holdLifeLine(name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const held = navigator.locks.request(name, () => {
+      resolve();
+      return new Promise(() => {});
+    });
+    held.catch(reject);
+  });
+}
+
+/** Calls `onEnd` when the worker that held a life line is gone, unless the signal comes first. Only once it holds it. */
+export function watchLifeLine(name: string, signal: AbortSignal, onEnd: () => void): void {
+  navigator.locks.request(name, { signal }, onEnd).catch(() => {});
 }
 
 /** A Web Worker behind the common interface. */

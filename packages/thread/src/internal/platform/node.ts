@@ -32,6 +32,41 @@ export function canNestWorkers(): boolean {
   return true;
 }
 
+/** Resolves when the event loop has come round. */
+export function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Resolves when what this worker has printed has been taken over by its creator, which prints it. */
+export async function outputFlushed(): Promise<void> {
+  const flushed = (stream: NodeJS.WriteStream): Promise<void> => new Promise((resolve) => stream.write('', () => resolve()));
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+}
+
+/** Calls `listener` when this worker ends itself, or fails. */
+export function onOwnEnd(listener: () => void): void {
+  process.on('exit', listener);
+  // In Deno a worker closes as the Web's do, without that event.
+  const global = globalThis as { close?: () => void };
+  const close = global.close?.bind(globalThis);
+  if (!close) return;
+  global.close = () => {
+    listener();
+    close();
+  };
+}
+
+/** Ends this worker. */
+export function endWorker(): void {
+  process.exit();
+}
+
+/** Whether a worker starts while its creator blocks. */
+export const startsWithoutCreator = true;
+
+/** How long a worker that was parked is given to end by itself before it is terminated, in milliseconds: nothing, where that is no slower. */
+export const PARKED_END_MS = 0;
+
 /** Keeps the process alive while it is on: a promise of `Atomics.waitAsync` alone doesn't. */
 export function keepAlive(): { set(isOn: boolean): void } {
   let timer: NodeJS.Timeout | undefined;
@@ -45,6 +80,15 @@ export function keepAlive(): { set(isOn: boolean): void } {
     },
   };
 }
+
+/** Browsers need a life line to see that a worker has ended; here it tells so itself. */
+export function lifeLine(): string | undefined {
+  return undefined;
+}
+
+export async function holdLifeLine(_name: string): Promise<void> {}
+
+export function watchLifeLine(_name: string, _signal: AbortSignal, _onEnd: () => void): void {}
 
 /** A worker thread behind the common interface. */
 export function wrapWorker(worker: Worker): WorkerHandle {
