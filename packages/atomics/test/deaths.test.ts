@@ -47,7 +47,6 @@ function deathsIn(job: Job): number {
 interface Participant {
   readonly worker: TestWorker;
   readonly token: ThreadToken;
-  readonly lockName: string;
 }
 
 // One set of workers for all jobs, so that few have to be started.
@@ -141,11 +140,10 @@ class Run {
     });
     this.#started += 1;
     const token = this.#registry.allocate();
-    const lockName = `heddle-deaths-${this.#job}-${this.#started}-${Math.random()}`;
-    await worker.call('enter', this.#registry.handle(), token, lockName);
+    await worker.call('enter', this.#registry.handle(), token);
     const share = { registry: this.#registry.handle(), buffer: this.buffer, rounds: this.rounds, words: this.words };
     const running = worker.call(this.#job, share, index, SEED + this.#started * 101, from);
-    this.#participants[index] = { worker, token, lockName };
+    this.#participants[index] = { worker, token };
     this.#running.set(index, running);
     running.then(
       () => this.#running.delete(index),
@@ -156,9 +154,8 @@ class Run {
   }
 
   /** Terminates a worker wherever it is, and reaps it when it has ended. */
-  async #end({ worker, token, lockName }: Participant): Promise<void> {
-    await worker.terminate();
-    if (isBrowser) await navigator.locks.request(lockName, () => {});
+  async #end({ worker, token }: Participant): Promise<void> {
+    await worker.kill();
     this.#registry.reap(token);
   }
 }

@@ -45,7 +45,6 @@ function deathsIn(kind: string): number {
 interface Participant {
   readonly worker: TestWorker;
   readonly token: ThreadToken;
-  readonly lockName: string;
 }
 
 // One set of workers for all kinds, so that few have to be started.
@@ -103,11 +102,9 @@ class Run {
       // oxlint-disable-next-line no-await-in-loop -- until they have come so far
       while (Atomics.load(this.words, TICKET) < sent) await this.#pause();
       const index = (SEED + death * 7) % 4;
-      const { worker, token, lockName } = this.#participants[index];
+      const { worker, token } = this.#participants[index];
       // oxlint-disable-next-line no-await-in-loop -- one death after the other
-      await worker.terminate();
-      // oxlint-disable-next-line no-await-in-loop -- one death after the other
-      if (isBrowser) await navigator.locks.request(lockName, () => {});
+      await worker.kill();
       this.#registry.reap(token);
       // oxlint-disable-next-line no-await-in-loop -- one death after the other
       await this.#start(index);
@@ -135,8 +132,7 @@ class Run {
     });
     this.#started += 1;
     const token = this.#registry.allocate();
-    const lockName = `heddle-channel-deaths-${this.#started}-${Math.random()}`;
-    await worker.call('enter', this.#registry.handle(), token, lockName);
+    await worker.call('enter', this.#registry.handle(), token);
     const share = {
       registry: this.#registry.handle(),
       sender: this.#channel.sender.handle(),
@@ -146,7 +142,7 @@ class Run {
       received: this.received,
     };
     const running = worker.call(index % 2 === 0 ? 'send' : 'receive', share, this.#started, SEED + this.#started * 101);
-    this.#participants[index] = { worker, token, lockName };
+    this.#participants[index] = { worker, token };
     this.#running.set(index, running);
     running.then(
       () => this.#running.delete(index),

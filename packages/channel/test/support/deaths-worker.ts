@@ -168,17 +168,8 @@ async function receive(share: DeathsShare, seed: number): Promise<void> {
 }
 
 const jobs: Jobs = {
-  /** Enters the registry; in a browser the thread's death is then seen by a Web Lock. */
-  enter: async (registry: ThreadRegistryHandle, token: ThreadToken, lockName: string) => {
-    ThreadRegistry.from(registry).enter(token);
-    if (!isBrowser) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    void navigator.locks.request(lockName, () => {
-      resolve();
-      return new Promise(() => {});
-    });
-    await promise;
-  },
+  /** Enters the registry. */
+  enter: (registry: ThreadRegistryHandle, token: ThreadToken) => void ThreadRegistry.from(registry).enter(token),
 
   send,
 
