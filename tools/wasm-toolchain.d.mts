@@ -3,3 +3,8 @@ export declare function findCToolchain(): { readonly clang: string; readonly arc
 
 /** Zig's program; undefined where there is none. */
 export declare function findZig(): string | undefined;
+
+/** A Rust that has std's source, to rebuild std with atomics; undefined where there is none. */
+export declare function findRustToolchain():
+  | { readonly name: string; readonly cargo: string; readonly rustc: string; readonly linker: string | undefined }
+  | undefined;

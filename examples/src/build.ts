@@ -1,4 +1,4 @@
-/** Builds the examples from source: C by clang, text by wabt. */
+/** Builds the examples from source: C by clang, Zig by its own compiler, text by wabt. Rust is built before. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -33,6 +33,13 @@ export async function buildZig(zig: string, source: string, output: string): Pro
   const target = ['-target', 'wasm32-freestanding', '-mcpu=generic+atomics+bulk_memory+mutable_globals', '-fno-single-threaded'];
   await promisify(execFile)(zig, ['build-obj', source, ...target, '-O', 'ReleaseSafe', `-femit-bin=${object}`], { cwd: dirname(output) });
   await promisify(execFile)(zig, ['wasm-ld', ...LINKER_ARGS, '--export-dynamic', object, '-o', output]);
+}
+
+/** Where a crate's module and its JavaScript are: `build:wasm` has cargo build them, which may wait long for other builds. */
+export function builtRust(crate: string): { readonly module: string; readonly glue: string } {
+  const file = (name: string): string => fileURLToPath(new URL(`../../target/wasm/bindgen/${crate}/${name}`, import.meta.url));
+  const name = crate.replaceAll('-', '_');
+  return { module: file(`${name}_bg.wasm`), glue: file(`${name}.js`) };
 }
 
 /** Assembles the text format. */

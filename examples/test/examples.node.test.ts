@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findZig } from '@heddle/tools/wasm-toolchain';
-import { buildC, buildWat, buildZig, sourceOf } from '../src/build.ts';
+import { buildC, buildWat, buildZig, builtRust, sourceOf } from '../src/build.ts';
 
 let folder: string;
 
@@ -39,6 +39,25 @@ test.skipIf(zig === undefined)('Zig without an operating system: a mutex, joins,
   await buildZig(zig ?? '', sourceOf('zig-threads/program.zig'), program);
   const lines = ['thrown: 200000', 'faces that came as often as others, within a tenth: 6', ''];
   expect(await run('zig-threads/main.ts', program)).toEqual({ exitCode: 0, stdout: lines.join('\n'), stderr: '' });
+});
+
+test('Rust with std alone: locks, channels, thread-local values', async () => {
+  const { module } = builtRust('rust-threads');
+  const lines = ['the longest chain below 1000000 is that of 837799', 'numbers tried: 999999', ''];
+  expect(await run('rust-threads/main.ts', module)).toEqual({ exitCode: 0, stdout: lines.join('\n'), stderr: '' });
+});
+
+test('Rust with heddle-thread and wasm-bindgen: a scope, calls of JavaScript, a panic', async () => {
+  const { module, glue } = builtRust('rust-bindgen');
+  const lines = [
+    'the longest chain below 1000000 is that of 837799, a number of 20 bits',
+    'THREAD_PANICKED: there is no number below 0',
+    '',
+  ];
+  const { exitCode, stdout, stderr } = await run('rust-bindgen/main.ts', module, glue);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: lines.join('\n') });
+  // The panic's own words, with the place in the source.
+  expect(stderr).toMatch(/panicked at .*program\.rs:\d+/);
 });
 
 test('wasi-threads, from the text format', async () => {

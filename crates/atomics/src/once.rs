@@ -286,7 +286,13 @@ impl Once {
                 Some(_) => POISONED,
             };
             if poison != 0 && !accept_poison {
-                return Ok(Begun::Poisoned);
+                // An owner that has made it and left the registry since looks like a dead one. Acquire: as above.
+                let now = self.word.load(Ordering::Acquire);
+                if now == word {
+                    return Ok(Begun::Poisoned);
+                }
+                word = now;
+                continue;
             }
             // Acquire: sees what an initialiser before this one published by its failing end.
             match self.word.compare_exchange(

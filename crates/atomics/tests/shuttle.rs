@@ -443,6 +443,17 @@ fn one_makes_it_and_all_have_it() {
     check(2500, made_once);
 }
 
+/// A thread that had made it and left the registry looked dead to one that had seen it make it: that one was told of poison, although
+/// nobody had failed.
+#[test]
+fn whoever_makes_it_and_leaves_has_not_died() {
+    check(1000, || {
+        let once = Arc::new(Once::new());
+        run(2, Seats::All, &once, |_, once| once.call_once(|| ()));
+        assert!(!once.is_poisoned());
+    });
+}
+
 #[test]
 fn two_who_make_it_are_found() {
     finds(Fault::TornExchange, "", 500, made_once);

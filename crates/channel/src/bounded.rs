@@ -12,6 +12,7 @@
 mod future;
 mod hand_over;
 mod iter;
+mod queues;
 mod ring;
 mod segments;
 mod wakers;

@@ -118,8 +118,7 @@ fn recv(receiver: &Receiver<Name>) -> Option<Name> {
             }
         }
         3 => return block_on(receiver.recv_async()).ok(),
-        // In a rendezvous a value that was handed to a task that went away may be overtaken.
-        4 if receiver.capacity() > 0 => {
+        4 => {
             if let Poll::Ready(result) = poll_once(receiver.recv_async()) {
                 return result.ok();
             }
@@ -184,6 +183,71 @@ fn values_arrive_through_segments() {
 #[test]
 fn values_are_handed_over_in_a_rendezvous() {
     check(200, || values(rendezvous(), (3, 2), false));
+}
+
+/// A receiver whose time ran out in a rendezvous let go of the lock before it took back its request. A sender that came between handed
+/// it a value, which it put back for the next one; but the sender had gone on, and its second value had overtaken the first. A task
+/// that was dropped after it had been handed a value did the same.
+#[test]
+fn a_receive_that_was_given_up_has_taken_nothing() {
+    fn model() {
+        let (sender, receiver) = rendezvous();
+        let giving_up = receiver.clone();
+        let giving_up = spawn(move || match any(2) {
+            0 => giving_up.recv_timeout(WHILE).ok(),
+            _ => match poll_once(giving_up.recv_async()) {
+                Poll::Ready(result) => result.ok(),
+                Poll::Pending => None,
+            },
+        });
+        let staying = spawn(move || receiver.iter().collect::<Vec<Name>>());
+        let sending = spawn(move || {
+            for number in 0..3 {
+                let name = (0, number);
+                match any(2) {
+                    0 if sender.try_send(name).is_ok() => {}
+                    _ => sender.send(name).unwrap(),
+                }
+            }
+        });
+        sending.join().unwrap();
+        let got = [
+            Vec::from_iter(giving_up.join().unwrap()),
+            staying.join().unwrap(),
+        ];
+        assert_all(&got, &[(0, 0), (0, 1), (0, 2)]);
+    }
+    check(2_000, model);
+}
+
+/// A task that came to receive in a rendezvous didn't tell the selects that waited to send there, which slept on.
+#[test]
+fn a_select_that_waits_to_send_is_told_of_a_task() {
+    check(300, || {
+        let (sender, receiver) = rendezvous();
+        let sending = spawn(move || {
+            for number in 0..MESSAGES {
+                loop {
+                    let mut select = Select::new();
+                    select.send(&sender);
+                    select.ready();
+                    match sender.try_send((0, number)) {
+                        Ok(()) => break,
+                        Err(TrySendError::Full(_)) => {}
+                        Err(TrySendError::Closed(_)) => panic!("nobody closes it"),
+                    }
+                }
+            }
+        });
+        let receiving = spawn(move || {
+            (0..MESSAGES)
+                .map(|_| block_on(receiver.recv_async()).unwrap())
+                .collect()
+        });
+        sending.join().unwrap();
+        let sent: Vec<_> = (0..MESSAGES).map(|number| (0, number)).collect();
+        assert_all(&[receiving.join().unwrap()], &sent);
+    });
 }
 
 #[test]

@@ -179,6 +179,55 @@ fn a_task_that_goes_swallows_neither_a_value_nor_a_wake() {
     }
 }
 
+/// In a rendezvous a task that had been handed a value and was dropped put it back, after the sender's next value had gone to another.
+#[test]
+fn what_a_task_that_goes_was_told_of_is_not_overtaken() {
+    for (kind, (sender, receiver)) in channels() {
+        let (first, second) = (Arc::default(), Arc::default());
+        let mut gone = receiver.recv_async();
+        let mut staying = receiver.recv_async();
+        assert!(poll_once(&mut gone, &first).is_pending(), "{kind}");
+        assert!(poll_once(&mut staying, &second).is_pending(), "{kind}");
+        sender.try_send(1).unwrap();
+        let is_second_sent = sender.try_send(2).is_ok();
+        drop(gone);
+        assert_eq!(
+            poll_once(&mut staying, &second),
+            Poll::Ready(Ok(1)),
+            "{kind}"
+        );
+        if !is_second_sent {
+            assert_eq!((kind, sender.try_send(2)), ("bounded(1)", Ok(())));
+        }
+        assert_eq!(receiver.try_recv(), Ok(2), "{kind}");
+    }
+}
+
+#[test]
+fn a_send_to_a_task_that_goes_waits_on() {
+    let (sender, receiver) = rendezvous();
+    let count = Arc::default();
+    let mut gone = receiver.recv_async();
+    assert!(poll_once(&mut gone, &count).is_pending());
+    let mut sending = sender.send_async(1);
+    assert!(poll_once(&mut sending, &Arc::default()).is_pending());
+    assert_eq!(count.woken(), 1);
+    drop(gone);
+    // Nobody has it, so it can be taken back.
+    drop(sending);
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+
+    // Who is faster than a task that was told leaves it where it was.
+    let mut slow = receiver.recv_async();
+    assert!(poll_once(&mut slow, &count).is_pending());
+    sender.try_send(2).unwrap();
+    assert_eq!(receiver.try_recv(), Ok(2));
+    assert!(poll_once(&mut slow, &count).is_pending());
+    sender.try_send(3).unwrap();
+    assert_eq!(count.woken(), 3);
+    assert_eq!(poll_once(&mut slow, &count), Poll::Ready(Ok(3)));
+}
+
 #[test]
 fn a_send_that_goes_has_sent_nothing() {
     for (kind, (sender, receiver)) in channels() {

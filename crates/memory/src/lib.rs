@@ -19,7 +19,7 @@ pub use block::{BlockError, StackOverflow, ThreadBlock};
 pub use limit::{set_limit, usage};
 
 #[cfg(target_arch = "wasm32")]
-pub use sys::{current_frame, enter_frame, init_tls, instance_word, set_instance_word};
+pub use sys::{current_frame, enter_frame, init_tls, instance_word, set_instance_word, tls_layout};
 
 /// Gives everything that this thread's cache holds back to the other threads and to the system.
 ///

@@ -18,6 +18,15 @@ use heddle_memory::ThreadCachingAllocator;
 use heddle_thread::{self as thread, Builder, ThreadError};
 use wasm_bindgen::prelude::wasm_bindgen;
 
+#[path = "thread-testing/locals.rs"]
+mod locals;
+#[path = "../tests/std_api"]
+mod std_api {
+    use heddle_thread as thread;
+    #[path = "rows.rs"]
+    pub(crate) mod rows;
+}
+
 #[global_allocator]
 static ALLOCATOR: ThreadCachingAllocator = ThreadCachingAllocator::new();
 
@@ -339,6 +348,42 @@ pub extern "C-unwind" fn behaves_like_std() -> u32 {
     }
     drop(sender);
     assert_eq!(receiver.iter().sum::<u32>(), 3);
+    1
+}
+
+/// Uses each item of `std::thread` that `docs/std-thread.md` says works; returns how many. Panics with the name of one that
+/// doesn't.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn use_each_item_of_std() -> u32 {
+    for (name, row) in std_api::rows::ROWS {
+        if std::panic::catch_unwind(row).is_err() {
+            panic!("{name} doesn't work");
+        }
+    }
+    std_api::rows::ROWS.len() as u32
+}
+
+/// 1 if std's own functions, which dependencies call, do what `docs/std-thread.md` says of them.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn std_as_dependencies_see_it() -> u32 {
+    let unsupported = std::thread::Builder::new().spawn(|| ()).unwrap_err();
+    assert_eq!(unsupported.kind(), std::io::ErrorKind::Unsupported);
+    assert!(std::thread::available_parallelism().is_err());
+    assert!(std::panic::catch_unwind(std::time::Instant::now).is_err());
+    assert!(std::panic::catch_unwind(std::time::SystemTime::now).is_err());
+
+    let (sender, receiver) = mpsc::channel();
+    let parked = thread::Builder::new().name("beam".into()).spawn(move || {
+        sender.send(std::thread::current()).unwrap();
+        std::thread::park();
+    });
+    let handle = receiver.recv().unwrap();
+    assert_eq!(handle.name(), None);
+    assert_ne!(handle.id(), std::thread::current().id());
+    handle.unpark();
+    parked.unwrap().join().unwrap();
+    std::thread::sleep(Duration::from_millis(1));
+    std::thread::yield_now();
     1
 }
 

@@ -53,14 +53,30 @@ impl Builder {
         T: Send + 'static,
     {
         // SAFETY: what the closure and its result borrow lives for ever.
-        unsafe { self.spawn_unchecked(f, None) }
+        unsafe { self.start(f, None) }
+    }
+
+    /// Starts a thread that runs `f`, which may borrow. [`scope`](crate::scope()) does this without `unsafe`.
+    ///
+    /// # Safety
+    /// The thread has been joined, or nothing that `f` or its result borrows is used by it any more, before that is gone.
+    ///
+    /// # Errors
+    /// As [`Builder::spawn`].
+    pub unsafe fn spawn_unchecked<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        // SAFETY: passed on from the caller.
+        unsafe { self.start(f, None) }
     }
 
     /// Starts a thread whose closure may borrow.
     ///
     /// # Safety
     /// The packet is gone before anything that `f` or its result borrows is.
-    pub(crate) unsafe fn spawn_unchecked<F, T>(
+    pub(crate) unsafe fn start<F, T>(
         self,
         f: F,
         scope: Option<Arc<ScopeData>>,
@@ -73,11 +89,16 @@ impl Builder {
         let run = {
             let packet = Arc::clone(&packet);
             move || {
-                let mut result = catch_unwind(AssertUnwindSafe(f));
+                let mut result = Some(catch_unwind(AssertUnwindSafe(f)));
                 exit::run_hooks();
+                if Arc::strong_count(&packet) == sys::HOLDERS_AT_END {
+                    // Nobody will take it, and its destructor may want the thread's own locals.
+                    result = result.filter(Result::is_err);
+                }
+                sys::run_destructors();
                 if let Err(failure) = sys::ending() {
                     // What the thread wrote beyond its stack may be its result: don't run destructors on that.
-                    std::mem::forget(std::mem::replace(&mut result, Err(Box::new(failure))));
+                    std::mem::forget(result.replace(Err(Box::new(failure))));
                 }
                 packet.complete(result);
             }

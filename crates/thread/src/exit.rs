@@ -1,7 +1,6 @@
 //! Callbacks for the end of a thread.
 //!
-//! Natively a thread-local with a destructor runs them. In Wasm, std has thread-local storage but never runs its
-//! destructors; the runtime runs these instead, before the thread counts as ended.
+//! They run when the closure has ended, while all thread-local values still are there: destructors of those come after.
 
 use std::cell::RefCell;
 
@@ -10,9 +9,8 @@ type Hook = Box<dyn FnOnce()>;
 /// Runs `hook` when the calling thread ends, after its closure returned or panicked and before `join` returns.
 ///
 /// The last one registered runs first, as locals are dropped. A panic in a hook is caught, and the others still run.
-/// In Wasm this is the only way to have code run at the end of a thread: destructors of `thread_local!` values don't
-/// (the stock std has none on this target), so a value that needs one should be put away by a hook. Hooks run for
-/// threads of [`spawn`](crate::spawn) and for those that TypeScript spawned; not after a trap.
+/// Unlike the destructor of a `thread_local!` value a hook may use every such value, and may panic. Hooks run for threads
+/// of [`spawn`](crate::spawn) and in Wasm for those that TypeScript spawned too; not after a trap.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,8 +33,7 @@ pub(crate) fn run_hooks() {
 }
 
 thread_local! {
-    // Without a destructor, which std would note in a list of the thread's own that nobody frees in Wasm; natively
-    // `run_hooks` empties it, or the guard below.
+    // Without a destructor: `run_hooks` empties it.
     static HOOKS: std::mem::ManuallyDrop<RefCell<Vec<Hook>>> =
         const { std::mem::ManuallyDrop::new(RefCell::new(Vec::new())) };
 }

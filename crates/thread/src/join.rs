@@ -17,6 +17,7 @@
 
 use std::any::Any;
 use std::cell::UnsafeCell;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -113,10 +114,10 @@ impl<T> Packet<T> {
         }
     }
 
-    /// Notes the thread's result and tells everybody.
-    pub(crate) fn complete(&self, result: Result<T>) {
+    /// Notes the thread's result, if anybody may want it, and tells everybody.
+    pub(crate) fn complete(&self, result: Option<Result<T>>) {
         // SAFETY: invariant 2: the outcome is still pending, so nobody reads.
-        unsafe { *self.result.get() = Some(result) };
+        unsafe { *self.result.get() = result };
         self.head.outcome.store(OUTCOME_RETURNED, Release);
         self.wake();
     }
@@ -171,14 +172,24 @@ impl<T> Drop for Packet<T> {
 }
 
 /// A thread to wait for; the thread goes on alone where the handle is dropped.
-#[derive(Debug)]
 pub struct JoinHandle<T> {
     native: sys::NativeHandle,
     thread: Thread,
     packet: Arc<Packet<T>>,
 }
 
-impl<T: Send> JoinHandle<T> {
+// SAFETY: whoever started the thread proved that its result may move to another one; a handle can do nothing else with it.
+unsafe impl<T> Send for JoinHandle<T> {}
+// SAFETY: as above; through a shared handle nobody gets at the result.
+unsafe impl<T> Sync for JoinHandle<T> {}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").finish_non_exhaustive()
+    }
+}
+
+impl<T> JoinHandle<T> {
     pub(crate) fn new(native: sys::NativeHandle, thread: Thread, packet: Arc<Packet<T>>) -> Self {
         JoinHandle {
             native,
@@ -213,14 +224,6 @@ impl<T: Send> JoinHandle<T> {
     }
 }
 
-impl<T> std::fmt::Debug for Packet<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Packet")
-            .field("outcome", &self.head.outcome)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The future that [`JoinHandle::join_async`] returns.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
@@ -228,7 +231,7 @@ pub struct JoinFuture<T> {
     handle: JoinHandle<T>,
 }
 
-impl<T: Send> Future for JoinFuture<T> {
+impl<T> Future for JoinFuture<T> {
     type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {

@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
-#![cfg_attr(target_arch = "wasm32", feature(alloc_error_hook))]
+#![cfg_attr(
+    target_arch = "wasm32",
+    feature(alloc_error_hook, allocator_api, thread_raw)
+)]
 
 mod builder;
 mod exit;
@@ -11,6 +14,7 @@ mod join;
     reason = "some of the records' words are TypeScript's alone"
 )]
 mod layout;
+mod retired;
 mod scope;
 mod sys;
 pub mod time;
@@ -19,11 +23,13 @@ pub use builder::{Builder, spawn};
 pub use exit::at_exit;
 pub use failure::ThreadError;
 pub use join::{JoinFuture, JoinHandle, Result};
+#[allow(deprecated, reason = "std has them too")]
+pub use retired::{park_timeout_ms, sleep_ms};
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use sys::{
     Thread, ThreadId, available_parallelism, current, keep_reserve, park, park_timeout, sleep,
     yield_now,
 };
 
-/// Whether this thread is unwinding from a panic. It is std's, which knows.
-pub use std::thread::panicking;
+/// std's own: it knows who panics, and its `thread_local!` works on these threads.
+pub use std::thread::{AccessError, LocalKey, panicking};

@@ -1,5 +1,6 @@
 //! Threads that borrow from their parent's frame.
 
+use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -125,7 +126,7 @@ impl Builder {
         // SAFETY: `scope` waits until the packet of every thread is gone, and a packet goes after the closure that the
         // thread ran and with the thread's result, thus after the last use of what either borrowed. After a trap the
         // closure never goes, but never runs again either.
-        let handle = unsafe { self.spawn_unchecked(f, Some(Arc::clone(&scope.data))) }?;
+        let handle = unsafe { self.start(f, Some(Arc::clone(&scope.data))) }?;
         Ok(ScopedJoinHandle {
             handle,
             scope: PhantomData,
@@ -134,13 +135,18 @@ impl Builder {
 }
 
 /// A scoped thread to wait for.
-#[derive(Debug)]
 pub struct ScopedJoinHandle<'scope, T> {
     handle: JoinHandle<T>,
     scope: PhantomData<&'scope ()>,
 }
 
-impl<T: Send> ScopedJoinHandle<'_, T> {
+impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopedJoinHandle").finish_non_exhaustive()
+    }
+}
+
+impl<T> ScopedJoinHandle<'_, T> {
     /// The thread, to unpark it or to read its name.
     pub fn thread(&self) -> &Thread {
         self.handle.thread()

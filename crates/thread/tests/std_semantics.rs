@@ -1,5 +1,6 @@
 //! The API against std's: each case runs on this crate's threads and on std's, and must see the same.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::AtomicU32;
@@ -124,6 +125,26 @@ both! {
         })));
         assert!(result.is_err());
         assert_eq!(ended.load(SeqCst), 1);
+    }
+
+    thread_locals_are_dropped_before_join_returns {
+        struct Sends(mpsc::Sender<u32>, u32);
+        impl Drop for Sends {
+            fn drop(&mut self) { let _ = self.0.send(self.1); }
+        }
+        thread_local! {
+            static FIRST: RefCell<Option<Sends>> = const { RefCell::new(None) };
+            static SECOND: RefCell<Option<Sends>> = const { RefCell::new(None) };
+        }
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            FIRST.set(Some(Sends(sender.clone(), 1)));
+            SECOND.set(Some(Sends(sender, 2)));
+        }).join().unwrap();
+        let mut dropped: Vec<_> = receiver.try_iter().collect();
+        // In which order, std doesn't promise.
+        dropped.sort_unstable();
+        assert_eq!(dropped, [1, 2]);
     }
 
     parallelism_is_at_least_one {

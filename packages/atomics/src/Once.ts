@@ -285,7 +285,12 @@ export class Once {
     for (;;) {
       if (word === ONCE_COMPLETE) return 'completed';
       const isAbandoned = this.#isAbandoned(word);
-      if ((word & OWNER_MASK) !== 0 && !isAbandoned) return word;
+      if ((word & OWNER_MASK) !== 0 && !isAbandoned) {
+        const now = this.#word;
+        if (now === word) return word;
+        word = now;
+        continue;
+      }
       const poison = isAbandoned ? POISONED : word & POISONED;
       if (poison !== 0 && !acceptPoison) return 'poisoned';
       const seen = Atomics.compareExchange(words, WORD, word, agent.token | poison | (word & CONTENDED));
@@ -316,7 +321,8 @@ export class Once {
 
   #isAbandoned(word: number): boolean {
     if (word === ONCE_COMPLETE || (word & OWNER_MASK) === 0) return false;
-    return this.#record.agent.registry?.isLiveToken(word & OWNER_MASK) === false;
+    // The word once more: an owner that has made it and left the registry since looks like a dead one.
+    return this.#record.agent.registry?.isLiveToken(word & OWNER_MASK) === false && this.#word === word;
   }
 
   /** Runs an asynchronous wait; a reaper doesn't know of those, so they look after each death themselves. */

@@ -117,6 +117,10 @@ describe('threads of Rust', () => {
     expect(await call('spawn_until_refused')).toBe(11);
   });
 
+  test('have every item of std::thread that is said to work', async () => {
+    expect(await call('use_each_item_of_std')).toBeGreaterThan(40);
+  });
+
   test.each(['behaves_like_std', 'await_a_thread', 'use_a_big_stack'])('%s', async (name) => {
     expect(await call(name)).toBe(1);
   });

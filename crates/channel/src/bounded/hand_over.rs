@@ -1,153 +1,49 @@
 //! A channel without room: a value goes from a sender's hand into a receiver's, so each waits for the other.
 //!
 //! # State
-//! One lock guards all of it. Senders who wait are in `offers`, with their values; receivers who wait are in `requests`. Never
-//! both: who comes takes the oldest of the other side. A value for a receiver lies in `answers` until that one has looked.
+//! One lock guards all of it: the queues of `queues.rs`. A receiver that sleeps looks in any case, so it is *answered*: it has the oldest
+//! value from then on. One that may go without a look, a task or a thread that may not sleep, is only *told*: it takes what it finds
+//! then, and keeps its place until it has.
 //!
 //! # Invariants
 //! 1. A sender has succeeded exactly if its offer is gone: it alone takes it back, under the lock.
-//! 2. A receiver has a value exactly if there is an answer of its ticket. One that goes without it leaves the value as an
-//!    offer of nobody's, before the others: its sender was told that it was taken.
-//! 3. Threads and tasks wait in the same queues and are woken in the same way. Wakers are cloned for a wait, woken and dropped
+//! 2. A receiver has taken a value exactly if it returns it: who gives up leaves `requests` under the lock under which it looked, and
+//!    there is no answer for who may go. So values are taken in the order in which they were offered, and nothing goes back.
+//! 3. At least as many requests are told as there are offers, or all are. So who is told and goes passes that on, and who waits
+//!    without having been told waits for an offer to come.
+//! 4. `try_send` succeeds if more receivers wait than values: then its offer is nobody's, for its sender doesn't wait.
+//! 5. Threads and tasks wait in the same queues and are woken in the same way. Wakers are cloned for a wait, woken and dropped
 //!    without the lock, and so are values: each may run somebody's code, which may use the channel.
 //!
 //! # Fairness
-//! First come, first served, on both sides.
+//! First come, first served, on both sides; but who comes before one that was told has looked may be faster than that one.
 //!
 //! # Memory orderings
 //! All is under the lock; a sleeper's word only wakes it.
 //!
-//! A thread that dies while it waits keeps its place: a value that is then handed to it is lost.
+//! A thread that dies while it sleeps keeps its place: a value that is then handed to it is lost.
 
-use super::wakers::Ticket;
+use super::{
+    queues::{ASLEEP, Queues, Waiter},
+    wakers::Ticket,
+};
 use crate::{
     protocol::{Patience, Refusal},
     select::Operation,
     side::{ALL, Side},
 };
 use core::{
-    mem::{replace, take},
-    task::{Context, Poll, Waker},
+    mem::replace,
+    task::{Context, Poll},
 };
 use heddle_atomics::{
-    Mutex, MutexGuard, Parked, futex, park, registry,
+    Mutex, MutexGuard, Parked, park, registry,
     seam::{AtomicU32, Ordering},
 };
-use std::{collections::VecDeque, sync::Arc};
-
-/// A sleeper's word: before and after it was woken.
-const ASLEEP: u32 = 0;
-const WOKEN: u32 = 1;
-
-/// How somebody who waits is woken.
-enum Waiter {
-    Thread(Arc<AtomicU32>),
-    Task(Waker),
-    /// Woken by the close, and hasn't looked yet.
-    Told,
-    /// Invariant 2.
-    Nobody,
-}
-
-impl Waiter {
-    fn thread() -> (Arc<AtomicU32>, Self) {
-        let word = Arc::new(AtomicU32::new(ASLEEP));
-        (Arc::clone(&word), Self::Thread(word))
-    }
-
-    fn wake(self) {
-        match self {
-            Self::Thread(word) => {
-                // Release isn't needed: what the sleeper looks at then is under the lock.
-                word.store(WOKEN, Ordering::Relaxed);
-                futex::wake_all(&word);
-            }
-            Self::Task(waker) => waker.wake(),
-            Self::Told | Self::Nobody => {}
-        }
-    }
-}
-
-struct Offer<T> {
-    ticket: Ticket,
-    value: T,
-    waiter: Waiter,
-}
-
-struct Request {
-    ticket: Ticket,
-    waiter: Waiter,
-}
-
-struct State<T> {
-    is_closed: bool,
-    ticket_last: Ticket,
-    offers: VecDeque<Offer<T>>,
-    requests: VecDeque<Request>,
-    answers: Vec<(Ticket, T)>,
-}
-
-impl<T> State<T> {
-    fn ticket(&mut self) -> Ticket {
-        self.ticket_last += 1;
-        self.ticket_last
-    }
-
-    /// Hands `value` to the receiver who has waited longest, who must be woken; gives it back if there is none.
-    fn answer(&mut self, value: T) -> Result<Waiter, T> {
-        let Some(request) = self.requests.pop_front() else {
-            return Err(value);
-        };
-        self.answers.push((request.ticket, value));
-        Ok(request.waiter)
-    }
-
-    /// Takes the value of the sender who has waited longest, who must be woken.
-    fn take_offer(&mut self) -> Option<(T, Waiter)> {
-        let offer = if self.is_closed {
-            // The senders take back what they still have; what is nobody's was sent before.
-            let place = self
-                .offers
-                .iter()
-                .position(|offer| matches!(offer.waiter, Waiter::Nobody))?;
-            self.offers.remove(place)?
-        } else {
-            self.offers.pop_front()?
-        };
-        Some((offer.value, offer.waiter))
-    }
-
-    fn offer_of(&mut self, ticket: Ticket) -> Option<&mut Offer<T>> {
-        self.offers.iter_mut().find(|offer| offer.ticket == ticket)
-    }
-
-    fn withdraw_offer(&mut self, ticket: Ticket) -> Option<Offer<T>> {
-        let place = self
-            .offers
-            .iter()
-            .position(|offer| offer.ticket == ticket)?;
-        self.offers.remove(place)
-    }
-
-    fn take_answer(&mut self, ticket: Ticket) -> Option<T> {
-        let place = self
-            .answers
-            .iter()
-            .position(|(answered, _)| *answered == ticket)?;
-        Some(self.answers.swap_remove(place).1)
-    }
-
-    fn withdraw_request(&mut self, ticket: Ticket) -> Option<Request> {
-        let place = self
-            .requests
-            .iter()
-            .position(|request| request.ticket == ticket)?;
-        self.requests.remove(place)
-    }
-}
+use std::sync::Arc;
 
 pub(super) struct HandOver<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<Queues<T>>,
     senders: AtomicU32,
     receivers: AtomicU32,
     /// Selects that wait for a receiver's request.
@@ -160,13 +56,7 @@ impl<T> HandOver<T> {
     /// With one sending and one receiving end.
     pub(super) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
-                is_closed: false,
-                ticket_last: 0,
-                offers: VecDeque::new(),
-                requests: VecDeque::new(),
-                answers: Vec::new(),
-            }),
+            state: Mutex::new(Queues::new()),
             senders: AtomicU32::new(1),
             receivers: AtomicU32::new(1),
             selecting_to_send: Side::new(),
@@ -180,7 +70,7 @@ impl<T> HandOver<T> {
             side: &self.selecting_to_send,
             is_ready: Box::new(|| {
                 let state = self.state();
-                state.is_closed || !state.requests.is_empty()
+                state.is_closed || state.has_free_receiver()
             }),
         }
     }
@@ -191,16 +81,23 @@ impl<T> HandOver<T> {
             side: &self.selecting_to_recv,
             is_ready: Box::new(|| {
                 let state = self.state();
-                state.is_closed || !state.offers.is_empty()
+                state.is_closed || state.has_offers()
             }),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> MutexGuard<'_, Queues<T>> {
         // Nothing that panics runs under the lock.
         self.state
             .lock()
             .unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// Tells the selects that wait to send, under the lock, that a receiver may be free: one came, or a value went.
+    fn tell_of_receiver(&self, state: &Queues<T>) {
+        if state.has_free_receiver() {
+            self.selecting_to_send.signal(ALL);
+        }
     }
 
     #[track_caller]
@@ -210,29 +107,32 @@ impl<T> HandOver<T> {
             return Err((value, Refusal::Closed));
         }
         let value = match state.answer(value) {
-            Ok(waiter) => {
+            Ok(receiver) => {
                 drop(state);
-                waiter.wake();
+                receiver.wake();
                 return Ok(());
             }
             Err(value) => value,
         };
         let Patience::Until(deadline) = patience else {
-            return Err((value, Refusal::NotNow));
+            if !state.has_free_receiver() {
+                return Err((value, Refusal::NotNow));
+            }
+            let (_ticket, woken) = state.offer(value, Waiter::Nobody);
+            self.selecting_to_recv.signal(ALL);
+            drop(state);
+            woken.wake();
+            return Ok(());
         };
-        let (word, waiter) = Waiter::thread();
-        let ticket = state.ticket();
-        state.offers.push_back(Offer {
-            ticket,
-            value,
-            waiter,
-        });
+        let word = Arc::new(AtomicU32::new(ASLEEP));
+        let (ticket, woken) = state.offer(value, Waiter::Thread(Arc::clone(&word)));
         self.selecting_to_recv.signal(ALL);
         drop(state);
         let _offered = Offered {
             channel: self,
             ticket,
         };
+        woken.wake();
         loop {
             let name = &"a receiver of a channel";
             let parked = park(&word, ASLEEP, registry::WAITS, deadline, || true, name);
@@ -246,6 +146,7 @@ impl<T> HandOver<T> {
                 Parked::Look => continue,
             };
             let offer = state.withdraw_offer(ticket).expect("it was just there");
+            self.tell_of_receiver(&state);
             return Err((offer.value, refusal));
         }
     }
@@ -253,9 +154,10 @@ impl<T> HandOver<T> {
     #[track_caller]
     pub(super) fn recv(&self, patience: Patience) -> Result<T, Refusal> {
         let mut state = self.state();
-        if let Some((value, waiter)) = state.take_offer() {
+        if let Some((value, sender)) = state.take_offer() {
+            self.tell_of_receiver(&state);
             drop(state);
-            waiter.wake();
+            sender.wake();
             return Ok(value);
         }
         if state.is_closed {
@@ -264,9 +166,9 @@ impl<T> HandOver<T> {
         let Patience::Until(deadline) = patience else {
             return Err(Refusal::NotNow);
         };
-        let (word, waiter) = Waiter::thread();
+        let word = Arc::new(AtomicU32::new(ASLEEP));
         let ticket = state.ticket();
-        state.requests.push_back(Request { ticket, waiter });
+        state.request(ticket, Waiter::of(&word));
         self.selecting_to_send.signal(ALL);
         drop(state);
         let _requested = Requested {
@@ -277,15 +179,22 @@ impl<T> HandOver<T> {
             let name = &"a sender of a channel";
             let parked = park(&word, ASLEEP, registry::WAITS, deadline, || true, name);
             let mut state = self.state();
-            if let Some(value) = state.take_answer(ticket) {
+            if let Some((value, sender, _request)) = state.take_for(ticket) {
+                drop(state);
+                sender.wake();
                 return Ok(value);
             }
             if state.is_closed {
                 return Err(Refusal::Closed);
             }
             if parked == Parked::TimedOut {
+                // Before the lock is let go of: invariant 2.
+                state.withdraw_request(ticket);
                 return Err(Refusal::TimedOut);
             }
+            // Somebody was faster than this thread, which was told.
+            word.store(ASLEEP, Ordering::Relaxed);
+            state.request(ticket, Waiter::of(&word));
         }
     }
 
@@ -296,7 +205,7 @@ impl<T> HandOver<T> {
         ticket: &mut Option<Ticket>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), T>> {
-        let waker = context.waker().clone();
+        let waiter = Waiter::Task(context.waker().clone());
         let mut state = self.state();
         let is_closed = state.is_closed;
         let Some(waiting) = *ticket else {
@@ -306,28 +215,24 @@ impl<T> HandOver<T> {
             if is_closed {
                 return Poll::Ready(Err(offered));
             }
-            match state.answer(offered) {
-                Ok(waiter) => {
+            let offered = match state.answer(offered) {
+                Ok(receiver) => {
                     drop(state);
-                    waiter.wake();
+                    receiver.wake();
                     return Poll::Ready(Ok(()));
                 }
-                Err(value) => {
-                    let new = state.ticket();
-                    *ticket = Some(new);
-                    state.offers.push_back(Offer {
-                        ticket: new,
-                        value,
-                        waiter: Waiter::Task(waker),
-                    });
-                    self.selecting_to_recv.signal(ALL);
-                }
-            }
+                Err(offered) => offered,
+            };
+            let (new, woken) = state.offer(offered, waiter);
+            *ticket = Some(new);
+            self.selecting_to_recv.signal(ALL);
+            drop(state);
+            woken.wake();
             return Poll::Pending;
         };
         match state.offer_of(waiting) {
             Some(offer) if !is_closed => {
-                let renewed = replace(&mut offer.waiter, Waiter::Task(waker));
+                let renewed = replace(&mut offer.waiter, waiter);
                 drop(state);
                 drop(renewed);
                 return Poll::Pending;
@@ -346,16 +251,20 @@ impl<T> HandOver<T> {
         ticket: &mut Option<Ticket>,
         context: &mut Context<'_>,
     ) -> Poll<Result<T, ()>> {
-        let waker = context.waker().clone();
+        let waiter = Waiter::Task(context.waker().clone());
         let mut state = self.state();
-        if let Some(waiting) = *ticket {
-            if let Some(value) = state.take_answer(waiting) {
-                *ticket = None;
-                return Poll::Ready(Ok(value));
-            }
-        } else if let Some((value, waiter)) = state.take_offer() {
+        let taken = match *ticket {
+            Some(waiting) => state.take_for(waiting),
+            None => state
+                .take_offer()
+                .map(|(value, sender)| (value, sender, None)),
+        };
+        if let Some((value, sender, request)) = taken {
+            *ticket = None;
+            self.tell_of_receiver(&state);
             drop(state);
-            waiter.wake();
+            drop(request);
+            sender.wake();
             return Poll::Ready(Ok(value));
         }
         if state.is_closed {
@@ -364,74 +273,43 @@ impl<T> HandOver<T> {
             return Poll::Ready(Err(()));
         }
         let waiting = *ticket.get_or_insert_with(|| state.ticket());
-        let waiter = Waiter::Task(waker);
-        match state
-            .requests
-            .iter_mut()
-            .find(|request| request.ticket == waiting)
-        {
-            Some(request) => {
-                let renewed = replace(&mut request.waiter, waiter);
-                drop(state);
-                drop(renewed);
-            }
-            None => state.requests.push_back(Request {
-                ticket: waiting,
-                waiter,
-            }),
+        let renewed = state.request(waiting, waiter);
+        if renewed.is_none() {
+            self.selecting_to_send.signal(ALL);
         }
+        drop(state);
+        drop(renewed);
         Poll::Pending
     }
 
     /// Takes an offer back for good.
     pub(super) fn leave_sending(&self, ticket: &mut Option<Ticket>) {
-        if let Some(ticket) = ticket.take() {
-            let offer = self.state().withdraw_offer(ticket);
-            drop(offer);
+        let Some(ticket) = ticket.take() else { return };
+        let mut state = self.state();
+        let offer = state.withdraw_offer(ticket);
+        if offer.is_some() {
+            self.tell_of_receiver(&state);
         }
+        drop(state);
+        drop(offer);
     }
 
-    /// Takes a request back for good; what was answered goes to somebody else (invariant 2).
+    /// Takes a request back for good, and passes on what it was told.
     pub(super) fn leave_receiving(&self, ticket: &mut Option<Ticket>) {
         let Some(ticket) = ticket.take() else { return };
         let mut state = self.state();
         let request = state.withdraw_request(ticket);
-        let Some(value) = state.take_answer(ticket) else {
-            drop(state);
-            drop(request);
-            return;
-        };
-        match state.answer(value) {
-            Ok(waiter) => {
-                drop(state);
-                waiter.wake();
-            }
-            Err(value) => {
-                let ticket = state.ticket();
-                state.offers.push_front(Offer {
-                    ticket,
-                    value,
-                    waiter: Waiter::Nobody,
-                });
-                self.selecting_to_send.signal(ALL);
-                self.selecting_to_recv.signal(ALL);
-            }
-        }
+        let woken = state.settle();
+        drop(state);
+        drop(request);
+        woken.wake();
     }
 
     pub(super) fn close(&self) {
         let mut state = self.state();
-        state.is_closed = true;
+        let waiters = state.close();
         self.selecting_to_send.signal(ALL);
         self.selecting_to_recv.signal(ALL);
-        // The senders take back what they have when they look.
-        let offers = state.offers.iter_mut();
-        let mut waiters: Vec<_> = offers
-            .filter(|offer| !matches!(offer.waiter, Waiter::Nobody))
-            .map(|offer| replace(&mut offer.waiter, Waiter::Told))
-            .collect();
-        let requests = take(&mut state.requests).into_iter();
-        waiters.extend(requests.map(|request| request.waiter));
         drop(state);
         waiters.into_iter().for_each(Waiter::wake);
     }

@@ -144,7 +144,7 @@ pub unsafe fn init_tls(tls_base: usize) {
 }
 
 /// The thread-local storage that a block must hold: what the linker counted.
-pub(crate) fn tls_layout() -> Layout {
+pub fn tls_layout() -> Layout {
     let (size, align): (usize, usize);
     // SAFETY: reads constants that the linker defines in every module linked for threads.
     unsafe {

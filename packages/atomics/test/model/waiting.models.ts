@@ -288,6 +288,28 @@ export const once: Model = { byteLength: BYTES, threads: [callOnce, callOnce], c
 
 export const onceAsync: Model = { byteLength: BYTES, threads: [callOnce, callOnceAsync, callOnceAsync], check: checkCount(1) };
 
+/**
+ * A thread that had made it and left the registry looked dead to one that had seen it make it: that one was told of poison, although
+ * nobody had failed.
+ */
+export const onceLeft: Model = {
+  byteLength: BYTES,
+  ...withRegistry(2),
+  threads: [
+    (thread) => {
+      const registry = enter(thread);
+      callOnce(thread);
+      registry.leave();
+    },
+    (thread) => {
+      enter(thread);
+      thread.assert(!onceOf(thread).isPoisoned, 'nobody has failed');
+      callOnce(thread);
+    },
+  ],
+  check: checkCount(1),
+};
+
 /** The first try fails: the others are told, and one of them makes it. */
 export const oncePoisoned: Model = {
   byteLength: BYTES,

@@ -18,6 +18,7 @@ const extents: Record<string, Extent> = {
   parkerCancelled: { executions: 400 },
   once: { preemptionsMax: 3 },
   onceAsync: { executions: 400 },
+  onceLeft: { preemptionsMax: 2 },
   oncePoisoned: { executions: 400 },
   onceDeath: { executions: 400 },
   waitGroup: { executions: 400 },

@@ -153,6 +153,28 @@ function sendSoonAndClose(thread: ModelThread): void {
   new Int32Array(thread.memory, RECEIVED + 5 * RECEIVED_BYTES, 16)[15] = n - 1;
 }
 
+/** Sends in a rendezvous, to a receiver that sleeps if there is one, and closes. */
+function meetAndClose(thread: ModelThread): void {
+  const sender = senderOf(thread);
+  for (let n = 1; n <= 3; n += 1) {
+    const bytes = message(thread, n);
+    if (thread.choose(2) === 0 && sender.trySend(bytes)) continue;
+    sender.send(bytes);
+  }
+  sender.close();
+}
+
+async function meetAsyncAndClose(thread: ModelThread): Promise<void> {
+  const sender = senderOf(thread);
+  for (let n = 1; n <= 3; n += 1) {
+    const bytes = message(thread, n);
+    if (thread.choose(2) === 0 && sender.trySend(bytes)) continue;
+    // oxlint-disable-next-line no-await-in-loop -- in their order
+    await sender.sendAsync(bytes);
+  }
+  sender.close();
+}
+
 export const inOrder: Model = {
   byteLength: BYTES,
   setUp: withChannel(1),
@@ -238,6 +260,21 @@ export const cancelled: Model = {
   byteLength: BYTES,
   setUp: withChannel(1),
   threads: [sendAndClose(3), receiveAborted, receiveAll],
+  check: checkMessages([3]),
+};
+
+/** A receiver gives up while a sender counts on it: what it was sent is not overtaken by what the sender sends next. */
+export const rendezvousGivenUp: Model = {
+  byteLength: BYTES,
+  setUp: withChannel(0),
+  threads: [meetAndClose, receiveSoon, receiveAll],
+  check: checkMessages([3]),
+};
+
+export const rendezvousCancelled: Model = {
+  byteLength: BYTES,
+  setUp: withChannel(0),
+  threads: [meetAsyncAndClose, receiveAborted, receiveAllAsync],
   check: checkMessages([3]),
 };
 

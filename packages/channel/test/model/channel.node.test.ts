@@ -16,6 +16,8 @@ const extents: Record<string, Extent> = {
   closed: { executions: 500 },
   timed: { executions: 500 },
   cancelled: { executions: 500 },
+  rendezvousGivenUp: { executions: 500 },
+  rendezvousCancelled: { executions: 500 },
   deathOfSender: { executions: 500 },
   deathOfReceiver: { executions: 500 },
   deathOfAsyncReceiver: { executions: 500 },

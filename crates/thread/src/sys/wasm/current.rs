@@ -108,7 +108,7 @@ impl fmt::Debug for Thread {
 }
 
 thread_local! {
-    /// The running thread, as a raw `Arc` (a value with a destructor would be noted in a list that nobody frees).
+    /// The running thread, as a raw `Arc`: it is there for the destructors of thread-locals too.
     static CURRENT: Cell<*const Inner> = const { Cell::new(std::ptr::null()) };
 }
 

@@ -6,9 +6,11 @@
 //! | `queue` | threads that wait for a worker |
 //! | `worker` | the loop of a worker, and the exports through which its host enters it |
 //! | `current` | the running thread: its name, its id, its parker |
+//! | `locals` | what std and wasm-bindgen keep in thread-local storage: destructors, free slots |
 
 mod control;
 mod current;
+mod locals;
 mod queue;
 mod reserve;
 mod worker;
@@ -28,7 +30,10 @@ use crate::join::Ending;
 pub(crate) use control::{CONTROL, Head};
 pub use current::{Thread, ThreadId, current, park, park_timeout};
 pub use reserve::keep_reserve;
-pub(crate) use worker::{ending, origin_ms};
+pub(crate) use worker::{ending, origin_ms, run_destructors};
+
+/// Who holds a thread's packet at its end, if nobody waits for it: the closure, and its worker.
+pub(crate) const HOLDERS_AT_END: usize = 2;
 
 /// There is no thread of the operating system to wait for.
 #[derive(Debug)]

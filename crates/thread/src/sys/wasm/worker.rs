@@ -32,6 +32,7 @@ use heddle_memory::{BlockError, ThreadBlock};
 use super::Head;
 use super::control::{CONTROL, CallRecord, WorkerRecord};
 use super::current::{self, Thread};
+use super::locals;
 use super::queue::{self, Task, Work};
 use super::reserve::{give_up_reserve, keep_reserve};
 use crate::exit;
@@ -69,6 +70,19 @@ fn with_worker<R>(with: impl FnOnce(&mut Worker) -> R) -> R {
 pub(crate) fn origin_ms() -> Option<f64> {
     // SAFETY: written before the worker entered its loop, by the worker itself.
     worker().map(|_| with_worker(|worker| unsafe { worker.record.as_ref() }.origin_ms))
+}
+
+/// Ends what the running thread keeps in thread-local storage, unless it wrote beyond its stack: nobody knows what of that is whole.
+pub(crate) fn run_destructors() {
+    let is_whole = with_worker(|worker| {
+        worker
+            .block
+            .as_ref()
+            .is_none_or(|block| block.check().is_ok())
+    });
+    if is_whole {
+        locals::run_destructors();
+    }
 }
 
 /// What must be known before a thread's result counts: whether it stayed on its stack. Also counts the thread off.
@@ -140,17 +154,30 @@ impl Worker {
 /// What every thread needs before its first line: it is fresh, also for the libraries below.
 fn enter_thread(thread: Thread) {
     heddle_atomics::set_may_block(true);
-    let (slot, generation) = with_worker(|worker| {
+    let (slot, generation, home_tls) = with_worker(|worker| {
         let record = worker.record();
         (
             record.registry_slot.load(Relaxed),
             record.registry_generation.load(Relaxed),
+            record.home_tls.load(Relaxed),
         )
     });
+    locals::enter(home_tls as usize);
     if slot != 0 {
         registry::enter(slot, generation);
     }
     current::enter(thread);
+}
+
+/// What every thread leaves behind, after its last line.
+fn leave_thread() {
+    current::leave();
+    // `ending` has taken the block of a thread that wrote beyond its stack.
+    let (home_tls, is_whole) = with_worker(|worker| {
+        let home_tls = worker.record().home_tls.load(Relaxed);
+        (home_tls, worker.block.is_some())
+    });
+    locals::leave(home_tls as usize, is_whole);
 }
 
 fn run_task(task: Task) {
@@ -192,7 +219,7 @@ unsafe extern "C" fn run_task_inside(argument: usize) {
     drop(ending);
     enter_thread(thread);
     run();
-    current::leave();
+    leave_thread();
 }
 
 /// Ends a thread for which there is no stack.
@@ -241,12 +268,32 @@ pub extern "C" fn heddle_thread_enter(slot: u32, origin_ms: f64) -> usize {
     fields.task.store(0, Relaxed);
     let worker = Worker {
         record: NonNull::from(fields),
-        spare: None,
+        spare: find_locals(),
         block: None,
         ending: None,
     };
     heddle_memory::set_instance_word(Box::into_raw(Box::new(UnsafeCell::new(worker))) as usize);
     record as usize
+}
+
+/// Has the first worker find what libraries keep in thread-local storage; returns the block that it did so in, for a thread.
+fn find_locals() -> Option<ThreadBlock> {
+    static FOUND: std::sync::Once = std::sync::Once::new();
+    let mut spare = None;
+    FOUND.call_once(|| {
+        spare = ThreadBlock::new(CONTROL.stack_size()).ok();
+        let Some(block) = &mut spare else {
+            return console_error(
+                "heddle-thread: no memory to look for thread-local destructors: none will run",
+            );
+        };
+        for what in locals::find(block) {
+            console_error(&format!(
+                "heddle-thread: did not find {what}, which will leak"
+            ));
+        }
+    });
+    spare
 }
 
 /// Runs threads until there is a call for the host, whose address it returns; 0 when the runtime is closing.
@@ -329,8 +376,10 @@ pub unsafe extern "C" fn heddle_thread_call_enter(call: *mut CallRecord) {
 #[unsafe(no_mangle)]
 pub extern "C" fn heddle_thread_call_leave() -> u32 {
     exit::run_hooks();
-    current::leave();
-    u32::from(ending().is_err())
+    run_destructors();
+    let has_overflowed = ending().is_err();
+    leave_thread();
+    u32::from(has_overflowed)
 }
 
 /// Takes back what the call stood on; to be called at home.
