@@ -69,7 +69,7 @@ describe.each(['node', 'chromium'] as const)('in %s', (host) => {
 
   test('threads run for every subject', async () => {
     const subjects = await shortRun('thread', host);
-    for (const subject of ['heddle-rust', 'heddle-rust-from-main', 'heddle-ts', 'worker', 'multithreading']) {
+    for (const subject of ['heddle-rust', 'heddle-rust-from-main', 'heddle-ts', 'heddle-ts-pool', 'worker', 'multithreading']) {
       expect(subjects).toContain(`${subject} spawn-join-busy`);
     }
     for (const oneCase of ['parallel-sum-2', 'sort-10M', 'alloc-2', 'pool-start']) expect(subjects).toContain(`heddle-rust ${oneCase}`);
