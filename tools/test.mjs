@@ -10,12 +10,13 @@ import { noCounts, resultFile, withFailure } from './suites/suite.mjs';
 import { inWorkspace, isMain, query, runTool, say, ToolError, workspaceRoot } from './workspace.mjs';
 
 /**
- * Tasks that leave counts, in the groups in which they run. A package has those that its package.json has scripts for. Compilers use all cores
- * anyway. Of the hosts two run at once: no test asserts a time, and each waits for most of its own.
+ * Tasks that leave counts, in the groups in which they run. A package has those that its package.json has scripts for. What compiles, with what
+ * the hosts will need (`builds`), goes first: three at once, because a big crate occupies one core for long. Of the hosts two run at once: no test asserts a time, and each waits for most of its own.
  */
 const GROUPS = [
   {
-    concurrency: 2,
+    concurrency: 3,
+    builds: ['wasm'],
     tasks: [
       'check:format',
       'check:lint',
@@ -116,7 +117,7 @@ function runTurbo(turbo, args) {
 
 /**
  * Runs tasks that leave counts, in every package that has them; prints what failed, what was skipped, and the last line.
- * @param {readonly {concurrency: number, tasks: readonly string[]}[]} groups
+ * @param {readonly {concurrency: number, tasks: readonly string[], builds?: readonly string[]}[]} groups
  * @param {readonly string[]} [turboArgs]
  */
 export async function runSuites(groups, turboArgs = []) {
@@ -126,8 +127,8 @@ export async function runSuites(groups, turboArgs = []) {
   for (const { file } of suites) rmSync(file, { force: true });
   const options = ['--continue=dependencies-successful', '--output-logs=errors-only', '--ui=stream'];
   let exitCode = 0;
-  for (const { concurrency, tasks: group } of groups) {
-    const code = await runTurbo(turbo, ['run', ...group, `--concurrency=${concurrency}`, ...options, ...turboArgs]);
+  for (const { concurrency, builds = [], tasks: group } of groups) {
+    const code = await runTurbo(turbo, ['run', ...group, ...builds, `--concurrency=${concurrency}`, ...options, ...turboArgs]);
     exitCode ||= code;
   }
 

@@ -170,6 +170,20 @@ describe('from', () => {
     expect(await column(db, 'SELECT 1')).toEqual([1]);
   });
 
+  // Messages had the whole URL, and with it whoever's password or signature was in there.
+  test.each([
+    ['a password', 'http://who:hidden@localhost:1/there.csv', 'MISUSE'],
+    ['a signature', 'http://localhost:1/there.csv?signature=hidden#hidden', 'IO_ERROR'],
+  ] as const)('a URL with %s: no message has it', async (_, url, code) => {
+    const db = await openForTest('memory:');
+    const failure = await db.import(new URL(url), { table: 't' }).then(
+      () => undefined,
+      (error: unknown) => error as Error & { readonly code: string },
+    );
+    expect(failure).toMatchObject({ code, message: expect.stringContaining('/there.csv') });
+    for (let error: unknown = failure; error instanceof Error; error = error.cause) expect(error.message).not.toContain('hidden');
+  });
+
   test('a URL where nothing is: NOT_FOUND', async () => {
     const db = await emptied(database());
     const missing = new URL('./nothing-here.parquet?raw-bytes', FLIGHTS_3M_PARQUET);

@@ -30,18 +30,30 @@ export async function openSource(source: ImportSource, signal: AbortSignal): Pro
 }
 
 async function fetched(url: URL, signal: AbortSignal): Promise<Source> {
+  const name = nameOf(url);
+  if (url.username || url.password) {
+    throw new HeddleStoreError(
+      'MISUSE',
+      `cannot fetch ${name} with a name or a password in its URL: fetch it with a header, and import the response's body`,
+    );
+  }
   let response: Response;
   try {
     response = await fetch(url, { signal });
   } catch (cause) {
     signal.throwIfAborted();
-    throw new HeddleStoreError('IO_ERROR', `cannot fetch ${url}`, { cause });
+    throw new HeddleStoreError('IO_ERROR', `cannot fetch ${name}`, { cause });
   }
-  if (response.status === 404) throw new HeddleStoreError('NOT_FOUND', `cannot fetch ${url}: there is no such file`);
-  if (!response.ok || !response.body) throw new HeddleStoreError('IO_ERROR', `cannot fetch ${url}: status ${response.status}`);
+  if (response.status === 404) throw new HeddleStoreError('NOT_FOUND', `cannot fetch ${name}: there is no such file`);
+  if (!response.ok || !response.body) throw new HeddleStoreError('IO_ERROR', `cannot fetch ${name}: status ${response.status}`);
   // The length is that of the encoded bytes: it counts only where they aren't encoded.
   const length = response.headers.has('content-encoding') ? null : response.headers.get('content-length');
   return { size: length === null ? undefined : Number(length), pieces: streamed(response.body) };
+}
+
+/** A URL as messages tell it: a password or a signature in it is nobody else's business, and data are long. */
+function nameOf(url: URL): string {
+  return /^https?:$/.test(url.protocol) ? `${url.origin}${url.pathname}` : `a URL of ${url.protocol}`;
 }
 
 async function* slices(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
