@@ -10,8 +10,9 @@ import { noCounts, resultFile, withFailure } from './suites/suite.mjs';
 import { inWorkspace, isMain, query, runTool, say, ToolError, workspaceRoot } from './workspace.mjs';
 
 /**
- * Tasks that leave counts, in the groups in which they run. A package has those that its package.json has scripts for. What compiles, with what
- * the hosts will need (`builds`), goes first: three at once, because a big crate occupies one core for long. Of the hosts two run at once: no test asserts a time, and each waits for most of its own.
+ * Tasks that leave counts, in the groups in which they run. A package has those that its package.json has scripts for. What compiles goes first,
+ * with what the hosts will need (`builds`): three at once, because a big crate occupies one core for long. Of the hosts two run at once: no
+ * test asserts a time, and each waits for most of its own.
  */
 const GROUPS = [
   {
