@@ -103,7 +103,7 @@ function browserProject({ name, root, testTimeout, browser }: BrowserProjectOpti
         headless: true,
         screenshotFailures: false,
         // A busy machine takes its time to start a browser; that is no failure.
-        connectTimeout: 180_000,
+        connectTimeout: 120_000,
         provider: playwright({ launchOptions: launchOptions(browser) }),
         instances: [{ browser, name: `${name}:${browser}` }],
       },
