@@ -69,7 +69,7 @@ export function buildWasm({ crate, dev = false, example, features = [], manifest
   patchCrates();
   const profile = dev ? 'dev' : 'release';
   const unit = example ?? crate;
-  // A library's two forms come out of one compilation; an example finds the first of them made.
+  // A library's two forms come out of one compilation; where its Cargo.toml names both, its examples find the first of them made.
   const selection = example ? ['--example', example, '--crate-type', 'cdylib'] : ['--lib', '--crate-type', 'lib,cdylib'];
   const args = ['rustc', '--package', crate, ...selection];
   args.push('--target', TARGET, '--profile', profile, '-Zbuild-std=std,panic_unwind');

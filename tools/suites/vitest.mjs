@@ -81,11 +81,12 @@ async function main(project, ...files) {
   const cwd = existsSync(path.join(folder, 'vitest.config.ts')) ? folder : workspaceRoot;
   const vitest = vitestOf(host, args);
   if (!vitest) return report({ ...noCounts(), skipped: 1, notes: [`${project}: ${host} is not to be had for this kind of machine`] });
-  let { exitCode, output } = await runSuiteProgram(...vitest, { cwd });
-  if (output.includes(BROWSER_MISSING)) {
+  const first = await runSuiteProgram(...vitest, { cwd });
+  let { exitCode } = first;
+  if (first.output.includes(BROWSER_MISSING)) {
     say(`${project}: the browser did not come up, so nothing was run; once more`);
     rmSync(jsonFile, { force: true });
-    ({ exitCode, output } = await runSuiteProgram(...vitest, { cwd }));
+    ({ exitCode } = await runSuiteProgram(...vitest, { cwd }));
   }
   report(countVitest(project, readJson(jsonFile), exitCode));
 }

@@ -23,6 +23,7 @@ import { type Begun, mapping } from './internal/mapping.ts';
 import type { ModuleWorker } from './internal/ModuleWorker.ts';
 import { PoolWorkers } from './internal/PoolWorkers.ts';
 import { valueOf } from './internal/valueOf.ts';
+import { within } from './internal/within.ts';
 import type { ThreadFunction, ThreadResult } from './Thread.ts';
 import { ThreadError } from './ThreadError.ts';
 import type { CloseOptions, WasmRuntime } from './WasmRuntime.ts';
@@ -378,10 +379,7 @@ export class ThreadPool implements AsyncDisposable {
   async #close(graceMs: number): Promise<void> {
     for (const waiter of this.#roomWaiters) waiter.reject(new ThreadError('CLOSED', 'the pool is closed'));
     this.#roomWaiters.clear();
-    const grace = Promise.withResolvers<void>();
-    const timer = setTimeout(grace.resolve, graceMs);
-    if (graceMs > 0) await Promise.race([this.drained(), grace.promise]);
-    clearTimeout(timer);
+    if (graceMs > 0) await within(graceMs, this.drained());
     for (const job of this.#queue.jobs()) job.giveUp(new ThreadError('CLOSED', 'the pool was closed before the job began'));
     for (const job of this.#running) job.giveUp(new ThreadError('THREAD_TERMINATED', `the pool was closed while '${job.name}' ran`));
     await this.#workers.close();

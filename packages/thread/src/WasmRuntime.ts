@@ -261,7 +261,7 @@ export class WasmRuntime implements AsyncDisposable {
     owner.supervisor.post({ type: 'close', graceMs } satisfies ToSupervisor);
     // A supervisor that has failed, or that is not heard of, ends nobody any more.
     const isHeard = await within(graceMs + CLOSE_MS, closed);
-    if (!isHeard || !(await closed)) await within(CLOSE_MS, owner.end());
+    if (!isHeard || !(await closed)) await owner.end();
     owner.supervisor.setKeepAlive(false);
   }
 

@@ -15,6 +15,9 @@ use crate::value::{Row, Value};
 /// Entries that are written at once: a few milliseconds of work, which no interrupt ends.
 const BATCH_ROWS: usize = 1024;
 
+/// Entries that are counted at once: each scan begins in every file, and looks at the interrupt word itself.
+const COUNTED_ROWS: usize = 4 * 1024;
+
 /// Rows between two looks at the interrupt word.
 const LOOK_ROWS: usize = 256;
 
@@ -89,11 +92,11 @@ fn stored(entries: &Arc<Table>, is_interrupted: &dyn Fn() -> bool) -> StoreResul
         if is_interrupted() {
             return Err(StoreError::new(StoreErrorCode::Interrupted, "interrupted"));
         }
-        let keys = snapshot.scan(&range, &[0], Some(BATCH_ROWS))?;
+        let keys = snapshot.scan(&range, &[0], Some(COUNTED_ROWS))?;
         let keys = arrow_array::cast::AsArray::as_binary::<i32>(&keys[0]);
         let rows = arrow_array::Array::len(keys);
         count += rows;
-        if rows < BATCH_ROWS {
+        if rows < COUNTED_ROWS {
             return Ok(count);
         }
         range.lower = Some(crate::table::range::just_after(keys.value(rows - 1)));

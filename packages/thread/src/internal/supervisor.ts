@@ -29,9 +29,6 @@ const UNREAD_CALLS_MAX = 192;
 const RETRY_MS = 100;
 const RETRY_DOUBLINGS_MAX = 6;
 
-/** How long the end of a terminated worker is awaited: Bun now and then tells of none. */
-const TERMINATION_MS = 3000;
-
 const port = ownPort();
 if (!port) throw new Error('the supervisor is a worker');
 const post = (message: FromSupervisor): void => port.post(message);
@@ -203,11 +200,12 @@ class Pool {
       if (this.#workers.size === 0) resolve();
     });
     await within(this.#control ? graceMs : 0, empty);
-    const terminated = [...this.#workers.values()].map((worker) => {
-      this.#endThreadOf(worker);
-      return worker.handle.terminate();
-    });
-    await within(TERMINATION_MS, Promise.all(terminated));
+    await Promise.all(
+      [...this.#workers.values()].map((worker) => {
+        this.#endThreadOf(worker);
+        return worker.handle.terminate();
+      }),
+    );
   }
 }
 

@@ -1,6 +1,7 @@
 /** Node. */
 import { availableParallelism } from 'node:os';
 import { parentPort, type Transferable as NodeTransferable, type Worker, type WorkerOptions } from 'node:worker_threads';
+import { within } from '../within.ts';
 import type { OwnPort, WorkerHandle } from './types.ts';
 
 /** Node shares memory everywhere. */
@@ -93,9 +94,12 @@ export async function holdLifeLine(_name: string): Promise<void> {}
 
 export function watchLifeLine(_name: string, _signal: AbortSignal, _onEnd: () => void): void {}
 
+/** How long the end of a terminated worker is awaited, in milliseconds: Bun now and then tells of none. */
+const TERMINATION_MS = 3000;
+
 /** A worker thread behind the common interface. */
 export function wrapWorker(worker: Worker): WorkerHandle {
-  // Bun now and then tells an end only by one of the two: the event, or what `terminate` returns.
+  // Bun may tell an end only by one of the two: the event, or what `terminate` returns.
   const exited = new Promise<void>((resolve) => void worker.once('exit', () => resolve()));
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer as unknown as NodeTransferable[]),
@@ -106,7 +110,7 @@ export function wrapWorker(worker: Worker): WorkerHandle {
     },
     onExit: (listener) => worker.on('exit', listener),
     setKeepAlive: (isOn) => (isOn ? worker.ref() : worker.unref()),
-    terminate: async () => void (await Promise.race([exited, worker.terminate()])),
+    terminate: async () => void (await within(TERMINATION_MS, Promise.race([exited, worker.terminate()]))),
   };
 }
 
