@@ -104,6 +104,15 @@ pub struct Store {
     vfs: Vfs,
 }
 
+/// What becomes of the files of a table that is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// They go with the table's last reader.
+    Removed,
+    /// They stay for the next opening, which knows whether the catalogue has the table.
+    Kept,
+}
+
 /// A table that was made and that snapshots don't see yet. Its files go with it.
 pub struct Built(Option<TableVersion>);
 
@@ -428,10 +437,12 @@ impl Store {
         }
     }
 
-    /// Forgets a table that was dropped, or whose creation was rolled back. Its files go with its last reader.
-    pub fn forget_table(&self, id: TableId) {
+    /// Forgets a table that was dropped, or whose creation was rolled back.
+    pub fn forget_table(&self, id: TableId, files: Files) {
         let removed = self.tables().remove(&id);
-        if let Some(Slot::Open(table)) = removed {
+        if let Some(Slot::Open(table)) = removed
+            && files == Files::Removed
+        {
             table.dropped.store(true, Ordering::SeqCst);
         }
         self.sequencer.replace(|published| {

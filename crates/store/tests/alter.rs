@@ -623,6 +623,7 @@ fn a_failing_call_leaves_the_table_usable() {
             length: 1,
             code: heddle_store::io::IoErrorCode::NoSpace,
             is_torn: false,
+            is_panic: false,
         });
         let outcome = connection.try_rows("ALTER TABLE t ADD COLUMN b INTEGER DEFAULT 3");
         io.lift();

@@ -549,6 +549,7 @@ fn a_table_whose_index_cannot_be_opened_can_be_read_and_the_index_made_again() {
         length: u64::MAX,
         code: IoErrorCode::Other,
         is_torn: true,
+        is_panic: false,
     });
     let database = Database::open(io, &manual()).unwrap();
     let connection = database.connect();

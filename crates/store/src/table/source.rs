@@ -24,7 +24,7 @@ use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::recovery::Recovery;
 use crate::schema::KEY_COLUMN;
 use crate::tonbo::TonboHost;
-use crate::tonbo::executor::{TonboExecutor, block_on};
+use crate::tonbo::executor::{TASK_FAILED_WORDS, TonboExecutor, block_on};
 use crate::tonbo::fs::TonboFs;
 
 /// A log segment of Tonbo's, in bytes: small ones are pruned sooner.
@@ -234,9 +234,24 @@ fn filter(range: &KeyRange) -> Option<Expr> {
     }
 }
 
+/// What is told of a task that panicked: by its handle; by fusio-parquet, whose readers and writers are tasks that tell by a channel; and by
+/// Tonbo of the task that writes a table's log, which takes no more writes until the table is opened again.
+const TASK_FAILED: [&str; 4] = [
+    TASK_FAILED_WORDS,
+    "task canceled",
+    "wal writer dropped ack",
+    "wal writer task closed",
+];
+
 fn tonbo_error(table: &str, verb: &str, error: &dyn std::fmt::Display) -> StoreError {
     let message = error.to_string();
     // Tonbo's errors keep no source but its words: those of our own files name their code.
-    let code = crate::io::code_in(&message).map_or(StoreErrorCode::Corrupt, StoreErrorCode::from);
+    let code = match crate::io::code_in(&message) {
+        Some(code) => StoreErrorCode::from(code),
+        None if TASK_FAILED.iter().any(|words| message.contains(words)) => {
+            StoreErrorCode::EngineFailed
+        }
+        None => StoreErrorCode::Corrupt,
+    };
     StoreError::new(code, format!("cannot {verb} table {table}: {message}"))
 }
