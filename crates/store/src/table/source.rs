@@ -93,6 +93,11 @@ impl Source {
         result.map_err(|error| tonbo_error(&self.name, "write", &error))
     }
 
+    /// How many rows only memory and the log hold, and about how many bytes they take.
+    pub fn unflushed(&self) -> (usize, usize) {
+        self.db.unflushed()
+    }
+
     /// Moves what is in memory into a file, so that its log can be dropped. Returns whether there was anything.
     pub fn flush(&self) -> StoreResult<bool> {
         block_on(self.db.flush()).map_err(|error| tonbo_error(&self.name, "flush", &error))
