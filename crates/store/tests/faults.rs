@@ -26,6 +26,7 @@ use heddle_store::commit::mover;
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::import::{self, ImportOptions};
 use heddle_store::io::{IoErrorCode, MemoryIo, PowerLossIo, SharedIo};
+use heddle_store::table::unflushed::Due;
 use random::Random;
 
 /// Above this a run hangs.
@@ -245,7 +246,7 @@ impl Session {
                 let ids: Vec<_> = store.sequencer.published().tables.keys().copied().collect();
                 for id in ids {
                     let _writing = store.mover.writing();
-                    mover::write_files(&store, id, 1)?;
+                    mover::write_files(&store, id, Due::Any)?;
                 }
             }
             Checkpoint => drop(connection.try_rows("PRAGMA wal_checkpoint(TRUNCATE)")?),

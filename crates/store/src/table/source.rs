@@ -33,6 +33,9 @@ const WAL_SEGMENT_BYTES: usize = 8 << 20;
 /// Files of rows as they came from memory, before they are merged: a scan of a row that they all hold reads it in each.
 const UNMERGED_FILES: usize = 4;
 
+/// The values of a file that a merge writes, in bytes: it holds them all while it does.
+const MERGED_SIZE: usize = 64 << 20;
+
 /// A table's Tonbo.
 pub struct Source {
     db: DB<TonboFs, TonboExecutor>,
@@ -57,6 +60,7 @@ impl Source {
         };
         let compaction = CompactionOptions::new()
             .strategy(CompactionStrategy::Leveled(planner))
+            .max_output_bytes(MERGED_SIZE)
             .manual()
             .disable_l0_backpressure();
         let builder = DbBuilder::from_schema_key_name(schema.clone(), KEY_COLUMN)
@@ -91,6 +95,16 @@ impl Source {
             block_on(self.db.ingest(batch))
         };
         result.map_err(|error| tonbo_error(&self.name, "write", &error))
+    }
+
+    /// How many rows only memory and the log hold, and about how many bytes they take.
+    pub fn unflushed(&self) -> (usize, usize) {
+        self.db.unflushed()
+    }
+
+    /// About how many rows there are, without reading any: overwritten ones count until they are merged.
+    pub fn estimated_rows(&self) -> usize {
+        self.db.estimated_rows()
     }
 
     /// Moves what is in memory into a file, so that its log can be dropped. Returns whether there was anything.
