@@ -93,6 +93,8 @@ pub mod channel_header {
     pub const RECEIVERS_WAITING: usize = 132;
     /// Counts the changes that were told to waiting receivers, who sleep on it.
     pub const RECEIVER_EVENTS: usize = 136;
+    /// How many waiting receivers are known to look again: when it is as many as wait, no more are told. Who comes to wait clears it.
+    pub const RECEIVERS_TOLD: usize = 140;
     /// The byte addresses of other event counts, on which selects sleep that wait for a message here; 0 when free.
     pub const RECEIVER_WATCHERS: usize = 144;
     /// Held while a frame is read.
@@ -107,6 +109,8 @@ pub mod channel_header {
     pub const SENDERS_WAITING: usize = 260;
     /// Counts the changes that were told to waiting senders, who sleep on it.
     pub const SENDER_EVENTS: usize = 264;
+    /// How many waiting senders are known to look again; as receiversTold.
+    pub const SENDERS_TOLD: usize = 268;
     /// The byte addresses of other event counts, on which selects sleep that wait for room here; 0 when free.
     pub const SENDER_WATCHERS: usize = 272;
     /// The ends of registered threads, so that those of a dead thread count no more.
@@ -168,6 +172,8 @@ pub mod broadcast_header {
     /// Counts the changes that were told to waiting receivers, who sleep on it.
     pub const RECEIVER_EVENTS: usize = 136;
     /// As in ChannelHeader.
+    pub const RECEIVERS_TOLD: usize = 140;
+    /// As in ChannelHeader.
     pub const RECEIVER_WATCHERS: usize = 144;
     /// The position of the oldest frame that is kept; under lock, written before what lay there is overwritten.
     pub const OLDEST: usize = 192;
@@ -175,6 +181,8 @@ pub mod broadcast_header {
     pub const SENDERS_WAITING: usize = 196;
     /// Counts the changes that were told to waiting senders, who sleep on it.
     pub const SENDER_EVENTS: usize = 200;
+    /// As in ChannelHeader.
+    pub const SENDERS_TOLD: usize = 204;
     /// As in ChannelHeader.
     pub const SENDER_WATCHERS: usize = 208;
     /// The ends of registered threads, so that those of a dead thread count no more.
@@ -235,6 +243,8 @@ pub mod watch_header {
     pub const RECEIVERS_WAITING: usize = 132;
     /// Counts the changes that were told to waiting receivers, who sleep on it.
     pub const RECEIVER_EVENTS: usize = 136;
+    /// As in ChannelHeader.
+    pub const RECEIVERS_TOLD: usize = 140;
     /// As in ChannelHeader.
     pub const RECEIVER_WATCHERS: usize = 144;
     /// The ends of registered threads, so that those of a dead thread count no more.

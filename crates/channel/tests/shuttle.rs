@@ -178,6 +178,24 @@ fn values_arrive_once_and_in_order() {
     check(200, || values(bounded(3), (3, 3), false));
 }
 
+/// One who was told before it had fallen asleep and finds that another was faster is told again: the smallest model in which a wake-up
+/// that is spared might be one too many.
+#[test]
+fn whoever_finds_nothing_is_told_again() {
+    check(4_000, || {
+        let (sender, receiver) = bounded(2);
+        let receivers = [(); 2].map(|()| {
+            let receiver = receiver.clone();
+            spawn(move || receiver.recv().unwrap())
+        });
+        let sending = spawn(move || (0..2).for_each(|number| sender.send((0, number)).unwrap()));
+        let got = receivers.map(|one| vec![one.join().unwrap()]);
+        sending.join().unwrap();
+        assert_all(&got, &[(0, 0), (0, 1)]);
+        drop(receiver);
+    });
+}
+
 #[test]
 fn values_arrive_through_segments() {
     check(200, || values(unbounded(2), (3, 2), false));

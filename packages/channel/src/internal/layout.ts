@@ -91,6 +91,8 @@ export const CHANNEL_HEADER_TAIL_OFFSET = 128;
 export const CHANNEL_HEADER_RECEIVERS_WAITING_OFFSET = 132;
 /** Counts the changes that were told to waiting receivers, who sleep on it. */
 export const CHANNEL_HEADER_RECEIVER_EVENTS_OFFSET = 136;
+/** How many waiting receivers are known to look again: when it is as many as wait, no more are told. Who comes to wait clears it. */
+export const CHANNEL_HEADER_RECEIVERS_TOLD_OFFSET = 140;
 /** The byte addresses of other event counts, on which selects sleep that wait for a message here; 0 when free. */
 export const CHANNEL_HEADER_RECEIVER_WATCHERS_OFFSET = 144;
 /** Held while a frame is read. */
@@ -105,6 +107,8 @@ export const CHANNEL_HEADER_HEAD_OFFSET = 256;
 export const CHANNEL_HEADER_SENDERS_WAITING_OFFSET = 260;
 /** Counts the changes that were told to waiting senders, who sleep on it. */
 export const CHANNEL_HEADER_SENDER_EVENTS_OFFSET = 264;
+/** How many waiting senders are known to look again; as receiversTold. */
+export const CHANNEL_HEADER_SENDERS_TOLD_OFFSET = 268;
 /** The byte addresses of other event counts, on which selects sleep that wait for room here; 0 when free. */
 export const CHANNEL_HEADER_SENDER_WATCHERS_OFFSET = 272;
 /** The ends of registered threads, so that those of a dead thread count no more. */
@@ -157,6 +161,8 @@ export const BROADCAST_HEADER_RECEIVERS_WAITING_OFFSET = 132;
 /** Counts the changes that were told to waiting receivers, who sleep on it. */
 export const BROADCAST_HEADER_RECEIVER_EVENTS_OFFSET = 136;
 /** As in ChannelHeader. */
+export const BROADCAST_HEADER_RECEIVERS_TOLD_OFFSET = 140;
+/** As in ChannelHeader. */
 export const BROADCAST_HEADER_RECEIVER_WATCHERS_OFFSET = 144;
 /** The position of the oldest frame that is kept; under lock, written before what lay there is overwritten. */
 export const BROADCAST_HEADER_OLDEST_OFFSET = 192;
@@ -164,6 +170,8 @@ export const BROADCAST_HEADER_OLDEST_OFFSET = 192;
 export const BROADCAST_HEADER_SENDERS_WAITING_OFFSET = 196;
 /** Counts the changes that were told to waiting senders, who sleep on it. */
 export const BROADCAST_HEADER_SENDER_EVENTS_OFFSET = 200;
+/** As in ChannelHeader. */
+export const BROADCAST_HEADER_SENDERS_TOLD_OFFSET = 204;
 /** As in ChannelHeader. */
 export const BROADCAST_HEADER_SENDER_WATCHERS_OFFSET = 208;
 /** The ends of registered threads, so that those of a dead thread count no more. */
@@ -215,6 +223,8 @@ export const WATCH_HEADER_CHANGES_OFFSET = 128;
 export const WATCH_HEADER_RECEIVERS_WAITING_OFFSET = 132;
 /** Counts the changes that were told to waiting receivers, who sleep on it. */
 export const WATCH_HEADER_RECEIVER_EVENTS_OFFSET = 136;
+/** As in ChannelHeader. */
+export const WATCH_HEADER_RECEIVERS_TOLD_OFFSET = 140;
 /** As in ChannelHeader. */
 export const WATCH_HEADER_RECEIVER_WATCHERS_OFFSET = 144;
 /** The ends of registered threads, so that those of a dead thread count no more. */
