@@ -18,6 +18,8 @@ use heddle_memory::ThreadCachingAllocator;
 use heddle_thread::{self as thread, Builder, ThreadError};
 use wasm_bindgen::prelude::wasm_bindgen;
 
+#[path = "thread-testing/event_loop.rs"]
+mod event_loop;
 #[path = "thread-testing/locals.rs"]
 mod locals;
 #[path = "../tests/std_api"]

@@ -57,7 +57,10 @@ pub(super) struct WorkerRecord {
     pub(super) name_size: AtomicU32,
     pub(super) panic_size: AtomicU32,
     pub(super) name: [u8; 40],
-    pub(super) panic: [u8; 160],
+    pub(super) woken: AtomicU32,
+    pub(super) wait_kind: AtomicU32,
+    pub(super) wait_id: AtomicU32,
+    pub(super) panic: [u8; 148],
 }
 
 /// See `Call` in `docs/layout.md`. Only what Rust touches has a name.
@@ -122,6 +125,9 @@ const _: () = {
     assert!(offset_of!(WorkerRecord, name_size) == layout::worker::NAME_SIZE);
     assert!(offset_of!(WorkerRecord, panic_size) == layout::worker::PANIC_SIZE);
     assert!(offset_of!(WorkerRecord, name) == layout::worker::NAME);
+    assert!(offset_of!(WorkerRecord, woken) == layout::worker::WOKEN);
+    assert!(offset_of!(WorkerRecord, wait_kind) == layout::worker::WAIT_KIND);
+    assert!(offset_of!(WorkerRecord, wait_id) == layout::worker::WAIT_ID);
     assert!(offset_of!(WorkerRecord, panic) == layout::worker::PANIC);
     assert!(size_of::<CallRecord>() == layout::call::SIZE);
     assert!(align_of::<CallRecord>() == layout::call::ALIGN);

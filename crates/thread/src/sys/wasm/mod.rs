@@ -5,11 +5,13 @@
 //! | `control` | the records that TypeScript sees, and the counts of threads and workers |
 //! | `queue` | threads that wait for a worker |
 //! | `worker` | the loop of a worker, and the exports through which its host enters it |
+//! | `event_loop` | threads that are polled, and the exports through which their worker's host does so |
 //! | `current` | the running thread: its name, its id, its parker |
 //! | `locals` | what std and wasm-bindgen keep in thread-local storage: destructors, free slots |
 
 mod control;
 mod current;
+mod event_loop;
 mod locals;
 mod queue;
 mod reserve;
@@ -25,10 +27,12 @@ use std::time::Duration;
 use heddle_atomics::futex;
 
 use crate::builder::Builder;
+use crate::event_loop::EventLoopThread;
 use crate::join::Ending;
 
 pub(crate) use control::{CONTROL, Head};
 pub use current::{Thread, ThreadId, current, park, park_timeout};
+pub(crate) use event_loop::{has_host_event_loop, spawn_on_host_event_loop};
 pub use reserve::keep_reserve;
 pub(crate) use worker::{ending, origin_ms, run_destructors};
 
@@ -50,8 +54,6 @@ pub(crate) unsafe fn spawn<'a, E: Ending + 'a>(
     ending: Arc<E>,
     run: impl FnOnce() + Send + 'a,
 ) -> io::Result<(NativeHandle, Thread)> {
-    CONTROL.admit()?;
-    let thread = Thread::new(builder.name);
     let ending: Arc<dyn Ending + 'a> = ending;
     let run: Box<dyn FnOnce() + Send + 'a> = Box::new(run);
     // SAFETY: only lifetimes change, and by this function's contract what they stand for outlives the thread.
@@ -61,6 +63,25 @@ pub(crate) unsafe fn spawn<'a, E: Ending + 'a>(
             std::mem::transmute::<Box<dyn FnOnce() + Send + 'a>, Box<dyn FnOnce() + Send>>(run),
         )
     };
+    queue(builder, ending, queue::Run::Inside(run))
+}
+
+/// A thread that polls what `begin` makes; between two polls its worker's event loop runs.
+pub(crate) fn spawn_on_event_loop(
+    builder: Builder,
+    ending: Arc<impl Ending + 'static>,
+    begin: impl FnOnce() -> Box<dyn EventLoopThread> + Send + 'static,
+) -> io::Result<(NativeHandle, Thread)> {
+    queue(builder, ending, queue::Run::OnEventLoop(Box::new(begin)))
+}
+
+fn queue(
+    builder: Builder,
+    ending: Arc<dyn Ending>,
+    run: queue::Run,
+) -> io::Result<(NativeHandle, Thread)> {
+    CONTROL.admit()?;
+    let thread = Thread::new(builder.name);
     let stack_size = builder.stack_size.unwrap_or_else(|| CONTROL.stack_size());
     queue::push(queue::Task {
         ending,

@@ -4,7 +4,7 @@
 //! gets others: a [`ThreadBlock`], with thread-local storage fresh from the module's image. A worker keeps one block of
 //! the default size for its next thread.
 //!
-//! Threads that Rust code spawned never leave Wasm between one and the next. For a call that TypeScript spawned,
+//! Threads that Rust code spawned never leave Wasm between one and the next, but for those that are polled (`event_loop`). For a call that TypeScript spawned,
 //! [`heddle_thread_work`] returns to the host, which calls the export:
 //!
 //! ```text
@@ -24,6 +24,7 @@
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use heddle_atomics::registry;
@@ -32,35 +33,42 @@ use heddle_memory::{BlockError, ThreadBlock};
 use super::Head;
 use super::control::{CONTROL, CallRecord, WorkerRecord};
 use super::current::{self, Thread};
+use super::event_loop;
 use super::locals;
-use super::queue::{self, Task, Work};
+use super::queue::{self, Run, Task, Work};
 use super::reserve::{give_up_reserve, keep_reserve};
+use crate::event_loop::EventLoopThread;
 use crate::exit;
 use crate::failure::ThreadError;
 use crate::join::Ending;
 use crate::layout::{
-    CALL_RUNNING, OUTCOME_OUT_OF_MEMORY, WORKER_ENDED, WORKER_IDLE, WORKER_RUNNING, WORKER_TRAPPED,
+    CALL_RUNNING, OUTCOME_OUT_OF_MEMORY, WAIT_NONE, WORK_ON_EVENT_LOOP, WORKER_ENDED, WORKER_IDLE,
+    WORKER_RUNNING, WORKER_TRAPPED,
 };
 
 /// A worker, found through the instance's own word; only its own worker touches it.
-struct Worker {
-    record: NonNull<WorkerRecord>,
+pub(super) struct Worker {
+    pub(super) record: NonNull<WorkerRecord>,
     /// A block for the next thread.
     spare: Option<ThreadBlock>,
     /// The block of the running thread.
     block: Option<ThreadBlock>,
     /// Whom to tell where the running thread traps.
-    ending: Option<Arc<dyn Ending>>,
+    pub(super) ending: Option<Arc<dyn Ending>>,
+    /// A thread that is to be polled, until it has begun.
+    pub(super) waiting: Option<Task>,
+    /// The thread that is polled, between two polls.
+    pub(super) polled: Option<Box<dyn EventLoopThread>>,
 }
 
 /// This instance's worker, or `None` in an instance that is none.
-fn worker() -> Option<&'static UnsafeCell<Worker>> {
+pub(super) fn worker() -> Option<&'static UnsafeCell<Worker>> {
     // SAFETY: the word is 0 or what `heddle_thread_enter` leaked.
     unsafe { (heddle_memory::instance_word() as *const UnsafeCell<Worker>).as_ref() }
 }
 
 /// Runs `with` on this instance's worker. Nothing of the program's runs inside `with`.
-fn with_worker<R>(with: impl FnOnce(&mut Worker) -> R) -> R {
+pub(super) fn with_worker<R>(with: impl FnOnce(&mut Worker) -> R) -> R {
     let worker = worker().expect("only entered workers come here");
     // SAFETY: the worker is this instance's alone, and `with` doesn't come back here.
     with(unsafe { &mut *worker.get() })
@@ -105,13 +113,13 @@ pub(crate) fn ending() -> Result<(), ThreadError> {
 }
 
 impl Worker {
-    fn record(&self) -> &WorkerRecord {
+    pub(super) fn record(&self) -> &WorkerRecord {
         // SAFETY: the record lives as long as the module, and all of it that changes is atomic.
         unsafe { self.record.as_ref() }
     }
 
     /// A block with a stack of `stack_size` bytes becomes the running thread's.
-    fn take_block(&mut self, stack_size: usize) -> Result<(usize, usize), BlockError> {
+    pub(super) fn take_block(&mut self, stack_size: usize) -> Result<(usize, usize), BlockError> {
         let block = match self
             .spare
             .take_if(|spare| spare.stack_size() == stack_size.next_multiple_of(16))
@@ -133,8 +141,15 @@ impl Worker {
         self.block = None;
     }
 
+    /// The running thread has ended, and left what it stood on.
+    pub(super) fn end_task(&mut self) {
+        self.record().task.store(0, Relaxed);
+        self.ending = None;
+        self.keep_block();
+    }
+
     /// Notes for the host which thread runs.
-    fn announce(&mut self, thread: &Thread, record_of_thread: u32) {
+    pub(super) fn announce(&mut self, thread: &Thread, record_of_thread: u32) {
         let name = thread.name().unwrap_or_default().as_bytes();
         // SAFETY: `name` is written by this worker alone. The host may read a name that is half the old one and half the
         // new one; it shows it to a human.
@@ -143,6 +158,7 @@ impl Worker {
         record.name[..size].copy_from_slice(&name[..size]);
         record.name_size.store(size as u32, Relaxed);
         record.panic_size.store(0, Relaxed);
+        record.wait_kind.store(WAIT_NONE, Relaxed);
         record.thread_id.store(thread.number(), Relaxed);
         record.threads_run.fetch_add(1, Relaxed);
         record.task.store(record_of_thread, Relaxed);
@@ -152,7 +168,7 @@ impl Worker {
 }
 
 /// What every thread needs before its first line: it is fresh, also for the libraries below.
-fn enter_thread(thread: Thread) {
+pub(super) fn enter_thread(thread: Thread) {
     heddle_atomics::set_may_block(true);
     let (slot, generation, home_tls) = with_worker(|worker| {
         let record = worker.record();
@@ -170,7 +186,7 @@ fn enter_thread(thread: Thread) {
 }
 
 /// What every thread leaves behind, after its last line.
-fn leave_thread() {
+pub(super) fn leave_thread() {
     current::leave();
     // `ending` has taken the block of a thread that wrote beyond its stack.
     let (home_tls, is_whole) = with_worker(|worker| {
@@ -180,6 +196,7 @@ fn leave_thread() {
     locals::leave(home_tls as usize, is_whole);
 }
 
+/// Runs a thread from its first line to its last.
 fn run_task(task: Task) {
     let head: *const Head = task.ending.head();
     task.ending.head().set_stack_size(task.stack_size);
@@ -199,11 +216,7 @@ fn run_task(task: Task) {
     let argument = Box::into_raw(Box::new(task)) as usize;
     // SAFETY: the block is this worker's, and `run_task_inside` catches every panic.
     unsafe { heddle_memory::enter_frame(stack_top, tls_base, run_task_inside, argument) };
-    with_worker(|worker| {
-        worker.record().task.store(0, Relaxed);
-        worker.ending = None;
-        worker.keep_block();
-    });
+    with_worker(Worker::end_task);
 }
 
 /// Runs on the thread's own stack, with its own thread-local storage.
@@ -217,13 +230,16 @@ unsafe extern "C" fn run_task_inside(argument: usize) {
         ..
     } = *task;
     drop(ending);
+    let Run::Inside(run) = run else {
+        unreachable!("other threads are polled");
+    };
     enter_thread(thread);
     run();
     leave_thread();
 }
 
 /// Ends a thread for which there is no stack.
-fn refuse_task(task: Task, failure: BlockError) {
+pub(super) fn refuse_task(task: Task, failure: BlockError) {
     let head = task.ending.head();
     head.set_message(&failure.to_string());
     CONTROL.dismiss();
@@ -271,6 +287,8 @@ pub extern "C" fn heddle_thread_enter(slot: u32, origin_ms: f64) -> usize {
         spare: find_locals(),
         block: None,
         ending: None,
+        waiting: None,
+        polled: None,
     };
     heddle_memory::set_instance_word(Box::into_raw(Box::new(UnsafeCell::new(worker))) as usize);
     record as usize
@@ -296,7 +314,8 @@ fn find_locals() -> Option<ThreadBlock> {
     spare
 }
 
-/// Runs threads until there is a call for the host, whose address it returns; 0 when the runtime is closing.
+/// Runs threads until there is one for the host: a call, whose address it returns, or one that is to be polled
+/// (`WORK_ON_EVENT_LOOP`). 0 when the runtime is closing.
 #[unsafe(no_mangle)]
 pub extern "C" fn heddle_thread_work() -> usize {
     let idle = || {
@@ -307,7 +326,12 @@ pub extern "C" fn heddle_thread_work() -> usize {
     };
     loop {
         match queue::pop(idle) {
-            Some(Work::Task(task)) => run_task(task),
+            Some(Work::Task(task)) if matches!(task.run, Run::Inside(_)) => run_task(task),
+            Some(Work::Task(task)) => {
+                if event_loop::prepare(task) {
+                    return WORK_ON_EVENT_LOOP as usize;
+                }
+            }
             Some(Work::Call(call)) => return call.as_ptr() as usize,
             None => {
                 end_worker();
@@ -418,8 +442,21 @@ pub extern "C" fn heddle_thread_trapped() {
     heddle_memory::flush();
 }
 
-/// Makes panics readable for the host, and lack of memory a panic.
+unsafe extern "C" {
+    /// wasm-bindgen's own, with this name in every module that unwinds.
+    static __instance_terminated: AtomicU32;
+}
+
+/// wasm-bindgen takes a trap that passes one of its wrappers – in what an event loop calls – for the end of the whole memory, and has
+/// all other calls refused from then on, in every thread. Here it is the end of one thread.
+fn forget_termination() {
+    // SAFETY: a word of wasm-bindgen's, who reads it and sets it to 1. Relaxed: nothing is published by it.
+    unsafe { __instance_terminated.store(0, Relaxed) };
+}
+
+/// Makes panics readable for the host, lack of memory a panic, and a trap the end of one thread only.
 fn install_hooks() {
+    wasm_bindgen::handler::set_on_abort(forget_termination);
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report_panic(panic);
