@@ -22,6 +22,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 mod event_loop;
 #[path = "thread-testing/locals.rs"]
 mod locals;
+#[path = "thread-testing/waits.rs"]
+mod waits;
 #[path = "../tests/std_api"]
 mod std_api {
     use heddle_thread as thread;

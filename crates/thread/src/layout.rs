@@ -34,6 +34,18 @@ pub const WAIT_SLEEP: u32 = 3;
 pub const WAIT_SCOPE: u32 = 4;
 /// Worker.waitKind: its future waits; its event loop runs.
 pub const WAIT_EVENT_LOOP: u32 = 5;
+/// How many TraceEvents a Trace keeps, a power of two.
+pub const TRACE_CAPACITY: u32 = 4096;
+/// TraceEvent.kind: somebody has spawned the thread.
+pub const TRACE_SPAWNED: u32 = 1;
+/// TraceEvent.kind: a worker has begun to run it.
+pub const TRACE_STARTED: u32 = 2;
+/// TraceEvent.kind: it has returned or panicked, or there was no memory for its stack.
+pub const TRACE_ENDED: u32 = 3;
+/// TraceEvent.kind: it has trapped.
+pub const TRACE_TRAPPED: u32 = 4;
+/// TraceEvent.kind: its worker is gone.
+pub const TRACE_TERMINATED: u32 = 5;
 /// Task.outcome and Call.outcome: the thread has not ended.
 pub const OUTCOME_PENDING: u32 = 0;
 /// The thread ended; a Task's result (or panic) is in the module's own memory, a Call's in Call.result.
@@ -68,7 +80,7 @@ pub const RESULT_BIGINT: u32 = 2;
 /// The thread runtime of one module.
 pub mod control {
     /// Bytes of the record.
-    pub const SIZE: usize = 64;
+    pub const SIZE: usize = 72;
     /// Alignment of the record, in bytes.
     pub const ALIGN: usize = 8;
     /// CONTROL_MAGIC.
@@ -101,6 +113,10 @@ pub mod control {
     pub const CALL_COUNT: usize = 52;
     /// Threads that trapped.
     pub const TRAPPED: usize = 56;
+    /// Address of the registry of threads, where their locks and channels note what they wait for.
+    pub const REGISTRY: usize = 60;
+    /// Address of the Trace; 0: nobody keeps note of what threads do.
+    pub const TRACE: usize = 64;
 }
 
 /// A worker and the thread that it runs.
@@ -145,6 +161,40 @@ pub mod worker {
     pub const WAIT_ID: usize = 104;
     /// The last panic's message, UTF-8, cut at 148 bytes.
     pub const PANIC: usize = 108;
+}
+
+/// The head of a Trace; TRACE_CAPACITY events follow it. The event with number n is in place n modulo that.
+pub mod trace_header {
+    /// Bytes of the record.
+    pub const SIZE: usize = 8;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 8;
+    /// Events that somebody writes or has written: the number of the next one.
+    pub const TAKEN: usize = 0;
+    /// One more with each event that has been written. Observers wait on it.
+    pub const WRITTEN: usize = 4;
+}
+
+/// What a thread has done.
+pub mod trace_event {
+    /// Bytes of the record.
+    pub const SIZE: usize = 64;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 8;
+    /// The event's number plus 1, written last; 0 while it is being written.
+    pub const NUMBER: usize = 0;
+    /// TRACE_SPAWNED and so on.
+    pub const KIND: usize = 4;
+    /// When, in milliseconds since 1970.
+    pub const TIME_MS: usize = 8;
+    /// The thread's id.
+    pub const THREAD_ID: usize = 16;
+    /// TRACE_SPAWNED: the id of the thread that spawned it, 0 for one outside of the runtime. Else the worker's place.
+    pub const OTHER_ID: usize = 20;
+    /// Bytes of the name.
+    pub const NAME_SIZE: usize = 24;
+    /// The thread's name, UTF-8, cut at 36 bytes.
+    pub const NAME: usize = 28;
 }
 
 /// What the host needs to know of a thread that Rust code spawned.

@@ -108,6 +108,19 @@ pub(crate) fn has_host_event_loop() -> bool {
 /// Natively there is no such event loop.
 pub(crate) fn spawn_on_host_event_loop(_future: impl Future<Output = ()> + 'static) {}
 
+/// In Wasm whoever lists the threads sees what they wait for; natively there is no such list.
+pub(crate) struct NotedWait;
+
+/// This thread waits for the end of `thread`.
+pub(crate) fn note_join(_thread: &Thread) -> NotedWait {
+    NotedWait
+}
+
+/// This thread waits for the threads of a scope.
+pub(crate) fn note_scope() -> NotedWait {
+    NotedWait
+}
+
 /// What must be known before a thread's result counts: natively an overflow faults at once.
 pub(crate) fn ending() -> Result<(), ThreadError> {
     Ok(())

@@ -34,6 +34,18 @@ export const WAIT_SLEEP = 3;
 export const WAIT_SCOPE = 4;
 /** Worker.waitKind: its future waits; its event loop runs. */
 export const WAIT_EVENT_LOOP = 5;
+/** How many TraceEvents a Trace keeps, a power of two. */
+export const TRACE_CAPACITY = 4096;
+/** TraceEvent.kind: somebody has spawned the thread. */
+export const TRACE_SPAWNED = 1;
+/** TraceEvent.kind: a worker has begun to run it. */
+export const TRACE_STARTED = 2;
+/** TraceEvent.kind: it has returned or panicked, or there was no memory for its stack. */
+export const TRACE_ENDED = 3;
+/** TraceEvent.kind: it has trapped. */
+export const TRACE_TRAPPED = 4;
+/** TraceEvent.kind: its worker is gone. */
+export const TRACE_TERMINATED = 5;
 /** Task.outcome and Call.outcome: the thread has not ended. */
 export const OUTCOME_PENDING = 0;
 /** The thread ended; a Task's result (or panic) is in the module's own memory, a Call's in Call.result. */
@@ -76,7 +88,7 @@ export const DESK_POSTED = 2;
 export const DESK_DIED = 3;
 
 /** Bytes of Control: The thread runtime of one module. */
-export const CONTROL_SIZE = 64;
+export const CONTROL_SIZE = 72;
 /** Alignment of Control, in bytes. */
 export const CONTROL_ALIGN = 8;
 /** CONTROL_MAGIC. */
@@ -109,6 +121,10 @@ export const CONTROL_CALL_RECORDS_OFFSET = 48;
 export const CONTROL_CALL_COUNT_OFFSET = 52;
 /** Threads that trapped. */
 export const CONTROL_TRAPPED_OFFSET = 56;
+/** Address of the registry of threads, where their locks and channels note what they wait for. */
+export const CONTROL_REGISTRY_OFFSET = 60;
+/** Address of the Trace; 0: nobody keeps note of what threads do. */
+export const CONTROL_TRACE_OFFSET = 64;
 
 /** Bytes of Worker: A worker and the thread that it runs. */
 export const WORKER_SIZE = 256;
@@ -150,6 +166,34 @@ export const WORKER_WAIT_KIND_OFFSET = 100;
 export const WORKER_WAIT_ID_OFFSET = 104;
 /** The last panic's message, UTF-8, cut at 148 bytes. */
 export const WORKER_PANIC_OFFSET = 108;
+
+/** Bytes of TraceHeader: The head of a Trace; TRACE_CAPACITY events follow it. The event with number n is in place n modulo that. */
+export const TRACE_HEADER_SIZE = 8;
+/** Alignment of TraceHeader, in bytes. */
+export const TRACE_HEADER_ALIGN = 8;
+/** Events that somebody writes or has written: the number of the next one. */
+export const TRACE_HEADER_TAKEN_OFFSET = 0;
+/** One more with each event that has been written. Observers wait on it. */
+export const TRACE_HEADER_WRITTEN_OFFSET = 4;
+
+/** Bytes of TraceEvent: What a thread has done. */
+export const TRACE_EVENT_SIZE = 64;
+/** Alignment of TraceEvent, in bytes. */
+export const TRACE_EVENT_ALIGN = 8;
+/** The event's number plus 1, written last; 0 while it is being written. */
+export const TRACE_EVENT_NUMBER_OFFSET = 0;
+/** TRACE_SPAWNED and so on. */
+export const TRACE_EVENT_KIND_OFFSET = 4;
+/** When, in milliseconds since 1970. */
+export const TRACE_EVENT_TIME_MS_OFFSET = 8;
+/** The thread's id. */
+export const TRACE_EVENT_THREAD_ID_OFFSET = 16;
+/** TRACE_SPAWNED: the id of the thread that spawned it, 0 for one outside of the runtime. Else the worker's place. */
+export const TRACE_EVENT_OTHER_ID_OFFSET = 20;
+/** Bytes of the name. */
+export const TRACE_EVENT_NAME_SIZE_OFFSET = 24;
+/** The thread's name, UTF-8, cut at 36 bytes. */
+export const TRACE_EVENT_NAME_OFFSET = 28;
 
 /** Bytes of Task: What the host needs to know of a thread that Rust code spawned. */
 export const TASK_SIZE = 128;

@@ -59,7 +59,7 @@ const HOME_STACK_SIZE = 65_536;
 /** The exports of heddle-thread, raw: wasm-bindgen's wrappers would refuse every call after one trap in any worker. */
 interface ThreadExports {
   __heddle_registry(): number;
-  heddle_thread_start(threadsMax: number, callCount: number, stackSize: number, parallelism: number): number;
+  heddle_thread_start(threadsMax: number, callCount: number, stackSize: number, parallelism: number, isTraced: number): number;
   heddle_thread_enter(slot: number, originMs: number): number;
   heddle_thread_work(): number;
   heddle_thread_call_begin(call: number): number;
@@ -107,7 +107,8 @@ class PoolWorker {
       kind === 'function' ? (exports[name] as WasmFunction) : undefined,
     );
     this.#records = new SharedRecords(message.memory);
-    const address = this.#exports.heddle_thread_start(message.threadsMax, message.callCount, message.stackSize, message.parallelism);
+    const { threadsMax, callCount, stackSize, parallelism, isTraced } = message;
+    const address = this.#exports.heddle_thread_start(threadsMax, callCount, stackSize, parallelism, Number(isTraced));
     this.#control = new Control(this.#records, address >>> 0);
     this.#record = this.#exports.heddle_thread_enter(message.slot, performance.timeOrigin) >>> 0;
   }

@@ -13,8 +13,9 @@ use std::io;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
-use heddle_atomics::futex;
+use heddle_atomics::{futex, registry};
 
+use super::trace::Trace;
 use crate::join::OUTCOME_PENDING;
 use crate::layout::{self, CONTROL_MAGIC, CONTROL_VERSION, PENDING_CLOSING};
 
@@ -36,6 +37,8 @@ pub(crate) struct Control {
     call_records: AtomicU32,
     call_count: AtomicU32,
     trapped: AtomicU32,
+    registry: AtomicU32,
+    trace: AtomicU32,
     unused: AtomicU32,
 }
 
@@ -109,6 +112,8 @@ const _: () = {
     assert!(offset_of!(Control, call_records) == layout::control::CALL_RECORDS);
     assert!(offset_of!(Control, call_count) == layout::control::CALL_COUNT);
     assert!(offset_of!(Control, trapped) == layout::control::TRAPPED);
+    assert!(offset_of!(Control, trace) == layout::control::TRACE);
+    assert!(offset_of!(Control, registry) == layout::control::REGISTRY);
     assert!(size_of::<WorkerRecord>() == layout::worker::SIZE);
     assert!(align_of::<WorkerRecord>() == layout::worker::ALIGN);
     assert!(offset_of!(WorkerRecord, state) == layout::worker::STATE);
@@ -203,6 +208,8 @@ pub(crate) static CONTROL: Control = Control {
     call_records: AtomicU32::new(0),
     call_count: AtomicU32::new(0),
     trapped: AtomicU32::new(0),
+    registry: AtomicU32::new(0),
+    trace: AtomicU32::new(0),
     unused: AtomicU32::new(0),
 };
 
@@ -221,16 +228,21 @@ impl Control {
         call_count: u32,
         stack_size: u32,
         parallelism: u32,
+        is_traced: bool,
     ) {
         static ONCE: std::sync::Once = std::sync::Once::new();
         ONCE.call_once(|| {
             self.stack_size.store(stack_size, Relaxed);
             self.parallelism.store(parallelism, Relaxed);
+            self.registry.store(registry::address() as u32, Relaxed);
             self.worker_records
                 .store(zeroed::<WorkerRecord>(threads_max), Relaxed);
             self.call_records
                 .store(zeroed::<CallRecord>(call_count), Relaxed);
             self.call_count.store(call_count, Relaxed);
+            if is_traced {
+                self.trace.store(zeroed::<Trace>(1), Relaxed);
+            }
             // Release: who sees a limit above 0 in `admit` sees the rest. The host reads it all after a message.
             self.threads_max.store(threads_max, Release);
         });
@@ -245,6 +257,12 @@ impl Control {
         let records = self.worker_records.load(Relaxed) as *mut WorkerRecord;
         // SAFETY: `start` allocated as many records as the limit says.
         unsafe { records.add(slot as usize) }
+    }
+
+    /// Where what threads do is noted, if anywhere.
+    pub(super) fn trace(&self) -> Option<&'static Trace> {
+        // SAFETY: 0, or what `start` allocated for as long as the module lives; all zeros are an empty one.
+        unsafe { (self.trace.load(Relaxed) as *const Trace).as_ref() }
     }
 
     /// The size of a stack for which nobody asked for another.

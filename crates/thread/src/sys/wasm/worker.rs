@@ -24,35 +24,37 @@
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use heddle_atomics::registry;
 use heddle_memory::{BlockError, ThreadBlock};
 
 use super::Head;
-use super::control::{CONTROL, CallRecord, WorkerRecord};
+use super::control::{CONTROL, WorkerRecord};
 use super::current::{self, Thread};
-use super::event_loop;
-use super::locals;
+use super::hooks::{self, console_error};
 use super::queue::{self, Run, Task, Work};
-use super::reserve::{give_up_reserve, keep_reserve};
+use super::{event_loop, locals};
 use crate::event_loop::EventLoopThread;
-use crate::exit;
 use crate::failure::ThreadError;
 use crate::join::Ending;
 use crate::layout::{
-    CALL_RUNNING, OUTCOME_OUT_OF_MEMORY, WAIT_NONE, WORK_ON_EVENT_LOOP, WORKER_ENDED, WORKER_IDLE,
-    WORKER_RUNNING, WORKER_TRAPPED,
+    OUTCOME_OUT_OF_MEMORY, TRACE_ENDED, TRACE_STARTED, TRACE_TRAPPED, WAIT_NONE,
+    WORK_ON_EVENT_LOOP, WORKER_ENDED, WORKER_IDLE, WORKER_RUNNING, WORKER_TRAPPED,
 };
+use crate::time::now_ms_since;
 
 /// A worker, found through the instance's own word; only its own worker touches it.
 pub(super) struct Worker {
     pub(super) record: NonNull<WorkerRecord>,
+    /// Its place among the records.
+    place: u32,
     /// A block for the next thread.
     spare: Option<ThreadBlock>,
     /// The block of the running thread.
     block: Option<ThreadBlock>,
+    /// The running thread, where what threads do is noted.
+    traced: Option<Thread>,
     /// Whom to tell where the running thread traps.
     pub(super) ending: Option<Arc<dyn Ending>>,
     /// A thread that is to be polled, until it has begun.
@@ -96,6 +98,8 @@ pub(crate) fn run_destructors() {
 /// What must be known before a thread's result counts: whether it stayed on its stack. Also counts the thread off.
 pub(crate) fn ending() -> Result<(), ThreadError> {
     let checked = with_worker(|worker| {
+        // Before anybody who joins the thread is told.
+        worker.note_end(TRACE_ENDED);
         let overflow = worker.block.as_ref().and_then(|block| block.check().err());
         if overflow.is_some() {
             // What lies around the block may be damaged, the allocator's own words too: never give it back.
@@ -133,7 +137,7 @@ impl Worker {
     }
 
     /// The running thread's block becomes the spare one, if it is of the size that most threads have.
-    fn keep_block(&mut self) {
+    pub(super) fn keep_block(&mut self) {
         let stack_size = CONTROL.stack_size().next_multiple_of(16);
         if let Some(block) = self.block.take_if(|block| block.stack_size() == stack_size) {
             self.spare = Some(block);
@@ -164,6 +168,25 @@ impl Worker {
         record.task.store(record_of_thread, Relaxed);
         // Release: the host, which reads the state first, sees the rest.
         record.state.store(WORKER_RUNNING, Release);
+        if let Some(trace) = CONTROL.trace() {
+            trace.note(TRACE_STARTED, thread, self.place, self.now_ms());
+            self.traced = Some(thread.clone());
+        }
+    }
+
+    /// As `time::now_ms`, which looks for the worker itself.
+    fn now_ms(&self) -> f64 {
+        // SAFETY: written before the worker entered its loop, by the worker itself.
+        now_ms_since(unsafe { self.record.as_ref() }.origin_ms)
+    }
+
+    /// Notes how the running thread has ended, where that is noted.
+    fn note_end(&mut self, kind: u32) {
+        if let Some(thread) = self.traced.take()
+            && let Some(trace) = CONTROL.trace()
+        {
+            trace.note(kind, &thread, self.place, self.now_ms());
+        }
     }
 }
 
@@ -254,12 +277,19 @@ pub extern "C" fn heddle_thread_start(
     call_count: u32,
     stack_size: u32,
     parallelism: u32,
+    is_traced: u32,
 ) -> usize {
     // The first threads, before any worker has entered: this one is a worker, so it may block.
     heddle_atomics::set_may_block(true);
-    CONTROL.start(threads_max, call_count, stack_size, parallelism);
+    CONTROL.start(
+        threads_max,
+        call_count,
+        stack_size,
+        parallelism,
+        is_traced != 0,
+    );
     static HOOKS: std::sync::Once = std::sync::Once::new();
-    HOOKS.call_once(install_hooks);
+    HOOKS.call_once(hooks::install);
     &raw const CONTROL as usize
 }
 
@@ -284,8 +314,10 @@ pub extern "C" fn heddle_thread_enter(slot: u32, origin_ms: f64) -> usize {
     fields.task.store(0, Relaxed);
     let worker = Worker {
         record: NonNull::from(fields),
+        place: slot,
         spare: find_locals(),
         block: None,
+        traced: None,
         ending: None,
         waiting: None,
         polled: None,
@@ -350,68 +382,6 @@ fn end_worker() {
     heddle_memory::flush();
 }
 
-/// Prepares a stack and thread-local storage for `call`; the Worker record then tells which. Returns 0 where there is no
-/// memory for that.
-///
-/// # Safety
-/// `call` is what [`heddle_thread_work`] returned.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn heddle_thread_call_begin(call: *mut CallRecord) -> u32 {
-    // SAFETY: by this function's contract the record is this worker's until the host reports the outcome.
-    let call = unsafe { &*call };
-    let stack_size = match call.stack_size.load(Relaxed) as usize {
-        0 => CONTROL.stack_size(),
-        stack_size => stack_size,
-    };
-    let taken = with_worker(|worker| {
-        let (stack_top, tls_base) = worker.take_block(stack_size).ok()?;
-        worker.record().frame_stack.store(stack_top as u32, Relaxed);
-        worker.record().frame_tls.store(tls_base as u32, Relaxed);
-        worker.announce(&thread_of(call), &raw const *call as u32);
-        Some(tls_base)
-    });
-    let Some(tls_base) = taken else {
-        CONTROL.dismiss();
-        return 0;
-    };
-    call.state.store(CALL_RUNNING, Relaxed);
-    // SAFETY: the block is fresh, and nothing after this line uses thread-local storage before the host has switched.
-    unsafe { heddle_memory::init_tls(tls_base) };
-    1
-}
-
-fn thread_of(call: &CallRecord) -> Thread {
-    let size = (call.name_size.load(Relaxed) as usize).min(call.name.len());
-    let name = (size > 0).then(|| String::from_utf8_lossy(&call.name[..size]).into_owned());
-    Thread::with_id(call.thread_id.load(Relaxed), name)
-}
-
-/// The first thing on a call's own stack.
-///
-/// # Safety
-/// `call` is what [`heddle_thread_work`] returned.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn heddle_thread_call_enter(call: *mut CallRecord) {
-    // SAFETY: by this function's contract the record is this worker's until the host reports the outcome.
-    enter_thread(thread_of(unsafe { &*call }));
-}
-
-/// The last thing on a call's own stack, after it returned or panicked. Returns 1 where it wrote beyond that stack.
-#[unsafe(no_mangle)]
-pub extern "C" fn heddle_thread_call_leave() -> u32 {
-    exit::run_hooks();
-    run_destructors();
-    let has_overflowed = ending().is_err();
-    leave_thread();
-    u32::from(has_overflowed)
-}
-
-/// Takes back what the call stood on; to be called at home.
-#[unsafe(no_mangle)]
-pub extern "C" fn heddle_thread_call_end() {
-    with_worker(Worker::keep_block);
-}
-
 /// Whether the running thread has written beyond its stack; to be called at home, where it trapped.
 #[unsafe(no_mangle)]
 pub extern "C" fn heddle_thread_overflowed() -> u32 {
@@ -429,6 +399,7 @@ pub extern "C" fn heddle_thread_overflowed() -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn heddle_thread_trapped() {
     let ending = with_worker(|worker| {
+        worker.note_end(TRACE_TRAPPED);
         worker.record().state.store(WORKER_TRAPPED, Release);
         // Others may hold references into the stack of the thread that trapped.
         std::mem::forget(worker.block.take());
@@ -440,63 +411,4 @@ pub extern "C" fn heddle_thread_trapped() {
         ending.abandon();
     }
     heddle_memory::flush();
-}
-
-unsafe extern "C" {
-    /// wasm-bindgen's own, with this name in every module that unwinds.
-    static __instance_terminated: AtomicU32;
-}
-
-/// wasm-bindgen takes a trap that passes one of its wrappers – in what an event loop calls – for the end of the whole memory, and has
-/// all other calls refused from then on, in every thread. Here it is the end of one thread.
-fn forget_termination() {
-    // SAFETY: a word of wasm-bindgen's, who reads it and sets it to 1. Relaxed: nothing is published by it.
-    unsafe { __instance_terminated.store(0, Relaxed) };
-}
-
-/// Makes panics readable for the host, lack of memory a panic, and a trap the end of one thread only.
-fn install_hooks() {
-    wasm_bindgen::handler::set_on_abort(forget_termination);
-    let previous = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        report_panic(panic);
-        previous(panic);
-    }));
-    keep_reserve();
-    std::alloc::set_alloc_error_hook(|layout| {
-        give_up_reserve();
-        panic!("memory allocation of {} bytes failed", layout.size())
-    });
-}
-
-/// What core panics with where a panic meets a function that can't unwind.
-const CANNOT_UNWIND: &str = "panic in a function that cannot unwind";
-
-fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
-    let thread = current::current();
-    let name = thread.name().unwrap_or("<unnamed>");
-    let text = format!("thread '{name}' {panic}");
-    console_error(&text);
-    if worker().is_none() {
-        return;
-    }
-    let message = panic.payload_as_str().unwrap_or("Box<dyn Any>");
-    if message == CANNOT_UNWIND {
-        // Says only that the panic before it could not go on.
-        return;
-    }
-    with_worker(|worker| {
-        let message = message.as_bytes();
-        // SAFETY: `panic` is written by this worker alone, and read by its host when the thread has ended.
-        let record = unsafe { worker.record.as_mut() };
-        let size = message.len().min(record.panic.len());
-        record.panic[..size].copy_from_slice(&message[..size]);
-        record.panic_size.store(size as u32, Relaxed);
-    });
-}
-
-#[wasm_bindgen::prelude::wasm_bindgen]
-extern "C" {
-    #[wasm_bindgen(js_namespace = console, js_name = error)]
-    fn console_error(text: &str);
 }
