@@ -20,6 +20,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 #[path = "thread-testing/event_loop.rs"]
 mod event_loop;
+#[path = "thread-testing/faults.rs"]
+mod faults;
 #[path = "thread-testing/locals.rs"]
 mod locals;
 #[path = "thread-testing/waits.rs"]
