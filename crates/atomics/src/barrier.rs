@@ -33,7 +33,9 @@
 
 use crate::{
     Deadline, futex,
-    layout::{BARRIER_ARRIVED_MASK, BARRIER_GENERATION_SHIFT, BARRIER_PARTIES_MAX},
+    layout::{
+        BARRIER_ARRIVED_MASK, BARRIER_GENERATION_SHIFT, BARRIER_PARTIES_MAX, WAITING_FOR_BARRIER,
+    },
     seam::{AtomicU32, Ordering},
     waiting::wait_until,
 };
@@ -167,15 +169,21 @@ impl Barrier {
             barrier: self,
             generation,
         };
-        let came = wait_until(&self.word, "a barrier", deadline, || {
-            // Acquire: sees what the last arrival collected.
-            let word = self.word.load(Ordering::Acquire);
-            if word >> BARRIER_GENERATION_SHIFT == generation {
-                Err(word)
-            } else {
-                Ok(())
-            }
-        });
+        let came = wait_until(
+            &self.word,
+            WAITING_FOR_BARRIER,
+            "a barrier",
+            deadline,
+            || {
+                // Acquire: sees what the last arrival collected.
+                let word = self.word.load(Ordering::Acquire);
+                if word >> BARRIER_GENERATION_SHIFT == generation {
+                    Err(word)
+                } else {
+                    Ok(())
+                }
+            },
+        );
         core::mem::forget(waiting);
         let is_over = came.is_some() || !self.take_back(generation);
         is_over.then_some(BarrierWaitResult { is_leader: false })

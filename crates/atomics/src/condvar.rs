@@ -24,7 +24,9 @@
 //! The futex condition variable of Rust's std, with the count added.
 
 use crate::{
-    Deadline, LockResult, MutexGuard, Parked, Poisoned, RawMutex, futex, park,
+    Deadline, LockResult, MutexGuard, Parked, Poisoned, RawMutex, futex,
+    layout::WAITING_FOR_CONDVAR,
+    park,
     registry::WAITS_ON_SEQUENCE,
     seam::{AtomicU32, Ordering},
 };
@@ -79,7 +81,7 @@ impl RawCondvar {
         let parked = park(
             &self.sequence,
             sequence,
-            WAITS_ON_SEQUENCE,
+            WAITS_ON_SEQUENCE | WAITING_FOR_CONDVAR,
             deadline,
             || true,
             &"a condition variable",

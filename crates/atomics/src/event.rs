@@ -32,7 +32,7 @@
 
 use crate::{
     Deadline, futex,
-    layout::{EVENT_AUTO, EVENT_EPOCH, EVENT_MANUAL, EVENT_SET},
+    layout::{EVENT_AUTO, EVENT_EPOCH, EVENT_MANUAL, EVENT_SET, WAITING_FOR_EVENT},
     seam::{AtomicU32, Ordering, seqcst_order},
     waiting::wait_until,
 };
@@ -196,7 +196,7 @@ impl Event {
         self.waiters.fetch_add(1, Ordering::SeqCst);
         seqcst_order();
         let _waiter = Waiter(self);
-        wait_until(&self.word, "an event", deadline, || {
+        wait_until(&self.word, WAITING_FOR_EVENT, "an event", deadline, || {
             self.attempt(Some(epoch))
         })
         .is_some()

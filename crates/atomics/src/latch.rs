@@ -24,6 +24,7 @@
 
 use crate::{
     CountError, Deadline, futex,
+    layout::WAITING_FOR_LATCH,
     seam::{AtomicU32, Ordering},
     waiting::wait_until,
 };
@@ -149,10 +150,16 @@ impl Latch {
     #[cold]
     #[track_caller]
     fn wait_contended(&self, deadline: Deadline) -> bool {
-        wait_until(&self.count, "a latch", deadline, || match self.count() {
-            0 => Ok(()),
-            count => Err(count),
-        })
+        wait_until(
+            &self.count,
+            WAITING_FOR_LATCH,
+            "a latch",
+            deadline,
+            || match self.count() {
+                0 => Ok(()),
+                count => Err(count),
+            },
+        )
         .is_some()
     }
 }

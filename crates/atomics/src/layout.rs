@@ -46,6 +46,28 @@ pub const WAITING_ON_OWNER: u32 = 1;
 pub const WAITING_ON_SEQUENCE: u32 = 2;
 /// Waiting-on: the address is that of a mutex, which the reaper takes from a dead owner or claimant.
 pub const WAITING_ON_MUTEX: u32 = 3;
+/// Waiting-for: a mutex.
+pub const WAITING_FOR_MUTEX: u32 = 0x100;
+/// Waiting-for: a reader-writer lock.
+pub const WAITING_FOR_RW_LOCK: u32 = 0x200;
+/// Waiting-for: a condition variable.
+pub const WAITING_FOR_CONDVAR: u32 = 0x300;
+/// Waiting-for: a semaphore.
+pub const WAITING_FOR_SEMAPHORE: u32 = 0x400;
+/// Waiting-for: the end of what is done once.
+pub const WAITING_FOR_ONCE: u32 = 0x500;
+/// Waiting-for: a barrier.
+pub const WAITING_FOR_BARRIER: u32 = 0x600;
+/// Waiting-for: a latch.
+pub const WAITING_FOR_LATCH: u32 = 0x700;
+/// Waiting-for: a wait group.
+pub const WAITING_FOR_WAIT_GROUP: u32 = 0x800;
+/// Waiting-for: an event.
+pub const WAITING_FOR_EVENT: u32 = 0x900;
+/// Waiting-for: a token of a parker.
+pub const WAITING_FOR_PARKER: u32 = 0xa00;
+/// Waiting-for: a channel.
+pub const WAITING_FOR_CHANNEL: u32 = 0xb00;
 /// How many registered threads can read at once before others read in the crowd.
 pub const RW_LOCK_SEAT_COUNT: u32 = 28;
 /// The first word of a registry: the letters "hedr".
@@ -173,8 +195,8 @@ pub mod registry_slot {
     pub const ALIGN: usize = 8;
     /// State in bits 0–1 (FREE, LIVE, DEAD), generation in bits 12–29 as in the lock word.
     pub const LIFE: usize = 0;
-    /// Kept zero.
-    pub const FLAGS: usize = 4;
+    /// What the blocking wait is for, for whoever lists the threads: WAITING_FOR_MUTEX and so on; 0 where nobody has said so. Only while waitingOn is not 0.
+    pub const WAITING_FOR: usize = 4;
     /// The byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0.
     pub const WAITING_ON: usize = 8;
 }

@@ -33,7 +33,7 @@
 
 use crate::{
     Deadline, futex,
-    layout::{CONTENDED, ONCE_COMPLETE, OWNER_MASK, POISONED},
+    layout::{CONTENDED, ONCE_COMPLETE, OWNER_MASK, POISONED, WAITING_FOR_ONCE},
     registry::{self, Token, WAITS_ON_OWNER},
     seam::{AtomicU32, Ordering},
     waiting::wait_until_with,
@@ -252,7 +252,7 @@ impl Once {
     fn begin(&self, accept_poison: bool, deadline: Deadline) -> Option<Begun<'_>> {
         wait_until_with(
             &self.word,
-            WAITS_ON_OWNER,
+            WAITS_ON_OWNER | WAITING_FOR_ONCE,
             owner_lives,
             "a once",
             deadline,
@@ -322,7 +322,7 @@ impl Once {
     fn wait_until_complete(&self, through_poison: bool, deadline: Deadline) -> Option<bool> {
         wait_until_with(
             &self.word,
-            WAITS_ON_OWNER,
+            WAITS_ON_OWNER | WAITING_FOR_ONCE,
             owner_lives,
             "a once",
             deadline,

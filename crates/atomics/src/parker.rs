@@ -25,7 +25,7 @@
 
 use crate::{
     Deadline, futex,
-    layout::{PARKER_EMPTY, PARKER_NOTIFIED, PARKER_PARKED},
+    layout::{PARKER_EMPTY, PARKER_NOTIFIED, PARKER_PARKED, WAITING_FOR_PARKER},
     seam::{AtomicU32, Ordering},
     waiting::wait_until,
 };
@@ -118,13 +118,19 @@ impl RawParker {
         }
         // Also when the wait panics: nobody is parked then.
         let parked = Parked(self);
-        wait_until(&self.state, "a parker", deadline, || {
-            // Relaxed: the end below takes the token, with its ordering.
-            match self.state.load(Ordering::Relaxed) {
-                PARKER_NOTIFIED => Ok(()),
-                state => Err(state),
-            }
-        });
+        wait_until(
+            &self.state,
+            WAITING_FOR_PARKER,
+            "a parker",
+            deadline,
+            || {
+                // Relaxed: the end below takes the token, with its ordering.
+                match self.state.load(Ordering::Relaxed) {
+                    PARKER_NOTIFIED => Ok(()),
+                    state => Err(state),
+                }
+            },
+        );
         parked.end()
     }
 }

@@ -37,7 +37,9 @@
 //! in them, as Linux's robust futexes have in theirs.
 
 use crate::{
-    Deadline, Parked, Poisoned, RawMutex, futex, lock_order, park,
+    Deadline, Parked, Poisoned, RawMutex, futex,
+    layout::WAITING_FOR_RW_LOCK,
+    lock_order, park,
     registry::{self, Token, WAITS_ON_SEQUENCE},
     seam::{AtomicU32, Ordering, fence, seqcst_order},
     spin_while,
@@ -417,7 +419,7 @@ impl RawRwLock {
             let parked = park(
                 &self.departures,
                 departures,
-                WAITS_ON_SEQUENCE,
+                WAITS_ON_SEQUENCE | WAITING_FOR_RW_LOCK,
                 deadline,
                 // A reader may have died before a reaper could know that we wait.
                 || self.has_readers(),

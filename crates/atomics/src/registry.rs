@@ -44,8 +44,9 @@ use crate::{
     layout::{
         GENERATION_MAX, LIFE_DEAD, LIFE_FREE, LIFE_LIVE, LIFE_STATE_MASK, OWNER_GENERATION_MASK,
         OWNER_GENERATION_SHIFT, OWNER_MASK, OWNER_SLOT_MASK, POISONED, REAPER_LIFETIME_MS,
-        REGISTRY_MAGIC, REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_KIND_MASK, WAITING_ON_MUTEX,
-        WAITING_ON_OWNER, WAITING_ON_SEQUENCE,
+        REGISTRY_MAGIC, REGISTRY_VERSION, SLOT_UNREGISTERED, WAITING_FOR_CHANNEL,
+        WAITING_FOR_MUTEX, WAITING_KIND_MASK, WAITING_ON_MUTEX, WAITING_ON_OWNER,
+        WAITING_ON_SEQUENCE,
     },
     seam::{AtomicU32, AtomicUsize, Ordering, fence, seqcst_order},
 };
@@ -66,10 +67,14 @@ pub const WAITS: u32 = 0;
 pub const WAITS_ON_OWNER: u32 = WAITING_ON_OWNER;
 /// The thread waits on a mutex, which a reaper may take from a dead owner or claimant.
 #[doc(hidden)]
-pub const WAITS_ON_MUTEX: u32 = WAITING_ON_MUTEX;
+pub const WAITS_ON_MUTEX: u32 = WAITING_ON_MUTEX | WAITING_FOR_MUTEX;
 /// The thread waits on a count of events, of which a death is one.
 #[doc(hidden)]
 pub const WAITS_ON_SEQUENCE: u32 = WAITING_ON_SEQUENCE;
+
+/// What the wait is for, in a kind's higher bits: `WAITS | WAITS_FOR_CHANNEL`. Nobody but a list of the threads looks at it.
+#[doc(hidden)]
+pub const WAITS_FOR_CHANNEL: u32 = WAITING_FOR_CHANNEL;
 
 /// Names one registered thread: its slot and the slot's generation, as a lock word has them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,7 +146,7 @@ impl fmt::Debug for Token {
 #[repr(C, align(8))]
 struct Slot {
     life: AtomicU32,
-    flags: AtomicU32,
+    waiting_for: AtomicU32,
     /// 64 bits wide in the record: a 32-bit memory leaves the upper half at 0.
     waiting_on: AtomicUsize,
 }
@@ -174,7 +179,7 @@ const _: () = {
     assert!(offset_of!(Registry, slots) == registry_header::SIZE);
     assert!(align_of::<Registry>() == registry_header::ALIGN);
     assert!(offset_of!(Slot, life) == registry_slot::LIFE);
-    assert!(offset_of!(Slot, flags) == registry_slot::FLAGS);
+    assert!(offset_of!(Slot, waiting_for) == registry_slot::WAITING_FOR);
     assert!(offset_of!(Slot, waiting_on) == registry_slot::WAITING_ON);
     assert!(size_of::<Slot>() == registry_slot::SIZE);
     assert!(align_of::<Slot>() == registry_slot::ALIGN);
@@ -185,7 +190,7 @@ impl Slot {
         fn new() -> Self {
             Self {
                 life: AtomicU32::new(0),
-                flags: AtomicU32::new(0),
+                waiting_for: AtomicU32::new(0),
                 waiting_on: AtomicUsize::new(0),
             }
         }
@@ -619,8 +624,14 @@ impl WaitScope {
         let slot = registry().slot_of(current());
         if let Some(slot) = slot {
             let address = core::ptr::from_ref(word).expose_provenance();
-            slot.waiting_on
-                .store(address | kind as usize, Ordering::SeqCst);
+            // Relaxed: who reads it is told by the store below that it is this wait's, and shows it to a human. It is nothing to model.
+            #[cfg(not(any(loom, shuttle)))]
+            slot.waiting_for
+                .store(kind & !WAITING_KIND_MASK, Ordering::Relaxed);
+            slot.waiting_on.store(
+                address | (kind & WAITING_KIND_MASK) as usize,
+                Ordering::SeqCst,
+            );
             seqcst_order();
         }
         Self(slot)
@@ -641,6 +652,8 @@ impl Drop for WaitScope {
     fn drop(&mut self) {
         let Some(slot) = self.0 else { return };
         slot.waiting_on.store(0, Ordering::SeqCst);
+        #[cfg(not(any(loom, shuttle)))]
+        slot.waiting_for.store(0, Ordering::Relaxed);
         seqcst_order();
         let reaping = &registry().reaping;
         loop {
@@ -787,7 +800,7 @@ mod tests {
                 poisoned
             }
         });
-        let lock_address = core::ptr::from_ref(&*lock).addr() | WAITS_ON_MUTEX as usize;
+        let lock_address = core::ptr::from_ref(&*lock).addr() | WAITING_ON_MUTEX as usize;
         let waits = |slot: &Slot| slot.waiting_on.load(Ordering::SeqCst) == lock_address;
         while !registry.slots.iter().any(waits) {
             thread::yield_now();

@@ -35,7 +35,7 @@
 use crate::layout::PATIENCE;
 use crate::{
     Deadline, Parked, futex,
-    layout::CLAIM_LIFETIME_MS,
+    layout::{CLAIM_LIFETIME_MS, WAITING_FOR_SEMAPHORE},
     park,
     registry::{self, Token, WAITS_ON_SEQUENCE},
     seam::{AtomicU32, Ordering, seqcst_order, spin_loop},
@@ -246,7 +246,7 @@ impl RawSemaphore {
         let parked = park(
             &self.sequence,
             sequence,
-            WAITS_ON_SEQUENCE,
+            WAITS_ON_SEQUENCE | WAITING_FOR_SEMAPHORE,
             sooner,
             || true,
             &"a semaphore",

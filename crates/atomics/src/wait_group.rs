@@ -29,7 +29,7 @@
 
 use crate::{
     CountError, Deadline, futex,
-    layout::{GROUP_COUNT_MASK, GROUP_ROUND_SHIFT},
+    layout::{GROUP_COUNT_MASK, GROUP_ROUND_SHIFT, WAITING_FOR_WAIT_GROUP},
     seam::{AtomicU32, Ordering},
     waiting::wait_until,
 };
@@ -185,14 +185,20 @@ impl WaitGroup {
     fn wait_contended(&self, deadline: Deadline) -> bool {
         // Acquire: as in `count`.
         let round = self.word.load(Ordering::Acquire) >> GROUP_ROUND_SHIFT;
-        wait_until(&self.word, "a wait group", deadline, || {
-            let word = self.word.load(Ordering::Acquire);
-            if word & GROUP_COUNT_MASK == 0 || word >> GROUP_ROUND_SHIFT != round {
-                Ok(())
-            } else {
-                Err(word)
-            }
-        })
+        wait_until(
+            &self.word,
+            WAITING_FOR_WAIT_GROUP,
+            "a wait group",
+            deadline,
+            || {
+                let word = self.word.load(Ordering::Acquire);
+                if word & GROUP_COUNT_MASK == 0 || word >> GROUP_ROUND_SHIFT != round {
+                    Ok(())
+                } else {
+                    Err(word)
+                }
+            },
+        )
         .is_some()
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     spin,
 };
 
-/// Waits until `attempt` succeeds; `None` if it didn't before `deadline`.
+/// Waits until `attempt` succeeds; `None` if it didn't before `deadline`. `purpose` tells a list of the threads what the wait is for.
 ///
 /// # Panics
 /// On a thread that may not block, if the word doesn't change within [`SPIN_LIMIT`](crate::SPIN_LIMIT); `name` says what
@@ -19,11 +19,12 @@ use crate::{
 #[track_caller]
 pub(crate) fn wait_until<T>(
     word: &AtomicU32,
+    purpose: u32,
     name: &'static str,
     deadline: Deadline,
     attempt: impl FnMut() -> Result<T, u32>,
 ) -> Option<T> {
-    wait_until_with(word, WAITS, |_| true, name, deadline, attempt)
+    wait_until_with(word, WAITS | purpose, |_| true, name, deadline, attempt)
 }
 
 /// [`wait_until`] for a word that may have an owner: `kind` is what the registry is told about it, and `owner_lives` looks

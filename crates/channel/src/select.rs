@@ -155,7 +155,7 @@ impl<'a> Select<'a> {
             if let Some(index) = self.try_ready() {
                 return Some(index);
             }
-            let kind = registry::WAITS_ON_SEQUENCE;
+            let kind = registry::WAITS_ON_SEQUENCE | registry::WAITS_FOR_CHANNEL;
             let name = &"a select";
             let mut ready = None;
             // Once more when the registry knows of the sleeper (invariant 4 of `side.rs`).

@@ -191,7 +191,7 @@ impl Waiting<'_> {
         name: &'static str,
         should_wait: impl FnOnce() -> bool,
     ) -> bool {
-        let kind = registry::WAITS_ON_SEQUENCE;
+        let kind = registry::WAITS_ON_SEQUENCE | registry::WAITS_FOR_CHANNEL;
         let parked = park(
             &self.side.events,
             self.ticket,

@@ -18,8 +18,14 @@ use heddle_memory::ThreadCachingAllocator;
 use heddle_thread::{self as thread, Builder, ThreadError};
 use wasm_bindgen::prelude::wasm_bindgen;
 
+#[path = "thread-testing/event_loop.rs"]
+mod event_loop;
+#[path = "thread-testing/faults.rs"]
+mod faults;
 #[path = "thread-testing/locals.rs"]
 mod locals;
+#[path = "thread-testing/waits.rs"]
+mod waits;
 #[path = "../tests/std_api"]
 mod std_api {
     use heddle_thread as thread;

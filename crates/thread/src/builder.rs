@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::exit;
-use crate::join::{JoinHandle, Packet};
+use crate::join::{JoinHandle, Packet, Result};
 use crate::scope::ScopeData;
 use crate::sys;
 
@@ -88,26 +88,29 @@ impl Builder {
         let packet = Arc::new(Packet::new(scope));
         let run = {
             let packet = Arc::clone(&packet);
-            move || {
-                let mut result = Some(catch_unwind(AssertUnwindSafe(f)));
-                exit::run_hooks();
-                if Arc::strong_count(&packet) == sys::HOLDERS_AT_END {
-                    // Nobody will take it, and its destructor may want the thread's own locals.
-                    result = result.filter(Result::is_err);
-                }
-                sys::run_destructors();
-                if let Err(failure) = sys::ending() {
-                    // What the thread wrote beyond its stack may be its result: don't run destructors on that.
-                    std::mem::forget(result.replace(Err(Box::new(failure))));
-                }
-                packet.complete(result);
-            }
+            move || end(packet, catch_unwind(AssertUnwindSafe(f)))
         };
         // SAFETY: passed on from the caller; the packet holds only what the closure returns, which the handle's lifetime
         // parameter keeps inside what it borrows.
         let (native, thread) = unsafe { sys::spawn(self, Arc::clone(&packet), run)? };
         Ok(JoinHandle::new(native, thread, packet))
     }
+}
+
+/// What a thread does after its last line, on its own stack.
+pub(crate) fn end<T>(packet: Arc<Packet<T>>, result: Result<T>) {
+    let mut result = Some(result);
+    exit::run_hooks();
+    if Arc::strong_count(&packet) == sys::HOLDERS_AT_END {
+        // Nobody will take it, and its destructor may want the thread's own locals.
+        result = result.filter(Result::is_err);
+    }
+    sys::run_destructors();
+    if let Err(failure) = sys::ending() {
+        // What the thread wrote beyond its stack may be its result: don't run destructors on that.
+        std::mem::forget(result.replace(Err(Box::new(failure))));
+    }
+    packet.complete(result);
 }
 
 /// Starts a thread that runs `f`.

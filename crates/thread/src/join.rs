@@ -126,7 +126,11 @@ impl<T> Packet<T> {
         self.head.outcome.load(Acquire)
     }
 
-    fn wait(&self) {
+    fn wait(&self, thread: &Thread) {
+        if self.outcome() != OUTCOME_PENDING {
+            return;
+        }
+        let _noted = sys::note_join(thread);
         while self.outcome() == OUTCOME_PENDING {
             // An interrupted wait is a reason to look again, not an error.
             futex::wait(&self.head.outcome, OUTCOME_PENDING, None);
@@ -213,7 +217,7 @@ impl<T> JoinHandle<T> {
     /// # Errors
     /// The payload of the thread's panic, or a [`ThreadError`] where it ended otherwise (trap, stack overflow).
     pub fn join(self) -> Result<T> {
-        self.packet.wait();
+        self.packet.wait(&self.thread);
         self.native.join();
         self.packet.take()
     }

@@ -3,7 +3,7 @@
 /// The first word of Control: `HDHT` in memory.
 pub const CONTROL_MAGIC: u32 = 0x5448_4448;
 /// The version of these records.
-pub const CONTROL_VERSION: u32 = 1;
+pub const CONTROL_VERSION: u32 = 2;
 /// The bit of Control.pending that tells workers to end when the queue is empty; the other bits count queued threads.
 pub const PENDING_CLOSING: u32 = 0x8000_0000;
 /// Worker.state: it has not entered its loop.
@@ -16,6 +16,36 @@ pub const WORKER_RUNNING: u32 = 2;
 pub const WORKER_TRAPPED: u32 = 3;
 /// Worker.state: it has left its loop.
 pub const WORKER_ENDED: u32 = 4;
+/// Work that a worker takes: a thread that belongs on the event loop. Other work is the address of a Call; 0 is the end.
+pub const WORK_ON_EVENT_LOOP: u32 = 1;
+/// Worker.woken: nobody has woken the thread on its event loop since it was last polled.
+pub const LOOP_ASLEEP: u32 = 0;
+/// Worker.woken: the thread on its event loop is to be polled.
+pub const LOOP_WOKEN: u32 = 1;
+/// Worker.waitKind: the thread waits for nothing that this runtime knows; locks and channels are in the registry.
+pub const WAIT_NONE: u32 = 0;
+/// Worker.waitKind: it is parked.
+pub const WAIT_PARK: u32 = 1;
+/// Worker.waitKind: it waits for the end of the thread with the id Worker.waitId.
+pub const WAIT_JOIN: u32 = 2;
+/// Worker.waitKind: it sleeps.
+pub const WAIT_SLEEP: u32 = 3;
+/// Worker.waitKind: it waits for the threads of a scope.
+pub const WAIT_SCOPE: u32 = 4;
+/// Worker.waitKind: its future waits; its event loop runs.
+pub const WAIT_EVENT_LOOP: u32 = 5;
+/// How many TraceEvents a Trace keeps, a power of two.
+pub const TRACE_CAPACITY: u32 = 4096;
+/// TraceEvent.kind: somebody has spawned the thread.
+pub const TRACE_SPAWNED: u32 = 1;
+/// TraceEvent.kind: a worker has begun to run it.
+pub const TRACE_STARTED: u32 = 2;
+/// TraceEvent.kind: it has returned or panicked, or there was no memory for its stack.
+pub const TRACE_ENDED: u32 = 3;
+/// TraceEvent.kind: it has trapped.
+pub const TRACE_TRAPPED: u32 = 4;
+/// TraceEvent.kind: its worker is gone.
+pub const TRACE_TERMINATED: u32 = 5;
 /// Task.outcome and Call.outcome: the thread has not ended.
 pub const OUTCOME_PENDING: u32 = 0;
 /// The thread ended; a Task's result (or panic) is in the module's own memory, a Call's in Call.result.
@@ -50,7 +80,7 @@ pub const RESULT_BIGINT: u32 = 2;
 /// The thread runtime of one module.
 pub mod control {
     /// Bytes of the record.
-    pub const SIZE: usize = 64;
+    pub const SIZE: usize = 72;
     /// Alignment of the record, in bytes.
     pub const ALIGN: usize = 8;
     /// CONTROL_MAGIC.
@@ -83,6 +113,10 @@ pub mod control {
     pub const CALL_COUNT: usize = 52;
     /// Threads that trapped.
     pub const TRAPPED: usize = 56;
+    /// Address of the registry of threads, where their locks and channels note what they wait for.
+    pub const REGISTRY: usize = 60;
+    /// Address of the Trace; 0: nobody keeps note of what threads do.
+    pub const TRACE: usize = 64;
 }
 
 /// A worker and the thread that it runs.
@@ -109,9 +143,9 @@ pub mod worker {
     pub const REGISTRY_GENERATION: usize = 28;
     /// Milliseconds since 1970 at which its `performance.now()` was 0.
     pub const ORIGIN_MS: usize = 32;
-    /// The stack pointer that a Call starts with.
+    /// The stack pointer that a Call, or a thread on its event loop, starts with.
     pub const FRAME_STACK: usize = 40;
-    /// The thread-local storage of that Call.
+    /// The thread-local storage of that thread.
     pub const FRAME_TLS: usize = 44;
     /// Bytes of the thread's name.
     pub const NAME_SIZE: usize = 48;
@@ -119,8 +153,48 @@ pub mod worker {
     pub const PANIC_SIZE: usize = 52;
     /// The thread's name, UTF-8, cut at 40 bytes.
     pub const NAME: usize = 56;
-    /// The last panic's message, UTF-8, cut at 160 bytes.
-    pub const PANIC: usize = 96;
+    /// LOOP_ASLEEP or LOOP_WOKEN. A thread on its event loop waits on it between two polls.
+    pub const WOKEN: usize = 96;
+    /// WAIT_NONE and so on.
+    pub const WAIT_KIND: usize = 100;
+    /// The id of the thread that it joins; else 0.
+    pub const WAIT_ID: usize = 104;
+    /// The last panic's message, UTF-8, cut at 148 bytes.
+    pub const PANIC: usize = 108;
+}
+
+/// The head of a Trace; TRACE_CAPACITY events follow it. The event with number n is in place n modulo that.
+pub mod trace_header {
+    /// Bytes of the record.
+    pub const SIZE: usize = 8;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 8;
+    /// Events that somebody writes or has written: the number of the next one.
+    pub const TAKEN: usize = 0;
+    /// One more with each event that has been written. Observers wait on it.
+    pub const WRITTEN: usize = 4;
+}
+
+/// What a thread has done.
+pub mod trace_event {
+    /// Bytes of the record.
+    pub const SIZE: usize = 64;
+    /// Alignment of the record, in bytes.
+    pub const ALIGN: usize = 8;
+    /// The event's number plus 1, written last; 0 while it is being written.
+    pub const NUMBER: usize = 0;
+    /// TRACE_SPAWNED and so on.
+    pub const KIND: usize = 4;
+    /// When, in milliseconds since 1970.
+    pub const TIME_MS: usize = 8;
+    /// The thread's id.
+    pub const THREAD_ID: usize = 16;
+    /// TRACE_SPAWNED: the id of the thread that spawned it, 0 for one outside of the runtime. Else the worker's place.
+    pub const OTHER_ID: usize = 20;
+    /// Bytes of the name.
+    pub const NAME_SIZE: usize = 24;
+    /// The thread's name, UTF-8, cut at 36 bytes.
+    pub const NAME: usize = 28;
 }
 
 /// What the host needs to know of a thread that Rust code spawned.

@@ -5,6 +5,7 @@
 )]
 
 mod builder;
+mod event_loop;
 mod exit;
 mod failure;
 mod join;
@@ -14,15 +15,18 @@ mod join;
     reason = "some of the records' words are TypeScript's alone"
 )]
 mod layout;
+mod local;
 mod retired;
 mod scope;
 mod sys;
 pub mod time;
 
 pub use builder::{Builder, spawn};
+pub use event_loop::spawn_async;
 pub use exit::at_exit;
 pub use failure::ThreadError;
 pub use join::{JoinFuture, JoinHandle, Result};
+pub use local::{LocalHandle, NoEventLoop, spawn_local, try_spawn_local};
 #[allow(deprecated, reason = "std has them too")]
 pub use retired::{park_timeout_ms, sleep_ms};
 pub use scope::{Scope, ScopedJoinHandle, scope};

@@ -12,7 +12,7 @@ use heddle_atomics::futex;
 
 use crate::builder::Builder;
 use crate::join::{JoinHandle, Result};
-use crate::sys::Thread;
+use crate::sys::{self, Thread};
 
 /// The scope that [`scope`] hands to its closure.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ impl ScopeData {
     }
 
     fn wait(&self) {
+        let _noted = sys::note_scope();
         loop {
             let running = self.running.load(Acquire);
             if running == 0 {

@@ -57,6 +57,9 @@ mod imp {
 }
 
 #[cfg(target_arch = "wasm32")]
+pub(crate) use imp::now_ms_since;
+
+#[cfg(target_arch = "wasm32")]
 mod imp {
     use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -68,9 +71,14 @@ mod imp {
         fn date_now() -> f64;
     }
 
+    /// The time of a worker whose clock was 0 at `origin_ms`.
+    pub(crate) fn now_ms_since(origin_ms: f64) -> f64 {
+        origin_ms + performance_now()
+    }
+
     pub(super) fn now_ms() -> f64 {
         match crate::sys::origin_ms() {
-            Some(origin_ms) => origin_ms + performance_now(),
+            Some(origin_ms) => now_ms_since(origin_ms),
             // An instance that is no worker of a runtime.
             None => date_now(),
         }

@@ -28,6 +28,8 @@ export type ThreadErrorCode =
   | 'TIMEOUT'
   /** The signal was aborted. */
   | 'ABORTED'
+  /** The runtime keeps no note of what its threads do: it was started without `isTraced`. */
+  | 'NOT_TRACED'
   /** The runtime has been closed. */
   | 'CLOSED';
 

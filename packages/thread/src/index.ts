@@ -4,7 +4,9 @@
  * @module
  */
 export type { Durations } from './internal/Histogram.ts';
-export type { ThreadStatus, WorkerState } from './internal/Control.ts';
+export type { PerformanceTrackOptions } from './internal/performanceTracks.ts';
+export type { ThreadEvent } from './internal/Trace.ts';
+export type { ThreadStatus, ThreadWait, WorkerState } from './internal/Control.ts';
 export { park, parkAsync, parkTimeout } from './park.ts';
 export { scope, type Scope, type ScopeOptions } from './scope.ts';
 export { Builder, type BuilderOptions, type JoinBlockingOptions, spawn, Thread, type ThreadFunction, type ThreadResult } from './Thread.ts';

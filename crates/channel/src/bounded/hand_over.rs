@@ -135,7 +135,14 @@ impl<T> HandOver<T> {
         woken.wake();
         loop {
             let name = &"a receiver of a channel";
-            let parked = park(&word, ASLEEP, registry::WAITS, deadline, || true, name);
+            let parked = park(
+                &word,
+                ASLEEP,
+                registry::WAITS_FOR_CHANNEL,
+                deadline,
+                || true,
+                name,
+            );
             let mut state = self.state();
             if state.offer_of(ticket).is_none() {
                 return Ok(());
@@ -177,7 +184,14 @@ impl<T> HandOver<T> {
         };
         loop {
             let name = &"a sender of a channel";
-            let parked = park(&word, ASLEEP, registry::WAITS, deadline, || true, name);
+            let parked = park(
+                &word,
+                ASLEEP,
+                registry::WAITS_FOR_CHANNEL,
+                deadline,
+                || true,
+                name,
+            );
             let mut state = self.state();
             if let Some((value, sender, _request)) = state.take_for(ticket) {
                 drop(state);

@@ -3,8 +3,10 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::task::{Context, Wake, Waker};
 
 use crate::builder::Builder;
+use crate::event_loop::EventLoopThread;
 use crate::failure::ThreadError;
 use crate::join::{Ending, OUTCOME_PENDING};
 
@@ -67,6 +69,56 @@ pub(crate) unsafe fn spawn(
     let handle = unsafe { native.spawn_unchecked(run) }?;
     let thread = handle.thread().clone();
     Ok((NativeHandle(handle), thread))
+}
+
+/// A thread that polls what `begin` makes and sleeps between.
+pub(crate) fn spawn_on_event_loop(
+    builder: Builder,
+    ending: Arc<impl Ending>,
+    begin: impl FnOnce() -> Box<dyn EventLoopThread> + Send + 'static,
+) -> io::Result<(NativeHandle, Thread)> {
+    let run = move || {
+        let mut thread = begin();
+        let waker = Waker::from(Arc::new(Unpark(current())));
+        let mut context = Context::from_waker(&waker);
+        while thread.poll(&mut context).is_pending() {
+            // Woken or not, poll again.
+            park();
+        }
+        thread.end();
+    };
+    // SAFETY: what it borrows lives for ever.
+    unsafe { spawn(builder, ending, run) }
+}
+
+/// Wakes a thread from its sleep between two polls.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Natively only threads of [`spawn_async`](crate::spawn_async) have an event loop.
+pub(crate) fn has_host_event_loop() -> bool {
+    false
+}
+
+/// Natively there is no such event loop.
+pub(crate) fn spawn_on_host_event_loop(_future: impl Future<Output = ()> + 'static) {}
+
+/// In Wasm whoever lists the threads sees what they wait for; natively there is no such list.
+pub(crate) struct NotedWait;
+
+/// This thread waits for the end of `thread`.
+pub(crate) fn note_join(_thread: &Thread) -> NotedWait {
+    NotedWait
+}
+
+/// This thread waits for the threads of a scope.
+pub(crate) fn note_scope() -> NotedWait {
+    NotedWait
 }
 
 /// What must be known before a thread's result counts: natively an overflow faults at once.

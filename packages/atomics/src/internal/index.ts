@@ -4,6 +4,7 @@
  * @module
  */
 export { type Agent, type AgentRegistry, agentOf } from './agent.ts';
+export { type BlockingWait, type BlockingWaitKind, blockingWaitOf } from './blockingWait.ts';
 export { learnFromSpin, spinPause, spinRounds, spinWhile } from './blocking.ts';
 export { defineDisposeSymbol } from './dispose.ts';
 export { type AsyncWaitOptions, type WaitResult, block, setWaitAsyncByHelper, waitAsync } from './futex.ts';

@@ -46,6 +46,28 @@ export const WAITING_ON_OWNER = 1;
 export const WAITING_ON_SEQUENCE = 2;
 /** Waiting-on: the address is that of a mutex, which the reaper takes from a dead owner or claimant. */
 export const WAITING_ON_MUTEX = 3;
+/** Waiting-for: a mutex. */
+export const WAITING_FOR_MUTEX = 0x100;
+/** Waiting-for: a reader-writer lock. */
+export const WAITING_FOR_RW_LOCK = 0x200;
+/** Waiting-for: a condition variable. */
+export const WAITING_FOR_CONDVAR = 0x300;
+/** Waiting-for: a semaphore. */
+export const WAITING_FOR_SEMAPHORE = 0x400;
+/** Waiting-for: the end of what is done once. */
+export const WAITING_FOR_ONCE = 0x500;
+/** Waiting-for: a barrier. */
+export const WAITING_FOR_BARRIER = 0x600;
+/** Waiting-for: a latch. */
+export const WAITING_FOR_LATCH = 0x700;
+/** Waiting-for: a wait group. */
+export const WAITING_FOR_WAIT_GROUP = 0x800;
+/** Waiting-for: an event. */
+export const WAITING_FOR_EVENT = 0x900;
+/** Waiting-for: a token of a parker. */
+export const WAITING_FOR_PARKER = 0xa00;
+/** Waiting-for: a channel. */
+export const WAITING_FOR_CHANNEL = 0xb00;
 /** How many registered threads can read at once before others read in the crowd. */
 export const RW_LOCK_SEAT_COUNT = 28;
 /** The first word of a registry: the letters "hedr". */
@@ -156,8 +178,8 @@ export const REGISTRY_SLOT_SIZE = 16;
 export const REGISTRY_SLOT_ALIGN = 8;
 /** State in bits 0–1 (FREE, LIVE, DEAD), generation in bits 12–29 as in the lock word. */
 export const REGISTRY_SLOT_LIFE_OFFSET = 0;
-/** Kept zero. */
-export const REGISTRY_SLOT_FLAGS_OFFSET = 4;
+/** What the blocking wait is for, for whoever lists the threads: WAITING_FOR_MUTEX and so on; 0 where nobody has said so. Only while waitingOn is not 0. */
+export const REGISTRY_SLOT_WAITING_FOR_OFFSET = 4;
 /** The byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0. */
 export const REGISTRY_SLOT_WAITING_ON_OFFSET = 8;
 

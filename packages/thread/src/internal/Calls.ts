@@ -41,6 +41,7 @@ import {
   OUTCOME_TRAPPED,
   RESULT_BIGINT,
   RESULT_NUMBER,
+  TRACE_SPAWNED,
 } from './layout.ts';
 import type { SharedRecords } from './SharedRecords.ts';
 import { waitWhile } from './wait.ts';
@@ -92,6 +93,8 @@ export function queueCall(control: Control, { exportIndex, args, name, stackSize
   records.store(address + CALL_NAME_SIZE_OFFSET, records.writeText(address + CALL_NAME_OFFSET, name, NAME_SIZE_MAX));
   records.store(address + CALL_MESSAGE_SIZE_OFFSET, 0);
   records.store(address + CALL_STATE_OFFSET, CALL_QUEUED);
+  // Who spawns a call is no thread of the runtime.
+  control.trace?.note({ kind: TRACE_SPAWNED, threadId, otherId: 0, name });
   control.push(address);
   return { address, threadId };
 }

@@ -7,6 +7,7 @@
  *    It writes `workers` before it reads `live`, and `admit` does the opposite: one of the two sees the other.
  * 3. A call is in the inbox before `pending` counts it: a worker that counted down finds it.
  */
+import { type BlockingWaitKind, blockingWaitOf } from '@heddle/atomics/internal';
 import { ThreadError } from '../ThreadError.ts';
 import {
   CONTROL_CALL_COUNT_OFFSET,
@@ -16,8 +17,10 @@ import {
   CONTROL_LIVE_OFFSET,
   CONTROL_MAGIC,
   CONTROL_PENDING_OFFSET,
+  CONTROL_REGISTRY_OFFSET,
   CONTROL_SPAWNED_OFFSET,
   CONTROL_THREADS_MAX_OFFSET,
+  CONTROL_TRACE_OFFSET,
   CONTROL_TRAPPED_OFFSET,
   CONTROL_VERSION,
   CONTROL_VERSION_OFFSET,
@@ -28,12 +31,17 @@ import {
   PENDING_CLOSING,
   WORKER_NAME_OFFSET,
   WORKER_NAME_SIZE_OFFSET,
+  WORKER_REGISTRY_GENERATION_OFFSET,
+  WORKER_REGISTRY_SLOT_OFFSET,
   WORKER_SIZE,
   WORKER_STATE_OFFSET,
   WORKER_THREADS_RUN_OFFSET,
   WORKER_THREAD_ID_OFFSET,
+  WORKER_WAIT_ID_OFFSET,
+  WORKER_WAIT_KIND_OFFSET,
 } from './layout.ts';
 import type { SharedRecords } from './SharedRecords.ts';
+import { Trace } from './Trace.ts';
 import { waitWhile } from './wait.ts';
 
 /** Bytes of a name in a Worker and in a Call. */
@@ -42,7 +50,24 @@ export const NAME_SIZE_MAX = 40;
 /** What a worker does. */
 export type WorkerState = 'starting' | 'idle' | 'running' | 'trapped' | 'ended';
 
+/** By `Worker.waitKind`; a lock or a channel is noted in the registry instead. */
+const WAIT_KINDS = [undefined, 'park', 'join', 'sleep', 'scope', 'event-loop'] as const;
+
 const WORKER_STATES: readonly WorkerState[] = ['starting', 'idle', 'running', 'trapped', 'ended'];
+
+/** What a thread waits for; it may have what it waited for when this is read. */
+export type ThreadWait =
+  /** To be unparked, for the time, for the threads of a scope, for what wakes its future. */
+  | { readonly kind: 'park' | 'sleep' | 'scope' | 'event-loop' }
+  /** For a thread's end. */
+  | { readonly kind: 'join'; readonly threadId: number }
+  /** For a lock or a channel, at a byte address of the memory: the mutex itself, a word inside of other records. */
+  | {
+      readonly kind: BlockingWaitKind;
+      readonly address: number;
+      /** The thread that holds it, of a mutex or of what is done once. */
+      readonly ownerId: number | undefined;
+    };
 
 /** One worker of the pool. */
 export interface ThreadStatus {
@@ -53,6 +78,8 @@ export interface ThreadStatus {
   readonly threadId: number | undefined;
   /** The thread's name, cut at 40 bytes. */
   readonly name: string | undefined;
+  /** What the thread waits for; undefined where it computes, or waits for what this package doesn't know. */
+  readonly waitsFor: ThreadWait | undefined;
   /** Threads that it has run or runs. */
   readonly threadsRun: number;
 }
@@ -174,6 +201,24 @@ export class Control {
     return this.#load(CONTROL_WORKER_RECORDS_OFFSET) + slot * WORKER_SIZE;
   }
 
+  /** Where what threads do is noted; undefined where it isn't. */
+  get trace(): Trace | undefined {
+    const address = this.#load(CONTROL_TRACE_OFFSET);
+    return address === 0 ? undefined : new Trace(this.records, address);
+  }
+
+  /** Notes how the thread in `slot` has ended, which can't do so itself. */
+  noteEnd(slot: number, kind: number): void {
+    const record = this.worker(slot);
+    const threadId = this.records.load(record + WORKER_THREAD_ID_OFFSET);
+    this.trace?.note({ kind, threadId, otherId: slot, name: this.#nameIn(record) ?? '' });
+  }
+
+  #nameIn(record: number): string | undefined {
+    const size = this.records.load(record + WORKER_NAME_SIZE_OFFSET);
+    return size > 0 ? this.records.text(record + WORKER_NAME_OFFSET, size, NAME_SIZE_MAX) : undefined;
+  }
+
   /** The workers that have been started. A name may be half that of the thread before. */
   status(): ThreadStatus[] {
     const status: ThreadStatus[] = [];
@@ -183,10 +228,34 @@ export class Control {
       const threadsRun = this.records.load(record + WORKER_THREADS_RUN_OFFSET);
       if (state === 'starting' && threadsRun === 0) continue;
       const threadId = this.records.load(record + WORKER_THREAD_ID_OFFSET) || undefined;
-      const nameSize = threadId === undefined ? 0 : this.records.load(record + WORKER_NAME_SIZE_OFFSET);
-      const name = nameSize > 0 ? this.records.text(record + WORKER_NAME_OFFSET, nameSize, NAME_SIZE_MAX) : undefined;
-      status.push({ worker: slot, state, threadId, name, threadsRun });
+      const name = threadId === undefined ? undefined : this.#nameIn(record);
+      const waitsFor = state === 'running' ? this.#waitOf(record) : undefined;
+      status.push({ worker: slot, state, threadId, name, waitsFor, threadsRun });
     }
     return status;
+  }
+
+  #waitOf(record: number): ThreadWait | undefined {
+    const { records } = this;
+    const kind = WAIT_KINDS[records.load(record + WORKER_WAIT_KIND_OFFSET)];
+    if (kind === 'join') return { kind, threadId: records.load(record + WORKER_WAIT_ID_OFFSET) };
+    if (kind) return { kind };
+    const registrySlot = records.load(record + WORKER_REGISTRY_SLOT_OFFSET);
+    if (registrySlot === 0) return undefined;
+    const wait = blockingWaitOf(new Int32Array(records.memory.buffer), this.#load(CONTROL_REGISTRY_OFFSET), registrySlot);
+    return wait && { kind: wait.kind, address: wait.address, ownerId: wait.owner && this.#threadIn(wait.owner) };
+  }
+
+  /** The id of the thread in a slot of the registry. */
+  #threadIn({ slot, generation }: { readonly slot: number; readonly generation: number }): number | undefined {
+    const { records } = this;
+    for (let index = 0; index < this.threadsMax; index += 1) {
+      const record = this.worker(index);
+      const isHere = records.load(record + WORKER_REGISTRY_SLOT_OFFSET) === slot;
+      if (isHere && records.load(record + WORKER_REGISTRY_GENERATION_OFFSET) === generation) {
+        return records.load(record + WORKER_THREAD_ID_OFFSET) || undefined;
+      }
+    }
+    return undefined;
   }
 }

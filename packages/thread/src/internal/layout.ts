@@ -3,7 +3,7 @@
 /** The first word of Control: `HDHT` in memory. */
 export const CONTROL_MAGIC = 0x5448_4448;
 /** The version of these records. */
-export const CONTROL_VERSION = 1;
+export const CONTROL_VERSION = 2;
 /** The bit of Control.pending that tells workers to end when the queue is empty; the other bits count queued threads. */
 export const PENDING_CLOSING = 0x8000_0000;
 /** Worker.state: it has not entered its loop. */
@@ -16,6 +16,36 @@ export const WORKER_RUNNING = 2;
 export const WORKER_TRAPPED = 3;
 /** Worker.state: it has left its loop. */
 export const WORKER_ENDED = 4;
+/** Work that a worker takes: a thread that belongs on the event loop. Other work is the address of a Call; 0 is the end. */
+export const WORK_ON_EVENT_LOOP = 1;
+/** Worker.woken: nobody has woken the thread on its event loop since it was last polled. */
+export const LOOP_ASLEEP = 0;
+/** Worker.woken: the thread on its event loop is to be polled. */
+export const LOOP_WOKEN = 1;
+/** Worker.waitKind: the thread waits for nothing that this runtime knows; locks and channels are in the registry. */
+export const WAIT_NONE = 0;
+/** Worker.waitKind: it is parked. */
+export const WAIT_PARK = 1;
+/** Worker.waitKind: it waits for the end of the thread with the id Worker.waitId. */
+export const WAIT_JOIN = 2;
+/** Worker.waitKind: it sleeps. */
+export const WAIT_SLEEP = 3;
+/** Worker.waitKind: it waits for the threads of a scope. */
+export const WAIT_SCOPE = 4;
+/** Worker.waitKind: its future waits; its event loop runs. */
+export const WAIT_EVENT_LOOP = 5;
+/** How many TraceEvents a Trace keeps, a power of two. */
+export const TRACE_CAPACITY = 4096;
+/** TraceEvent.kind: somebody has spawned the thread. */
+export const TRACE_SPAWNED = 1;
+/** TraceEvent.kind: a worker has begun to run it. */
+export const TRACE_STARTED = 2;
+/** TraceEvent.kind: it has returned or panicked, or there was no memory for its stack. */
+export const TRACE_ENDED = 3;
+/** TraceEvent.kind: it has trapped. */
+export const TRACE_TRAPPED = 4;
+/** TraceEvent.kind: its worker is gone. */
+export const TRACE_TERMINATED = 5;
 /** Task.outcome and Call.outcome: the thread has not ended. */
 export const OUTCOME_PENDING = 0;
 /** The thread ended; a Task's result (or panic) is in the module's own memory, a Call's in Call.result. */
@@ -58,7 +88,7 @@ export const DESK_POSTED = 2;
 export const DESK_DIED = 3;
 
 /** Bytes of Control: The thread runtime of one module. */
-export const CONTROL_SIZE = 64;
+export const CONTROL_SIZE = 72;
 /** Alignment of Control, in bytes. */
 export const CONTROL_ALIGN = 8;
 /** CONTROL_MAGIC. */
@@ -91,6 +121,10 @@ export const CONTROL_CALL_RECORDS_OFFSET = 48;
 export const CONTROL_CALL_COUNT_OFFSET = 52;
 /** Threads that trapped. */
 export const CONTROL_TRAPPED_OFFSET = 56;
+/** Address of the registry of threads, where their locks and channels note what they wait for. */
+export const CONTROL_REGISTRY_OFFSET = 60;
+/** Address of the Trace; 0: nobody keeps note of what threads do. */
+export const CONTROL_TRACE_OFFSET = 64;
 
 /** Bytes of Worker: A worker and the thread that it runs. */
 export const WORKER_SIZE = 256;
@@ -114,9 +148,9 @@ export const WORKER_REGISTRY_SLOT_OFFSET = 24;
 export const WORKER_REGISTRY_GENERATION_OFFSET = 28;
 /** Milliseconds since 1970 at which its `performance.now()` was 0. */
 export const WORKER_ORIGIN_MS_OFFSET = 32;
-/** The stack pointer that a Call starts with. */
+/** The stack pointer that a Call, or a thread on its event loop, starts with. */
 export const WORKER_FRAME_STACK_OFFSET = 40;
-/** The thread-local storage of that Call. */
+/** The thread-local storage of that thread. */
 export const WORKER_FRAME_TLS_OFFSET = 44;
 /** Bytes of the thread's name. */
 export const WORKER_NAME_SIZE_OFFSET = 48;
@@ -124,8 +158,42 @@ export const WORKER_NAME_SIZE_OFFSET = 48;
 export const WORKER_PANIC_SIZE_OFFSET = 52;
 /** The thread's name, UTF-8, cut at 40 bytes. */
 export const WORKER_NAME_OFFSET = 56;
-/** The last panic's message, UTF-8, cut at 160 bytes. */
-export const WORKER_PANIC_OFFSET = 96;
+/** LOOP_ASLEEP or LOOP_WOKEN. A thread on its event loop waits on it between two polls. */
+export const WORKER_WOKEN_OFFSET = 96;
+/** WAIT_NONE and so on. */
+export const WORKER_WAIT_KIND_OFFSET = 100;
+/** The id of the thread that it joins; else 0. */
+export const WORKER_WAIT_ID_OFFSET = 104;
+/** The last panic's message, UTF-8, cut at 148 bytes. */
+export const WORKER_PANIC_OFFSET = 108;
+
+/** Bytes of TraceHeader: The head of a Trace; TRACE_CAPACITY events follow it. The event with number n is in place n modulo that. */
+export const TRACE_HEADER_SIZE = 8;
+/** Alignment of TraceHeader, in bytes. */
+export const TRACE_HEADER_ALIGN = 8;
+/** Events that somebody writes or has written: the number of the next one. */
+export const TRACE_HEADER_TAKEN_OFFSET = 0;
+/** One more with each event that has been written. Observers wait on it. */
+export const TRACE_HEADER_WRITTEN_OFFSET = 4;
+
+/** Bytes of TraceEvent: What a thread has done. */
+export const TRACE_EVENT_SIZE = 64;
+/** Alignment of TraceEvent, in bytes. */
+export const TRACE_EVENT_ALIGN = 8;
+/** The event's number plus 1, written last; 0 while it is being written. */
+export const TRACE_EVENT_NUMBER_OFFSET = 0;
+/** TRACE_SPAWNED and so on. */
+export const TRACE_EVENT_KIND_OFFSET = 4;
+/** When, in milliseconds since 1970. */
+export const TRACE_EVENT_TIME_MS_OFFSET = 8;
+/** The thread's id. */
+export const TRACE_EVENT_THREAD_ID_OFFSET = 16;
+/** TRACE_SPAWNED: the id of the thread that spawned it, 0 for one outside of the runtime. Else the worker's place. */
+export const TRACE_EVENT_OTHER_ID_OFFSET = 20;
+/** Bytes of the name. */
+export const TRACE_EVENT_NAME_SIZE_OFFSET = 24;
+/** The thread's name, UTF-8, cut at 36 bytes. */
+export const TRACE_EVENT_NAME_OFFSET = 28;
 
 /** Bytes of Task: What the host needs to know of a thread that Rust code spawned. */
 export const TASK_SIZE = 128;

@@ -14,6 +14,7 @@ export interface StartMessage {
   readonly threadsMax: number;
   readonly stackSize: number;
   readonly parallelism: number;
+  readonly isTraced: boolean;
   readonly name: string;
   /** Whether the main thread creates the workers for the supervisor. */
   readonly isDelegating: boolean;
@@ -53,6 +54,7 @@ export interface WorkMessage {
   readonly callCount: number;
   readonly stackSize: number;
   readonly parallelism: number;
+  readonly isTraced: boolean;
 }
 
 export type FromWorker =

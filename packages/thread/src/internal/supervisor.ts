@@ -13,6 +13,7 @@ import { RemoteWorkers } from './delegation.ts';
 import {
   OUTCOME_PENDING,
   OUTCOME_TERMINATED,
+  TRACE_TERMINATED,
   WORKER_REGISTRY_GENERATION_OFFSET,
   WORKER_REGISTRY_SLOT_OFFSET,
   WORKER_TASK_OFFSET,
@@ -143,6 +144,7 @@ class Pool {
     if (running === 0 || !control.records.exchange(running, OUTCOME_PENDING, OUTCOME_TERMINATED)) return;
     control.dismiss();
     control.records.notify(running);
+    control.noteEnd(worker.slot, TRACE_TERMINATED);
   }
 
   #remove(worker: PoolWorker): void {
@@ -223,6 +225,7 @@ async function start(message: StartMessage): Promise<void> {
       callCount: message.threadsMax + UNREAD_CALLS_MAX,
       stackSize: message.stackSize,
       parallelism: message.parallelism,
+      isTraced: message.isTraced,
     },
     message,
   );

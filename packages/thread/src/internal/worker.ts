@@ -1,11 +1,14 @@
 /**
  * A worker of a Wasm module's pool: instantiates the module over the shared memory, then waits inside Wasm for threads to run.
  *
- * Between two threads it only comes out of Wasm for calls that TypeScript spawned, and to end. So it reads no messages after
- * the first, and everything else is words in shared memory.
+ * Between two threads it only comes out of Wasm for calls that TypeScript spawned, for threads that are polled, and to end. So it
+ * reads no messages after the first, and everything else is words in shared memory.
+ *
+ * A thread that is polled has the event loop between two polls. Stack and thread-local storage stay the thread's then: what promises
+ * and timers call is part of it. What such a callback throws is printed, as pages have it; a trap there ends the thread.
  */
 import { instantiate, type WasmBindgenGlue } from '@heddle/memory';
-import { ownPort } from '#platform';
+import { endWorker, eventLoopTurn, onUncaught, outputFlushed, ownPort } from '#platform';
 import { toPosted } from '../ThreadError.ts';
 import { ARGUMENTS_MAX, MESSAGE_SIZE_MAX } from './Calls.ts';
 import { Control } from './Control.ts';
@@ -20,6 +23,7 @@ import {
   CALL_OUTCOME_OFFSET,
   CALL_RESULT_KIND_OFFSET,
   CALL_RESULT_OFFSET,
+  LOOP_ASLEEP,
   OUTCOME_OUT_OF_MEMORY,
   OUTCOME_OVERFLOWED,
   OUTCOME_PANICKED,
@@ -42,9 +46,12 @@ import {
   WORKER_PANIC_SIZE_OFFSET,
   WORKER_SIZE,
   WORKER_TASK_OFFSET,
+  WORKER_WOKEN_OFFSET,
+  WORK_ON_EVENT_LOOP,
 } from './layout.ts';
 import type { FromWorker, WorkMessage } from './protocol.ts';
 import { SharedRecords } from './SharedRecords.ts';
+import { waitWhile } from './wait.ts';
 
 /** Bytes of stack for the worker's own loop; threads have their own. */
 const HOME_STACK_SIZE = 65_536;
@@ -52,13 +59,17 @@ const HOME_STACK_SIZE = 65_536;
 /** The exports of heddle-thread, raw: wasm-bindgen's wrappers would refuse every call after one trap in any worker. */
 interface ThreadExports {
   __heddle_registry(): number;
-  heddle_thread_start(threadsMax: number, callCount: number, stackSize: number, parallelism: number): number;
+  heddle_thread_start(threadsMax: number, callCount: number, stackSize: number, parallelism: number, isTraced: number): number;
   heddle_thread_enter(slot: number, originMs: number): number;
   heddle_thread_work(): number;
   heddle_thread_call_begin(call: number): number;
   heddle_thread_call_enter(call: number): void;
   heddle_thread_call_leave(): number;
   heddle_thread_call_end(): void;
+  heddle_thread_loop_begin(): void;
+  heddle_thread_loop_poll(): number;
+  heddle_thread_loop_leave(): void;
+  heddle_thread_loop_end(): void;
   heddle_thread_overflowed(): number;
   heddle_thread_trapped(): void;
   heddle_set_frame(stack: number, tls: number): void;
@@ -86,6 +97,9 @@ class PoolWorker {
   readonly #records: SharedRecords;
   readonly #control: Control;
   readonly #record: number;
+  /** Where the thread is polled that runs now. */
+  #isOnEventLoop = false;
+  #isListening = false;
 
   constructor(message: WorkMessage, exports: WebAssembly.Exports) {
     this.#exports = exports as unknown as ThreadExports;
@@ -93,7 +107,8 @@ class PoolWorker {
       kind === 'function' ? (exports[name] as WasmFunction) : undefined,
     );
     this.#records = new SharedRecords(message.memory);
-    const address = this.#exports.heddle_thread_start(message.threadsMax, message.callCount, message.stackSize, message.parallelism);
+    const { threadsMax, callCount, stackSize, parallelism, isTraced } = message;
+    const address = this.#exports.heddle_thread_start(threadsMax, callCount, stackSize, parallelism, Number(isTraced));
     this.#control = new Control(this.#records, address >>> 0);
     this.#record = this.#exports.heddle_thread_enter(message.slot, performance.timeOrigin) >>> 0;
   }
@@ -107,19 +122,69 @@ class PoolWorker {
     return this.#exports.__heddle_registry() >>> 0;
   }
 
+  /** Whether a thread may have left something on this worker's event loop. */
+  get hasRunEventLoop(): boolean {
+    return this.#isListening;
+  }
+
   /** Runs threads until the runtime closes or one traps; which of the two. */
-  work(): FromWorker {
+  async work(): Promise<FromWorker> {
     try {
       for (;;) {
-        const call = this.#exports.heddle_thread_work() >>> 0;
-        if (call === 0) return { type: 'ended' };
-        this.#runCall(call);
+        const work = this.#exports.heddle_thread_work() >>> 0;
+        if (work === 0) return { type: 'ended' };
+        // oxlint-disable-next-line no-await-in-loop -- one thread after the other
+        if (work === WORK_ON_EVENT_LOOP) await this.#runEventLoop();
+        else this.#runCall(work);
       }
     } catch (error) {
-      // Anything that comes out of the loop itself is a trap of a thread that Rust code spawned: its panics stay inside.
-      if (!(error instanceof Trapped)) this.#endTask(describe(error));
-      return { type: 'trapped', message: describe(error) };
+      return this.#endByTrap(error);
     }
+  }
+
+  /** Anything that comes out of the loop itself is a trap of a thread that Rust code spawned: its panics stay inside. */
+  #endByTrap(error: unknown): FromWorker {
+    if (!(error instanceof Trapped)) this.#endTask(describe(error));
+    return { type: 'trapped', message: describe(error) };
+  }
+
+  /** Runs a thread that is polled, until its future has ended. */
+  async #runEventLoop(): Promise<void> {
+    const exports = this.#exports;
+    this.#listen();
+    this.#isOnEventLoop = true;
+    this.#goToThread();
+    exports.heddle_thread_loop_begin();
+    const woken = this.#record + WORKER_WOKEN_OFFSET;
+    /* oxlint-disable no-await-in-loop -- one poll after the other */
+    for (;;) {
+      // What an exception that JavaScript caught left behind on the stack is over.
+      this.#goToThread();
+      if (exports.heddle_thread_loop_poll() !== 0) break;
+      // A future that wakes itself lets timers and messages have their turn.
+      if (this.#records.load(woken) !== LOOP_ASLEEP) await eventLoopTurn();
+      else await waitWhile(this.#records.words(woken), woken >>> 2, LOOP_ASLEEP);
+    }
+    /* oxlint-enable no-await-in-loop */
+    // What promises have called for already is still the thread's.
+    await eventLoopTurn();
+    this.#goToThread();
+    exports.heddle_thread_loop_leave();
+    this.#goHome();
+    exports.heddle_thread_loop_end();
+    this.#isOnEventLoop = false;
+  }
+
+  /** Has what the event loop calls end the thread where it traps. */
+  #listen(): void {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    onUncaught((error) => {
+      if (!this.#isOnEventLoop || !isTrap(error)) return false;
+      post(this.#endByTrap(error));
+      endWorker();
+      return true;
+    });
   }
 
   #runCall(call: number): void {
@@ -129,7 +194,7 @@ class PoolWorker {
     }
     let ending: Ending;
     try {
-      this.#goTo(WORKER_FRAME_STACK_OFFSET, WORKER_FRAME_TLS_OFFSET);
+      this.#goToThread();
       this.#exports.heddle_thread_call_enter(call);
       ending = this.#callExport(call);
       if (this.#exports.heddle_thread_call_leave() !== 0) ending = { outcome: OUTCOME_OVERFLOWED };
@@ -162,7 +227,7 @@ class PoolWorker {
     } catch (error) {
       if (isTrap(error)) throw error;
       // The exception left the frames of the call behind: stack and thread-local storage are where they were begun.
-      this.#goTo(WORKER_FRAME_STACK_OFFSET, WORKER_FRAME_TLS_OFFSET);
+      this.#goToThread();
       if (error instanceof WebAssembly.Exception) return { outcome: OUTCOME_PANICKED, message: this.#panicMessage() };
       return { outcome: OUTCOME_THREW, message: this.#panicMessage() || describe(error) };
     }
@@ -170,6 +235,10 @@ class PoolWorker {
 
   #goTo(stackOffset: number, tlsOffset: number): void {
     this.#exports.heddle_set_frame(this.#records.load(this.#record + stackOffset), this.#records.load(this.#record + tlsOffset));
+  }
+
+  #goToThread(): void {
+    this.#goTo(WORKER_FRAME_STACK_OFFSET, WORKER_FRAME_TLS_OFFSET);
   }
 
   #goHome(): void {
@@ -259,8 +328,13 @@ async function begin(message: WorkMessage): Promise<void> {
   const { exports } = instantiate({ module: message.module, memory: message.memory, glue, stackSize: HOME_STACK_SIZE });
   const worker = new PoolWorker(message, exports);
   post({ type: 'ready', control: worker.control, registry: worker.registry });
-  post(worker.work());
-  port?.close();
+  post(await worker.work());
+  if (!worker.hasRunEventLoop) port?.close();
+  else {
+    // A timer that a thread has left would keep the worker.
+    await outputFlushed();
+    endWorker();
+  }
 }
 
 port.onMessage((message) => {

@@ -13,8 +13,9 @@ use std::io;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
-use heddle_atomics::futex;
+use heddle_atomics::{futex, registry};
 
+use super::trace::Trace;
 use crate::join::OUTCOME_PENDING;
 use crate::layout::{self, CONTROL_MAGIC, CONTROL_VERSION, PENDING_CLOSING};
 
@@ -36,6 +37,8 @@ pub(crate) struct Control {
     call_records: AtomicU32,
     call_count: AtomicU32,
     trapped: AtomicU32,
+    registry: AtomicU32,
+    trace: AtomicU32,
     unused: AtomicU32,
 }
 
@@ -57,7 +60,10 @@ pub(super) struct WorkerRecord {
     pub(super) name_size: AtomicU32,
     pub(super) panic_size: AtomicU32,
     pub(super) name: [u8; 40],
-    pub(super) panic: [u8; 160],
+    pub(super) woken: AtomicU32,
+    pub(super) wait_kind: AtomicU32,
+    pub(super) wait_id: AtomicU32,
+    pub(super) panic: [u8; 148],
 }
 
 /// See `Call` in `docs/layout.md`. Only what Rust touches has a name.
@@ -106,6 +112,8 @@ const _: () = {
     assert!(offset_of!(Control, call_records) == layout::control::CALL_RECORDS);
     assert!(offset_of!(Control, call_count) == layout::control::CALL_COUNT);
     assert!(offset_of!(Control, trapped) == layout::control::TRAPPED);
+    assert!(offset_of!(Control, trace) == layout::control::TRACE);
+    assert!(offset_of!(Control, registry) == layout::control::REGISTRY);
     assert!(size_of::<WorkerRecord>() == layout::worker::SIZE);
     assert!(align_of::<WorkerRecord>() == layout::worker::ALIGN);
     assert!(offset_of!(WorkerRecord, state) == layout::worker::STATE);
@@ -122,6 +130,9 @@ const _: () = {
     assert!(offset_of!(WorkerRecord, name_size) == layout::worker::NAME_SIZE);
     assert!(offset_of!(WorkerRecord, panic_size) == layout::worker::PANIC_SIZE);
     assert!(offset_of!(WorkerRecord, name) == layout::worker::NAME);
+    assert!(offset_of!(WorkerRecord, woken) == layout::worker::WOKEN);
+    assert!(offset_of!(WorkerRecord, wait_kind) == layout::worker::WAIT_KIND);
+    assert!(offset_of!(WorkerRecord, wait_id) == layout::worker::WAIT_ID);
     assert!(offset_of!(WorkerRecord, panic) == layout::worker::PANIC);
     assert!(size_of::<CallRecord>() == layout::call::SIZE);
     assert!(align_of::<CallRecord>() == layout::call::ALIGN);
@@ -197,6 +208,8 @@ pub(crate) static CONTROL: Control = Control {
     call_records: AtomicU32::new(0),
     call_count: AtomicU32::new(0),
     trapped: AtomicU32::new(0),
+    registry: AtomicU32::new(0),
+    trace: AtomicU32::new(0),
     unused: AtomicU32::new(0),
 };
 
@@ -215,16 +228,21 @@ impl Control {
         call_count: u32,
         stack_size: u32,
         parallelism: u32,
+        is_traced: bool,
     ) {
         static ONCE: std::sync::Once = std::sync::Once::new();
         ONCE.call_once(|| {
             self.stack_size.store(stack_size, Relaxed);
             self.parallelism.store(parallelism, Relaxed);
+            self.registry.store(registry::address() as u32, Relaxed);
             self.worker_records
                 .store(zeroed::<WorkerRecord>(threads_max), Relaxed);
             self.call_records
                 .store(zeroed::<CallRecord>(call_count), Relaxed);
             self.call_count.store(call_count, Relaxed);
+            if is_traced {
+                self.trace.store(zeroed::<Trace>(1), Relaxed);
+            }
             // Release: who sees a limit above 0 in `admit` sees the rest. The host reads it all after a message.
             self.threads_max.store(threads_max, Release);
         });
@@ -239,6 +257,12 @@ impl Control {
         let records = self.worker_records.load(Relaxed) as *mut WorkerRecord;
         // SAFETY: `start` allocated as many records as the limit says.
         unsafe { records.add(slot as usize) }
+    }
+
+    /// Where what threads do is noted, if anywhere.
+    pub(super) fn trace(&self) -> Option<&'static Trace> {
+        // SAFETY: 0, or what `start` allocated for as long as the module lives; all zeros are an empty one.
+        unsafe { (self.trace.load(Relaxed) as *const Trace).as_ref() }
     }
 
     /// The size of a stack for which nobody asked for another.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use heddle_atomics::futex;
 
 use super::control::CONTROL;
+use super::waits::note_park;
 
 const PARKED: u32 = u32::MAX;
 const EMPTY: u32 = 0;
@@ -81,6 +82,7 @@ impl Thread {
         if parker.fetch_sub(1, Acquire) == NOTIFIED {
             return;
         }
+        let _noted = note_park();
         loop {
             futex::wait(parker, PARKED, timeout);
             if timeout.is_some() {
@@ -125,6 +127,12 @@ pub(super) fn leave() {
         // SAFETY: `enter` made the pointer from an `Arc`, and it was in one place only.
         drop(unsafe { Arc::from_raw(inner) });
     }
+}
+
+/// The running thread's number; 0 where none of the runtime runs.
+pub(super) fn number_if_running() -> u32 {
+    // SAFETY: null, or what `enter` made from an `Arc` whose count this thread still holds.
+    unsafe { CURRENT.get().as_ref() }.map_or(0, |inner| inner.id.0.get() as u32)
 }
 
 /// The running thread.

@@ -24,15 +24,24 @@ use heddle_atomics::{Mutex, MutexGuard, PoisonError, futex};
 
 use super::control::{CONTROL, CallRecord};
 use super::current::Thread;
+use crate::event_loop::EventLoopThread;
 use crate::join::Ending;
 use crate::layout::PENDING_CLOSING;
 
 /// A thread that Rust code spawned.
 pub(super) struct Task {
     pub(super) ending: Arc<dyn Ending>,
-    pub(super) run: Box<dyn FnOnce() + Send>,
+    pub(super) run: Run,
     pub(super) thread: Thread,
     pub(super) stack_size: usize,
+}
+
+/// What a thread does.
+pub(super) enum Run {
+    /// It runs from its first line to its last.
+    Inside(Box<dyn FnOnce() + Send>),
+    /// It is polled, and its worker's event loop runs meanwhile.
+    OnEventLoop(Box<dyn FnOnce() -> Box<dyn EventLoopThread> + Send>),
 }
 
 /// What a worker takes from the queue.

@@ -4,7 +4,7 @@
 //! gets others: a [`ThreadBlock`], with thread-local storage fresh from the module's image. A worker keeps one block of
 //! the default size for its next thread.
 //!
-//! Threads that Rust code spawned never leave Wasm between one and the next. For a call that TypeScript spawned,
+//! Threads that Rust code spawned never leave Wasm between one and the next, but for those that are polled (`event_loop`). For a call that TypeScript spawned,
 //! [`heddle_thread_work`] returns to the host, which calls the export:
 //!
 //! ```text
@@ -30,37 +30,47 @@ use heddle_atomics::registry;
 use heddle_memory::{BlockError, ThreadBlock};
 
 use super::Head;
-use super::control::{CONTROL, CallRecord, WorkerRecord};
+use super::control::{CONTROL, WorkerRecord};
 use super::current::{self, Thread};
-use super::locals;
-use super::queue::{self, Task, Work};
-use super::reserve::{give_up_reserve, keep_reserve};
-use crate::exit;
+use super::hooks::{self, console_error};
+use super::queue::{self, Run, Task, Work};
+use super::{event_loop, locals};
+use crate::event_loop::EventLoopThread;
 use crate::failure::ThreadError;
 use crate::join::Ending;
 use crate::layout::{
-    CALL_RUNNING, OUTCOME_OUT_OF_MEMORY, WORKER_ENDED, WORKER_IDLE, WORKER_RUNNING, WORKER_TRAPPED,
+    OUTCOME_OUT_OF_MEMORY, TRACE_ENDED, TRACE_STARTED, TRACE_TRAPPED, WAIT_NONE,
+    WORK_ON_EVENT_LOOP, WORKER_ENDED, WORKER_IDLE, WORKER_RUNNING, WORKER_TRAPPED,
 };
+use crate::time::now_ms_since;
 
 /// A worker, found through the instance's own word; only its own worker touches it.
-struct Worker {
-    record: NonNull<WorkerRecord>,
+pub(super) struct Worker {
+    pub(super) record: NonNull<WorkerRecord>,
+    /// Its place among the records.
+    place: u32,
     /// A block for the next thread.
     spare: Option<ThreadBlock>,
     /// The block of the running thread.
     block: Option<ThreadBlock>,
+    /// The running thread, where what threads do is noted.
+    traced: Option<Thread>,
     /// Whom to tell where the running thread traps.
-    ending: Option<Arc<dyn Ending>>,
+    pub(super) ending: Option<Arc<dyn Ending>>,
+    /// A thread that is to be polled, until it has begun.
+    pub(super) waiting: Option<Task>,
+    /// The thread that is polled, between two polls.
+    pub(super) polled: Option<Box<dyn EventLoopThread>>,
 }
 
 /// This instance's worker, or `None` in an instance that is none.
-fn worker() -> Option<&'static UnsafeCell<Worker>> {
+pub(super) fn worker() -> Option<&'static UnsafeCell<Worker>> {
     // SAFETY: the word is 0 or what `heddle_thread_enter` leaked.
     unsafe { (heddle_memory::instance_word() as *const UnsafeCell<Worker>).as_ref() }
 }
 
 /// Runs `with` on this instance's worker. Nothing of the program's runs inside `with`.
-fn with_worker<R>(with: impl FnOnce(&mut Worker) -> R) -> R {
+pub(super) fn with_worker<R>(with: impl FnOnce(&mut Worker) -> R) -> R {
     let worker = worker().expect("only entered workers come here");
     // SAFETY: the worker is this instance's alone, and `with` doesn't come back here.
     with(unsafe { &mut *worker.get() })
@@ -88,6 +98,8 @@ pub(crate) fn run_destructors() {
 /// What must be known before a thread's result counts: whether it stayed on its stack. Also counts the thread off.
 pub(crate) fn ending() -> Result<(), ThreadError> {
     let checked = with_worker(|worker| {
+        // Before anybody who joins the thread is told.
+        worker.note_end(TRACE_ENDED);
         let overflow = worker.block.as_ref().and_then(|block| block.check().err());
         if overflow.is_some() {
             // What lies around the block may be damaged, the allocator's own words too: never give it back.
@@ -105,13 +117,13 @@ pub(crate) fn ending() -> Result<(), ThreadError> {
 }
 
 impl Worker {
-    fn record(&self) -> &WorkerRecord {
+    pub(super) fn record(&self) -> &WorkerRecord {
         // SAFETY: the record lives as long as the module, and all of it that changes is atomic.
         unsafe { self.record.as_ref() }
     }
 
     /// A block with a stack of `stack_size` bytes becomes the running thread's.
-    fn take_block(&mut self, stack_size: usize) -> Result<(usize, usize), BlockError> {
+    pub(super) fn take_block(&mut self, stack_size: usize) -> Result<(usize, usize), BlockError> {
         let block = match self
             .spare
             .take_if(|spare| spare.stack_size() == stack_size.next_multiple_of(16))
@@ -125,7 +137,7 @@ impl Worker {
     }
 
     /// The running thread's block becomes the spare one, if it is of the size that most threads have.
-    fn keep_block(&mut self) {
+    pub(super) fn keep_block(&mut self) {
         let stack_size = CONTROL.stack_size().next_multiple_of(16);
         if let Some(block) = self.block.take_if(|block| block.stack_size() == stack_size) {
             self.spare = Some(block);
@@ -133,8 +145,15 @@ impl Worker {
         self.block = None;
     }
 
+    /// The running thread has ended, and left what it stood on.
+    pub(super) fn end_task(&mut self) {
+        self.record().task.store(0, Relaxed);
+        self.ending = None;
+        self.keep_block();
+    }
+
     /// Notes for the host which thread runs.
-    fn announce(&mut self, thread: &Thread, record_of_thread: u32) {
+    pub(super) fn announce(&mut self, thread: &Thread, record_of_thread: u32) {
         let name = thread.name().unwrap_or_default().as_bytes();
         // SAFETY: `name` is written by this worker alone. The host may read a name that is half the old one and half the
         // new one; it shows it to a human.
@@ -143,16 +162,36 @@ impl Worker {
         record.name[..size].copy_from_slice(&name[..size]);
         record.name_size.store(size as u32, Relaxed);
         record.panic_size.store(0, Relaxed);
+        record.wait_kind.store(WAIT_NONE, Relaxed);
         record.thread_id.store(thread.number(), Relaxed);
         record.threads_run.fetch_add(1, Relaxed);
         record.task.store(record_of_thread, Relaxed);
         // Release: the host, which reads the state first, sees the rest.
         record.state.store(WORKER_RUNNING, Release);
+        if let Some(trace) = CONTROL.trace() {
+            trace.note(TRACE_STARTED, thread, self.place, self.now_ms());
+            self.traced = Some(thread.clone());
+        }
+    }
+
+    /// As `time::now_ms`, which looks for the worker itself.
+    fn now_ms(&self) -> f64 {
+        // SAFETY: written before the worker entered its loop, by the worker itself.
+        now_ms_since(unsafe { self.record.as_ref() }.origin_ms)
+    }
+
+    /// Notes how the running thread has ended, where that is noted.
+    fn note_end(&mut self, kind: u32) {
+        if let Some(thread) = self.traced.take()
+            && let Some(trace) = CONTROL.trace()
+        {
+            trace.note(kind, &thread, self.place, self.now_ms());
+        }
     }
 }
 
 /// What every thread needs before its first line: it is fresh, also for the libraries below.
-fn enter_thread(thread: Thread) {
+pub(super) fn enter_thread(thread: Thread) {
     heddle_atomics::set_may_block(true);
     let (slot, generation, home_tls) = with_worker(|worker| {
         let record = worker.record();
@@ -170,7 +209,7 @@ fn enter_thread(thread: Thread) {
 }
 
 /// What every thread leaves behind, after its last line.
-fn leave_thread() {
+pub(super) fn leave_thread() {
     current::leave();
     // `ending` has taken the block of a thread that wrote beyond its stack.
     let (home_tls, is_whole) = with_worker(|worker| {
@@ -180,6 +219,7 @@ fn leave_thread() {
     locals::leave(home_tls as usize, is_whole);
 }
 
+/// Runs a thread from its first line to its last.
 fn run_task(task: Task) {
     let head: *const Head = task.ending.head();
     task.ending.head().set_stack_size(task.stack_size);
@@ -199,11 +239,7 @@ fn run_task(task: Task) {
     let argument = Box::into_raw(Box::new(task)) as usize;
     // SAFETY: the block is this worker's, and `run_task_inside` catches every panic.
     unsafe { heddle_memory::enter_frame(stack_top, tls_base, run_task_inside, argument) };
-    with_worker(|worker| {
-        worker.record().task.store(0, Relaxed);
-        worker.ending = None;
-        worker.keep_block();
-    });
+    with_worker(Worker::end_task);
 }
 
 /// Runs on the thread's own stack, with its own thread-local storage.
@@ -217,13 +253,16 @@ unsafe extern "C" fn run_task_inside(argument: usize) {
         ..
     } = *task;
     drop(ending);
+    let Run::Inside(run) = run else {
+        unreachable!("other threads are polled");
+    };
     enter_thread(thread);
     run();
     leave_thread();
 }
 
 /// Ends a thread for which there is no stack.
-fn refuse_task(task: Task, failure: BlockError) {
+pub(super) fn refuse_task(task: Task, failure: BlockError) {
     let head = task.ending.head();
     head.set_message(&failure.to_string());
     CONTROL.dismiss();
@@ -238,12 +277,19 @@ pub extern "C" fn heddle_thread_start(
     call_count: u32,
     stack_size: u32,
     parallelism: u32,
+    is_traced: u32,
 ) -> usize {
     // The first threads, before any worker has entered: this one is a worker, so it may block.
     heddle_atomics::set_may_block(true);
-    CONTROL.start(threads_max, call_count, stack_size, parallelism);
+    CONTROL.start(
+        threads_max,
+        call_count,
+        stack_size,
+        parallelism,
+        is_traced != 0,
+    );
     static HOOKS: std::sync::Once = std::sync::Once::new();
-    HOOKS.call_once(install_hooks);
+    HOOKS.call_once(hooks::install);
     &raw const CONTROL as usize
 }
 
@@ -268,9 +314,13 @@ pub extern "C" fn heddle_thread_enter(slot: u32, origin_ms: f64) -> usize {
     fields.task.store(0, Relaxed);
     let worker = Worker {
         record: NonNull::from(fields),
+        place: slot,
         spare: find_locals(),
         block: None,
+        traced: None,
         ending: None,
+        waiting: None,
+        polled: None,
     };
     heddle_memory::set_instance_word(Box::into_raw(Box::new(UnsafeCell::new(worker))) as usize);
     record as usize
@@ -296,7 +346,8 @@ fn find_locals() -> Option<ThreadBlock> {
     spare
 }
 
-/// Runs threads until there is a call for the host, whose address it returns; 0 when the runtime is closing.
+/// Runs threads until there is one for the host: a call, whose address it returns, or one that is to be polled
+/// (`WORK_ON_EVENT_LOOP`). 0 when the runtime is closing.
 #[unsafe(no_mangle)]
 pub extern "C" fn heddle_thread_work() -> usize {
     let idle = || {
@@ -307,7 +358,12 @@ pub extern "C" fn heddle_thread_work() -> usize {
     };
     loop {
         match queue::pop(idle) {
-            Some(Work::Task(task)) => run_task(task),
+            Some(Work::Task(task)) if matches!(task.run, Run::Inside(_)) => run_task(task),
+            Some(Work::Task(task)) => {
+                if event_loop::prepare(task) {
+                    return WORK_ON_EVENT_LOOP as usize;
+                }
+            }
             Some(Work::Call(call)) => return call.as_ptr() as usize,
             None => {
                 end_worker();
@@ -324,68 +380,6 @@ fn end_worker() {
     });
     registry::leave();
     heddle_memory::flush();
-}
-
-/// Prepares a stack and thread-local storage for `call`; the Worker record then tells which. Returns 0 where there is no
-/// memory for that.
-///
-/// # Safety
-/// `call` is what [`heddle_thread_work`] returned.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn heddle_thread_call_begin(call: *mut CallRecord) -> u32 {
-    // SAFETY: by this function's contract the record is this worker's until the host reports the outcome.
-    let call = unsafe { &*call };
-    let stack_size = match call.stack_size.load(Relaxed) as usize {
-        0 => CONTROL.stack_size(),
-        stack_size => stack_size,
-    };
-    let taken = with_worker(|worker| {
-        let (stack_top, tls_base) = worker.take_block(stack_size).ok()?;
-        worker.record().frame_stack.store(stack_top as u32, Relaxed);
-        worker.record().frame_tls.store(tls_base as u32, Relaxed);
-        worker.announce(&thread_of(call), &raw const *call as u32);
-        Some(tls_base)
-    });
-    let Some(tls_base) = taken else {
-        CONTROL.dismiss();
-        return 0;
-    };
-    call.state.store(CALL_RUNNING, Relaxed);
-    // SAFETY: the block is fresh, and nothing after this line uses thread-local storage before the host has switched.
-    unsafe { heddle_memory::init_tls(tls_base) };
-    1
-}
-
-fn thread_of(call: &CallRecord) -> Thread {
-    let size = (call.name_size.load(Relaxed) as usize).min(call.name.len());
-    let name = (size > 0).then(|| String::from_utf8_lossy(&call.name[..size]).into_owned());
-    Thread::with_id(call.thread_id.load(Relaxed), name)
-}
-
-/// The first thing on a call's own stack.
-///
-/// # Safety
-/// `call` is what [`heddle_thread_work`] returned.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn heddle_thread_call_enter(call: *mut CallRecord) {
-    // SAFETY: by this function's contract the record is this worker's until the host reports the outcome.
-    enter_thread(thread_of(unsafe { &*call }));
-}
-
-/// The last thing on a call's own stack, after it returned or panicked. Returns 1 where it wrote beyond that stack.
-#[unsafe(no_mangle)]
-pub extern "C" fn heddle_thread_call_leave() -> u32 {
-    exit::run_hooks();
-    run_destructors();
-    let has_overflowed = ending().is_err();
-    leave_thread();
-    u32::from(has_overflowed)
-}
-
-/// Takes back what the call stood on; to be called at home.
-#[unsafe(no_mangle)]
-pub extern "C" fn heddle_thread_call_end() {
-    with_worker(Worker::keep_block);
 }
 
 /// Whether the running thread has written beyond its stack; to be called at home, where it trapped.
@@ -405,6 +399,7 @@ pub extern "C" fn heddle_thread_overflowed() -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn heddle_thread_trapped() {
     let ending = with_worker(|worker| {
+        worker.note_end(TRACE_TRAPPED);
         worker.record().state.store(WORKER_TRAPPED, Release);
         // Others may hold references into the stack of the thread that trapped.
         std::mem::forget(worker.block.take());
@@ -416,50 +411,4 @@ pub extern "C" fn heddle_thread_trapped() {
         ending.abandon();
     }
     heddle_memory::flush();
-}
-
-/// Makes panics readable for the host, and lack of memory a panic.
-fn install_hooks() {
-    let previous = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        report_panic(panic);
-        previous(panic);
-    }));
-    keep_reserve();
-    std::alloc::set_alloc_error_hook(|layout| {
-        give_up_reserve();
-        panic!("memory allocation of {} bytes failed", layout.size())
-    });
-}
-
-/// What core panics with where a panic meets a function that can't unwind.
-const CANNOT_UNWIND: &str = "panic in a function that cannot unwind";
-
-fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
-    let thread = current::current();
-    let name = thread.name().unwrap_or("<unnamed>");
-    let text = format!("thread '{name}' {panic}");
-    console_error(&text);
-    if worker().is_none() {
-        return;
-    }
-    let message = panic.payload_as_str().unwrap_or("Box<dyn Any>");
-    if message == CANNOT_UNWIND {
-        // Says only that the panic before it could not go on.
-        return;
-    }
-    with_worker(|worker| {
-        let message = message.as_bytes();
-        // SAFETY: `panic` is written by this worker alone, and read by its host when the thread has ended.
-        let record = unsafe { worker.record.as_mut() };
-        let size = message.len().min(record.panic.len());
-        record.panic[..size].copy_from_slice(&message[..size]);
-        record.panic_size.store(size as u32, Relaxed);
-    });
-}
-
-#[wasm_bindgen::prelude::wasm_bindgen]
-extern "C" {
-    #[wasm_bindgen(js_namespace = console, js_name = error)]
-    fn console_error(text: &str);
 }

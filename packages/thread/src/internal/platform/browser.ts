@@ -54,6 +54,19 @@ export function onOwnEnd(listener: () => void): void {
   };
 }
 
+/** Calls `listener` with what this worker's event loop throws and nobody catches; where it returns false, the error is printed. */
+export function onUncaught(listener: (error: unknown) => boolean): void {
+  globalThis.addEventListener('error', (event) => {
+    if (!listener(event.error)) console.error('Uncaught', event.error ?? event.message);
+    // Else whoever made the worker takes it for lost.
+    event.preventDefault();
+  });
+  globalThis.addEventListener('unhandledrejection', (event) => {
+    if (!listener(event.reason)) console.error('Uncaught (in promise)', event.reason);
+    event.preventDefault();
+  });
+}
+
 /** Ends this worker. */
 export function endWorker(): void {
   globalThis.close();

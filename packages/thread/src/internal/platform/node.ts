@@ -57,6 +57,15 @@ export function onOwnEnd(listener: () => void): void {
   };
 }
 
+/** Calls `listener` with what this worker's event loop throws and nobody catches; where it returns false, the error is printed. */
+export function onUncaught(listener: (error: unknown) => boolean): void {
+  const hear = (error: unknown): void => {
+    if (!listener(error)) console.error('Uncaught', error);
+  };
+  process.on('uncaughtException', hear);
+  process.on('unhandledRejection', hear);
+}
+
 /** Ends this worker. */
 export function endWorker(): void {
   process.exit();
