@@ -120,17 +120,17 @@ describe('an observer', () => {
   test('is told how many events it has missed, and goes on', async () => {
     const events: ThreadEvent[] = [];
     const observer = runtime.observe((event) => events.push(event));
-    const thread = runtime.spawn('spawn_join', 3000);
+    const thread = runtime.spawn('spawn_join', 1600);
     // No event loop: nothing is told meanwhile.
     while (!thread.isFinished);
-    expect(await thread.join()).toBe(4_501_500);
+    expect(await thread.join()).toBe(1_280_800);
     while (!events.some(({ type, threadId }) => type === 'ended' && threadId === thread.id)) await turn();
     observer[Symbol.dispose]();
     const missed = events.reduce((sum, { missedCount }) => sum + missedCount, 0);
     expect(missed).toBeGreaterThan(0);
     // Three of each thread, and of the one that spawned them.
     const told = events.filter(({ type }) => type !== 'missed').length;
-    expect(told + missed).toBe(3 * 3001);
+    expect(told + missed).toBe(3 * 1601);
   });
 
   test('is refused where no note is kept', async () => {
