@@ -1,7 +1,9 @@
 /**
  * How every package's tests run: test/*.test.ts on every host, *.node.test.ts in Node only, *.process.test.ts in
  * Node, Deno and Bun, *.browser.test.ts in browsers only.
- * Projects are named <package>:<host>; the hosts are node, deno, bun, chromium and firefox. Those of Deno and Bun are there when
+ * *.pages.test.ts run in Node and drive whole browsers, whose tabs they close, reload and kill: a project of their own, because they
+ * take long and can run beside others.
+ * Projects are named <package>:<host>; the hosts are node, pages, deno, bun, chromium and firefox. Those of Deno and Bun are there when
  * that program runs Vitest, as `tools/suites/vitest.mjs` has it do.
  */
 import { fileURLToPath } from 'node:url';
@@ -37,6 +39,7 @@ export function vitestProjects(name: string, options: ProjectOptions = {}): Test
   if (host !== 'node') return [project];
   return [
     project,
+    programProject({ name, root, testTimeout, host: 'pages' }),
     browserProject({ name, root, testTimeout, browser: 'chromium' }),
     browserProject({ name, root, testTimeout, browser: 'firefox' }),
   ];
@@ -46,20 +49,21 @@ interface ProgramProjectOptions {
   readonly name: string;
   readonly root: string;
   readonly testTimeout: number;
-  readonly host: 'node' | 'deno' | 'bun';
+  readonly host: 'node' | 'pages' | 'deno' | 'bun';
 }
 
 function programProject({ name, root, testTimeout, host }: ProgramProjectOptions): TestProjectInlineConfiguration {
   // Deno and Bun take what is for Node where a package has nothing for them.
-  const conditions = [SOURCE_CONDITION, ...new Set([host, 'node']), 'module', 'import', 'default'];
+  const program = host === 'pages' ? 'node' : host;
+  const conditions = [SOURCE_CONDITION, ...new Set([program, 'node']), 'module', 'import', 'default'];
   return {
     root,
     resolve: { conditions },
     ssr: { resolve: { conditions } },
     test: {
       name: `${name}:${host}`,
-      include: ['test/**/*.test.ts'],
-      exclude: ['test/**/*.browser.test.ts', ...(host === 'node' ? [] : ['test/**/*.node.test.ts'])],
+      include: [host === 'pages' ? 'test/**/*.pages.test.ts' : 'test/**/*.test.ts'],
+      exclude: host === 'pages' ? [] : ['test/**/*.{browser,pages}.test.ts', ...(host === 'node' ? [] : ['test/**/*.node.test.ts'])],
       environment: 'node',
       env: longTestEnvironment(),
       pool: 'forks',
@@ -95,7 +99,7 @@ function browserProject({ name, root, testTimeout, browser }: BrowserProjectOpti
       name: `${name}:${browser}`,
       env: longTestEnvironment(),
       include: ['test/**/*.test.ts'],
-      exclude: ['test/**/*.node.test.ts', 'test/**/*.process.test.ts'],
+      exclude: ['test/**/*.{node,process,pages}.test.ts'],
       testTimeout,
       hookTimeout: testTimeout,
       browser: {

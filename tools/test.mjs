@@ -36,7 +36,7 @@ const GROUPS = [
       'test:shuttle',
     ],
   },
-  { concurrency: 2, tasks: ['test:node', 'test:deno', 'test:bun', 'test:chromium', 'test:firefox', 'test:e2e'] },
+  { concurrency: 2, tasks: ['test:node', 'test:pages', 'test:deno', 'test:bun', 'test:chromium', 'test:firefox', 'test:e2e'] },
 ];
 
 /** Where the last line is left for tools that print it once more. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** One Vitest project: node tools/suites/vitest.mjs <package>:<node|deno|bun|chromium|firefox> [part of a file's name …]. */
+/** One Vitest project: node tools/suites/vitest.mjs <package>:<node|pages|deno|bun|chromium|firefox> [part of a file's name …]. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { findHost } from '../hosts.mjs';
@@ -43,7 +43,12 @@ export function countVitest(project, json, exitCode) {
 const BROWSER_MISSING = 'Failed to connect to the browser session';
 
 /** Tests that only some hosts run, by the end of their files' names. */
-const HOSTS_OF = { '.node.test.ts': ['node'], '.process.test.ts': ['node', 'deno', 'bun'], '.browser.test.ts': ['chromium', 'firefox'] };
+const HOSTS_OF = {
+  '.node.test.ts': ['node'],
+  '.pages.test.ts': ['pages'],
+  '.process.test.ts': ['node', 'deno', 'bun'],
+  '.browser.test.ts': ['chromium', 'firefox'],
+};
 
 /** Whether the package has any file that this host should run. */
 export function hasTestFiles(folder, host) {

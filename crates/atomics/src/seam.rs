@@ -12,13 +12,13 @@ pub mod model;
 #[cfg(shuttle)]
 pub use core::sync::atomic::{Ordering, fence};
 #[cfg(shuttle)]
-pub use model::{AtomicU32, AtomicUsize};
+pub use model::{AtomicU32, AtomicU64, AtomicUsize};
 
 #[cfg(not(any(loom, shuttle)))]
-pub use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+pub use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+pub use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// Tells the processor, or the model checker, that this thread waits for another one.
 #[inline]

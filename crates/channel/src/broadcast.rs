@@ -44,7 +44,7 @@
 pub use crate::monitor::OpenError;
 use crate::{
     bytes::{SendError, SendTimeoutError, TooLong, TrySendError},
-    ends::{self, EndCounts},
+    ends::{self, End, EndCounts, Ends},
     layout::{
         BROADCAST_MAGIC, BROADCAST_VERSION, CURSORS, FRAME_ALIGN, FRAME_LENGTH_MASK, FRAME_WRAP,
         OPTION_BACK_PRESSURE, POSITION_CLOSED, POSITION_MASK, RING_SIZE_MAX, RING_SIZE_MIN,
@@ -83,7 +83,8 @@ struct Core {
     senders: AtomicU32,
     receivers: AtomicU32,
     options: AtomicU32,
-    unused_0: [u32; 9],
+    ends_added: AtomicU32,
+    unused_0: [u32; 8],
 
     lock: RawMutex,
     sent: Number,
@@ -110,6 +111,7 @@ const _: () = {
     assert!(offset_of!(Core, senders) == layout::SENDERS);
     assert!(offset_of!(Core, receivers) == layout::RECEIVERS);
     assert!(offset_of!(Core, options) == layout::OPTIONS);
+    assert!(offset_of!(Core, ends_added) == layout::ENDS_ADDED);
     assert!(offset_of!(Core, lock) == layout::LOCK);
     assert!(offset_of!(Core, sent) == layout::SENT);
     assert!(offset_of!(Core, tail) == layout::TAIL);
@@ -142,7 +144,8 @@ impl Core {
             } else {
                 0
             }),
-            unused_0: [0; 9],
+            ends_added: AtomicU32::new(0),
+            unused_0: [0; 8],
             lock: RawMutex::new(),
             sent: Number::new(),
             unused_1: [0; 12],
@@ -156,6 +159,15 @@ impl Core {
                 unused: 0,
                 next: Number::new(),
             }),
+        }
+    }
+
+    fn ends(&self) -> Ends<'_> {
+        Ends {
+            senders: &self.senders,
+            receivers: &self.receivers,
+            added: &self.ends_added,
+            entries: &self.ends,
         }
     }
 
@@ -532,8 +544,7 @@ impl Channel {
     #[track_caller]
     fn receiver(&self, from: Option<u64>) -> Result<Receiver, OpenError> {
         let (next, position, cursor) = self.with(|| self.place(from))?;
-        // Relaxed: whoever adds an end has one, or is told about one by somebody who has.
-        self.core().receivers.fetch_add(1, Ordering::Relaxed);
+        self.core().ends().add(End::Receiving);
         Ok(Receiver {
             channel: self.clone(),
             next,
@@ -564,7 +575,7 @@ impl Monitor for Channel {
 
     fn close_if_deserted(&self) -> bool {
         let core = self.core();
-        let is_deserted = ends::sweep(&core.ends, &core.senders, &core.receivers);
+        let is_deserted = core.ends().is_deserted();
         if is_deserted {
             core.close();
         }
@@ -593,7 +604,7 @@ impl Sender {
     pub unsafe fn open(address: NonNull<u8>) -> Result<Self, OpenError> {
         // SAFETY: of the caller.
         let channel = unsafe { Channel::open(address) }?;
-        channel.core().senders.fetch_add(1, Ordering::Relaxed);
+        channel.core().ends().add(End::Sending);
         Ok(Self(channel))
     }
 
@@ -686,15 +697,14 @@ impl Sender {
 
 impl Clone for Sender {
     fn clone(&self) -> Self {
-        self.0.core().senders.fetch_add(1, Ordering::Relaxed);
+        self.0.core().ends().add(End::Sending);
         Self(self.0.clone())
     }
 }
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        // AcqRel: the last one to go sees what the others did.
-        if self.0.core().senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.0.core().ends().remove(End::Sending) {
             self.close();
         }
     }
@@ -958,8 +968,7 @@ impl Drop for Receiver {
             core.cursors[cursor].token.store(0, Ordering::SeqCst);
             core.oldest.signal(ALL);
         }
-        // AcqRel: the last one to go sees what the others did.
-        if core.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if core.ends().remove(End::Receiving) {
             core.close();
         }
     }

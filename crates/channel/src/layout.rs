@@ -3,7 +3,7 @@
 /// The first word of a channel: the letters "hedc".
 pub const CHANNEL_MAGIC: u32 = 0x6364_6568;
 /// The version of the channel's record.
-pub const CHANNEL_VERSION: u32 = 2;
+pub const CHANNEL_VERSION: u32 = 3;
 /// Bit 0 of tail and head: the channel is closed.
 pub const POSITION_CLOSED: u32 = 0x0000_0001;
 /// Tail and head without their flag bits: a free-running position, a multiple of 8.
@@ -28,14 +28,16 @@ pub const WAITING_MASK: u32 = 0x0000_ffff;
 pub const WATCHERS: u32 = 4;
 /// How many threads' ends a channel counts apart; those of further threads stay open when such a thread dies.
 pub const END_COUNTS: u32 = 16;
-/// End counts: one receiving end. Bits 0–15 count the sending ends.
-pub const END_RECEIVER: u32 = 0x0001_0000;
-/// End counts: the sending ends.
-pub const END_SENDERS_MASK: u32 = 0x0000_ffff;
+/// End counts, bits 32–47: the sending ends. Bits 0–31 are the thread's token.
+pub const END_SENDERS_SHIFT: u32 = 32;
+/// End counts, bits 48–63: the receiving ends.
+pub const END_RECEIVERS_SHIFT: u32 = 48;
+/// End counts: how many ends of one side fit; further ones are counted with those of no thread.
+pub const END_COUNT_MAX: u32 = 0x0000_ffff;
 /// The first word of a broadcast channel: the letters "hedb".
 pub const BROADCAST_MAGIC: u32 = 0x6264_6568;
 /// The version of the broadcast channel's record.
-pub const BROADCAST_VERSION: u32 = 1;
+pub const BROADCAST_VERSION: u32 = 2;
 /// Options of a broadcast channel, bit 0: a sender waits for the slowest receiver.
 pub const OPTION_BACK_PRESSURE: u32 = 0x0000_0001;
 /// How many receivers a broadcast channel with OPTION_BACK_PRESSURE can have open.
@@ -43,7 +45,7 @@ pub const CURSORS: u32 = 16;
 /// The first word of a watch channel: the letters "hedw".
 pub const WATCH_MAGIC: u32 = 0x7764_6568;
 /// The version of the watch channel's record.
-pub const WATCH_VERSION: u32 = 1;
+pub const WATCH_VERSION: u32 = 2;
 /// Bit 0 of changes: the watch channel is closed.
 pub const CHANGES_CLOSED: u32 = 0x0000_0001;
 /// Changes, bits 1–31: one change.
@@ -69,12 +71,14 @@ pub mod channel_header {
     pub const RING_SIZE: usize = 8;
     /// How many messages the channel holds at most; 0 for a rendezvous, where a sender waits until its message is taken.
     pub const CAPACITY: usize = 12;
-    /// Open sending ends, of all threads.
+    /// Open sending ends that no entry of `ends` counts.
     pub const SENDERS: usize = 16;
-    /// Open receiving ends, of all threads.
+    /// Open receiving ends that no entry of `ends` counts.
     pub const RECEIVERS: usize = 20;
     /// OPTION_COMPACT.
     pub const OPTIONS: usize = 24;
+    /// How many ends were added, modulo 2^32; counted once the end is, and before the one that it was made of may go.
+    pub const ENDS_ADDED: usize = 28;
     /// Held while a frame is written.
     pub const SEND_LOCK: usize = 64;
     /// Messages sent, modulo 2^32; written under sendLock.
@@ -89,6 +93,8 @@ pub mod channel_header {
     pub const RECEIVERS_WAITING: usize = 132;
     /// Counts the changes that were told to waiting receivers, who sleep on it.
     pub const RECEIVER_EVENTS: usize = 136;
+    /// How many waiting receivers are known to look again: when it is as many as wait, no more are told. Who comes to wait clears it.
+    pub const RECEIVERS_TOLD: usize = 140;
     /// The byte addresses of other event counts, on which selects sleep that wait for a message here; 0 when free.
     pub const RECEIVER_WATCHERS: usize = 144;
     /// Held while a frame is read.
@@ -103,9 +109,11 @@ pub mod channel_header {
     pub const SENDERS_WAITING: usize = 260;
     /// Counts the changes that were told to waiting senders, who sleep on it.
     pub const SENDER_EVENTS: usize = 264;
+    /// How many waiting senders are known to look again; as receiversTold.
+    pub const SENDERS_TOLD: usize = 268;
     /// The byte addresses of other event counts, on which selects sleep that wait for room here; 0 when free.
     pub const SENDER_WATCHERS: usize = 272;
-    /// The ends of registered threads, so that those of a dead thread can be taken away.
+    /// The ends of registered threads, so that those of a dead thread count no more.
     pub const ENDS: usize = 320;
 }
 
@@ -126,11 +134,9 @@ pub mod end_count {
     /// Bytes of the record.
     pub const SIZE: usize = 8;
     /// Alignment of the record, in bytes.
-    pub const ALIGN: usize = 4;
-    /// The thread's slot and generation as in a lock word; 0 when nobody's.
-    pub const TOKEN: usize = 0;
-    /// Its sending ends, and END_RECEIVER for each receiving end.
-    pub const COUNTS: usize = 4;
+    pub const ALIGN: usize = 8;
+    /// The thread's slot and generation as in a lock word, its sending and its receiving ends, read and changed as one; 0 when nobody's.
+    pub const ENTRY: usize = 0;
 }
 
 /// The head of a broadcast channel, whose messages go to every receiver; `ringSize` bytes follow it.
@@ -147,12 +153,14 @@ pub mod broadcast_header {
     pub const RING_SIZE: usize = 8;
     /// How many messages are kept at most, at least 1.
     pub const CAPACITY: usize = 12;
-    /// Open sending ends, of all threads.
+    /// Open sending ends that no entry of `ends` counts.
     pub const SENDERS: usize = 16;
-    /// Open receiving ends, of all threads.
+    /// Open receiving ends that no entry of `ends` counts.
     pub const RECEIVERS: usize = 20;
     /// OPTION_BACK_PRESSURE.
     pub const OPTIONS: usize = 24;
+    /// How many ends were added; as in ChannelHeader.
+    pub const ENDS_ADDED: usize = 28;
     /// Held while a message is written or read.
     pub const LOCK: usize = 64;
     /// The number of the next message; under lock, written after tail.
@@ -164,6 +172,8 @@ pub mod broadcast_header {
     /// Counts the changes that were told to waiting receivers, who sleep on it.
     pub const RECEIVER_EVENTS: usize = 136;
     /// As in ChannelHeader.
+    pub const RECEIVERS_TOLD: usize = 140;
+    /// As in ChannelHeader.
     pub const RECEIVER_WATCHERS: usize = 144;
     /// The position of the oldest frame that is kept; under lock, written before what lay there is overwritten.
     pub const OLDEST: usize = 192;
@@ -172,8 +182,10 @@ pub mod broadcast_header {
     /// Counts the changes that were told to waiting senders, who sleep on it.
     pub const SENDER_EVENTS: usize = 200;
     /// As in ChannelHeader.
+    pub const SENDERS_TOLD: usize = 204;
+    /// As in ChannelHeader.
     pub const SENDER_WATCHERS: usize = 208;
-    /// The ends of registered threads, so that those of a dead thread can be taken away.
+    /// The ends of registered threads, so that those of a dead thread count no more.
     pub const ENDS: usize = 256;
     /// With OPTION_BACK_PRESSURE, how far each receiver is.
     pub const CURSORS: usize = 384;
@@ -215,10 +227,12 @@ pub mod watch_header {
     pub const VERSION: usize = 4;
     /// The most bytes that a value may have.
     pub const VALUE_SIZE: usize = 8;
-    /// Open sending ends, of all threads.
+    /// Open sending ends that no entry of `ends` counts.
     pub const SENDERS: usize = 16;
-    /// Open receiving ends, of all threads.
+    /// Open receiving ends that no entry of `ends` counts.
     pub const RECEIVERS: usize = 20;
+    /// How many ends were added; as in ChannelHeader.
+    pub const ENDS_ADDED: usize = 28;
     /// Held while a value is written or read.
     pub const LOCK: usize = 64;
     /// The bytes of the value in each place; under lock.
@@ -230,7 +244,9 @@ pub mod watch_header {
     /// Counts the changes that were told to waiting receivers, who sleep on it.
     pub const RECEIVER_EVENTS: usize = 136;
     /// As in ChannelHeader.
+    pub const RECEIVERS_TOLD: usize = 140;
+    /// As in ChannelHeader.
     pub const RECEIVER_WATCHERS: usize = 144;
-    /// The ends of registered threads, so that those of a dead thread can be taken away.
+    /// The ends of registered threads, so that those of a dead thread count no more.
     pub const ENDS: usize = 192;
 }

@@ -47,7 +47,7 @@
 //! The two-lock queue of Michael and Scott (1996), on a ring.
 
 use crate::{
-    ends::{self, EndCounts},
+    ends::{self, End, EndCounts, Ends},
     layout::{
         CHANNEL_MAGIC, CHANNEL_VERSION, COMPACT_PLACE_MIN, OPTION_COMPACT, POSITION_CLOSED,
         POSITION_MASK,
@@ -71,7 +71,8 @@ pub(crate) struct Core {
     senders: AtomicU32,
     receivers: AtomicU32,
     options: AtomicU32,
-    unused_0: [u32; 9],
+    ends_added: AtomicU32,
+    unused_0: [u32; 8],
 
     send_lock: RawMutex,
     sent: AtomicU32,
@@ -104,6 +105,7 @@ const _: () = {
     assert!(offset_of!(Core, senders) == layout::SENDERS);
     assert!(offset_of!(Core, receivers) == layout::RECEIVERS);
     assert!(offset_of!(Core, options) == layout::OPTIONS);
+    assert!(offset_of!(Core, ends_added) == layout::ENDS_ADDED);
     assert!(offset_of!(Core, send_lock) == layout::SEND_LOCK);
     assert!(offset_of!(Core, sent) == layout::SENT);
     assert!(offset_of!(Core, head_seen) == layout::HEAD_SEEN);
@@ -168,7 +170,8 @@ impl Core {
             senders: AtomicU32::new(1),
             receivers: AtomicU32::new(1),
             options: AtomicU32::new(options),
-            unused_0: [0; 9],
+            ends_added: AtomicU32::new(0),
+            unused_0: [0; 8],
             send_lock: RawMutex::new(),
             sent: AtomicU32::new(0),
             head_seen: AtomicU32::new(0),
@@ -506,10 +509,19 @@ impl Core {
         take(lock, name);
     }
 
-    /// Closes the channel if all who have ends of one side are dead.
+    fn ends(&self) -> Ends<'_> {
+        Ends {
+            senders: &self.senders,
+            receivers: &self.receivers,
+            added: &self.ends_added,
+            entries: &self.ends,
+        }
+    }
+
+    /// Closes the channel if a side has lost its last end: whoever had one may be dead.
     #[cold]
     fn close_if_deserted(&self) -> bool {
-        let is_deserted = ends::sweep(&self.ends, &self.senders, &self.receivers);
+        let is_deserted = self.ends().is_deserted();
         if is_deserted {
             self.close();
         }
@@ -598,26 +610,23 @@ impl Core {
     }
 
     pub(crate) fn add_sender(&self) {
-        // Relaxed: whoever adds an end has one, or is told about one by somebody who has.
-        self.senders.fetch_add(1, Ordering::Relaxed);
+        self.ends().add(End::Sending);
     }
 
     pub(crate) fn add_receiver(&self) {
-        self.receivers.fetch_add(1, Ordering::Relaxed);
+        self.ends().add(End::Receiving);
     }
 
     /// Gives up a sending end; the last one closes the channel.
     pub(crate) fn remove_sender(&self) {
-        // AcqRel: the last one to go sees what the others did.
-        if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.ends().remove(End::Sending) {
             self.close();
         }
     }
 
     /// Gives up a receiving end; the last one closes the channel.
     pub(crate) fn remove_receiver(&self) {
-        // AcqRel: as in `remove_sender`.
-        if self.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.ends().remove(End::Receiving) {
             self.close();
         }
     }

@@ -9,6 +9,7 @@
 //! | `waiting`, bits 0–15 | how many wait for this channel alone, at least |
 //! | `waiting`, bits 16–31 | how many selects wait here, at least |
 //! | `events` | counts the changes that were told; all who wait here sleep on it |
+//! | `told` | how many of those who wait are known to look again; who comes to wait clears it |
 //! | `watchers` | other event counts, on which selects sleep that wait here too |
 //!
 //! # Invariants
@@ -20,6 +21,16 @@
 //! 3. A death adds to `events` of everyone who sleeps, so that ends of the dead are noticed.
 //! 4. Who changed the channel may die before it tells. So a sleeper looks once more after the registry knows of it: either
 //!    it sees what the dead did, or the reaper sees it.
+//! 5. Who tells one adds to `told`, then to `events`, then wakes one; and who goes takes one from `told`, then from
+//!    `waiting`. As long as `told` is less than `waiting` it says too little at most, which costs a wake-up for nobody.
+//!    When it isn't, all of them will look once more, and nobody is told: that is what makes a stream of messages to a
+//!    receiver that is just waking up cheap. For as many wake-ups came as `told` says, or come yet: each ended a sleep,
+//!    and who slept looks again once it has gone and come back; or nobody slept, and who was about to can't, since
+//!    `events` has changed. Who comes after that was not meant. It reads `events` and then clears `told`: of what it
+//!    leaves there, the change of `events` is still to come, and keeps it from sleeping or finds it asleep. If the one
+//!    who tells dies in between, its death tells everybody (invariant 3).
+//! 6. TypeScript's selects may sleep on `events`, too. Such a one is in no `told`, but may be woken by what was meant for a
+//!    waiter. As long as it is counted everybody is told, and it clears `told` before it goes.
 //!
 //! # Memory orderings
 //! SeqCst for all of it: invariant 1 is an order between writes and reads of different words.
@@ -49,7 +60,7 @@ pub(crate) struct Side {
     pub(crate) position: AtomicU32,
     waiting: AtomicU32,
     events: AtomicU32,
-    unused: u32,
+    told: AtomicU32,
     watchers: [Watcher; WATCHERS as usize],
 }
 
@@ -59,9 +70,11 @@ const _: () = {
     use core::mem::{offset_of, size_of};
     assert!(offset_of!(Side, waiting) == layout::RECEIVERS_WAITING - layout::TAIL);
     assert!(offset_of!(Side, events) == layout::RECEIVER_EVENTS - layout::TAIL);
+    assert!(offset_of!(Side, told) == layout::RECEIVERS_TOLD - layout::TAIL);
     assert!(offset_of!(Side, watchers) == layout::RECEIVER_WATCHERS - layout::TAIL);
     assert!(offset_of!(Side, waiting) == layout::SENDERS_WAITING - layout::HEAD);
     assert!(offset_of!(Side, events) == layout::SENDER_EVENTS - layout::HEAD);
+    assert!(offset_of!(Side, told) == layout::SENDERS_TOLD - layout::HEAD);
     assert!(offset_of!(Side, watchers) == layout::SENDER_WATCHERS - layout::HEAD);
     assert!(size_of::<Watcher>() == 8);
 };
@@ -72,7 +85,7 @@ impl Side {
             position: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             events: AtomicU32::new(0),
-            unused: 0,
+            told: AtomicU32::new(0),
             watchers: core::array::from_fn(|_| Watcher(AtomicUsize::new(0))),
         }
     }
@@ -86,10 +99,11 @@ impl Side {
     pub(crate) fn announce(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         seqcst_order();
-        Waiting {
-            side: self,
-            ticket: self.events.load(Ordering::SeqCst),
-        }
+        let ticket = self.events.load(Ordering::SeqCst);
+        // Invariant 5.
+        self.told.store(0, Ordering::SeqCst);
+        seqcst_order();
+        Waiting { side: self, ticket }
     }
 
     /// Tells one waiter, or [`ALL`], that something changed, if anybody waits. Selects are told always.
@@ -99,12 +113,19 @@ impl Side {
         // Invariant 1.
         let waiting = self.waiting.load(Ordering::SeqCst);
         if waiting != 0 {
-            self.tell(if waiting > WAITING_MASK { ALL } else { count });
+            self.tell(waiting, if waiting > WAITING_MASK { ALL } else { count });
         }
     }
 
     #[cold]
-    fn tell(&self, count: u32) {
+    fn tell(&self, waiting: u32, count: u32) {
+        if count != ALL {
+            // Invariant 5.
+            if self.told.load(Ordering::SeqCst) >= waiting {
+                return;
+            }
+            self.told.fetch_add(1, Ordering::SeqCst);
+        }
         self.events.fetch_add(1, Ordering::SeqCst);
         futex::wake(&self.events, count);
         if count != ALL {
@@ -185,7 +206,95 @@ impl Waiting<'_> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        // Relaxed: too high a count only costs a wake-up for nobody.
-        self.side.waiting.fetch_sub(1, Ordering::Relaxed);
+        // SeqCst, in this order: invariant 5.
+        let told = &self.side.told;
+        let mut seen = told.load(Ordering::SeqCst);
+        while seen > 0
+            && let Err(now) =
+                told.compare_exchange(seen, seen - 1, Ordering::SeqCst, Ordering::SeqCst)
+        {
+            seen = now;
+        }
+        self.side.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What is waited for is a number of messages, so that few steps are the channel's.
+#[cfg(all(test, loom))]
+mod tests {
+    use super::*;
+    use loom::{model::Builder, sync::Arc, thread};
+
+    struct Queue {
+        side: Side,
+        messages: AtomicU32,
+    }
+
+    impl Queue {
+        fn take(&self) -> bool {
+            let mut seen = self.messages.load(Ordering::SeqCst);
+            while seen > 0 {
+                let order = Ordering::SeqCst;
+                let taken = self.messages.compare_exchange(seen, seen - 1, order, order);
+                match taken {
+                    Ok(_) => return true,
+                    Err(now) => seen = now,
+                }
+            }
+            false
+        }
+
+        fn receive(&self) {
+            loop {
+                let waiting = self.side.announce();
+                if self.take() {
+                    return;
+                }
+                let is_empty = || self.messages.load(Ordering::SeqCst) == 0;
+                waiting.sleep(Deadline::NEVER, "a message", is_empty);
+            }
+        }
+
+        fn send(&self) {
+            self.messages.fetch_add(1, Ordering::SeqCst);
+            self.side.signal(1);
+        }
+    }
+
+    /// So many receive so many messages each, all of which one thread sends. A wake-up that is missing is a deadlock.
+    fn check(receivers: usize, count: usize, preemptions: usize) {
+        let mut builder = Builder::new();
+        builder.preemption_bound = Some(preemptions);
+        builder.max_branches = 100_000;
+        builder.check(move || {
+            let queue = Arc::new(Queue {
+                side: Side::new(),
+                messages: AtomicU32::new(0),
+            });
+            let receiving: Vec<_> = (0..receivers)
+                .map(|_| {
+                    let queue = Arc::clone(&queue);
+                    thread::spawn(move || {
+                        registry::enter_new().expect("the model has few threads");
+                        (0..count).for_each(|_| queue.receive());
+                        registry::leave();
+                    })
+                })
+                .collect();
+            (0..receivers * count).for_each(|_| queue.send());
+            for receiving in receiving {
+                receiving.join().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn each_who_waits_is_told() {
+        check(2, 1, 3);
+    }
+
+    #[test]
+    fn who_comes_again_is_told_again() {
+        check(1, 2, 3);
     }
 }

@@ -30,7 +30,7 @@
 pub use crate::monitor::OpenError;
 use crate::{
     bytes::{SendError, TooLong},
-    ends::{self, EndCounts},
+    ends::{self, End, EndCounts, Ends},
     error::{RecvError, RecvTimeoutError},
     layout::{
         CHANGES_CLOSED, CHANGES_UNIT, VALUE_SIZE_MAX, WATCH_MAGIC, WATCH_VERSION, watch_header,
@@ -55,14 +55,16 @@ struct Core {
     unused_0: u32,
     senders: AtomicU32,
     receivers: AtomicU32,
-    unused_1: [u32; 10],
+    unused_1: u32,
+    ends_added: AtomicU32,
+    unused_2: [u32; 8],
 
     lock: RawMutex,
     lengths: [AtomicU32; 2],
-    unused_2: [u32; 12],
+    unused_3: [u32; 12],
 
     changes: Side,
-    unused_3: [u32; 4],
+    unused_4: [u32; 4],
 
     ends: EndCounts,
 }
@@ -76,6 +78,7 @@ const _: () = {
     assert!(offset_of!(Core, value_size) == layout::VALUE_SIZE);
     assert!(offset_of!(Core, senders) == layout::SENDERS);
     assert!(offset_of!(Core, receivers) == layout::RECEIVERS);
+    assert!(offset_of!(Core, ends_added) == layout::ENDS_ADDED);
     assert!(offset_of!(Core, lock) == layout::LOCK);
     assert!(offset_of!(Core, lengths) == layout::LENGTHS);
     assert!(offset_of!(Core, changes) == layout::CHANGES);
@@ -95,13 +98,24 @@ impl Core {
             unused_0: 0,
             senders: AtomicU32::new(1),
             receivers: AtomicU32::new(1),
-            unused_1: [0; 10],
+            unused_1: 0,
+            ends_added: AtomicU32::new(0),
+            unused_2: [0; 8],
             lock: RawMutex::new(),
             lengths: [AtomicU32::new(length), AtomicU32::new(0)],
-            unused_2: [0; 12],
+            unused_3: [0; 12],
             changes: Side::new(),
-            unused_3: [0; 4],
+            unused_4: [0; 4],
             ends: ends::no_ends(),
+        }
+    }
+
+    fn ends(&self) -> Ends<'_> {
+        Ends {
+            senders: &self.senders,
+            receivers: &self.receivers,
+            added: &self.ends_added,
+            entries: &self.ends,
         }
     }
 
@@ -130,7 +144,7 @@ impl Monitor for Core {
     fn repair(&self) {}
 
     fn close_if_deserted(&self) -> bool {
-        let is_deserted = ends::sweep(&self.ends, &self.senders, &self.receivers);
+        let is_deserted = self.ends().is_deserted();
         if is_deserted {
             self.close();
         }
@@ -330,8 +344,7 @@ impl Sender {
     pub unsafe fn open(address: NonNull<u8>) -> Result<Self, OpenError> {
         // SAFETY: of the caller.
         let channel = unsafe { Channel::open(address) }?;
-        // Relaxed: whoever adds an end has one, or is told about one by somebody who has.
-        channel.core().senders.fetch_add(1, Ordering::Relaxed);
+        channel.core().ends().add(End::Sending);
         Ok(Self(channel))
     }
 
@@ -358,7 +371,7 @@ impl Sender {
     #[must_use]
     pub fn subscribe(&self) -> Receiver {
         let core = self.0.core();
-        core.receivers.fetch_add(1, Ordering::Relaxed);
+        core.ends().add(End::Receiving);
         Receiver {
             channel: self.0.clone(),
             seen: core.changes() & !CHANGES_CLOSED,
@@ -385,15 +398,14 @@ impl Sender {
 
 impl Clone for Sender {
     fn clone(&self) -> Self {
-        self.0.core().senders.fetch_add(1, Ordering::Relaxed);
+        self.0.core().ends().add(End::Sending);
         Self(self.0.clone())
     }
 }
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        // AcqRel: the last one to go sees what the others did.
-        if self.0.core().senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.0.core().ends().remove(End::Sending) {
             self.close();
         }
     }
@@ -419,7 +431,7 @@ impl Receiver {
     pub unsafe fn open(address: NonNull<u8>) -> Result<Self, OpenError> {
         // SAFETY: of the caller.
         let channel = unsafe { Channel::open(address) }?;
-        channel.core().receivers.fetch_add(1, Ordering::Relaxed);
+        channel.core().ends().add(End::Receiving);
         let seen = channel.core().changes() & !CHANGES_CLOSED;
         Ok(Self { channel, seen })
     }
@@ -534,10 +546,7 @@ impl Receiver {
 
 impl Clone for Receiver {
     fn clone(&self) -> Self {
-        self.channel
-            .core()
-            .receivers
-            .fetch_add(1, Ordering::Relaxed);
+        self.channel.core().ends().add(End::Receiving);
         Self {
             channel: self.channel.clone(),
             seen: self.seen,
@@ -547,8 +556,7 @@ impl Clone for Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        // AcqRel: the last one to go sees what the others did.
-        if self.channel.core().receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.channel.core().ends().remove(End::Receiving) {
             self.close();
         }
     }

@@ -5,7 +5,7 @@ use heddle_atomics::RawMutex;
 use heddle_channel::{
     broadcast::{self, OpenError, Options, Receiver, RecvError, Sender, TryRecvError},
     bytes::{SendError, SendTimeoutError, TooLong, TrySendError},
-    layout::broadcast_header as header,
+    layout::{BROADCAST_VERSION, broadcast_header as header},
 };
 use std::{ptr::NonNull, thread, time::Duration};
 
@@ -240,7 +240,7 @@ fn what_is_no_broadcast_channel_is_refused() {
     write(header::VERSION, 9);
     let version = OpenError::Version {
         found: 9,
-        expected: 1,
+        expected: BROADCAST_VERSION,
     };
     assert_eq!(refused(sender.address()), version);
 }

@@ -12,17 +12,21 @@
 use heddle_atomics::{
     registry,
     seam::{
+        AtomicU32, AtomicU64, Ordering,
         check::{check, fails, finds},
         model::{Fault, any},
     },
 };
 use heddle_channel::{
     Receiver, Select, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded, bytes,
+    layout::{END_COUNTS, END_RECEIVERS_SHIFT, END_SENDERS_SHIFT, channel_header, end_count},
     rendezvous, unbounded,
 };
 use shuttle::{future::block_on, thread};
 use std::{
+    mem::ManuallyDrop,
     pin::pin,
+    ptr::NonNull,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -172,6 +176,24 @@ fn values((sender, receiver): (Sender<Name>, Receiver<Name>), counts: (u8, u8), 
 fn values_arrive_once_and_in_order() {
     check(200, || values(bounded(1), (3, 2), false));
     check(200, || values(bounded(3), (3, 3), false));
+}
+
+/// One who was told before it had fallen asleep and finds that another was faster is told again: the smallest model in which a wake-up
+/// that is spared might be one too many.
+#[test]
+fn whoever_finds_nothing_is_told_again() {
+    check(4_000, || {
+        let (sender, receiver) = bounded(2);
+        let receivers = [(); 2].map(|()| {
+            let receiver = receiver.clone();
+            spawn(move || receiver.recv().unwrap())
+        });
+        let sending = spawn(move || (0..2).for_each(|number| sender.send((0, number)).unwrap()));
+        let got = receivers.map(|one| vec![one.join().unwrap()]);
+        sending.join().unwrap();
+        assert_all(&got, &[(0, 0), (0, 1)]);
+        drop(receiver);
+    });
 }
 
 #[test]
@@ -578,4 +600,130 @@ fn a_message_that_is_read_after_it_was_let_go_is_found() {
         }
         sender.join().unwrap();
     });
+}
+
+/// A word of a channel's record.
+///
+/// # Safety
+/// There is a `T` at that offset, and the channel lives as long as `sender`.
+unsafe fn word_of<T>(sender: &bytes::Sender, offset: usize) -> &T {
+    // SAFETY: of the caller.
+    unsafe { sender.address().byte_add(offset).cast().as_ref() }
+}
+
+fn entry_of(sender: &bytes::Sender, index: usize) -> &AtomicU64 {
+    // SAFETY: there are the entries.
+    unsafe { word_of(sender, channel_header::ENDS + index * end_count::SIZE) }
+}
+
+fn sum_of(sender: &bytes::Sender, offset: usize) -> &AtomicU32 {
+    // SAFETY: there are the sums.
+    unsafe { word_of(sender, offset) }
+}
+
+/// How many entries of the models are free: so few that the ends of the dead make room for others.
+const FREE_ENTRIES: usize = 2;
+
+/// Counts this thread's sender as TypeScript does, in an entry.
+fn own(sender: &bytes::Sender) {
+    let me = registry::current();
+    let own = u64::from(me.bits()) | 1 << END_SENDERS_SHIFT;
+    for entry in (0..FREE_ENTRIES).map(|index| entry_of(sender, index)) {
+        let mut seen = entry.load(Ordering::SeqCst);
+        let is_free = |entry: u64| {
+            let token = registry::Token::of_lock_word(entry as u32);
+            !token.is_some_and(registry::is_live)
+        };
+        while is_free(seen) {
+            let order = Ordering::SeqCst;
+            if let Err(now) = entry.compare_exchange(seen, own, order, order) {
+                seen = now;
+                continue;
+            }
+            sum_of(sender, channel_header::ENDS_ADDED).fetch_add(1, order);
+            sum_of(sender, channel_header::SENDERS).fetch_sub(1, order);
+            return;
+        }
+    }
+    panic!("one of the others is dead");
+}
+
+/// Where a channel is.
+#[derive(Clone, Copy)]
+struct Address(NonNull<u8>);
+
+// SAFETY: a number.
+unsafe impl Send for Address {}
+
+impl Address {
+    /// One more sender, which dies with its thread.
+    ///
+    /// # Safety
+    /// There is a channel, and it outlives the sender.
+    unsafe fn open(self) -> ManuallyDrop<bytes::Sender> {
+        // SAFETY: of the caller.
+        ManuallyDrop::new(unsafe { bytes::Sender::open(self.0) }.unwrap())
+    }
+}
+
+/// Threads send and die, one after the other and each beside the next, whose sender may be where that of a dead one was. The channel is
+/// closed when the last one is dead, and never before.
+fn senders_that_die() {
+    let (sender, receiver) = bytes::channel(bytes::Options {
+        capacity: 2,
+        ring_size: 64,
+        is_compact: false,
+    });
+    registry::enter_new().expect("the model has few threads");
+    for index in FREE_ENTRIES..END_COUNTS as usize {
+        let mine = u64::from(registry::current().bits()) | 1 << END_RECEIVERS_SHIFT;
+        entry_of(&sender, index).store(mine, Ordering::SeqCst);
+    }
+    let receivers = [(); 2].map(|()| {
+        let receiver = receiver.clone();
+        spawn(move || {
+            let received = core::iter::from_fn(|| receiver.recv().ok());
+            received.map(|bytes| name_of(&bytes)).collect::<Vec<_>>()
+        })
+    });
+    let mut first = Some(sender);
+    let mut before: Option<thread::JoinHandle<registry::Token>> = None;
+    for id in 0..4 {
+        let (come, has_come) = std::sync::mpsc::channel();
+        let channel = Address(receiver.address());
+        let dying = thread::spawn(move || {
+            let me = registry::enter_new().expect("the model has few threads");
+            // SAFETY: the receiver lives longer, and with it the channel.
+            let other = unsafe { channel.open() };
+            own(&other);
+            come.send(()).unwrap();
+            for number in 0..2 {
+                other.send(&message((id, number), SHORT_MAX)).unwrap();
+            }
+            me
+        });
+        while has_come.try_recv().is_err() {
+            thread::yield_now();
+        }
+        drop(first.take());
+        if let Some(before) = before.replace(dying) {
+            assert!(registry::reap_token(before.join().unwrap()));
+        }
+    }
+    assert!(registry::reap_token(before.unwrap().join().unwrap()));
+    let got = receivers.map(|one| one.join().unwrap());
+    let names = (0..4).flat_map(|id| (0..2).map(move |number| (id, number)));
+    assert_all(&got, &names.collect::<Vec<_>>());
+    drop(receiver);
+    registry::leave();
+}
+
+#[test]
+fn the_last_one_to_die_closes_and_nobody_before() {
+    check(6_000, senders_that_die);
+}
+
+#[test]
+fn an_end_that_is_counted_in_two_steps_is_found() {
+    finds(Fault::TornExchange, "", 400, senders_that_die);
 }

@@ -5,7 +5,7 @@ use heddle_atomics::RawMutex;
 use heddle_channel::{
     RecvError, RecvTimeoutError,
     bytes::{SendError, TooLong},
-    layout::watch_header as header,
+    layout::{WATCH_VERSION, watch_header as header},
     watch::{self, OpenError, Receiver, Sender},
 };
 use std::{ptr::NonNull, thread, time::Duration};
@@ -136,7 +136,7 @@ fn what_is_no_watch_channel_is_refused() {
     write(header::VERSION, 9);
     let version = OpenError::Version {
         found: 9,
-        expected: 1,
+        expected: WATCH_VERSION,
     };
     assert_eq!(refused(sender.address()), version);
 }

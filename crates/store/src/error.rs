@@ -89,11 +89,7 @@ impl StoreError {
 
     /// A panic that was caught in `place`: most often the memory was refused, which the allocator can't tell otherwise.
     pub fn of_panic(place: &str, payload: &(dyn Any + Send)) -> StoreError {
-        let words = payload
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("without a message");
+        let words = panic_words(payload);
         match words.starts_with(ALLOCATION_FAILED) {
             true => StoreError::new(
                 StoreErrorCode::OutOfMemory,
@@ -108,6 +104,15 @@ impl StoreError {
         }
     }
 
+    /// Whether it tells of the host or of the engine, not of what was asked for: nobody knows how far it got.
+    pub fn is_of_the_host(&self) -> bool {
+        use StoreErrorCode::*;
+        matches!(
+            self.code,
+            PermissionDenied | OutOfMemory | NoSpace | IoError | Corrupt | EngineFailed
+        )
+    }
+
     /// What SQLite itself would refuse, in its words.
     pub fn of_sqlite(message: impl Into<String>) -> StoreError {
         StoreError {
@@ -120,6 +125,18 @@ impl StoreError {
     pub fn corrupt(message: impl Into<String>) -> StoreError {
         StoreError::new(StoreErrorCode::Corrupt, message)
     }
+}
+
+/// What a panic says, as far as it cannot come from rows: words that stand in the program, and those of a refused allocation. What was
+/// formatted (an index's string, the error that `unwrap` met) may quote a value; the panic's hook has told the console.
+pub(crate) fn panic_words(payload: &(dyn Any + Send)) -> &str {
+    let literal = payload.downcast_ref::<&str>().copied();
+    let allocation = (payload.downcast_ref::<String>())
+        .map(String::as_str)
+        .filter(|words| words.starts_with(ALLOCATION_FAILED));
+    literal
+        .or(allocation)
+        .unwrap_or("the console has what it said")
 }
 
 impl fmt::Display for StoreError {
@@ -139,6 +156,7 @@ impl From<IoErrorCode> for StoreErrorCode {
             IoErrorCode::Closed => StoreErrorCode::Closed,
             IoErrorCode::NotFound => StoreErrorCode::NotFound,
             IoErrorCode::Damaged => StoreErrorCode::Corrupt,
+            IoErrorCode::Panicked => StoreErrorCode::EngineFailed,
             IoErrorCode::AlreadyExists | IoErrorCode::Other => StoreErrorCode::IoError,
         }
     }

@@ -25,7 +25,7 @@ use crate::parameters::{Binder, Parameters};
 use crate::routing::{self, Change};
 use crate::savepoints::{self, Savepoints, Verb};
 use crate::statement::{Handle, Statement};
-use crate::store::Store;
+use crate::store::{Files, Store};
 use crate::table::version::Sequence;
 use crate::table::{Table, TableId};
 use crate::transaction::Transaction;
@@ -256,7 +256,7 @@ impl Session {
         if !self.shared.handle.is_autocommit() {
             self.shared.handle.execute("ROLLBACK")?;
         }
-        self.shared.end_statement();
+        self.shared.end_statement(None);
         Ok(())
     }
 }
@@ -459,7 +459,7 @@ impl Shared {
             let is_alone = self.handle.is_autocommit();
             let outcome = begun.and_then(|()| self.run_first(sql, binder, sink, &mut has_told));
             let outcome = outcome.map_err(|error| self.retryable(error));
-            self.end_statement();
+            self.end_statement(outcome.as_ref().err());
             let is_outdated = self.declared.has_refused() && outcome.is_err();
             if !is_outdated || !is_alone || has_told || attempts == ATTEMPTS_MAX {
                 return outcome;
@@ -607,9 +607,9 @@ impl Shared {
         }
     }
 
-    /// Lets go of a transaction that has ended, and tells others of tables that it made or dropped. The transaction's outcome stands: nothing
-    /// in here may turn it into an error.
-    fn end_statement(&self) {
+    /// Lets go of a transaction that has ended, by `error` if it was by one, and tells others of tables that it made or dropped. The
+    /// transaction's outcome stands: nothing in here may turn it into an error.
+    fn end_statement(&self, error: Option<&StoreError>) {
         if !self.handle.is_autocommit() {
             return;
         }
@@ -631,10 +631,16 @@ impl Shared {
         // Which of them stand now depends on whether the transaction was committed, which the catalogue tells.
         match catalogue::ids(self.handle) {
             Ok(standing) => {
-                for id in made.iter().chain(&dropped) {
-                    if !standing.contains(id) {
-                        self.store.forget_table(*id);
-                    }
+                // A commit whose last sync failed is taken back now, and may yet stand after a loss of power: with it the tables it made.
+                let files = match error.is_some_and(StoreError::is_of_the_host) {
+                    true => Files::Kept,
+                    false => Files::Removed,
+                };
+                for id in made.iter().filter(|id| !standing.contains(id)) {
+                    self.store.forget_table(*id, files);
+                }
+                for id in dropped.iter().filter(|id| !standing.contains(id)) {
+                    self.store.forget_table(*id, Files::Removed);
                 }
             }
             Err(_) => {

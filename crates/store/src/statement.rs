@@ -233,7 +233,10 @@ pub fn kind_of(code: c_int) -> StoreErrorCode {
 
 /// SQLite's result code for an error of the store: [`kind_of`] turns it back.
 pub fn code_of(error: &StoreError) -> c_int {
-    if let Some(code) = error.sqlite_code {
+    // A failed file operation may have a cause that has a code of its own.
+    if let Some(code) = error.sqlite_code
+        && kind_of(code) == error.code
+    {
         return code;
     }
     match error.code {

@@ -20,6 +20,7 @@ use crate::sqlite::{self, Vfs};
 use crate::statement::Handle;
 use crate::table::base::CHUNK_ROWS;
 use crate::table::cache::ColumnCache;
+use crate::table::unflushed::{Due, UnflushedBudget};
 use crate::table::version::{Sequence, TableVersion};
 use crate::table::{Table, TableId};
 use crate::tonbo::TonboHost;
@@ -29,9 +30,6 @@ pub const MAIN_FILE: &str = "main.db";
 
 /// The log of commits to Tonbo tables alone.
 pub const LOG_FILE: &str = "log.db";
-
-/// Rows in Tonbo's log from which on a close writes them to a file, so that the next open need not replay them.
-const CLOSE_FLUSH_ROWS: usize = 4096;
 
 /// The default of [`StoreOptions::memory_size`]: a quarter of what a Wasm memory may grow to.
 const MEMORY_SIZE: usize = 1 << 30;
@@ -85,6 +83,8 @@ pub struct Store {
     pub cache: Arc<ColumnCache>,
     /// What statements take.
     pub memory: Arc<MemoryBudget>,
+    /// What rows take that are in no file yet, beside that.
+    pub unflushed: Arc<UnflushedBudget>,
     /// The background thread's mailbox.
     pub mover: Mover,
     /// Moves when the catalogue changes: connections look again. SeqCst.
@@ -102,6 +102,15 @@ pub struct Store {
     background: Mutex<Option<heddle_thread::JoinHandle<()>>>,
     // Last: the connections above are closed before their VFS goes.
     vfs: Vfs,
+}
+
+/// What becomes of the files of a table that is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// They go with the table's last reader.
+    Removed,
+    /// They stay for the next opening, which knows whether the catalogue has the table.
+    Kept,
 }
 
 /// A table that was made and that snapshots don't see yet. Its files go with it.
@@ -145,6 +154,7 @@ impl Store {
         static STORES: AtomicU64 = AtomicU64::new(0);
         let vfs_name = format!("heddle-{}", STORES.fetch_add(1, Ordering::Relaxed));
         let memory = MemoryBudget::new(options.memory_size);
+        let unflushed = UnflushedBudget::new(options.memory_size);
         let vfs =
             sqlite::register_vfs_within(&vfs_name, io.clone(), memory.clone()).map_err(failed)?;
         let mut salvage = Salvage::begin(&io, options.recovery)?;
@@ -165,6 +175,7 @@ impl Store {
             host: &host,
             cache: &cache,
             memory: &memory,
+            unflushed: &unflushed,
         };
         let recovered = recover(means, main, &log, &mut salvage)?;
         if options.durability == Durability::Full && salvage.was_relaxed() {
@@ -178,6 +189,7 @@ impl Store {
             log,
             cache,
             memory,
+            unflushed,
             mover: Mover::default(),
             catalogue_version: AtomicU64::new(1),
             next_table: AtomicU64::new(recovered.next_table),
@@ -241,7 +253,7 @@ impl Store {
         let tables: Vec<_> = self.tables().values().filter_map(open).collect();
         for table in tables {
             let _writing = self.mover.writing();
-            let _flushed = mover::flush(&table, CLOSE_FLUSH_ROWS);
+            let _flushed = mover::flush(&table, Due::Replay);
             let _closed = table.source.close();
         }
         Ok(())
@@ -277,15 +289,25 @@ impl Store {
         }
     }
 
-    /// Flushes a table that nobody else writes to a file, if many of its rows wait for that: elsewhere, if there is a thread for it, so that an
-    /// interrupt need not wait.
-    pub fn flush_if_due(&self, table: &Arc<Table>) -> StoreResult<()> {
-        // Relaxed: only the caller writes it.
-        if table.unflushed_rows.load(Ordering::Relaxed) < mover::FLUSH_ROWS {
+    /// Flushes a table that nobody else writes to a file, if that is due, and others if all take too much: elsewhere, if there is a thread for
+    /// it, so that an interrupt need not wait.
+    pub fn flush_if_due(self: &Arc<Self>, table: &Arc<Table>) -> StoreResult<()> {
+        if !table.unflushed.is_due(Due::Full) && self.unflushed.has_room(0) {
             return Ok(());
         }
-        let own = table.clone();
-        self.in_background(move || mover::flush(&own, mover::FLUSH_ROWS).map(drop))
+        let (own, table) = (self.clone(), table.clone());
+        self.in_background(move || {
+            mover::flush(&table, Due::Full)?;
+            if !own.unflushed.has_room(0) {
+                let _writing = own.mover.writing();
+                mover::make_room(&own, 0)?;
+            }
+            // What is left belongs to indexes that are being built.
+            if !own.unflushed.has_room(0) {
+                mover::flush(&table, Due::Any)?;
+            }
+            Ok(())
+        })
     }
 
     /// Moves what is committed into Tonbo, and all rows that it has into files.
@@ -383,15 +405,8 @@ impl Store {
         schema: TableSchema,
         indexes: Indexes,
     ) -> StoreResult<Arc<Table>> {
-        let table = Arc::new(Table::open(
-            &self.host,
-            id,
-            id,
-            name,
-            schema,
-            &self.memory,
-            Recovery::Refuse,
-        )?);
+        let table = Table::open(self.means(), id, id, name, schema, Recovery::Refuse)?;
+        let table = Arc::new(table);
         let version = TableVersion {
             indexes,
             ..first_version(&table, &self.cache)?
@@ -428,10 +443,12 @@ impl Store {
         }
     }
 
-    /// Forgets a table that was dropped, or whose creation was rolled back. Its files go with its last reader.
-    pub fn forget_table(&self, id: TableId) {
+    /// Forgets a table that was dropped, or whose creation was rolled back.
+    pub fn forget_table(&self, id: TableId, files: Files) {
         let removed = self.tables().remove(&id);
-        if let Some(Slot::Open(table)) = removed {
+        if let Some(Slot::Open(table)) = removed
+            && files == Files::Removed
+        {
             table.dropped.store(true, Ordering::SeqCst);
         }
         self.sequencer.replace(|published| {
@@ -474,6 +491,7 @@ impl Store {
             host: &self.host,
             cache: &self.cache,
             memory: &self.memory,
+            unflushed: &self.unflushed,
         }
     }
 

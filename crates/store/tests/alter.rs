@@ -13,6 +13,7 @@ use heddle_store::import::{self, ImportOptions};
 use heddle_store::io::{MemoryIo, PowerLossIo, SharedIo};
 use heddle_store::schema::TableSchema;
 use heddle_store::store::StoreOptions;
+use heddle_store::table::unflushed::Due;
 use heddle_store::value::Value;
 
 const COLUMNS: &str = "id INTEGER PRIMARY KEY, a TEXT, b INTEGER DEFAULT 5 CHECK (b > 0), c REAL NOT NULL DEFAULT 0.5,
@@ -29,7 +30,7 @@ fn to_files(twins: &Twins) {
     let (database, _) = twins.tonbo.as_ref().unwrap();
     mover::round(&database.store).unwrap();
     for id in database.store.sequencer.published().tables.keys() {
-        mover::flush(&database.store.table(*id).unwrap(), 0).unwrap();
+        mover::flush(&database.store.table(*id).unwrap(), Due::Any).unwrap();
     }
 }
 
@@ -623,6 +624,7 @@ fn a_failing_call_leaves_the_table_usable() {
             length: 1,
             code: heddle_store::io::IoErrorCode::NoSpace,
             is_torn: false,
+            is_panic: false,
         });
         let outcome = connection.try_rows("ALTER TABLE t ADD COLUMN b INTEGER DEFAULT 3");
         io.lift();

@@ -103,6 +103,7 @@ fn fill_up(io: &FaultyIo) {
         length: u64::MAX,
         code: IoErrorCode::NoSpace,
         is_torn: false,
+        is_panic: false,
     });
 }
 

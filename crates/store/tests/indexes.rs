@@ -17,6 +17,7 @@ use heddle_store::io::{IoErrorCode, MemoryIo, PowerLossIo, SharedIo};
 use heddle_store::parameters::Parameters;
 use heddle_store::session::Session;
 use heddle_store::store::StoreOptions;
+use heddle_store::table::unflushed::Due;
 use heddle_store::value::Value;
 
 fn manual() -> StoreOptions {
@@ -94,7 +95,7 @@ impl Twins {
                 let store = &self.databases[0].as_ref().unwrap().store;
                 mover::round(store).unwrap();
                 for version in store.sequencer.published().tables.values() {
-                    mover::flush(&version.table, 0).unwrap();
+                    mover::flush(&version.table, Due::Any).unwrap();
                 }
             }
         }
@@ -549,6 +550,7 @@ fn a_table_whose_index_cannot_be_opened_can_be_read_and_the_index_made_again() {
         length: u64::MAX,
         code: IoErrorCode::Other,
         is_torn: true,
+        is_panic: false,
     });
     let database = Database::open(io, &manual()).unwrap();
     let connection = database.connect();

@@ -11,6 +11,7 @@ use heddle_store::io::MemoryIo;
 use heddle_store::key::{self, Key};
 use heddle_store::store::StoreOptions;
 use heddle_store::table::rows::to_batch;
+use heddle_store::table::unflushed::Due;
 use heddle_store::value::{Row, Value};
 
 fn options() -> StoreOptions {
@@ -59,7 +60,7 @@ fn nothing_is_wrong_with_what_statements_leave() {
     check(&connection);
     for version in database.store.sequencer.published().tables.values() {
         mover::move_table(&database.store, version.table.id).unwrap();
-        mover::flush(&version.table, 0).unwrap();
+        mover::flush(&version.table, Due::Any).unwrap();
     }
     check(&connection);
     connection.run("DROP INDEX by_b; DELETE FROM w");

@@ -32,6 +32,7 @@ use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::io::{MemoryIo, SharedIo};
 use heddle_store::parameters::Parameters;
 use heddle_store::store::StoreOptions;
+use heddle_store::table::unflushed::Due;
 use heddle_store::value::Value;
 
 /// Copies of a file that run at once.
@@ -242,7 +243,7 @@ impl Runner {
         if to_files {
             for version in store.sequencer.published().tables.values() {
                 let _writing = store.mover.writing();
-                mover::flush(&version.table, 0).unwrap();
+                mover::flush(&version.table, Due::Any).unwrap();
             }
         }
     }

@@ -588,3 +588,33 @@ fn a_full_checkpoint_writes_rows_to_files() {
     assert!(database.store.log.read(0).unwrap().is_empty());
     assert_eq!(connection.integers("SELECT id FROM t WHERE n > 10"), [2]);
 }
+
+/// Until it had been read to its end, a table counted as a million rows, whatever it held: right after opening, a join began with whichever table
+/// the statement named first.
+#[test]
+fn a_join_begins_with_the_smaller_table_right_after_opening() {
+    let mut database = Database::new();
+    database.connect().run(
+        "CREATE VIRTUAL TABLE large USING tonbo(id INTEGER PRIMARY KEY, n INTEGER);
+         CREATE VIRTUAL TABLE small USING tonbo(id INTEGER PRIMARY KEY, n INTEGER);
+         WITH RECURSIVE i(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM i LIMIT 3000) INSERT INTO large SELECT i, i FROM i;
+         INSERT INTO small SELECT id, n FROM large WHERE id % 300 = 0",
+    );
+    for is_in_files in [false, true] {
+        if is_in_files {
+            database.flush();
+        }
+        database = database.reopen();
+        let connection = database.connect();
+        for tables in ["large JOIN small", "small JOIN large"] {
+            let sql = format!("SELECT count(*) FROM {tables} USING (id)");
+            let plan = connection.rows(&format!("EXPLAIN QUERY PLAN {sql}"));
+            let Value::Text(outer) = &plan[0][3] else {
+                panic!("{plan:?}")
+            };
+            assert!(outer.starts_with("SCAN small"), "{is_in_files}: {plan:?}");
+        }
+    }
+    let sql = "SELECT count(*) FROM large JOIN small USING (id)";
+    assert_eq!(database.connect().integers(sql), [10]);
+}

@@ -14,6 +14,7 @@ use engine::{Connection, Database};
 use heddle_store::commit::mover;
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::import::{self, ImportOptions};
+use heddle_store::table::unflushed::Due;
 use heddle_store::value::Value;
 
 /// A result as text, its columns parted by bars.
@@ -32,7 +33,7 @@ fn shown(connection: &Connection, sql: &str) -> Vec<String> {
 fn to_files(database: &Database) {
     mover::round(&database.store).unwrap();
     for id in database.store.sequencer.published().tables.keys() {
-        mover::flush(&database.store.table(*id).unwrap(), 0).unwrap();
+        mover::flush(&database.store.table(*id).unwrap(), Due::Any).unwrap();
     }
 }
 

@@ -1,7 +1,7 @@
 /** Ends of threads that die. */
 import { ThreadRegistry, type ThreadToken, setMayBlock } from '@heddle/atomics';
 import { describe, expect, test } from 'vitest';
-import { type Channel, type ChannelOptions, channel, selectAsync } from '../src/index.ts';
+import { type Channel, type ChannelOptions, Sender, channel, selectAsync } from '../src/index.ts';
 import type { TestWorker } from './support/rpc.ts';
 import { rejectionOf, sleep, spawn } from './support/spawn.ts';
 
@@ -116,5 +116,49 @@ describe('a thread that dies', () => {
     await ends.sender.sendAsync(bytes(4));
     expect(await pending).toEqual(bytes(4));
     expect(ends.receiver.length).toBe(0);
+  });
+});
+
+describe('the ends of one thread', () => {
+  test('are told from those of the dead before it, of whom there may be any number', async () => {
+    const buffer = new SharedArrayBuffer(2 ** 17);
+    const registry = ThreadRegistry.create({ location: { buffer } });
+    const { sender, receiver } = channel({ ringByteLength: 4096, location: { buffer, byteOffset: CHANNEL_BYTE_OFFSET } });
+    let before: ThreadToken | undefined;
+    // More than have their ends counted apart. This thread is one after the other.
+    for (let count = 0; count < 40; count += 1) {
+      const token = registry.enter();
+      const own = Sender.from(sender.handle());
+      if (before === undefined) sender.release();
+      else registry.reap(before);
+      const pending = receiver.recvAsync();
+      own.send(bytes(count));
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect(await pending).toEqual(bytes(count));
+      before = token;
+    }
+    const pending = rejectionOf(receiver.recvAsync());
+    registry.reap(before!);
+    expect(await pending).toMatchObject({ code: 'CLOSED' });
+  });
+
+  /** The 65,536th sender of a thread was counted as a receiver, and when the thread died one was taken away that others had. */
+  test('are counted however many they are', async () => {
+    const buffer = new SharedArrayBuffer(2 ** 17);
+    const registry = ThreadRegistry.create({ location: { buffer } });
+    const { sender, receiver } = channel({ ringByteLength: 4096, location: { buffer, byteOffset: CHANNEL_BYTE_OFFSET } });
+    const token = registry.enter();
+    const senders = Array.from({ length: 2 ** 16 + 10 }, () => sender.clone());
+    const pending = receiver.recvAsync();
+    registry.reap(token);
+    sender.send(bytes(5));
+    expect(await pending).toEqual(bytes(5));
+    const next = receiver.recvAsync();
+    sender.send(bytes(6));
+    expect(await next).toEqual(bytes(6));
+    for (const one of senders) one.release();
+    expect(receiver.closed).toBe(false);
+    sender.release();
+    expect(receiver.closed).toBe(true);
   });
 });

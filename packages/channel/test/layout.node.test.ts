@@ -29,6 +29,7 @@ test('ends are counted at the same place in every kind of channel', () => {
   for (const kind of ['CHANNEL', 'BROADCAST', 'WATCH'] as const) {
     expect(source.constants[`${kind}_HEADER_SENDERS_OFFSET`]).toBe(generated.CHANNEL_HEADER_SENDERS_OFFSET);
     expect(source.constants[`${kind}_HEADER_RECEIVERS_OFFSET`]).toBe(generated.CHANNEL_HEADER_RECEIVERS_OFFSET);
+    expect(source.constants[`${kind}_HEADER_ENDS_ADDED_OFFSET`]).toBe(generated.CHANNEL_HEADER_ENDS_ADDED_OFFSET);
   }
 });
 

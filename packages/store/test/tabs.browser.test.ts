@@ -1,5 +1,5 @@
 /**
- * Databases of one page that share a directory, as tabs do, over the real engine. Several tabs are in `tabs-browsers.node.test.ts`; here the
+ * Databases of one page that share a directory, as tabs do, over the real engine. Several tabs are in `tabs-browsers.pages.test.ts`; here the
  * engine can be made to trap.
  */
 import { expect, onTestFinished, test } from 'vitest';

@@ -162,6 +162,7 @@ macro_rules! atomic {
 }
 
 atomic!(AtomicU32, u32);
+atomic!(AtomicU64, u64);
 atomic!(AtomicUsize, usize);
 
 /// A cell that tells when it is used by two who may not use it at once; between its two ends a use lets others go on.

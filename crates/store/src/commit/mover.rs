@@ -16,14 +16,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
+
 use crate::activity::check_interrupt;
 use crate::error::{StoreError, StoreResult};
 use crate::key::Key;
 use crate::store::Store;
 use crate::sync::timed::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::table::rows::to_batch;
-use crate::table::version::{Sequence, TableVersion};
+use crate::table::unflushed::{Due, size_of};
+use crate::table::version::{Delta, Sequence, TableVersion};
 use crate::table::{Table, TableId};
+use crate::transaction::change_size;
 
 /// How long commits gather before they are moved.
 const GATHER: Duration = Duration::from_millis(50);
@@ -34,9 +38,6 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// Between two looks whether a commit that waits for a round is interrupted.
 const PATIENCE: Duration = Duration::from_millis(10);
-
-/// Rows that Tonbo keeps in memory before they go to a file.
-pub const FLUSH_ROWS: usize = 128 * 1024;
 
 /// The mover's mailbox.
 #[derive(Default)]
@@ -242,35 +243,32 @@ fn caught(what: &str, work: impl FnOnce() -> StoreResult<()>) -> StoreResult<()>
 
 /// Moves what is committed now, and writes tables to files of which many rows wait for that.
 pub fn round(store: &Store) -> StoreResult<()> {
-    move_all(store, FLUSH_ROWS)
+    move_all(store, Due::Full)
 }
 
 /// Moves what is committed now, and writes all rows to files.
 pub fn checkpoint(store: &Store) -> StoreResult<()> {
-    move_all(store, 1)
+    move_all(store, Due::Any)
 }
 
-fn move_all(store: &Store, flush_rows: usize) -> StoreResult<()> {
+fn move_all(store: &Store, due: Due) -> StoreResult<()> {
     let _writing = store.mover.writing();
     let ids: Vec<TableId> = store.sequencer.published().tables.keys().copied().collect();
     // One table's failure does not hold up the others; the logs keep what was not moved.
     let outcomes: Vec<StoreResult<()>> = ids.iter().map(|id| move_table(store, *id)).collect();
     trim(store)?;
     // What is moved is durable: files are written and merged after the logs are trimmed, and tried again if that fails.
-    let flushed: Vec<_> = ids
-        .iter()
-        .map(|id| write_files(store, *id, flush_rows))
-        .collect();
+    let flushed: Vec<_> = ids.iter().map(|id| write_files(store, *id, due)).collect();
     outcomes.into_iter().chain(flushed).collect()
 }
 
 /// As [`flush`], and lets go of the files and the memory that the table's base has kept from before. The caller holds [`Mover::writing`].
-pub fn write_files(store: &Store, id: TableId, rows: usize) -> StoreResult<()> {
+pub fn write_files(store: &Store, id: TableId, due: Due) -> StoreResult<()> {
     let Some(version) = store.sequencer.published().tables.get(&id).cloned() else {
         return Ok(());
     };
     let table = version.table.clone();
-    if !flush(&table, rows)? {
+    if !flush(&table, due)? {
         return Ok(());
     }
     // The rows are the same, but for those of a move that failed half-way: they are in the delta still.
@@ -296,39 +294,92 @@ pub fn move_table(store: &Store, id: TableId) -> StoreResult<()> {
     let Some(version) = store.sequencer.published().tables.get(&id).cloned() else {
         return Ok(());
     };
-    let table = &version.table;
-    if !version.delta.is_empty() {
-        // What Tonbo has is durable: neither may an earlier commit be lost then, nor another table's part of the same one.
-        store.sync_logs()?;
-        let changes = version
-            .delta
-            .iter()
-            .map(|(key, change)| (key, change.row.as_ref()));
+    let (table, delta) = (version.table.clone(), version.delta.clone());
+    if delta.is_empty() {
+        return Ok(());
+    }
+    // A base that is kept meanwhile would keep in memory what is flushed.
+    drop(version);
+    // What Tonbo has is durable: neither may an earlier commit be lost then, nor another table's part of the same one.
+    store.sync_logs()?;
+    ingest_delta(store, &table, &delta)?;
+    let Some(version) = store.sequencer.published().tables.get(&id).cloned() else {
+        return Ok(());
+    };
+    let keys: Vec<Key> = delta.keys().cloned().collect();
+    let base = Arc::new(version.base.after(table.source.snapshot()?, &keys));
+    drop(version);
+    store.sequencer.replace(|published| {
+        if let Some(current) = published.tables.get(&id) {
+            let next = current.after_move(&delta, base.clone());
+            table.note_delta(&next.delta);
+            published.tables.insert(id, Arc::new(next));
+        }
+    });
+    Ok(())
+}
+
+/// Writes a delta to Tonbo, in pieces for which there is room. Those of a move that fails between them are in the delta and the logs still,
+/// and written again.
+fn ingest_delta(store: &Store, table: &Table, delta: &Delta) -> StoreResult<()> {
+    let size_max = store.unflushed.table_size_max();
+    let mut rest = delta.iter().peekable();
+    while rest.peek().is_some() {
+        let mut size = 0;
+        let piece: Vec<_> = std::iter::from_fn(|| {
+            rest.next_if(|(key, change)| {
+                let is_first = size == 0;
+                size += change_size(key, change.row.as_ref());
+                is_first || size <= size_max
+            })
+        })
+        .collect();
+        let changes = piece.iter();
+        let changes = changes.map(|(key, change)| (*key, change.row.as_ref()));
         let (batch, deletes) = to_batch(&table.schema, changes)?;
-        let rows = batch.num_rows();
-        table.source.ingest(batch, deletes)?;
-        let keys: Vec<Key> = version.delta.keys().cloned().collect();
-        let base = Arc::new(version.base.after(table.source.snapshot()?, &keys));
-        store.sequencer.replace(|published| {
-            if let Some(current) = published.tables.get(&id) {
-                let next = current.after_move(&version.delta, base.clone());
-                table.note_delta(&next.delta);
-                published.tables.insert(id, Arc::new(next));
-            }
-        });
-        table.unflushed_rows.fetch_add(rows, Relaxed);
+        ingest(store, table, batch, deletes)?;
     }
     Ok(())
 }
 
-/// Flushes a table's rows to a file and merges its files, if at least `rows` wait for it or it failed before. Returns whether it did. The
-/// caller holds [`Mover::writing`].
-pub fn flush(table: &Table, rows: usize) -> StoreResult<bool> {
-    let waiting = table.unflushed_rows.load(Relaxed);
-    if waiting >= rows {
-        table.source.flush()?;
-        table.unflushed_rows.fetch_sub(waiting, Relaxed);
-        table.wants_merge.store(true, Relaxed);
+/// Writes upserts and deletes to Tonbo, behind making room for them. The caller holds [`Mover::writing`].
+pub fn ingest(
+    store: &Store,
+    table: &Table,
+    batch: RecordBatch,
+    deletes: Vec<bool>,
+) -> StoreResult<()> {
+    make_room(store, size_of(&batch))?;
+    table.ingest(batch, deletes)
+}
+
+/// Writes tables to files, the largest first, until there is room in memory for so many bytes of rows more. The caller holds
+/// [`Mover::writing`].
+pub fn make_room(store: &Store, size: usize) -> StoreResult<()> {
+    if store.unflushed.has_room(size) {
+        return Ok(());
+    }
+    let published = store.sequencer.published();
+    let tables = published.tables.values();
+    let mut sizes: Vec<(usize, TableId)> = tables
+        .map(|version| (version.table.unflushed.size(), version.table.id))
+        .filter(|(size, _)| *size > 0)
+        .collect();
+    drop(published);
+    sizes.sort_unstable();
+    while !store.unflushed.has_room(size)
+        && let Some((_, largest)) = sizes.pop()
+    {
+        write_files(store, largest, Due::Any)?;
+    }
+    Ok(())
+}
+
+/// Flushes a table's rows to a file and merges its files, if that is due or failed before. Returns whether it did. The caller holds
+/// [`Mover::writing`].
+pub fn flush(table: &Table, due: Due) -> StoreResult<bool> {
+    if table.unflushed.is_due(due) {
+        table.flush()?;
     }
     let wants_merge = table.wants_merge.load(Relaxed);
     if wants_merge {

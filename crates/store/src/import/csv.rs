@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::convert::bad;
 use super::file::ImportFile;
+use super::gather::{BatchLimits, Gather, PIECE_ROWS};
 use crate::activity::check_interrupt;
 use crate::error::{StoreError, StoreResult};
 
@@ -20,7 +21,7 @@ use crate::error::{StoreError, StoreResult};
 const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// Reads a file's names.
-pub(super) fn open(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> {
+pub(super) fn open(source: Bytes, limits: BatchLimits) -> StoreResult<ImportFile> {
     let source = match source.starts_with(BYTE_ORDER_MARK) {
         true => source.slice(BYTE_ORDER_MARK.len()..),
         false => source,
@@ -55,7 +56,7 @@ pub(super) fn open(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> 
     let schema = of_types(&names, names.iter().map(|_| DataType::Utf8));
     let reader = ReaderBuilder::new(schema.clone())
         .with_format(format())
-        .with_batch_size(batch_rows)
+        .with_batch_size(limits.rows.min(PIECE_ROWS))
         .build(Cursor::new(source.clone()))
         .map_err(failed)?;
     let declared = schema.clone();
@@ -63,7 +64,10 @@ pub(super) fn open(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> 
         schema,
         rows_total: None,
         texts_are_values: true,
-        batches: Box::new(reader.map(|batch| batch.map_err(failed))),
+        batches: Box::new(Gather::new(
+            reader.map(|batch| batch.map_err(failed)),
+            limits,
+        )),
         infer: Box::new(move || infer(&source, &declared)),
     })
 }

@@ -12,6 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::convert::bad;
 use super::csv;
+use super::gather::{BatchLimits, Gather, PIECE_ROWS};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 
 /// A file that was recognised.
@@ -55,17 +56,21 @@ impl ImportFile {
     }
 
     /// Recognises a file and reads what describes it.
-    pub fn open(source: Bytes, format: Option<&str>, batch_rows: usize) -> StoreResult<ImportFile> {
+    pub fn open(
+        source: Bytes,
+        format: Option<&str>,
+        limits: BatchLimits,
+    ) -> StoreResult<ImportFile> {
         match format {
-            Some("parquet") => caught(|| open_parquet(source, batch_rows)),
-            Some("arrow") => caught(|| open_arrow(source, batch_rows)),
-            Some("csv") => caught(|| csv::open(source, batch_rows)),
+            Some("parquet") => caught(|| open_parquet(source, limits)),
+            Some("arrow") => caught(|| open_arrow(source, limits)),
+            Some("csv") => caught(|| csv::open(source, limits)),
             Some(other) => Err(bad(format!(
                 "unknown format {other:?}: parquet, arrow and csv can be imported"
             ))),
-            None if source.starts_with(b"PAR1") => caught(|| open_parquet(source, batch_rows)),
+            None if source.starts_with(b"PAR1") => caught(|| open_parquet(source, limits)),
             None if source.starts_with(b"ARROW1") || source.starts_with(&[0xFF; 4]) => {
-                caught(|| open_arrow(source, batch_rows))
+                caught(|| open_arrow(source, limits))
             }
             None => Err(bad(
                 "neither a Parquet nor an Arrow file, by its first bytes; a CSV file needs its format named".into(),
@@ -84,7 +89,7 @@ fn caught<T>(read: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
     })
 }
 
-fn open_parquet(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> {
+fn open_parquet(source: Bytes, limits: BatchLimits) -> StoreResult<ImportFile> {
     let failed = |error: parquet::errors::ParquetError| {
         bad(format!("the Parquet file cannot be read: {error}"))
     };
@@ -92,13 +97,14 @@ fn open_parquet(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> {
     let rows_total = u64::try_from(builder.metadata().file_metadata().num_rows()).ok();
     let schema = builder.schema().clone();
     let reader = builder
-        .with_batch_size(batch_rows)
+        .with_batch_size(limits.rows.min(PIECE_ROWS))
         .build()
         .map_err(failed)?;
     let batches = reader.map(|batch| {
         batch.map_err(|error| bad(format!("the Parquet file cannot be read: {error}")))
     });
-    Ok(ImportFile::typed(schema, rows_total, Box::new(batches)))
+    let batches = Box::new(Gather::new(batches, limits));
+    Ok(ImportFile::typed(schema, rows_total, batches))
 }
 
 fn cut_short() -> StoreError {
@@ -140,7 +146,7 @@ fn lengths_of_stream(mut source: &[u8]) -> Option<()> {
     Some(())
 }
 
-fn open_arrow(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> {
+fn open_arrow(source: Bytes, limits: BatchLimits) -> StoreResult<ImportFile> {
     fn failed(error: arrow_schema::ArrowError) -> StoreError {
         bad(format!("the Arrow file cannot be read: {error}"))
     }
@@ -167,10 +173,10 @@ fn open_arrow(source: Bytes, batch_rows: usize) -> StoreResult<ImportFile> {
         match batch {
             Ok(batch) => {
                 let rows = batch.num_rows();
-                (0..rows)
-                    .step_by(batch_rows)
-                    .map(|start| Ok(batch.slice(start, batch_rows.min(rows - start))))
-                    .collect()
+                let pieces = (0..rows)
+                    .step_by(PIECE_ROWS)
+                    .map(|start| Ok(batch.slice(start, PIECE_ROWS.min(rows - start))));
+                Gather::new(pieces, limits).collect()
             }
             Err(error) => vec![Err(error)],
         }

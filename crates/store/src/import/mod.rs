@@ -8,10 +8,10 @@
 mod convert;
 mod csv;
 mod file;
+mod gather;
 mod indexed;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
@@ -29,6 +29,7 @@ use crate::table::scan::{Request, Scan};
 use crate::table::version::{Buffer, TableVersion};
 use convert::Converter;
 use file::ImportFile;
+use gather::BatchLimits;
 
 /// Rows of a batch where the caller doesn't say.
 const BATCH_ROWS: usize = 64 * 1024;
@@ -68,7 +69,11 @@ pub fn run(
     report: &mut dyn FnMut(Progress) -> StoreResult<()>,
 ) -> StoreResult<u64> {
     let batch_rows = options.batch_rows.unwrap_or(BATCH_ROWS).max(1);
-    let mut file = ImportFile::open(source, options.format.as_deref(), batch_rows)?;
+    let batches = BatchLimits {
+        rows: batch_rows,
+        size: session.store().unflushed.table_size_max(),
+    };
+    let mut file = ImportFile::open(source, options.format.as_deref(), batches)?;
     let limit = options.rows.unwrap_or(u64::MAX);
     let rows_total = file.rows_total.map(|total| total.min(limit));
     if options.create && session.entry(&options.table)?.is_none() {
@@ -154,27 +159,27 @@ fn write(
         )
     };
     let writing = store.mover.writing();
-    let version = store
-        .sequencer
-        .published()
-        .tables
-        .get(&table.id)
-        .cloned()
-        .ok_or_else(dropped)?;
-    if let Some(duplicate) = find_duplicate(&version, keys)? {
+    let version = || {
+        let published = store.sequencer.published();
+        published.tables.get(&table.id).cloned().ok_or_else(dropped)
+    };
+    let current = version()?;
+    if let Some(duplicate) = find_duplicate(&current, keys)? {
         return Err(convert::bad(format!(
             "the table {} has a row with the key of row {} of a batch already",
             table.name,
             duplicate + 1
         )));
     }
-    if !version.indexes.is_empty() {
+    if !current.indexes.is_empty() {
         drop(writing);
-        return indexed::write(store, &version, &batch, keys);
+        return indexed::write(store, &current, &batch, keys);
     }
+    // A base that is kept meanwhile would keep in memory what is flushed.
+    drop(current);
     let deletes = vec![false; keys.len()];
-    table.source.ingest(batch, deletes)?;
-    let base = Arc::new(version.base.after(table.source.snapshot()?, keys));
+    mover::ingest(store, table, batch, deletes)?;
+    let base = Arc::new(version()?.base.after(table.source.snapshot()?, keys));
     let reservation = store.sequencer.reserve_import();
     let sequence = reservation.sequence();
     reservation.publish(false, |published| {
@@ -192,9 +197,6 @@ fn write(
     {
         table.note_rowid(last);
     }
-    table
-        .unflushed_rows
-        .fetch_add(keys.len(), Ordering::Relaxed);
     drop(writing);
     if store.flush_if_due(table).is_err() {
         // The batch is durable in Tonbo's log, and visible. The mover tries again, and tells if that fails; an interrupt is seen with the next batch.

@@ -1,7 +1,6 @@
 //! Making an index of a table that has rows: its entries go straight to Tonbo, where nobody sees them before the catalogue tells of them.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Index;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
@@ -10,10 +9,14 @@ use crate::table::Table;
 use crate::table::rows::to_batch;
 use crate::table::scan::Scan;
 use crate::table::version::{Buffer, TableVersion};
+use crate::transaction::change_size;
 use crate::value::{Row, Value};
 
 /// Entries that are written at once: a few milliseconds of work, which no interrupt ends.
 const BATCH_ROWS: usize = 1024;
+
+/// Their bytes, but for the last one's.
+const BATCH_SIZE: usize = 1 << 20;
 
 /// Entries that are counted at once: each scan begins in every file, and looks at the interrupt word itself.
 const COUNTED_ROWS: usize = 4 * 1024;
@@ -36,7 +39,7 @@ pub fn fill(
     let table = version.table.clone();
     let violation = || index.violation(&table.name, &table.schema);
     let mut scan = Scan::new(version, buffer, index.request())?;
-    let (mut batch, mut count): (Vec<(Key, Row)>, usize) = (Vec::new(), 0);
+    let (mut batch, mut size, mut count): (Vec<(Key, Row)>, usize, usize) = (Vec::new(), 0, 0);
     while !scan.is_done() {
         if count.is_multiple_of(LOOK_ROWS) && is_interrupted() {
             return Err(StoreError::new(StoreErrorCode::Interrupted, "interrupted"));
@@ -45,9 +48,12 @@ pub fn fill(
         let key = scan
             .key()
             .ok_or_else(|| StoreError::corrupt("a row without its key"))?;
-        batch.push(index.entry(&row, &key));
+        let (key, row) = index.entry(&row, &key);
+        size += change_size(&key, Some(&row));
+        batch.push((key, row));
         count += 1;
-        if batch.len() == BATCH_ROWS {
+        if batch.len() == BATCH_ROWS || size >= BATCH_SIZE {
+            size = 0;
             write(entries, std::mem::take(&mut batch)).ok_or_else(violation)??;
             flush(entries)?;
         }
@@ -73,12 +79,7 @@ fn write(entries: &Arc<Table>, mut batch: Vec<(Key, Row)>) -> Option<StoreResult
     let ingest = || {
         let changes = batch.iter().map(|(key, row)| (key, Some(row)));
         let (rows, deletes) = to_batch(&entries.schema, changes)?;
-        entries.source.ingest(rows, deletes)?;
-        // Relaxed: a hint.
-        entries
-            .unflushed_rows
-            .fetch_add(batch.len(), Ordering::Relaxed);
-        Ok(())
+        entries.ingest(rows, deletes)
     };
     Some(ingest())
 }

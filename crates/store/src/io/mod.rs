@@ -81,6 +81,8 @@ pub enum IoErrorCode {
     Other = 7,
     /// What was read is not what was written. Said by those who keep checksums, never by a host.
     Damaged = 8,
+    /// A callback of SQLite's files panicked. Never said by a host.
+    Panicked = 9,
 }
 
 /// A failed file operation: what failed, on which file, and the host's own words.
@@ -119,6 +121,7 @@ pub(crate) fn code_in(message: &str) -> Option<IoErrorCode> {
         Locked,
         Closed,
         Damaged,
+        Panicked,
         Other,
     ]
     .into_iter()

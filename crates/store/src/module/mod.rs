@@ -448,11 +448,18 @@ unsafe extern "C" fn x_best_index(
 
 /// How many rows the planner should reckon with.
 fn row_estimate(handle: &TableHandle, shared: &Shared) -> f64 {
-    const UNKNOWN: usize = 1 << 20;
+    // A plan outlives the moment: a table that nobody has read to its end is none for which a scan is as good as a look.
+    const ROWS_MIN: usize = 1024;
     match shared.store.sequencer.published().tables.get(&handle.id) {
         Some(version) => {
             let (known, is_all) = version.base.known_rows();
-            (if is_all { known } else { known.max(UNKNOWN) } + version.delta.len()) as f64
+            let stored = match is_all {
+                true => known,
+                false => known
+                    .max(version.table.source.estimated_rows())
+                    .max(ROWS_MIN),
+            };
+            (stored + version.delta.len()) as f64
         }
         None => 0.0,
     }

@@ -11,6 +11,7 @@ use crate::commit::mover;
 use crate::commit::sequencer::Published;
 use crate::error::{StoreError, StoreResult};
 use crate::index::build;
+use crate::table::unflushed::Due;
 use crate::table::version::{Buffer, Delta, TableVersion};
 use crate::table::{Table, TableId};
 
@@ -89,7 +90,7 @@ fn build(
         version,
         Buffer::default(),
         &|| false,
-        &|entries| mover::flush(entries, mover::FLUSH_ROWS).map(drop),
+        &|entries| mover::flush(entries, Due::Full).map(drop),
     )?;
     first_version(&entries, means.cache)
 }

@@ -284,7 +284,7 @@ impl Salvage {
         });
         let version = opened?;
         // The damaged part of its log is not needed any more, and not read by the next opening.
-        version.table.source.flush()?;
+        version.table.flush()?;
         Ok(version)
     }
 

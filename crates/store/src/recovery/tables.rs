@@ -15,6 +15,7 @@ use crate::statement::Handle;
 use crate::store::LOG_FILE;
 use crate::table::base::Base;
 use crate::table::cache::ColumnCache;
+use crate::table::unflushed::UnflushedBudget;
 use crate::table::version::{Delta, TableVersion, add_changes, delta_of};
 use crate::table::{TABLES, Table, TableId};
 use crate::tonbo::TonboHost;
@@ -25,6 +26,7 @@ pub(crate) struct Means<'a> {
     pub(crate) host: &'a TonboHost,
     pub(crate) cache: &'a Arc<ColumnCache>,
     pub(crate) memory: &'a Arc<MemoryBudget>,
+    pub(crate) unflushed: &'a Arc<UnflushedBudget>,
 }
 
 /// What the catalogue says of a table of Tonbo's.
@@ -225,15 +227,7 @@ pub(crate) fn open_stored(
         Stored::Rows(entry, indexes) => {
             let schema = entry.schema()?;
             let indexes = index::of_table(indexes, id, &schema)?;
-            let table = Table::open(
-                means.host,
-                id,
-                id,
-                &entry.name,
-                schema,
-                means.memory,
-                recovery,
-            )?;
+            let table = Table::open(means, id, id, &entry.name, schema, recovery)?;
             Ok(TableVersion {
                 indexes,
                 ..first_version(&Arc::new(table), means.cache)?
@@ -253,15 +247,7 @@ pub(crate) fn open_entries(
     recovery: Recovery,
 ) -> StoreResult<Table> {
     let schema = TableSchema::of_index();
-    Table::open(
-        means.host,
-        entry.id,
-        entry.table,
-        &entry.name,
-        schema,
-        means.memory,
-        recovery,
-    )
+    Table::open(means, entry.id, entry.table, &entry.name, schema, recovery)
 }
 
 /// A table as Tonbo has it.

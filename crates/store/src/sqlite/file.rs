@@ -45,14 +45,17 @@ pub(super) fn result_code(error: IoError, otherwise: c_int) -> c_int {
     code
 }
 
-/// Runs a callback's body. A panic can't cross SQLite's frames: it becomes `SQLITE_INTERNAL`, or `SQLITE_NOMEM`.
+/// Runs a callback's body. A panic can't cross SQLite's frames: it becomes a failed file operation, after which SQLite takes back what it has
+/// begun, or `SQLITE_NOMEM`.
 pub(super) fn guarded(body: impl FnOnce() -> c_int) -> c_int {
     // Whatever a panic left behind is behind mutexes that say why they survive it.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
-        match StoreError::of_panic("the files' callback", &*payload).code {
-            StoreErrorCode::OutOfMemory => ffi::SQLITE_NOMEM,
-            _ => ffi::SQLITE_INTERNAL,
+        let error = StoreError::of_panic("a callback of SQLite's files", &*payload);
+        if error.code == StoreErrorCode::OutOfMemory {
+            return ffi::SQLITE_NOMEM;
         }
+        let error = IoError::new(IoErrorCode::Panicked, "use", "a file", error.message);
+        result_code(error, ffi::SQLITE_IOERR)
     })
 }
 

@@ -9,22 +9,25 @@ pub mod range;
 pub mod rows;
 pub mod scan;
 pub mod source;
+pub mod unflushed;
 pub mod version;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{ArrayRef, new_empty_array};
+use arrow_array::{ArrayRef, RecordBatch, new_empty_array};
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
-use crate::memory::{CommonShare, MemoryBudget, MemoryShare};
+use crate::memory::{CommonShare, MemoryShare};
 use crate::recovery::Recovery;
+use crate::recovery::tables::Means;
 
 use crate::schema::TableSchema;
 use crate::tonbo::TonboHost;
 use crate::transaction::change_size;
 use gate::Writers;
 use source::Source;
+use unflushed::Unflushed;
 use version::Delta;
 
 /// A table's number: never used twice in a store, and the name of its directory.
@@ -59,8 +62,8 @@ pub struct Table {
     pub writers: Writers,
     /// Set when its DROP was committed.
     pub dropped: AtomicBool,
-    /// Rows that Tonbo keeps in memory, until the next flush. Relaxed: a hint.
-    pub unflushed_rows: AtomicUsize,
+    /// What Tonbo keeps in memory, until the next flush.
+    pub unflushed: Unflushed,
     rowids: Mutex<RowIds>,
     /// What the table's delta takes; overwritten changes count until they are moved.
     delta_memory: CommonShare,
@@ -80,31 +83,48 @@ impl Table {
     }
 
     /// Opens a table's files, or creates them.
-    pub fn open(
-        host: &TonboHost,
+    pub(crate) fn open(
+        means: Means<'_>,
         id: TableId,
         owner: TableId,
         name: &str,
         schema: TableSchema,
-        memory: &Arc<MemoryBudget>,
         recovery: Recovery,
     ) -> StoreResult<Table> {
         let root = Table::directory(id);
-        let source = Source::open(host, &root, name, schema.arrow.clone(), recovery)?;
+        let source = Source::open(means.host, &root, name, schema.arrow.clone(), recovery)?;
+        let unflushed = Unflushed::new(means.unflushed.clone());
+        unflushed.note_replayed(source.unflushed());
         Ok(Table {
             id,
             owner,
             name: name.into(),
             schema,
             source: Arc::new(source),
-            host: host.clone(),
+            host: means.host.clone(),
             writers: Writers::default(),
             dropped: AtomicBool::new(false),
-            unflushed_rows: AtomicUsize::new(0),
+            unflushed,
             rowids: Mutex::default(),
-            delta_memory: CommonShare::new(memory.share()),
+            delta_memory: CommonShare::new(means.memory.share()),
             wants_merge: AtomicBool::new(false),
         })
+    }
+
+    /// Has Tonbo take upserts and deletes. Room for them is the caller's.
+    pub fn ingest(&self, batch: RecordBatch, deletes: Vec<bool>) -> StoreResult<()> {
+        let ingested = self.source.ingest(batch, deletes);
+        self.unflushed.note(self.source.unflushed());
+        ingested
+    }
+
+    /// Has Tonbo write what it keeps in memory to a file.
+    pub fn flush(&self) -> StoreResult<()> {
+        let flushed = self.source.flush();
+        self.unflushed.note(self.source.unflushed());
+        flushed?;
+        self.wants_merge.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The delta takes over a commit's changes.

@@ -24,7 +24,7 @@ use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::recovery::Recovery;
 use crate::schema::KEY_COLUMN;
 use crate::tonbo::TonboHost;
-use crate::tonbo::executor::{TonboExecutor, block_on};
+use crate::tonbo::executor::{TASK_FAILED_WORDS, TonboExecutor, block_on};
 use crate::tonbo::fs::TonboFs;
 
 /// A log segment of Tonbo's, in bytes: small ones are pruned sooner.
@@ -32,6 +32,9 @@ const WAL_SEGMENT_BYTES: usize = 8 << 20;
 
 /// Files of rows as they came from memory, before they are merged: a scan of a row that they all hold reads it in each.
 const UNMERGED_FILES: usize = 4;
+
+/// The values of a file that a merge writes, in bytes: it holds them all while it does.
+const MERGED_SIZE: usize = 64 << 20;
 
 /// A table's Tonbo.
 pub struct Source {
@@ -57,6 +60,7 @@ impl Source {
         };
         let compaction = CompactionOptions::new()
             .strategy(CompactionStrategy::Leveled(planner))
+            .max_output_bytes(MERGED_SIZE)
             .manual()
             .disable_l0_backpressure();
         let builder = DbBuilder::from_schema_key_name(schema.clone(), KEY_COLUMN)
@@ -91,6 +95,16 @@ impl Source {
             block_on(self.db.ingest(batch))
         };
         result.map_err(|error| tonbo_error(&self.name, "write", &error))
+    }
+
+    /// How many rows only memory and the log hold, and about how many bytes they take.
+    pub fn unflushed(&self) -> (usize, usize) {
+        self.db.unflushed()
+    }
+
+    /// About how many rows there are, without reading any: overwritten ones count until they are merged.
+    pub fn estimated_rows(&self) -> usize {
+        self.db.estimated_rows()
     }
 
     /// Moves what is in memory into a file, so that its log can be dropped. Returns whether there was anything.
@@ -234,9 +248,24 @@ fn filter(range: &KeyRange) -> Option<Expr> {
     }
 }
 
+/// What is told of a task that panicked: by its handle; by fusio-parquet, whose readers and writers are tasks that tell by a channel; and by
+/// Tonbo of the task that writes a table's log, which takes no more writes until the table is opened again.
+const TASK_FAILED: [&str; 4] = [
+    TASK_FAILED_WORDS,
+    "task canceled",
+    "wal writer dropped ack",
+    "wal writer task closed",
+];
+
 fn tonbo_error(table: &str, verb: &str, error: &dyn std::fmt::Display) -> StoreError {
     let message = error.to_string();
     // Tonbo's errors keep no source but its words: those of our own files name their code.
-    let code = crate::io::code_in(&message).map_or(StoreErrorCode::Corrupt, StoreErrorCode::from);
+    let code = match crate::io::code_in(&message) {
+        Some(code) => StoreErrorCode::from(code),
+        None if TASK_FAILED.iter().any(|words| message.contains(words)) => {
+            StoreErrorCode::EngineFailed
+        }
+        None => StoreErrorCode::Corrupt,
+    };
     StoreError::new(code, format!("cannot {verb} table {table}: {message}"))
 }

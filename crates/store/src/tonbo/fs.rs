@@ -504,7 +504,7 @@ fn fusio_error(error: IoError) -> Error {
         IoErrorCode::Locked => ErrorKind::ResourceBusy,
         IoErrorCode::Closed => ErrorKind::NotConnected,
         IoErrorCode::Damaged => ErrorKind::InvalidData,
-        IoErrorCode::Other => ErrorKind::Other,
+        IoErrorCode::Panicked | IoErrorCode::Other => ErrorKind::Other,
     };
     Error::Io(StdError::new(kind, error))
 }

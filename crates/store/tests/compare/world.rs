@@ -6,6 +6,7 @@ use heddle_store::commit::mover;
 use heddle_store::io::{MemoryIo, SharedIo};
 use heddle_store::parameters::Parameters;
 use heddle_store::store::StoreOptions;
+use heddle_store::table::unflushed::Due;
 use heddle_store::value::Value;
 
 use super::outcome::{Outcome, difference, run_natively, shown};
@@ -155,7 +156,8 @@ impl World {
                     let found = self.tonbo.connection().0.table(&table.name);
                     if let Some(table) = found.map_err(|error| error.to_string())? {
                         let _writing = self.tonbo.database().store.mover.writing();
-                        mover::flush(&table, 0).map_err(|error| format!("a flush: {error}"))?;
+                        mover::flush(&table, Due::Any)
+                            .map_err(|error| format!("a flush: {error}"))?;
                     }
                 }
                 self.check_integrity()

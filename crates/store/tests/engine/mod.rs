@@ -14,6 +14,7 @@ use heddle_store::parameters::Parameters;
 use heddle_store::session::{Discard, Session, Sink};
 use heddle_store::statement::Statement;
 use heddle_store::store::{Store, StoreOptions};
+use heddle_store::table::unflushed::Due;
 use heddle_store::value::Value;
 
 /// A result.
@@ -67,7 +68,7 @@ impl Database {
             .collect();
         for id in ids {
             let _writing = self.store.mover.writing();
-            mover::write_files(&self.store, id, 1).unwrap();
+            mover::write_files(&self.store, id, Due::Any).unwrap();
         }
     }
 

@@ -13,6 +13,7 @@ use crate::schema::TableSchema;
 use crate::statement::Main;
 use crate::table::base::Base;
 use crate::table::cache::ColumnCache;
+use crate::table::unflushed::UnflushedBudget;
 use crate::table::version::{Delta, Sequence, TableVersion};
 use crate::table::{Table, TableId};
 
@@ -39,6 +40,7 @@ pub struct Store {
     pub log: LogFile,
     pub cache: Arc<ColumnCache>,
     pub memory: Arc<MemoryBudget>,
+    pub unflushed: Arc<UnflushedBudget>,
     pub mover: Mover,
     /// Relaxed in the store, a hint: no point at which another thread may go on.
     pub floor: AtomicU64,
@@ -66,6 +68,7 @@ impl Store {
             sequencer: Sequencer::new(published),
             log: LogFile::new(),
             cache,
+            unflushed: UnflushedBudget::new(memory.size_max()),
             memory,
             mover: Mover::default(),
             floor: AtomicU64::new(0),

@@ -12,21 +12,25 @@ pub mod gate;
 pub mod scan;
 #[path = "source.rs"]
 pub mod source;
+#[path = "../../src/table/unflushed.rs"]
+pub mod unflushed;
 #[path = "../../src/table/version.rs"]
 pub mod version;
 
 pub use heddle_store::table::{TableId, packed, range, rows};
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow_array::{ArrayRef, new_empty_array};
+use arrow_array::{ArrayRef, RecordBatch, new_empty_array};
 
+use crate::error::StoreResult;
 use crate::memory::{CommonShare, MemoryBudget, MemoryShare};
 use crate::schema::TableSchema;
 use crate::transaction::change_size;
 use gate::Writers;
 use source::Source;
+use unflushed::{Unflushed, UnflushedBudget};
 use version::Delta;
 
 /// A table without files. What threads meet in are the store's own parts of it.
@@ -38,7 +42,7 @@ pub struct Table {
     pub source: Arc<Source>,
     pub writers: Writers,
     // Relaxed in the store, hints: no points at which another thread may go on.
-    pub unflushed_rows: AtomicUsize,
+    pub unflushed: Unflushed,
     pub wants_merge: AtomicBool,
     delta_memory: CommonShare,
 }
@@ -52,10 +56,20 @@ impl Table {
             source: Source::new(schema.arrow.clone()),
             schema,
             writers: Writers::default(),
-            unflushed_rows: AtomicUsize::new(0),
+            unflushed: Unflushed::new(UnflushedBudget::new(memory.size_max())),
             wants_merge: AtomicBool::new(false),
             delta_memory: CommonShare::new(memory.share()),
         })
+    }
+
+    pub fn ingest(&self, batch: RecordBatch, deletes: Vec<bool>) -> StoreResult<()> {
+        self.source.ingest(batch, deletes)
+    }
+
+    pub fn flush(&self) -> StoreResult<()> {
+        self.source.flush()?;
+        self.wants_merge.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     pub fn empty_column(&self, slot: usize) -> ArrayRef {

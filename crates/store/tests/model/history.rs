@@ -8,6 +8,7 @@ use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::io::{PowerLossIo, SharedIo};
 use heddle_store::parameters::Parameters;
 use heddle_store::store::StoreOptions;
+use heddle_store::table::unflushed::Due;
 use heddle_store::value::Value;
 
 use super::canary::Canary;
@@ -179,7 +180,7 @@ impl History {
             let index = self.random.below(published.tables.len() as u64) as usize;
             let (id, version) = published.tables.iter().nth(index).unwrap();
             let _writing = store.mover.writing();
-            mover::write_files(store, *id, 0).unwrap();
+            mover::write_files(store, *id, Due::Any).unwrap();
             text = format!("move, flush {}", version.table.name);
         }
         self.note(text);

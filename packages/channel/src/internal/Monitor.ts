@@ -172,9 +172,9 @@ export class Monitor {
     if (this.#ends.remove(side, counted)) this.#channel.close();
   }
 
-  /** Closes the channel if all who have ends of one side are dead. */
+  /** Closes the channel if a side has lost its last end: whoever had one may be dead. */
   closeIfDeserted(): boolean {
-    if (!this.#ends.sweep()) return false;
+    if (!this.#ends.isDeserted()) return false;
     this.#channel.close();
     return true;
   }

@@ -207,9 +207,9 @@ export class Ring {
     return (Atomics.load(this.#words, TAIL) & POSITION_MASK) !== head;
   }
 
-  /** Closes the channel if all who have ends of one side are dead. */
+  /** Closes the channel if a side has lost its last end: whoever had one may be dead. */
   closeIfDeserted(): boolean {
-    if (!this.#ends.sweep()) return false;
+    if (!this.#ends.isDeserted()) return false;
     this.close();
     return true;
   }

@@ -7,6 +7,7 @@
  * | waiting, bits 0–15 | how many wait for this channel alone, at least |
  * | waiting, bits 16–31 | how many selects wait here, at least |
  * | events | counts the changes that were told; all who wait here sleep on it |
+ * | told | how many of those who wait are known to look again; who comes to wait clears it |
  * | watchers | the event counts of other channels, on which selects sleep that wait here too |
  *
  * ## Invariants
@@ -17,8 +18,17 @@
  * 3. A death adds to `events` of everyone who sleeps, so that ends of the dead are noticed (ThreadRegistry.ts).
  * 4. Who changed the channel may die before it tells. So a sleeper looks once more after the registry knows of it: either it sees
  *    what the dead did, or the reaper sees it.
+ * 5. Who tells one adds to `told`, then to `events`, then wakes one; and who goes takes one from `told`, then from `waiting`. As long as
+ *    `told` is less than `waiting` it says too little at most, which costs a wake-up for nobody. When it isn't, all of them will look
+ *    once more, and nobody is told: that is what makes a stream of messages to a receiver that is just waking up cheap. For as many
+ *    wake-ups came as `told` says, or come yet: each ended a sleep, and who slept looks again once it has gone and come back; or nobody
+ *    slept, and who was about to can't, since `events` has changed. Who comes after that was not meant. It reads `events` and then clears
+ *    `told`: of what it leaves there, the change of `events` is still to come, and keeps it from sleeping or finds it asleep.
+ *    If the one who tells dies in between, its death tells everybody (invariant 3).
+ * 6. A select that sleeps here is in no `told`, but may be woken by what was meant for a waiter, if it came after the look at `waiting`.
+ *    As long as it is counted everybody is told. It clears `told` before it goes, so that no waiter is taken for one that will look.
  *
- * Every `Atomics` call is SeqCst; invariant 1 needs that.
+ * Every `Atomics` call is SeqCst; invariants 1, 5 and 6 need that.
  *
  * ## Source
  * Event counts: D. Reed and R. Kanodia, "Synchronization with Eventcounts and Sequencers" (1979).
@@ -31,6 +41,7 @@ import { type SharedRecord } from './record.ts';
 export interface SideWords {
   readonly waiting: number;
   readonly events: number;
+  readonly told: number;
   readonly watchers: number;
 }
 
@@ -40,6 +51,7 @@ export class Waiters {
   readonly #words: Int32Array;
   readonly #waiting: number;
   readonly #events: number;
+  readonly #told: number;
   readonly #watchers: number;
   /** How many are woken by a change: one, or all of them if not every change is for everyone. */
   readonly #wakeCount: number;
@@ -51,6 +63,7 @@ export class Waiters {
     this.#words = record.words;
     this.#waiting = side.waiting;
     this.#events = side.events;
+    this.#told = side.told;
     this.#watchers = side.watchers;
     this.#wakeCount = wakeCount;
   }
@@ -68,19 +81,37 @@ export class Waiters {
   /** Counts a waiter, which must look at the channel once more before it sleeps with this ticket (invariant 1). */
   announce(): number {
     Atomics.add(this.#words, this.#waiting, 1);
-    return Atomics.load(this.#words, this.#events);
+    const ticket = Atomics.load(this.#words, this.#events);
+    // Invariant 5.
+    Atomics.store(this.#words, this.#told, 0);
+    return ticket;
   }
 
   /** Takes a waiter out again. */
   retire(): void {
-    Atomics.sub(this.#words, this.#waiting, 1);
+    // Invariant 5.
+    const words = this.#words;
+    let told = Atomics.load(words, this.#told);
+    while (told > 0) {
+      const seen = Atomics.compareExchange(words, this.#told, told, told - 1);
+      if (seen === told) break;
+      told = seen;
+    }
+    Atomics.sub(words, this.#waiting, 1);
   }
 
   /** Tells the waiters that something changed, if there are any. */
   signal(): void {
     // Invariant 1.
     const waiting = Atomics.load(this.#words, this.#waiting);
-    if (waiting !== 0) this.#tell((waiting & ~WAITING_MASK) === 0 ? this.#wakeCount : Infinity);
+    if (waiting === 0) return;
+    if ((waiting & ~WAITING_MASK) !== 0 || this.#wakeCount !== 1) {
+      this.#tell(Infinity);
+    } else if (Atomics.load(this.#words, this.#told) < waiting) {
+      // Invariant 5.
+      Atomics.add(this.#words, this.#told, 1);
+      this.#tell(1);
+    }
   }
 
   /** Tells all of them. */
@@ -150,6 +181,8 @@ export class Waiters {
 
   /** Takes a select out again. */
   retireSelect(address: number): void {
+    // Invariant 6.
+    Atomics.store(this.#words, this.#told, 0);
     Atomics.sub(this.#words, this.#waiting, WAITING_SELECT);
     if (address === this.eventsAddress) return;
     for (let i = 0; i < WATCHERS; i += 1) {

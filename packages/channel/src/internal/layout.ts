@@ -3,7 +3,7 @@
 /** The first word of a channel: the letters "hedc". */
 export const CHANNEL_MAGIC = 0x6364_6568;
 /** The version of the channel's record. */
-export const CHANNEL_VERSION = 2;
+export const CHANNEL_VERSION = 3;
 /** Bit 0 of tail and head: the channel is closed. */
 export const POSITION_CLOSED = 0x0000_0001;
 /** Tail and head without their flag bits: a free-running position, a multiple of 8. */
@@ -28,14 +28,16 @@ export const WAITING_MASK = 0x0000_ffff;
 export const WATCHERS = 4;
 /** How many threads' ends a channel counts apart; those of further threads stay open when such a thread dies. */
 export const END_COUNTS = 16;
-/** End counts: one receiving end. Bits 0–15 count the sending ends. */
-export const END_RECEIVER = 0x0001_0000;
-/** End counts: the sending ends. */
-export const END_SENDERS_MASK = 0x0000_ffff;
+/** End counts, bits 32–47: the sending ends. Bits 0–31 are the thread's token. */
+export const END_SENDERS_SHIFT = 32;
+/** End counts, bits 48–63: the receiving ends. */
+export const END_RECEIVERS_SHIFT = 48;
+/** End counts: how many ends of one side fit; further ones are counted with those of no thread. */
+export const END_COUNT_MAX = 0x0000_ffff;
 /** The first word of a broadcast channel: the letters "hedb". */
 export const BROADCAST_MAGIC = 0x6264_6568;
 /** The version of the broadcast channel's record. */
-export const BROADCAST_VERSION = 1;
+export const BROADCAST_VERSION = 2;
 /** Options of a broadcast channel, bit 0: a sender waits for the slowest receiver. */
 export const OPTION_BACK_PRESSURE = 0x0000_0001;
 /** How many receivers a broadcast channel with OPTION_BACK_PRESSURE can have open. */
@@ -43,7 +45,7 @@ export const CURSORS = 16;
 /** The first word of a watch channel: the letters "hedw". */
 export const WATCH_MAGIC = 0x7764_6568;
 /** The version of the watch channel's record. */
-export const WATCH_VERSION = 1;
+export const WATCH_VERSION = 2;
 /** Bit 0 of changes: the watch channel is closed. */
 export const CHANGES_CLOSED = 0x0000_0001;
 /** Changes, bits 1–31: one change. */
@@ -67,12 +69,14 @@ export const CHANNEL_HEADER_VERSION_OFFSET = 4;
 export const CHANNEL_HEADER_RING_SIZE_OFFSET = 8;
 /** How many messages the channel holds at most; 0 for a rendezvous, where a sender waits until its message is taken. */
 export const CHANNEL_HEADER_CAPACITY_OFFSET = 12;
-/** Open sending ends, of all threads. */
+/** Open sending ends that no entry of `ends` counts. */
 export const CHANNEL_HEADER_SENDERS_OFFSET = 16;
-/** Open receiving ends, of all threads. */
+/** Open receiving ends that no entry of `ends` counts. */
 export const CHANNEL_HEADER_RECEIVERS_OFFSET = 20;
 /** OPTION_COMPACT. */
 export const CHANNEL_HEADER_OPTIONS_OFFSET = 24;
+/** How many ends were added, modulo 2^32; counted once the end is, and before the one that it was made of may go. */
+export const CHANNEL_HEADER_ENDS_ADDED_OFFSET = 28;
 /** Held while a frame is written. */
 export const CHANNEL_HEADER_SEND_LOCK_OFFSET = 64;
 /** Messages sent, modulo 2^32; written under sendLock. */
@@ -87,6 +91,8 @@ export const CHANNEL_HEADER_TAIL_OFFSET = 128;
 export const CHANNEL_HEADER_RECEIVERS_WAITING_OFFSET = 132;
 /** Counts the changes that were told to waiting receivers, who sleep on it. */
 export const CHANNEL_HEADER_RECEIVER_EVENTS_OFFSET = 136;
+/** How many waiting receivers are known to look again: when it is as many as wait, no more are told. Who comes to wait clears it. */
+export const CHANNEL_HEADER_RECEIVERS_TOLD_OFFSET = 140;
 /** The byte addresses of other event counts, on which selects sleep that wait for a message here; 0 when free. */
 export const CHANNEL_HEADER_RECEIVER_WATCHERS_OFFSET = 144;
 /** Held while a frame is read. */
@@ -101,9 +107,11 @@ export const CHANNEL_HEADER_HEAD_OFFSET = 256;
 export const CHANNEL_HEADER_SENDERS_WAITING_OFFSET = 260;
 /** Counts the changes that were told to waiting senders, who sleep on it. */
 export const CHANNEL_HEADER_SENDER_EVENTS_OFFSET = 264;
+/** How many waiting senders are known to look again; as receiversTold. */
+export const CHANNEL_HEADER_SENDERS_TOLD_OFFSET = 268;
 /** The byte addresses of other event counts, on which selects sleep that wait for room here; 0 when free. */
 export const CHANNEL_HEADER_SENDER_WATCHERS_OFFSET = 272;
-/** The ends of registered threads, so that those of a dead thread can be taken away. */
+/** The ends of registered threads, so that those of a dead thread count no more. */
 export const CHANNEL_HEADER_ENDS_OFFSET = 320;
 
 /** Bytes of FrameHeader: What stands before each message in the ring. The payload follows, padded to FRAME_ALIGN. */
@@ -118,11 +126,9 @@ export const FRAME_HEADER_REST_OFFSET = 4;
 /** Bytes of EndCount: The ends that one registered thread has open. */
 export const END_COUNT_SIZE = 8;
 /** Alignment of EndCount, in bytes. */
-export const END_COUNT_ALIGN = 4;
-/** The thread's slot and generation as in a lock word; 0 when nobody's. */
-export const END_COUNT_TOKEN_OFFSET = 0;
-/** Its sending ends, and END_RECEIVER for each receiving end. */
-export const END_COUNT_COUNTS_OFFSET = 4;
+export const END_COUNT_ALIGN = 8;
+/** The thread's slot and generation as in a lock word, its sending and its receiving ends, read and changed as one; 0 when nobody's. */
+export const END_COUNT_ENTRY_OFFSET = 0;
 
 /** Bytes of BroadcastHeader: The head of a broadcast channel, whose messages go to every receiver; `ringSize` bytes follow it. */
 export const BROADCAST_HEADER_SIZE = 640;
@@ -136,12 +142,14 @@ export const BROADCAST_HEADER_VERSION_OFFSET = 4;
 export const BROADCAST_HEADER_RING_SIZE_OFFSET = 8;
 /** How many messages are kept at most, at least 1. */
 export const BROADCAST_HEADER_CAPACITY_OFFSET = 12;
-/** Open sending ends, of all threads. */
+/** Open sending ends that no entry of `ends` counts. */
 export const BROADCAST_HEADER_SENDERS_OFFSET = 16;
-/** Open receiving ends, of all threads. */
+/** Open receiving ends that no entry of `ends` counts. */
 export const BROADCAST_HEADER_RECEIVERS_OFFSET = 20;
 /** OPTION_BACK_PRESSURE. */
 export const BROADCAST_HEADER_OPTIONS_OFFSET = 24;
+/** How many ends were added; as in ChannelHeader. */
+export const BROADCAST_HEADER_ENDS_ADDED_OFFSET = 28;
 /** Held while a message is written or read. */
 export const BROADCAST_HEADER_LOCK_OFFSET = 64;
 /** The number of the next message; under lock, written after tail. */
@@ -153,6 +161,8 @@ export const BROADCAST_HEADER_RECEIVERS_WAITING_OFFSET = 132;
 /** Counts the changes that were told to waiting receivers, who sleep on it. */
 export const BROADCAST_HEADER_RECEIVER_EVENTS_OFFSET = 136;
 /** As in ChannelHeader. */
+export const BROADCAST_HEADER_RECEIVERS_TOLD_OFFSET = 140;
+/** As in ChannelHeader. */
 export const BROADCAST_HEADER_RECEIVER_WATCHERS_OFFSET = 144;
 /** The position of the oldest frame that is kept; under lock, written before what lay there is overwritten. */
 export const BROADCAST_HEADER_OLDEST_OFFSET = 192;
@@ -161,8 +171,10 @@ export const BROADCAST_HEADER_SENDERS_WAITING_OFFSET = 196;
 /** Counts the changes that were told to waiting senders, who sleep on it. */
 export const BROADCAST_HEADER_SENDER_EVENTS_OFFSET = 200;
 /** As in ChannelHeader. */
+export const BROADCAST_HEADER_SENDERS_TOLD_OFFSET = 204;
+/** As in ChannelHeader. */
 export const BROADCAST_HEADER_SENDER_WATCHERS_OFFSET = 208;
-/** The ends of registered threads, so that those of a dead thread can be taken away. */
+/** The ends of registered threads, so that those of a dead thread count no more. */
 export const BROADCAST_HEADER_ENDS_OFFSET = 256;
 /** With OPTION_BACK_PRESSURE, how far each receiver is. */
 export const BROADCAST_HEADER_CURSORS_OFFSET = 384;
@@ -195,10 +207,12 @@ export const WATCH_HEADER_MAGIC_OFFSET = 0;
 export const WATCH_HEADER_VERSION_OFFSET = 4;
 /** The most bytes that a value may have. */
 export const WATCH_HEADER_VALUE_SIZE_OFFSET = 8;
-/** Open sending ends, of all threads. */
+/** Open sending ends that no entry of `ends` counts. */
 export const WATCH_HEADER_SENDERS_OFFSET = 16;
-/** Open receiving ends, of all threads. */
+/** Open receiving ends that no entry of `ends` counts. */
 export const WATCH_HEADER_RECEIVERS_OFFSET = 20;
+/** How many ends were added; as in ChannelHeader. */
+export const WATCH_HEADER_ENDS_ADDED_OFFSET = 28;
 /** Held while a value is written or read. */
 export const WATCH_HEADER_LOCK_OFFSET = 64;
 /** The bytes of the value in each place; under lock. */
@@ -210,6 +224,8 @@ export const WATCH_HEADER_RECEIVERS_WAITING_OFFSET = 132;
 /** Counts the changes that were told to waiting receivers, who sleep on it. */
 export const WATCH_HEADER_RECEIVER_EVENTS_OFFSET = 136;
 /** As in ChannelHeader. */
+export const WATCH_HEADER_RECEIVERS_TOLD_OFFSET = 140;
+/** As in ChannelHeader. */
 export const WATCH_HEADER_RECEIVER_WATCHERS_OFFSET = 144;
-/** The ends of registered threads, so that those of a dead thread can be taken away. */
+/** The ends of registered threads, so that those of a dead thread count no more. */
 export const WATCH_HEADER_ENDS_OFFSET = 192;

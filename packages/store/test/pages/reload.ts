@@ -1,4 +1,4 @@
-/** What reload.node.test.ts calls in the page. */
+/** What reload.pages.test.ts calls in the page. */
 import { type Database, open, type OpenOptions } from '../../src/index.ts';
 
 const NAME = 'reload';

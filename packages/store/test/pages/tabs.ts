@@ -1,5 +1,8 @@
-/** What tabs-browsers.node.test.ts and faults-browsers.node.test.ts call in their tabs. */
+/** What tabs-browsers.pages.test.ts and faults-browsers.pages.test.ts call in their tabs. */
 import { type Connection, type Database, type HeddleStoreError, type ImportProgress, open, type OpenOptions } from '../../src/index.ts';
+
+/** Rows to import: a file of the package's. */
+const FLIGHTS = new URL('../../node_modules/vega-datasets/data/flights-200k.arrow', import.meta.url);
 
 const NAME = 'tabs';
 
@@ -115,9 +118,9 @@ const page = {
 
   commit: () => codeOf(connection?.exec('COMMIT') ?? Promise.resolve()),
 
-  /** Imports rows of a file at a URL, as a Blob; tells when the first are there. */
-  async importFile(url: string, rows: number, giveUp: boolean): Promise<{ code: string; progress: number; phases: string[] }> {
-    const blob = await (await fetch(url)).blob();
+  /** Imports rows of a file, as a Blob; tells when the first are there. */
+  async importFlights(rows: number, giveUp: boolean): Promise<{ code: string; progress: number; phases: string[] }> {
+    const blob = await (await fetch(FLIGHTS)).blob();
     const aborter = new AbortController();
     const seen: ImportProgress[] = [];
     const onProgress = (progress: ImportProgress): void => {

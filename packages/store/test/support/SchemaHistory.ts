@@ -5,6 +5,7 @@
  */
 import { type Database, HeddleStoreError, type Session, type Transaction } from '../../src/index.ts';
 import { anomalies, type Lists, type Place, type Reading, type Writing } from './history.ts';
+import { type Random, randomOf } from './random.ts';
 
 const KEYS = 6;
 const IDS: readonly number[] = Array.from({ length: KEYS }, (_, id) => id);
@@ -31,17 +32,6 @@ const PATHS: readonly ((table: Table) => readonly string[])[] = [
   ({ key, literal }) => [`WHERE ${key} IN (${IDS.map(literal).join()})`],
   ({ key }) => [`ORDER BY ${key} DESC LIMIT 2`, `ORDER BY ${key} LIMIT ${KEYS - 2}`],
 ];
-
-/** Numbers that a seed repeats (mulberry32). */
-function randomOf(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 const numbers = (list: string): number[] => (list === '' ? [] : list.split(',').map(Number));
 
@@ -85,7 +75,7 @@ export class SchemaHistory {
   /** Two writers, two readers, one who changes the schema and one who writes rows to files, until so many more transactions have ended; `during` runs beside them. */
   async run(db: Database, transactions: number, during?: () => Promise<void>): Promise<void> {
     this.#goal = this.writings.length + transactions;
-    const random = (): ((below: number) => number) => randomOf(this.#seed * 1000 + ++this.#participants);
+    const random = (): Random => randomOf(`${this.#seed} ${++this.#participants}`);
     await Promise.all([
       this.#write(db, random()),
       this.#write(db, random()),
@@ -109,14 +99,14 @@ export class SchemaHistory {
     return this.writings.length < this.#goal;
   }
 
-  async #write(db: Database, random: (below: number) => number): Promise<void> {
+  async #write(db: Database, random: Random): Promise<void> {
     while (this.#goesOn) {
       // oxlint-disable-next-line no-await-in-loop -- one transaction after the other
       await this.#writeOnce(db, random, ++this.#number);
     }
   }
 
-  async #writeOnce(db: Database, random: (below: number) => number, number: number): Promise<void> {
+  async #writeOnce(db: Database, random: Random, number: number): Promise<void> {
     const steps = Array.from({ length: 1 + random(3) }, () => ({
       table: TABLES[random(TABLES.length)] ?? TABLES[0],
       id: random(KEYS),
@@ -159,7 +149,7 @@ export class SchemaHistory {
     this.writings.push({ number, seen, takenBack: stayed, outcome, endMs: performance.now() });
   }
 
-  async #read(db: Database, random: (below: number) => number): Promise<void> {
+  async #read(db: Database, random: Random): Promise<void> {
     while (this.#goesOn) {
       const beginMs = performance.now();
       try {
@@ -172,7 +162,7 @@ export class SchemaHistory {
     }
   }
 
-  async #change(db: Database, random: (below: number) => number): Promise<void> {
+  async #change(db: Database, random: Random): Promise<void> {
     while (this.#goesOn) {
       const number = ++this.#number;
       const table = TABLES[random(TABLES.length)] ?? TABLES[0];
@@ -217,7 +207,7 @@ export class SchemaHistory {
   }
 
   /** Adds, renames or drops a column of `warp`, and notes that. */
-  async #alter(tx: Transaction, number: number, random: (below: number) => number): Promise<void> {
+  async #alter(tx: Transaction, number: number, random: Random): Promise<void> {
     const row = await tx.query<{ list: string }>('SELECT list FROM marks').first();
     const columns = [...(this.#columns.get(numbers(row?.list ?? '').at(-1) ?? 0) ?? [])];
     const at = random(Math.max(columns.length, 1));
@@ -239,7 +229,7 @@ export class SchemaHistory {
 }
 
 /** All lists, each table by one path, and the columns of `warp` that come and go. */
-async function readAll(tx: Session, random: (below: number) => number): Promise<{ seen: Lists; columns: readonly string[] }> {
+async function readAll(tx: Session, random: Random): Promise<{ seen: Lists; columns: readonly string[] }> {
   const seen = new Map<Place, readonly number[]>();
   const put = (table: string, rows: readonly { id: number; list: string }[]): void => {
     for (const { id, list } of rows) seen.set(`${table} ${id}`, numbers(list));

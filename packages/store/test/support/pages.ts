@@ -1,6 +1,6 @@
 /**
- * Pages in real browsers, for tests that run in Node: served by Vite from `test/pages`, cross-origin isolated, in persistent contexts,
- * because others keep OPFS in memory.
+ * Pages in real browsers, for tests that run in Node: built by Vite from `test/pages`, as an application is, served cross-origin isolated,
+ * in persistent contexts, because others keep OPFS in memory.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BrowserContext, type BrowserType, chromium, firefox, type Page } from 'playwright';
-import { createServer, type ViteDevServer } from 'vite';
+import { build, type InlineConfig, preview, type PreviewServer } from 'vite';
 import { afterAll, beforeAll, onTestFinished, vi } from 'vitest';
 import { findBrowser } from '@heddle/tools/browsers';
 
@@ -86,47 +86,49 @@ async function readDebuggingPort(profile: string): Promise<string | undefined> {
 /** What pages tell the test by `POST /tell`, awaited or not: it is heard even if the page is gone the next moment. */
 export type Hear = (message: unknown) => void;
 
-/** Serves the pages to a file's tests. */
+/** Where the pages are written. */
+const PAGES = fileURLToPath(new URL('../pages/', import.meta.url));
+
+/** Builds the pages, and serves them to a file's tests. */
 export class PageServer {
   /** Called with what pages tell. */
   onTold: Hear = () => {};
-  #server: ViteDevServer | undefined;
+  #server: PreviewServer | undefined;
+  #folder = '';
 
   constructor() {
-    beforeAll(() => this.#start());
+    beforeAll(() => this.#start(), START_MS_MAX);
     afterAll(() => this.#stop());
   }
 
   async #start(): Promise<void> {
-    this.#server = await createServer({
-      configFile: false,
-      root: fileURLToPath(new URL('../pages/', import.meta.url)),
-      cacheDir: await mkdtemp(join(tmpdir(), 'heddle-vite-')),
-      logLevel: 'error',
+    this.#folder = await mkdtemp(join(tmpdir(), 'heddle-pages-'));
+    const common: InlineConfig = { configFile: false, root: PAGES, logLevel: 'error', build: { outDir: this.#folder } };
+    await build({
+      ...common,
       resolve: { conditions: ['@heddle/source', 'browser', 'module', 'import', 'default'] },
       worker: { format: 'es' },
+      build: {
+        ...common.build,
+        target: 'es2024',
+        minify: false,
+        assetsInlineLimit: 0,
+        rolldownOptions: { input: ['reload.html', 'tabs.html'].map((page) => join(PAGES, page)) },
+      },
+    });
+    this.#server = await preview({
+      ...common,
       plugins: [
         {
-          name: 'tell',
-          configureServer: (server) => void server.middlewares.use('/tell', (request, response) => void this.#hear(request, response)),
-        },
-        {
-          // Its client reloads a page that was frozen.
-          name: 'no-client',
-          transformIndexHtml: { order: 'post', handler: (html) => html.replace(/<script[^>]*@vite\/client[^>]*><\/script>/, '') },
-        },
-        {
-          name: 'clear',
-          configureServer: (server) =>
-            void server.middlewares.use('/clear', (_, response) => response.setHeader('Clear-Site-Data', '"storage"').end('cleared')),
+          name: 'tell-and-clear',
+          configurePreviewServer: ({ middlewares }) => {
+            middlewares.use('/tell', (request, response) => void this.#hear(request, response));
+            middlewares.use('/clear', (_, response) => response.setHeader('Clear-Site-Data', '"storage"').end('cleared'));
+          },
         },
       ],
-      server: {
+      preview: {
         port: 0,
-        // A file that is touched meanwhile reloads no page in the middle of its work.
-        hmr: false,
-        watch: null,
-        fs: { allow: [fileURLToPath(new URL('../../../../', import.meta.url))] },
         headers: {
           'Cross-Origin-Opener-Policy': 'same-origin',
           'Cross-Origin-Embedder-Policy': 'require-corp',
@@ -134,7 +136,6 @@ export class PageServer {
         },
       },
     });
-    await this.#server.listen();
   }
 
   async #hear(request: AsyncIterable<Uint8Array>, response: { end: () => void }): Promise<void> {
@@ -145,10 +146,8 @@ export class PageServer {
   }
 
   async #stop(): Promise<void> {
-    const server = this.#server;
-    if (!server) return;
-    await server.close();
-    await rm(server.config.cacheDir, { recursive: true, force: true });
+    await this.#server?.close();
+    await rm(this.#folder, { recursive: true, force: true });
   }
 
   /** Where a page is. */

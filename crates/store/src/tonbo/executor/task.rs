@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use fusio::executor::JoinHandle;
 
 use super::Pool;
+use crate::error::panic_words;
 
 const IDLE: u8 = 0;
 const QUEUED: u8 = 1;
@@ -130,6 +131,9 @@ enum Outcome<R> {
     Taken,
 }
 
+/// How [`TaskFailed`] begins, for those who have its words alone.
+pub const TASK_FAILED_WORDS: &str = "a task of the store failed";
+
 /// A task panicked, or its executor was closed before it was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskFailed {
@@ -138,7 +142,7 @@ pub struct TaskFailed {
 
 impl fmt::Display for TaskFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a task of the store failed: {}", self.message)
+        write!(f, "{TASK_FAILED_WORDS}: {}", self.message)
     }
 }
 
@@ -146,12 +150,8 @@ impl Error for TaskFailed {}
 
 impl TaskFailed {
     fn from_panic(payload: &(dyn std::any::Any + Send)) -> Self {
-        let text = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned());
-        let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
         Self {
-            message: message.unwrap_or_else(|| "it panicked".to_owned()),
+            message: panic_words(payload).to_owned(),
         }
     }
 }

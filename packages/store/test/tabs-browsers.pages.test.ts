@@ -1,6 +1,6 @@
 /**
  * Real tabs of one origin share a database: they agree on what is there, and when the tab that leads goes – closed, left, crashed – nothing
- * that was acknowledged is lost and nothing is there twice. What else may befall them is in `faults-browsers.node.test.ts`.
+ * that was acknowledged is lost and nothing is there twice. What else may befall them is in `faults-browsers.pages.test.ts`.
  */
 import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
@@ -36,13 +36,13 @@ describe.each(BROWSERS)('in %s', (name) => {
     'a follower imports a file, and gives an import up',
     async () => {
       const [leader, follower] = await openTabs(server, await launch(name), 2);
-      expect(await follower.evaluate((file) => page.importFile(file, 20_000, false), flightsUrl())).toEqual({
+      expect(await follower.evaluate(() => page.importFlights(20_000, false))).toEqual({
         code: 'done',
         progress: 20_000,
         phases: ['reading', 'importing'],
       });
       expect(await leader.evaluate(() => page.all('SELECT count(*) AS n FROM imported'))).toEqual([{ n: 20_000 }]);
-      expect(await follower.evaluate((file) => page.importFile(file, 20_000, true), flightsUrl())).toMatchObject({ code: 'ABORTED' });
+      expect(await follower.evaluate(() => page.importFlights(20_000, true))).toMatchObject({ code: 'ABORTED' });
       expect(await follower.evaluate(() => page.all('SELECT max(id) AS n FROM imported'))).toEqual([{ n: 20_000 }]);
     },
     TIMEOUT_MS,
@@ -53,7 +53,7 @@ describe.each(BROWSERS)('in %s', (name) => {
     async () => {
       const [leader, follower] = await openTabs(server, await launch(name), 2);
       const begun = new Promise<void>((resolve) => (server.onTold = () => resolve()));
-      void follower.evaluate((file) => page.importFile(file, 200_000, false), flightsUrl()).catch(() => undefined);
+      void follower.evaluate(() => page.importFlights(200_000, false)).catch(() => undefined);
       await begun;
       await follower.close();
       await expect.poll(() => leader.evaluate(() => page.exec('INSERT INTO imported(id) VALUES (-1)')), { timeout: 60_000 }).toBe('done');
@@ -115,11 +115,6 @@ describe.each(BROWSERS)('in %s', (name) => {
     TIMEOUT_MS,
   );
 });
-
-/** Where the pages find a file to import. */
-function flightsUrl(): string {
-  return `/@fs${new URL('../node_modules/vega-datasets/data/flights-200k.arrow', import.meta.url).pathname}`;
-}
 
 /** The tab's process ends, as by a fault of the browser. */
 async function crash(tab: Page): Promise<void> {
