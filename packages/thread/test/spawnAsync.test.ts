@@ -1,5 +1,7 @@
 /** Threads of Rust that are a future: their worker's event loop runs while they wait. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { compileForThreads, createMemoryFor, instantiate, readModule, type WasmBindgenGlue } from '@heddle/memory';
+import { importModule } from '../src/internal/importModule.js';
 import { WasmRuntime, type WasmValue } from '../src/index.ts';
 import { modules } from './modules.ts';
 
@@ -45,6 +47,17 @@ describe('a thread that is a future', () => {
   test('has local futures beside it, until it ends', async () => {
     expect(await call('run_local_futures')).toBe(1);
   });
+});
+
+test("on an instance of one's own local futures are its event loop's", async () => {
+  const { module, memory: limits } = await compileForThreads(await readModule(modules.threadTesting.module));
+  const memory = createMemoryFor(limits);
+  const glue = (await importModule(modules.threadTesting.glue.href)) as WasmBindgenGlue;
+  const { exports } = instantiate({ module, memory, glue });
+  const word = (exports['run_on_host_event_loop'] as () => number)() >>> 0;
+  const words = new Int32Array(memory.buffer);
+  while (Atomics.load(words, word >>> 2) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  expect(Atomics.load(words, word >>> 2)).toBe(42);
 });
 
 describe('a thread that is a future and fails', () => {
