@@ -1,11 +1,6 @@
-/** Throws dice on four threads of a Zig program, which count them in one histogram. */
-import { openBareProgram } from '../src/BareProgram.ts';
+/** The program in Zig from the command line: its module's file. */
+import { pathToFileURL } from 'node:url';
+import { run } from './run.ts';
 
 const [, , file = 'program.wasm'] = process.argv;
-await using program = await openBareProgram(file, 4);
-const { throw_dice: throwDice, thrown } = program.exports;
-console.log(`thrown: ${throwDice?.()}`);
-const counts = Array.from({ length: 6 }, (_, face) => thrown?.(face) ?? 0);
-console.log(
-  `faces that came as often as others, within a tenth: ${counts.filter((count) => Math.abs(count - 200_000 / 6) < 200_000 / 60).length}`,
-);
+process.exitCode = await run(pathToFileURL(file), console.log);

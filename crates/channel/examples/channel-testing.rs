@@ -4,8 +4,10 @@
 use core::{cell::UnsafeCell, ptr::NonNull};
 use heddle_atomics::{Condvar, Mutex, RawMutex, RawSemaphore};
 use heddle_channel::{
+    broadcast,
     bytes::{self, Options, Receiver, Sender},
     msgpack::{self, Timestamp},
+    watch,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -181,6 +183,118 @@ pub unsafe extern "C" fn channel_sum_numbers(from: *mut u8) -> u32 {
             .ok()
     });
     numbers.fold(0, u32::wrapping_add)
+}
+
+/// A number so often that its bytes are of one of sixteen lengths: part of it is no number, and neither are parts of two.
+fn repeated(number: u32) -> Vec<u8> {
+    number.to_le_bytes().repeat(1 + number as usize % 16)
+}
+
+/// The number in the bytes of [`repeated`]; anything else is a panic, which traps.
+fn number_of(bytes: &[u8]) -> u32 {
+    let number = u32::from_le_bytes(bytes[..4].try_into().unwrap_or_default());
+    assert_eq!(bytes, repeated(number), "torn");
+    number
+}
+
+/// Makes a broadcast channel that lives for ever and keeps whatever the tests send, and returns where.
+#[unsafe(no_mangle)]
+pub extern "C" fn broadcast_new() -> *mut u8 {
+    let ends = broadcast::channel(broadcast::Options {
+        capacity: 1 << 14,
+        ring_size: 1 << 20,
+        back_pressure: false,
+    });
+    let address = ends.0.address().as_ptr();
+    // As in `channel_new`.
+    core::mem::forget(ends);
+    address
+}
+
+/// Sends the numbers `start..start + count`, repeated.
+///
+/// # Safety
+/// There is a broadcast channel at the address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn broadcast_send_numbers(to: *mut u8, start: u32, count: u32) -> u32 {
+    let to = NonNull::new(to).unwrap();
+    // SAFETY: of the caller; channels of `broadcast_new` live for ever.
+    let sender = unsafe { broadcast::Sender::open(to) }.unwrap();
+    let sent = (start..start + count).map_while(|n| sender.send(&repeated(n)).ok());
+    sent.count() as u32
+}
+
+/// Receives all numbers that were ever sent until the channel is closed. What it returns depends on all of them and their order.
+///
+/// # Safety
+/// There is a broadcast channel at the address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn broadcast_digest(from: *mut u8) -> u32 {
+    let from = NonNull::new(from).unwrap();
+    // SAFETY: of the caller; channels of `broadcast_new` live for ever.
+    let mut receiver = unsafe { broadcast::Receiver::open(from, Some(0)) }.unwrap();
+    let mut digest = 0_u32;
+    loop {
+        match receiver.recv() {
+            Ok(bytes) => digest = digest.wrapping_mul(31).wrapping_add(number_of(&bytes)),
+            Err(broadcast::RecvError::Closed) => return digest,
+            Err(broadcast::RecvError::Lagged(count)) => panic!("{count} messages are gone"),
+        }
+    }
+}
+
+/// Closes a broadcast channel.
+///
+/// # Safety
+/// There is a broadcast channel at the address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn broadcast_close(at: *mut u8) {
+    let at = NonNull::new(at).unwrap();
+    // SAFETY: of the caller; channels of `broadcast_new` live for ever.
+    unsafe { broadcast::Sender::open(at) }.unwrap().close();
+}
+
+/// Makes a watch channel that lives for ever and has the number 0, and returns where.
+#[unsafe(no_mangle)]
+pub extern "C" fn watch_new() -> *mut u8 {
+    let ends = watch::channel(&repeated(0), 64);
+    let address = ends.0.address().as_ptr();
+    // As in `channel_new`.
+    core::mem::forget(ends);
+    address
+}
+
+/// Makes the numbers `1..=count` the value, one after the other, and closes the channel.
+///
+/// # Safety
+/// There is a watch channel at the address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn watch_count(at: *mut u8, count: u32) {
+    let at = NonNull::new(at).unwrap();
+    // SAFETY: of the caller; channels of `watch_new` live for ever.
+    let sender = unsafe { watch::Sender::open(at) }.unwrap();
+    for number in 1..=count {
+        sender.send(&repeated(number)).unwrap();
+    }
+    sender.close();
+}
+
+/// Follows the value until the channel is closed: the last number. That none is less than the one before is a panic otherwise.
+///
+/// # Safety
+/// There is a watch channel at the address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn watch_follow(at: *mut u8) -> u32 {
+    let at = NonNull::new(at).unwrap();
+    // SAFETY: of the caller; channels of `watch_new` live for ever.
+    let mut receiver = unsafe { watch::Receiver::open(at) }.unwrap();
+    let mut last = number_of(&receiver.borrow_and_update());
+    while receiver.changed().is_ok() {
+        let number = number_of(&receiver.borrow_and_update());
+        assert!(number >= last, "back in time");
+        last = number;
+    }
+    last
 }
 
 /// A value of everything that serde has, as TypeScript sends it.

@@ -113,6 +113,13 @@ impl StoreError {
         )
     }
 
+    /// The same, at this byte of the SQL text.
+    #[must_use]
+    pub fn at(mut self, offset: usize) -> StoreError {
+        self.offset = i32::try_from(offset).ok();
+        self
+    }
+
     /// What SQLite itself would refuse, in its words.
     pub fn of_sqlite(message: impl Into<String>) -> StoreError {
         StoreError {

@@ -195,7 +195,7 @@ pub fn is_blank(sql: &str) -> bool {
 }
 
 /// Splits a list of arguments at its outer commas.
-pub fn split_arguments(text: &str) -> Vec<String> {
+pub fn split_arguments(text: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);
     let mut tokens = Tokens::new(text);
     while let Some(token) = tokens.next_token() {
@@ -203,13 +203,13 @@ pub fn split_arguments(text: &str) -> Vec<String> {
             "(" => depth += 1,
             ")" => depth = depth.saturating_sub(1),
             "," if depth == 0 => {
-                parts.push(text[start..token.start].trim().to_owned());
+                parts.push(text[start..token.start].trim());
                 start = token.start + 1;
             }
             _ => {}
         }
     }
-    parts.push(text[start..].trim().to_owned());
+    parts.push(text[start..].trim());
     parts
 }
 
@@ -233,7 +233,8 @@ pub fn column_definitions(arguments: &[String]) -> Vec<String> {
             .unquoted();
             match (statement.find('('), statement.rfind(')')) {
                 (Some(open), Some(close)) if open < close => {
-                    split_arguments(&statement[open + 1..close])
+                    let definitions = split_arguments(&statement[open + 1..close]);
+                    definitions.into_iter().map(str::to_owned).collect()
                 }
                 _ => Vec::new(),
             }

@@ -24,6 +24,7 @@ use crate::names;
 use crate::parameters::{Binder, Parameters};
 use crate::routing::{self, Change};
 use crate::savepoints::{self, Savepoints, Verb};
+use crate::schema::TableSchema;
 use crate::statement::{Handle, Statement};
 use crate::store::{Files, Store};
 use crate::table::version::Sequence;
@@ -557,11 +558,22 @@ impl Shared {
         let is_own = view::is_own(self, sql)?;
         if !is_own && routing::drops_or_alters(sql) && view::any(self.handle)? {
             view::followed(self, run)?;
-        } else if is_tonbo && view::any_in_main(self.handle)? {
-            self.in_savepoint(|| {
-                run()?;
-                view::adopt(self)
-            })?;
+        } else if is_tonbo {
+            let mut create = || {
+                run().map_err(
+                    |error| match (error.offset, TableSchema::wrong_definition(sql)) {
+                        (None, Some(offset)) => error.at(offset),
+                        _ => error,
+                    },
+                )
+            };
+            match view::any_in_main(self.handle)? {
+                true => self.in_savepoint(|| {
+                    create()?;
+                    view::adopt(self)
+                })?,
+                false => create()?,
+            }
         } else if let Some(verb) = savepoints::parse(sql) {
             let was_autocommit = self.handle.is_autocommit();
             run()?;

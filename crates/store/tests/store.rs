@@ -187,6 +187,38 @@ fn values_are_strict_and_an_error_leaves_everything_as_it_was() {
         );
     }
     assert_eq!(connection.fails("SELECT 1; SELECT nope").offset, Some(17));
+    for (sql, part) in [
+        (
+            "SELECT 1; CREATE VIRTUAL TABLE w USING tonbo(a TEXT PRIMARY KEY, ß BLOB, c GEOMETRY)",
+            "c GEOMETRY",
+        ),
+        (
+            "CREATE VIRTUAL TABLE w USING tonbo(a TEXT, b TEXT REFERENCES t(id))",
+            "b TEXT REF",
+        ),
+        (
+            "CREATE VIRTUAL TABLE w USING tonbo(a TEXT, a DECIMAL(5, 2))",
+            "a DECIMAL",
+        ),
+        (
+            "CREATE VIRTUAL TABLE w USING tonbo(a TEXT, FOREIGN KEY (a) REFERENCES t(id))",
+            "FOREIGN",
+        ),
+        ("CREATE INDEX i ON t(n, lower(n))", "(n))"),
+        ("CREATE INDEX i ON t(n) WHERE n > 1", "WHERE"),
+    ] {
+        let error = connection.fails(sql);
+        assert_eq!(
+            error.offset,
+            sql.find(part).map(|at| at as i32),
+            "{sql}: {error:?}"
+        );
+        assert_eq!(
+            connection.integers("SELECT count(*) FROM t"),
+            [2],
+            "after {sql}"
+        );
+    }
 }
 
 #[test]

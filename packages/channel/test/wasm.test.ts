@@ -61,6 +61,39 @@ describe('a TypeScript thread and a Rust thread', () => {
     expect(total).toBe((count * (2 * count + 1)) >>> 0);
   });
 
+  test('see the same in a broadcast channel, whoever sends', async () => {
+    const count = 1_500;
+    const { program, typescript, rust } = await start();
+    const others = [await spawnWith(program), await spawnWith(program)].map(({ worker }) => worker);
+    const channel = await rust.call<number>('wasm', 'broadcast_new');
+    const digests = [others[0].call<number>('wasm', 'broadcast_digest', channel), others[1].call<number>('digestOfBroadcast', channel)];
+    await Promise.all([
+      rust.call('wasm', 'broadcast_send_numbers', channel, 1, count),
+      typescript.call('broadcastNumbers', channel, count + 1, count),
+    ]);
+    // One more that came after all was sent.
+    const late = typescript.call<number>('digestOfBroadcast', channel);
+    await rust.call('wasm', 'broadcast_close', channel);
+    const [first, ...rest] = (await Promise.all([...digests, late])).map((digest) => digest >>> 0);
+    expect(rest).toEqual([first, first]);
+  });
+
+  test('follow the value of a watch channel, whoever changes it', async () => {
+    const count = 3_000;
+    const { program, typescript, rust } = await start();
+    const others = [await spawnWith(program), await spawnWith(program)].map(({ worker }) => worker);
+    for (const byRust of [true, false]) {
+      // oxlint-disable-next-line no-await-in-loop -- one channel after the other
+      const channel = await rust.call<number>('wasm', 'watch_new');
+      const last = [others[0].call<number>('wasm', 'watch_follow', channel), others[1].call<number>('followWatch', channel)];
+      const counting = byRust ? rust.call('wasm', 'watch_count', channel, count) : typescript.call('countInWatch', channel, count);
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      await counting;
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      expect(await Promise.all(last)).toEqual([count, count]);
+    }
+  });
+
   test('pass a semaphore and a condition on', async () => {
     const { typescript, rust } = await start();
     const opened = rust.call<number>('wasm', 'gate_wait');

@@ -103,7 +103,7 @@ impl Creation {
             match token.text {
                 "," => {}
                 ")" => break,
-                "(" => return Err(refused("an expression")),
+                "(" => return Err(refused("an expression", self.end + token.start)),
                 _ => return Err(wrong(token)),
             }
         }
@@ -111,7 +111,7 @@ impl Creation {
         if let Some(token) = Tokens::new(&sql[at..]).next_token()
             && token.is("WHERE")
         {
-            return Err(refused("a WHERE"));
+            return Err(refused("a WHERE", at + token.start));
         }
         Ok((columns, end_of(sql, at)?))
     }
@@ -129,20 +129,14 @@ fn is_name(token: Token<'_>) -> bool {
         .starts_with(|first: char| first.is_alphabetic() || "_\"'`[".contains(first))
 }
 
-fn refused(what: &str) -> StoreError {
-    StoreError::new(
-        StoreErrorCode::SqlError,
-        format!("an index of a Tonbo table cannot have {what}"),
-    )
+fn refused(what: &str, at: usize) -> StoreError {
+    let message = format!("an index of a Tonbo table cannot have {what}");
+    StoreError::new(StoreErrorCode::SqlError, message).at(at)
 }
 
 fn unexpected(base: usize, token: Token<'_>) -> StoreError {
-    let mut error = StoreError::new(
-        StoreErrorCode::SqlError,
-        format!("near \"{}\": syntax error", token.text),
-    );
-    error.offset = i32::try_from(base + token.start).ok();
-    error
+    let message = format!("near \"{}\": syntax error", token.text);
+    StoreError::new(StoreErrorCode::SqlError, message).at(base + token.start)
 }
 
 #[cfg(test)]

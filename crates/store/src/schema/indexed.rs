@@ -54,7 +54,7 @@ impl IndexedColumn {
     /// The columns of a list without parentheses, as [`IndexedColumn::list`] writes it.
     pub fn parse_list(text: &str) -> Result<Vec<IndexedColumn>, StoreError> {
         let parts = routing::split_arguments(text);
-        let parse = |part: &String| {
+        let parse = |part: &&str| {
             let mut tokens = Tokens::new(part);
             let mut words = std::iter::from_fn(|| tokens.next_token());
             let name = words.next().map(|name| name.unquoted());

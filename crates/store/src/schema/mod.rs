@@ -143,6 +143,16 @@ pub struct TableSchema {
 }
 
 impl TableSchema {
+    /// The byte of a `CREATE VIRTUAL TABLE …` at which the first definition stands that cannot be understood, if there is one.
+    pub fn wrong_definition(sql: &str) -> Option<usize> {
+        let mut parsed = Parsed::default();
+        routing::split_arguments(routing::in_parentheses(sql))
+            .into_iter()
+            .find(|definition| parsed.add(definition).is_err())
+            // A part of the text.
+            .map(|wrong| wrong.as_ptr().addr() - sql.as_ptr().addr())
+    }
+
     /// Parses the arguments of `USING tonbo(…)`, each a column definition or table constraints.
     pub fn parse<S: AsRef<str>>(arguments: &[S]) -> Result<TableSchema, StoreError> {
         let mut parsed = Parsed::default();

@@ -252,6 +252,18 @@ pub extern "C-unwind" fn block_on_an_event_loop() -> u32 {
     thread.join().unwrap()
 }
 
+/// Runs local futures where no thread of the runtime runs; returns the address of a word that is 42 in the end.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn run_on_host_event_loop() -> *const AtomicU32 {
+    let word: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
+    let first = thread::spawn_local(async {
+        timer(1).await;
+        40
+    });
+    thread::spawn_local(async move { word.store(first.await.unwrap() + 2, SeqCst) });
+    word
+}
+
 /// Nanoseconds from a promise's resolution to the poll after it, and from another thread's wake-up: each as often as `count` says.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn poll_ns(count: u32, from_outside: u32) -> f64 {

@@ -20,7 +20,9 @@ const LATCH = 384;
 const REGISTRY = 512;
 const CHANNEL = 1024;
 const RING_BYTES = 128;
-const BYTES = CHANNEL + broadcastByteLength(RING_BYTES);
+/** In which nothing is given up. */
+const LARGE_RING_BYTES = 512;
+const BYTES = CHANNEL + broadcastByteLength(LARGE_RING_BYTES);
 
 const senderOf = ({ memory }: ModelThread): BroadcastSender =>
   BroadcastSender.from({ kind: 'heddle.BroadcastSender', codec: 'bytes', buffer: memory, byteOffset: CHANNEL });
@@ -31,14 +33,15 @@ const latchOf = (memory: SharedArrayBuffer): Latch => Latch.at({ buffer: memory,
 interface Setting {
   readonly capacity: number;
   readonly backPressure?: boolean;
+  readonly ringByteLength?: number;
   /** How many receivers senders wait for before they begin. */
   readonly receivers?: number;
 }
 
 const withBroadcast =
-  ({ capacity, backPressure = false, receivers = 0 }: Setting) =>
+  ({ capacity, backPressure = false, ringByteLength = RING_BYTES, receivers = 0 }: Setting) =>
   (buffer: SharedArrayBuffer): void => {
-    broadcast({ capacity, backPressure, ringByteLength: RING_BYTES, location: { buffer, byteOffset: CHANNEL } });
+    broadcast({ capacity, backPressure, ringByteLength, location: { buffer, byteOffset: CHANNEL } });
     Latch.create(receivers, { buffer, byteOffset: LATCH });
     // Nobody receives with the first end: it is open, so that the channel is, and is not waited for.
     new Int32Array(buffer)[(CHANNEL + BROADCAST_HEADER_CURSORS_OFFSET + CURSOR_TOKEN_OFFSET) >> 2] = 0;
@@ -235,10 +238,10 @@ const supervise =
     finish(thread);
   };
 
-/** A sender dies: what the other sends arrives all the same, and all see the same. */
+/** A sender dies: what the other sends arrives all the same, and all see the same, also who comes when all is over. */
 export const deathOfSender: Model = {
   byteLength: BYTES,
-  ...withRegistry(4, withBroadcast({ capacity: 8 })),
+  ...withRegistry(4, withBroadcast({ capacity: 8, ringByteLength: LARGE_RING_BYTES })),
   threads: [
     registered(send(2)),
     registered(send(2)),

@@ -27,6 +27,9 @@ import {
   openReceiver,
   openSender,
   select,
+  openBroadcastSender,
+  openWatchReceiver,
+  openWatchSender,
 } from '../../src/index.ts';
 import { codecOf } from './codecs.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
@@ -44,6 +47,19 @@ function memoryOfModule(): WebAssembly.Memory {
 }
 
 const numbersOf = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+
+/** A number so often that its bytes are of one of sixteen lengths: part of it is no number, and neither are parts of two. */
+function repeated(number: number): Uint8Array {
+  return new Uint8Array(new Uint32Array(1 + (number % 16)).fill(number).buffer);
+}
+
+/** The number in the bytes of {@link repeated}. */
+function numberOf(bytes: Uint8Array): number {
+  const number = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  const expected = repeated(number);
+  if (bytes.length !== expected.length || bytes.some((byte, i) => byte !== expected[i])) throw new Error(`torn: ${bytes.join(' ')}`);
+  return number;
+}
 
 /** Ends that a thread keeps until it ends. */
 const kept: unknown[] = [];
@@ -338,6 +354,40 @@ const jobs: Jobs = {
     let sum = 0;
     for (const message of openReceiver({ location: { memory: memoryOfModule(), byteOffset: channelAt } })) sum += numbersOf(message)[0];
     return sum >>> 0;
+  },
+
+  /** Sends the numbers from `start` on, repeated. */
+  broadcastNumbers: (channelAt: number, start: number, count: number) => {
+    using sender = openBroadcastSender({ location: { memory: memoryOfModule(), byteOffset: channelAt } });
+    for (let n = start; n < start + count; n += 1) sender.send(repeated(n));
+  },
+
+  /** Receives all numbers that were ever sent until the channel is closed; what it returns depends on all of them and their order. */
+  digestOfBroadcast: (channelAt: number) => {
+    const place = { memory: memoryOfModule(), byteOffset: channelAt };
+    using receiver = BroadcastReceiver.from({ kind: 'heddle.BroadcastReceiver', codec: 'bytes', ...place, next: 0 });
+    let digest = 0;
+    for (const bytes of receiver) digest = (Math.imul(digest, 31) + numberOf(bytes)) >>> 0;
+    return digest;
+  },
+
+  /** Makes the numbers up to `count` the value, one after the other, and closes the channel. */
+  countInWatch: (channelAt: number, count: number) => {
+    using sender = openWatchSender({ location: { memory: memoryOfModule(), byteOffset: channelAt } });
+    for (let n = 1; n <= count; n += 1) sender.send(repeated(n));
+    sender.close();
+  },
+
+  /** Follows the value until the channel is closed: the last number. */
+  followWatch: (channelAt: number) => {
+    using receiver = openWatchReceiver({ location: { memory: memoryOfModule(), byteOffset: channelAt } });
+    let last = 0;
+    for (const bytes of receiver) {
+      const number = numberOf(bytes);
+      if (number < last) throw new Error(`${number} after ${last}`);
+      last = number;
+    }
+    return last;
   },
 };
 

@@ -164,15 +164,22 @@ class PoolWorker {
       // A future that wakes itself lets timers and messages have their turn.
       if (this.#records.load(woken) !== LOOP_ASLEEP) await eventLoopTurn();
       else await waitWhile(this.#records.words(woken), woken >>> 2, LOOP_ASLEEP);
+      await this.#unlessTrapped();
     }
     /* oxlint-enable no-await-in-loop */
     // What promises have called for already is still the thread's.
     await eventLoopTurn();
+    await this.#unlessTrapped();
     this.#goToThread();
     exports.heddle_thread_loop_leave();
     this.#goHome();
     exports.heddle_thread_loop_end();
     this.#isOnEventLoop = false;
+  }
+
+  /** Never comes back where the thread has trapped meanwhile: its worker is ending, and what was awaited may be there before that. */
+  #unlessTrapped(): Promise<void> | undefined {
+    return this.#isOnEventLoop ? undefined : new Promise(() => {});
   }
 
   /** Has what the event loop calls end the thread where it traps. */
@@ -181,6 +188,7 @@ class PoolWorker {
     this.#isListening = true;
     onUncaught((error) => {
       if (!this.#isOnEventLoop || !isTrap(error)) return false;
+      this.#isOnEventLoop = false;
       post(this.#endByTrap(error));
       endWorker();
       return true;
