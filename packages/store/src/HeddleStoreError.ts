@@ -31,7 +31,7 @@
  * | `NOT_CROSS_ORIGIN_ISOLATED` | the page may not share memory between threads | serve two headers, see the message |
  * | `ENGINE_RESTARTED` | the engine stopped under the call, or the tab that ran it is gone, and another is started; a commit under way is there whole or not at all | read what is there, then repeat |
  * | `ENGINE_FAILED` | the engine stopped for good; what was acknowledged is on disk | open again |
- * | | or, as one statement's error: a fault within it, which harmed nothing else | |
+ * | | or, as one statement's error: a panic within it, which harmed nothing else; the console has what it said | |
  */
 export type StoreErrorCode =
   | 'SQL_ERROR'
@@ -63,7 +63,7 @@ export type StoreErrorCode =
 export interface StoreErrorDetails {
   /** SQLite's extended result code, where SQLite reported the failure. */
   readonly sqliteCode?: number | undefined;
-  /** Where in {@link HeddleStoreError.sql} SQLite saw the error, as an index into the string (UTF-16 units). */
+  /** Where in {@link HeddleStoreError.sql} the error was seen, as an index into the string (UTF-16 units). */
   readonly offset?: number | undefined;
   /** The SQL text of the call that failed. */
   readonly sql?: string | undefined;
