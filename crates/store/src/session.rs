@@ -560,12 +560,13 @@ impl Shared {
             view::followed(self, run)?;
         } else if is_tonbo {
             let mut create = || {
-                run().map_err(
-                    |error| match (error.offset, TableSchema::wrong_definition(sql)) {
-                        (None, Some(offset)) => error.at(offset),
+                run().map_err(|error| {
+                    let is_told = error.code != StoreErrorCode::SqlError || error.offset.is_some();
+                    match TableSchema::wrong_definition(sql) {
+                        Some(offset) if !is_told => error.at(offset),
                         _ => error,
-                    },
-                )
+                    }
+                })
             };
             match view::any_in_main(self.handle)? {
                 true => self.in_savepoint(|| {

@@ -33,11 +33,12 @@ use crate::{
     side::{ALL, Side},
 };
 use core::{
+    fmt::Display,
     mem::replace,
     task::{Context, Poll},
 };
 use heddle_atomics::{
-    Mutex, MutexGuard, Parked, park, registry,
+    Deadline, Mutex, MutexGuard, Parked, park, registry,
     seam::{AtomicU32, Ordering},
 };
 use std::sync::Arc;
@@ -134,15 +135,7 @@ impl<T> HandOver<T> {
         };
         woken.wake();
         loop {
-            let name = &"a receiver of a channel";
-            let parked = park(
-                &word,
-                ASLEEP,
-                registry::WAITS_FOR_CHANNEL,
-                deadline,
-                || true,
-                name,
-            );
+            let parked = sleep(&word, deadline, &"a receiver of a channel");
             let mut state = self.state();
             if state.offer_of(ticket).is_none() {
                 return Ok(());
@@ -183,15 +176,7 @@ impl<T> HandOver<T> {
             ticket,
         };
         loop {
-            let name = &"a sender of a channel";
-            let parked = park(
-                &word,
-                ASLEEP,
-                registry::WAITS_FOR_CHANNEL,
-                deadline,
-                || true,
-                name,
-            );
+            let parked = sleep(&word, deadline, &"a sender of a channel");
             let mut state = self.state();
             if let Some((value, sender, _request)) = state.take_for(ticket) {
                 drop(state);
@@ -355,6 +340,13 @@ impl<T> HandOver<T> {
             self.close();
         }
     }
+}
+
+/// Sleeps until the other side has set `word`, or it is to be looked at again.
+#[track_caller]
+fn sleep(word: &AtomicU32, deadline: Deadline, name: &dyn Display) -> Parked {
+    let kind = registry::WAITS_FOR_CHANNEL;
+    park(word, ASLEEP, kind, deadline, || true, name)
 }
 
 /// An offer of this thread, which is gone after this, however that comes about: a thread that may not block panics.

@@ -1,4 +1,4 @@
-/** A track for each thread in the browser's performance panel: `performance.measure` with what its extensibility takes as `detail.devtools`. */
+/** A track for each worker in the browser's performance panel, with its threads one after the other: `performance.measure` with what its extensibility takes as `detail.devtools`. */
 import type { ThreadEvent } from './Trace.ts';
 
 /** How threads are shown. */
