@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
 import type { TestProjectInlineConfiguration } from 'vitest/config';
 import { findBrowser } from '@heddle/tools/browsers';
+import { workerBundles } from '@heddle/tools/worker-bundles';
 
 /** Imports find the packages' TypeScript sources rather than what was built last. */
 const SOURCE_CONDITION = '@heddle/source';
@@ -92,6 +93,7 @@ interface BrowserProjectOptions {
 function browserProject({ name, root, testTimeout, browser }: BrowserProjectOptions): TestProjectInlineConfiguration {
   return {
     root,
+    plugins: [workerBundles(isBundled)],
     resolve: { conditions: [SOURCE_CONDITION, 'browser', 'module', 'import', 'default'] },
     server: { headers: ISOLATION_HEADERS, fs: { allow: [fileURLToPath(new URL('.', import.meta.url))] } },
     worker: { format: 'es' },
@@ -114,6 +116,9 @@ function browserProject({ name, root, testTimeout, browser }: BrowserProjectOpti
     },
   };
 }
+
+/** A thread in TypeScript imports its module at run time, and both import the package: they must get the same one. */
+const isBundled = (script: string): boolean => !script.endsWith('/thread/src/internal/module-worker.ts');
 
 function launchOptions(browser: 'chromium' | 'firefox') {
   const executablePath = findBrowser(browser);

@@ -3,19 +3,11 @@ import { spawn } from 'node:child_process';
 import { inWorkspace, run } from './workspace.mjs';
 
 /**
- * Builds everything that a package's script needs by the task graph.
- * @param {string} task of turbo.json, as `@heddle/demo#wasm`
+ * Builds everything that packages' scripts need by the task graph.
+ * @param {...string} tasks of turbo.json, as `@heddle/demo#wasm`
  */
-export function buildFor(task) {
-  const [name, script] = task.split('#');
-  run(inWorkspace('node_modules/.bin/turbo'), [
-    'run',
-    script,
-    `--filter=${name}`,
-    '--ui=stream',
-    '--output-logs=errors-only',
-    '--log-prefix=none',
-  ]);
+export function buildFor(...tasks) {
+  run(inWorkspace('node_modules/.bin/turbo'), ['run', ...tasks, '--ui=stream', '--output-logs=errors-only', '--log-prefix=none']);
 }
 
 /**

@@ -2,11 +2,11 @@
 /**
  * The layering of crates: a crate may depend only on crates of a lower level. Levels are the tags in crates/<noun>/turbo.json,
  * of which `turbo boundaries` knows nothing for Cargo.toml. Also: what Cargo.toml says, the crate's package.json says, so that
- * the task graph is that of cargo.
+ * the task graph is that of cargo; and a package whose tests open a crate's Wasm depends on that crate, so that they run after its build.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { isMain, query, runTool, say, ToolError } from './workspace.mjs';
+import { inWorkspace, isMain, query, runTool, say, ToolError } from './workspace.mjs';
 
 /**
  * @typedef {object} Crate
@@ -14,6 +14,12 @@ import { isMain, query, runTool, say, ToolError } from './workspace.mjs';
  * @property {number | undefined} level undefined: no level is given
  * @property {readonly string[]} dependencies names of workspace crates, of all kinds
  * @property {readonly string[]} packageDependencies the same, as package.json has them
+ * @property {readonly string[]} [modules] what it is built as for Wasm: its own name and those of its examples
+ *
+ * @typedef {object} WasmUser
+ * @property {string} name of a package
+ * @property {readonly string[]} modules that its tests open
+ * @property {readonly string[]} dependencies of all kinds
  */
 
 /**
@@ -34,6 +40,39 @@ export function findLayerViolations(crates) {
       .filter((name) => !crate.dependencies.includes(name))
       .map((name) => `${crate.name} depends on ${name} in package.json, but not in Cargo.toml.`);
     return [...upward, ...undeclared, ...unused];
+  });
+}
+
+/**
+ * Only what a package names itself counts: that something else brings the crate can change.
+ * @param {readonly Crate[]} crates
+ * @param {readonly WasmUser[]} users
+ * @returns {string[]} a sentence for each violation
+ */
+export function findUndeclaredWasm(crates, users) {
+  const crateOf = new Map(crates.flatMap(({ name, modules = [] }) => modules.map((module) => [module, name])));
+  return users.flatMap(({ name, modules, dependencies }) =>
+    modules
+      .filter((module) => !dependencies.includes(crateOf.get(module)))
+      .map((module) => `${name} opens ${module}, but doesn't depend on ${crateOf.get(module) ?? 'a crate that has it'}.`),
+  );
+}
+
+/** @returns {WasmUser[]} */
+function readWasmUsers() {
+  return readdirSync(inWorkspace('packages')).map((noun) => {
+    const folder = inWorkspace('packages', noun);
+    const manifest = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+    const tests = path.join(folder, 'test');
+    const files = existsSync(tests) ? readdirSync(tests, { recursive: true }).filter((file) => file.endsWith('.ts')) : [];
+    const opened = files.flatMap((file) => [
+      ...readFileSync(path.join(tests, file), 'utf8').matchAll(/target\/wasm\/bindgen\/([\w-]+)\//gu),
+    ]);
+    return {
+      name: manifest.name,
+      modules: [...new Set(opened.map(([, module]) => module))],
+      dependencies: Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }),
+    };
   });
 }
 
@@ -58,13 +97,15 @@ function readCrates() {
       packageDependencies: Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }).filter((name) =>
         name.startsWith('heddle-'),
       ),
+      modules: [entry.name, ...entry.targets.filter(({ kind }) => kind.includes('example')).map((target) => target.name)],
     };
   });
 }
 
 if (isMain(import.meta.url)) {
   await runTool(async () => {
-    const violations = findLayerViolations(readCrates());
+    const crates = readCrates();
+    const violations = [...findLayerViolations(crates), ...findUndeclaredWasm(crates, readWasmUsers())];
     for (const violation of violations) say(violation);
     if (violations.length > 0) throw new ToolError(`${violations.length} violations of the crates' layering.`);
   });

@@ -1,7 +1,7 @@
 /** The crates' layering: what is allowed, and each way to break it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findLayerViolations } from './layers.mjs';
+import { findLayerViolations, findUndeclaredWasm } from './layers.mjs';
 
 const crate = (name, level, dependencies = [], packageDependencies = dependencies) => ({ name, level, dependencies, packageDependencies });
 
@@ -21,4 +21,12 @@ test('a crate without a level is a violation', () => {
 test('Cargo.toml and package.json must agree', () => {
   assert.match(findLayerViolations([crate('a', 0), crate('b', 1, ['a'], [])])[0], /not in package\.json/);
   assert.match(findLayerViolations([crate('a', 0), crate('b', 1, [], ['a'])])[0], /not in Cargo\.toml/);
+});
+
+test('a package that opens the Wasm of a crate depends on it', () => {
+  const crates = [{ ...crate('heddle-a', 0), modules: ['heddle-a', 'a-testing'] }];
+  const user = (dependencies, module = 'a-testing') => ({ name: 'a', modules: [module], dependencies });
+  assert.deepEqual(findUndeclaredWasm(crates, [user(['heddle-a'])]), []);
+  assert.match(findUndeclaredWasm(crates, [user([])])[0], /^a opens a-testing, but doesn't depend on heddle-a/);
+  assert.match(findUndeclaredWasm(crates, [user(['heddle-a'], 'b-testing')])[0], /a crate that has it/);
 });

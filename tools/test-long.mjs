@@ -16,5 +16,5 @@ await runTool(async (argv) => {
   say(`long tests: ${minutes} minutes for each suite, seed ${seed}`);
   process.env.HEDDLE_LONG_MINUTES = String(minutes);
   process.env.HEDDLE_SEED = seed;
-  await runSuites([{ concurrency: 1, tasks: ['test:long'] }], ['--force']);
+  await runSuites(['test:long'], 1, ['--force']);
 });

@@ -9,35 +9,37 @@ import { spawn } from 'node:child_process';
 import { noCounts, resultFile, withFailure } from './suites/suite.mjs';
 import { inWorkspace, isMain, query, runTool, say, ToolError, workspaceRoot } from './workspace.mjs';
 
-/**
- * Tasks that leave counts, in the groups in which they run. A package has those that its package.json has scripts for. What compiles goes first,
- * with what the hosts will need (`builds`): three at once, because a big crate occupies one core for long. Of the hosts two run at once: no
- * test asserts a time, and each waits for most of its own.
- */
-const GROUPS = [
-  {
-    concurrency: 3,
-    builds: ['wasm'],
-    tasks: [
-      'check:format',
-      'check:lint',
-      'check:types',
-      'check:boundaries',
-      'check:layers',
-      'check:layout',
-      'check:dependencies',
-      'check:sizes',
-      'check:rustfmt',
-      'check:clippy',
-      'check:package',
-      'test:tools',
-      'test:cargo',
-      'test:loom',
-      'test:shuttle',
-    ],
-  },
-  { concurrency: 2, tasks: ['test:node', 'test:pages', 'test:deno', 'test:bun', 'test:chromium', 'test:firefox', 'test:e2e'] },
+/** Tasks that leave counts. A package has those that its package.json has scripts for. */
+const TASKS = [
+  'check:format',
+  'check:lint',
+  'check:types',
+  'check:boundaries',
+  'check:layers',
+  'check:layout',
+  'check:dependencies',
+  'check:sizes',
+  'check:rustfmt',
+  'check:clippy',
+  'check:package',
+  'test:tools',
+  'test:cargo',
+  'test:loom',
+  'test:shuttle',
+  'test:node',
+  'test:pages',
+  'test:deno',
+  'test:bun',
+  'test:chromium',
+  'test:firefox',
+  'test:e2e',
 ];
+
+/**
+ * How many run at once, on two processors or more: a big crate occupies one for long, and tests wait for most of their time. None asserts
+ * a time.
+ */
+const CONCURRENCY = 3;
 
 /** Where the last line is left for tools that print it once more. */
 export const SUMMARY_FILE = 'target/test-summary.txt';
@@ -118,20 +120,16 @@ function runTurbo(turbo, args) {
 
 /**
  * Runs tasks that leave counts, in every package that has them; prints what failed, what was skipped, and the last line.
- * @param {readonly {concurrency: number, tasks: readonly string[], builds?: readonly string[]}[]} groups
+ * @param {readonly string[]} tasks
+ * @param {number} concurrency how many at once
  * @param {readonly string[]} [turboArgs]
  */
-export async function runSuites(groups, turboArgs = []) {
+export async function runSuites(tasks, concurrency, turboArgs = []) {
   const turbo = inWorkspace('node_modules/.bin/turbo');
-  const tasks = groups.flatMap((group) => group.tasks);
   const suites = expectedSuites(turbo, tasks, turboArgs);
   for (const { file } of suites) rmSync(file, { force: true });
-  const options = ['--continue=dependencies-successful', '--output-logs=errors-only', '--ui=stream'];
-  let exitCode = 0;
-  for (const { concurrency, builds = [], tasks: group } of groups) {
-    const code = await runTurbo(turbo, ['run', ...group, ...builds, `--concurrency=${concurrency}`, ...options, ...turboArgs]);
-    exitCode ||= code;
-  }
+  const options = [`--concurrency=${concurrency}`, '--continue=dependencies-successful', '--output-logs=errors-only', '--ui=stream'];
+  const exitCode = await runTurbo(turbo, ['run', ...tasks, ...options, ...turboArgs]);
 
   const total = addUp(suites, exitCode);
   say(`the slowest suites: ${slowest(suites).slice(0, SLOWEST_COUNT).join(', ')}`);
@@ -144,4 +142,4 @@ export async function runSuites(groups, turboArgs = []) {
   process.exitCode = total.failed > 0 ? 1 : 0;
 }
 
-if (isMain(import.meta.url)) await runTool((argv) => runSuites(GROUPS, argv));
+if (isMain(import.meta.url)) await runTool((argv) => runSuites(TASKS, CONCURRENCY, argv));

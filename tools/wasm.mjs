@@ -2,11 +2,12 @@
 /**
  * Builds a crate as Wasm with threads, then its JavaScript side.
  *
- *   node tools/wasm.mjs build heddle-store [--dev] [--example NAME] [--features a,b] [--manifest-path FILE]
+ *   node tools/wasm.mjs build heddle-store [--dev] [--example NAME] [--features a,b] [--manifest-path FILE] [--panic abort]
  *
  * leaves target/wasm/bindgen/<crate, or example>/{<name>.js, <name>.d.ts, <name>_bg.wasm}, <name> being the crate's with
  * underscores. A crate that doesn't use wasm-bindgen has no JavaScript side: <name>_bg.wasm alone, as the linker wrote it.
- * All crates share one set of flags, so that std is built once.
+ * All crates share one set of flags, so that std is built once, and one folder: who builds beside another waits for it. So turbo.json has them
+ * built one after the other, small ones first.
  */
 import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -59,11 +60,13 @@ const targetFolder = inWorkspace('target/wasm');
  * @param {string} [options.example] build this example of the crate instead of its library
  * @param {readonly string[]} [options.features]
  * @param {string} [options.manifestPath] the Cargo.toml of a crate outside of the root's workspace
+ * @param {'unwind' | 'abort'} [options.panic] what a panic does; `abort` is for others' crates that can't be compiled otherwise, and
+ *   builds std once more
  * @returns {{folder: string, name: string, module: string}} the folder of wasm-bindgen's output, the base name of the files
  *   there, and the module as the linker wrote it
  * @throws {ToolError} if a tool is missing or a step fails
  */
-export function buildWasm({ crate, dev = false, example, features = [], manifestPath }) {
+export function buildWasm({ crate, dev = false, example, features = [], manifestPath, panic = 'unwind' }) {
   const toolchain = findRustToolchain();
   if (!toolchain) throw new ToolError('no Rust that can build Wasm with threads is installed: run "node tools/setup.mjs".');
   patchCrates();
@@ -72,23 +75,26 @@ export function buildWasm({ crate, dev = false, example, features = [], manifest
   // A library's two forms come out of one compilation; where its Cargo.toml names both, its examples find the first of them made.
   const selection = example ? ['--example', example, '--crate-type', 'cdylib'] : ['--lib', '--crate-type', 'lib,cdylib'];
   const args = ['rustc', '--package', crate, ...selection];
-  args.push('--target', TARGET, '--profile', profile, '-Zbuild-std=std,panic_unwind');
+  args.push('--target', TARGET, '--profile', profile, `-Zbuild-std=std,panic_${panic}`);
   if (features.length > 0) args.push('--features', features.join(','));
   if (manifestPath) args.push('--manifest-path', path.resolve(manifestPath));
   say(`wasm: ${unit} (${profile}, ${toolchain.name})`);
-  run(toolchain.cargo, args, { env: buildEnvironment(toolchain) });
+  run(toolchain.cargo, args, { env: buildEnvironment(toolchain, panic) });
 
   const name = unit.replaceAll('-', '_');
-  const profileFolder = path.join(targetFolder, TARGET, dev ? 'debug' : 'release');
+  const profileFolder = path.join(cargoFolder(panic), TARGET, dev ? 'debug' : 'release');
   const module = path.join(profileFolder, example ? 'examples' : '.', `${name}.wasm`);
   return { folder: bindgen(module, unit), name, module };
 }
 
-function buildEnvironment(toolchain) {
+/** Cargo's folder: std is there once for each set of flags. */
+const cargoFolder = (panic) => (panic === 'unwind' ? targetFolder : path.join(targetFolder, `panic-${panic}`));
+
+function buildEnvironment(toolchain, panic) {
   const exports = EXPORTS.map((symbol) => `--export=${symbol}`);
   const linkArgs = ['--shared-memory', '--import-memory', `--max-memory=${MEMORY_SIZE_MAX}`, ...exports];
   const flags = [
-    '-Cpanic=unwind',
+    `-Cpanic=${panic}`,
     '-Ctarget-feature=+atomics,+bulk-memory,+mutable-globals',
     // Crates that need random numbers get them from the module's host, not from a browser API that shared memory can't use.
     '--cfg=getrandom_backend="custom"',
@@ -100,7 +106,7 @@ function buildEnvironment(toolchain) {
     ...process.env,
     RUSTC: toolchain.rustc,
     RUSTC_BOOTSTRAP: '1',
-    CARGO_TARGET_DIR: targetFolder,
+    CARGO_TARGET_DIR: cargoFolder(panic),
     CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f'),
   };
   // A toolchain that is named by its files must not be overruled by rustup or by a wrapper's settings.
@@ -178,11 +184,14 @@ async function main(argv) {
       example: { type: 'string' },
       features: { type: 'string' },
       'manifest-path': { type: 'string' },
+      panic: { type: 'string', default: 'unwind' },
     },
   });
   const [command, crate] = positionals;
-  if (command !== 'build' || !crate || positionals.length > 2) {
-    throw new ToolError('usage: node tools/wasm.mjs build <crate> [--dev] [--example NAME] [--features a,b] [--manifest-path FILE]');
+  if (command !== 'build' || !crate || positionals.length > 2 || !['unwind', 'abort'].includes(values.panic)) {
+    throw new ToolError(
+      'usage: node tools/wasm.mjs build <crate> [--dev] [--example NAME] [--features a,b] [--manifest-path FILE] [--panic abort]',
+    );
   }
   const { folder } = buildWasm({
     crate,
@@ -190,6 +199,7 @@ async function main(argv) {
     example: values.example,
     features: values.features?.split(','),
     manifestPath: values['manifest-path'],
+    panic: values.panic,
   });
   process.stdout.write(`${path.relative(process.cwd(), folder) || '.'}\n`);
 }

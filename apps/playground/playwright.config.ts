@@ -1,6 +1,7 @@
 import { defineConfig } from '@playwright/test';
 
-const PORT = 4173;
+/** Not Vite's own for previews, which other suites use at the same time. */
+const PORT = 4399;
 
 /** The built page in Chromium and Firefox. How the browsers are started is in test/fixtures.ts. */
 export default defineConfig({

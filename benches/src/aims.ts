@@ -35,7 +35,7 @@ const ofCase = (caseName: string, subject: string, host?: HostName): Side => ({ 
 const CHANNEL: readonly Aim[] = [
   channelAim('messages', ['heddle-ts', oneWay('8B')], ofCase(oneWay('8B'), 'postmessage'), 10),
   channelAim('messages', ['heddle-ts', oneWay('1KiB')], ofCase(oneWay('1KiB'), 'postmessage'), 6),
-  channelAim('bytes', ['heddle-ts', oneWay('64KiB')], ofCase(oneWay('64KiB'), 'postmessage'), 3),
+  ...['heddle-ts', 'heddle-ts-into'].map((ours) => channelAim('bytes', [ours, oneWay('64KiB')], ofCase(oneWay('64KiB'), 'postmessage'), 3)),
   channelAim('bytes', ['heddle-ts', oneWay('64KiB', '1p1c', '-borrowed')], ofCase(oneWay('64KiB'), 'postmessage'), 10),
   ...['8B', '1KiB', '64KiB', '1MiB'].flatMap((size) =>
     ['heddle-ts', 'heddle-ts-into'].map((ours) => channelAim('messages', [ours, oneWay(size)], ofCase(oneWay(size), 'ringbuf.js'), 1)),
@@ -48,6 +48,13 @@ const CHANNEL: readonly Aim[] = [
       channelAim('messages', ['heddle-rust', oneWay(size, pairs)], ofCase(oneWay(size, pairs), 'crossbeam-native', 'native'), 0.7),
     ),
   ),
+  // No aim was set for these: as much as beside crossbeam, and not to be slower.
+  ...['8B', '1KiB', '64KiB', '1MiB'].flatMap((size) => [
+    ...['flume-native', 'kanal-native'].map((rival) =>
+      channelAim('messages', ['heddle-rust', oneWay(size)], ofCase(oneWay(size), rival, 'native'), 0.7),
+    ),
+    channelAim('messages', ['heddle-ts', oneWay(size)], ofCase(oneWay(size), 'comlink'), 1),
+  ]),
   {
     bench: 'channel',
     metric: 'roundtrip',
@@ -74,8 +81,10 @@ function lockAim(ours: string, caseName: string, rival: Side, atMost: number): A
 const LOCK_CASES = ['lock-uncontended', 'lock-2-threads', 'lock-4-threads', 'rwlock-read-2-threads'];
 
 const ATOMICS: readonly Aim[] = [
-  ...['std-native', 'parking_lot-native'].map((rival) =>
-    lockAim('heddle-rust', 'lock-uncontended', ofCase('lock-uncontended', rival, 'native'), 1.5),
+  ...['std-native', 'parking_lot-native'].flatMap((rival) =>
+    ['lock-uncontended', 'lock-2-threads', 'lock-4-threads'].map((name) =>
+      lockAim('heddle-rust', name, ofCase(name, rival, 'native'), 1.5),
+    ),
   ),
   // No aim was set for these: not to be slower.
   ...LOCK_CASES.flatMap((name) =>
@@ -97,6 +106,11 @@ const THREAD: readonly Aim[] = [
   // No aim was set for these: not to be slower.
   ...['worker', 'multithreading'].map((rival) =>
     threadAim('p50', ['heddle-ts', 'spawn-join-busy'], ofCase('spawn-join-busy', rival), { atMost: 1 }),
+  ),
+  ...['heddle-rust', 'heddle-rust-from-main'].flatMap((ours) =>
+    ['spawn-join-busy', 'spawn-join-idle2ms'].map((name) =>
+      threadAim('p50', [ours, name], ofCase(name, ours.replace('heddle-rust', 'wasm_thread')), { atMost: 1 }),
+    ),
   ),
   threadAim('wall', ['heddle-rust', 'parallel-sum-1'], ofCase('parallel-sum-2', 'heddle-rust'), { atLeast: 1.9 }),
   threadAim('wall', ['heddle-rust', 'sort-10M'], ofCase('sort-10M', 'rayon-native', 'native'), { atMost: 1 / 0.6 }),

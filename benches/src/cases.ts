@@ -70,13 +70,13 @@ const oneWay: Case[] = (Object.keys(SIZES) as SizeName[]).flatMap((sizeName) => 
   );
 });
 
-const roundTrip: Case = {
+const roundTrips = (Object.keys(SIZES) as SizeName[]).map((sizeName): Case => ({
   bench: 'channel',
-  name: 'roundtrip-8B',
-  family: 'roundtrip-8B',
+  name: `roundtrip-${sizeName}`,
+  family: `roundtrip-${sizeName}`,
   metrics: [ROUND_TRIP],
   count: { max: 1 << 22 },
-};
+}));
 
 const thread: Case[] = [
   ...['spawn-join-busy', 'spawn-join-idle2ms'].map((name): Case => ({
@@ -105,7 +105,7 @@ const thread: Case[] = [
 ];
 
 /** All cases, in the order in which they run. */
-export const CASES: readonly Case[] = [...atomics, ...oneWay, roundTrip, ...thread];
+export const CASES: readonly Case[] = [...atomics, ...oneWay, ...roundTrips, ...thread];
 
 /** What a one-way case is about. */
 export interface OneWay {
@@ -122,6 +122,12 @@ export function oneWayOf(name: string): OneWay | undefined {
   const [, size, pairs, suffix] = /^oneway-(\w+)-(\d)p\dc(-borrowed)?$/.exec(name) ?? [];
   if (size === undefined || !Object.hasOwn(SIZES, size)) return undefined;
   return { size: SIZES[size as SizeName], pairs: Number(pairs), isBorrowed: suffix !== undefined };
+}
+
+/** The bytes of a message of a case `roundtrip-<size>`; undefined if it is none. */
+export function roundTripSizeOf(name: string): number | undefined {
+  const [, size] = /^roundtrip-(\w+)$/.exec(name) ?? [];
+  return size !== undefined && Object.hasOwn(SIZES, size) ? SIZES[size as SizeName] : undefined;
 }
 
 /** What a channel holds at most, in bytes of messages; the Rust subjects have the same. */

@@ -2,7 +2,7 @@
 import { judge } from './aims.ts';
 import { openHosts } from './hosts/index.ts';
 import { HELP, type Options, parseOptions, UsageError } from './options.ts';
-import { figuresOf, type Plan, run, type Series } from './runner.ts';
+import { figuresOf, leftOutOf, type Plan, run, type Series } from './runner.ts';
 import { figuresTable, verdictTable } from './table.ts';
 
 export interface Streams {
@@ -33,8 +33,9 @@ export async function runCommand(args: readonly string[], streams: Streams, hook
 async function runBench(options: Options, { stdout, stderr }: Streams, hooks: Partial<Plan>): Promise<0 | 1> {
   const hosts = await openHosts(options.hosts);
   const all: Series[] = [];
+  const plan: Plan = { ...options, hosts, progress: progressOn(stderr), ...hooks };
+  const leftOut = leftOutOf(plan);
   try {
-    const plan: Plan = { ...options, hosts, progress: progressOn(stderr), ...hooks };
     let family: Series[] = [];
     const printFamily = (): void => {
       if (family.length > 0 && !options.json) stdout.write(`${figuresTable(family)}\n\n`);
@@ -52,9 +53,11 @@ async function runBench(options: Options, { stdout, stderr }: Streams, hooks: Pa
   } finally {
     for (const host of hosts) await host.close();
   }
-  if (all.length === 0) throw new UsageError('no subject of these has such a case in these hosts');
+  if (all.length === 0) throw new UsageError(['no subject of these has such a case in these hosts', ...leftOut].join('\n'));
+  const words = options.json ? stderr : stdout;
+  for (const sentence of leftOut) words.write(`${sentence}\n`);
   const verdicts = judge(options.bench, all);
-  if (verdicts.length > 0) (options.json ? stderr : stdout).write(`${verdictTable(verdicts)}\n`);
+  if (verdicts.length > 0) words.write(`${leftOut.length > 0 ? '\n' : ''}${verdictTable(verdicts)}\n`);
   return all.some(({ failure }) => failure !== undefined) ? 1 : 0;
 }
 

@@ -28,6 +28,8 @@ export interface Subject {
   readonly bench: Bench;
   /** As figures name it. */
   readonly name: string;
+  /** A file that it runs, where that one is not built with the others: a host leaves the subject out where it is missing. */
+  readonly module?: URL;
   /** Whether it can do what the case asks for. */
   supports(caseName: string): boolean;
   /** Starts what the rounds of a case need. */
@@ -40,6 +42,8 @@ export type HostName = 'node' | 'chromium' | 'firefox' | 'native';
 export interface Host {
   readonly name: HostName;
   readonly subjects: readonly Subject[];
+  /** Those whose module is missing. */
+  readonly leftOut?: readonly Subject[];
   close(): Promise<void>;
 }
 

@@ -6,7 +6,7 @@
  */
 import type { Bench, Case } from './cases.ts';
 import { CASES } from './cases.ts';
-import { type Host, type HostName, type Measurement, median, type Session } from './measurement.ts';
+import { type Host, type HostName, type Measurement, median, type Session, type Subject } from './measurement.ts';
 import { matches } from './options.ts';
 
 /** What to run. */
@@ -62,11 +62,27 @@ interface Entry {
 /** A round that takes ten times what it should still tells enough: the next one is not made longer. */
 const GROWTH_MAX = 10;
 
-/** Runs the plan, family by family; hands over each series when its family is through. */
-export async function* run(plan: Plan): AsyncGenerator<Series> {
-  const cases = CASES.filter(
+const casesOf = (plan: Plan): Case[] =>
+  CASES.filter(
     ({ bench, name }) => bench === plan.bench && (plan.cases.length === 0 || plan.cases.some((pattern) => matches(pattern, name))),
   );
+
+const isPlanned = (subject: Subject, plan: Plan): boolean =>
+  subject.bench === plan.bench && (plan.subjects.length === 0 || plan.subjects.includes(subject.name));
+
+/** A sentence for each subject that the plan has and its host has to leave out. */
+export function leftOutOf(plan: Plan): string[] {
+  const cases = casesOf(plan);
+  return plan.hosts.flatMap(({ name: host, leftOut = [] }) =>
+    leftOut
+      .filter((subject) => isPlanned(subject, plan) && cases.some(({ name }) => subject.supports(name)))
+      .map(({ name, bench }) => `${name} in ${host} is left out: its module is not built, which "npm run bench -- ${bench}" does first.`),
+  );
+}
+
+/** Runs the plan, family by family; hands over each series when its family is through. */
+export async function* run(plan: Plan): AsyncGenerator<Series> {
+  const cases = casesOf(plan);
   for (const family of new Set(cases.map((entry) => entry.family))) {
     yield* runFamily(
       plan,
@@ -80,7 +96,7 @@ async function* runFamily(plan: Plan, cases: readonly Case[]): AsyncGenerator<Se
   try {
     for (const host of plan.hosts) {
       for (const subject of host.subjects) {
-        if (subject.bench !== plan.bench || (plan.subjects.length > 0 && !plan.subjects.includes(subject.name))) continue;
+        if (!isPlanned(subject, plan)) continue;
         for (const oneCase of cases.filter(({ name }) => subject.supports(name))) {
           const entry: Entry = {
             host: host.name,

@@ -2,16 +2,18 @@
  * Every subject, for a few milliseconds: that it runs, that its figures have their shape, and that what it sent arrived – a
  * session throws if not. No figure is looked at: a test must not assert a time.
  */
+import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Bench } from '../src/cases.ts';
 import { runCommand } from '../src/cli.ts';
 import type { HostName } from '../src/measurement.ts';
 import type { Figure } from '../src/runner.ts';
+import { wasmThread } from '../src/subjects/thread/wasmThread.ts';
 
 /** One case of each kind: what they have in common is in all subjects' ways. */
 const CASES = {
   atomics: 'lock-uncontended,lock-2-threads,rwlock-read-2-threads',
-  channel: 'oneway-8B-1p1c,oneway-64KiB-2p2c*,roundtrip-8B',
+  channel: 'oneway-8B-1p1c,oneway-64KiB-2p2c*,roundtrip-8B,roundtrip-64KiB',
   thread: 'spawn-join-busy,parallel-sum-2,sort-10M,alloc-2,pool-start',
 };
 
@@ -26,9 +28,10 @@ async function bench(args: readonly string[]): Promise<{ code: number; lines: st
   return { code, lines: output.split('\n').filter(Boolean), errors };
 }
 
-/** Runs a few short rounds; the names of the subjects that gave figures, as `subject case`. */
-async function shortRun(name: Bench, host: HostName): Promise<Set<string>> {
-  const { code, lines, errors } = await bench([name, '--host', host, '--case', CASES[name], '--rounds', '2', '--round-ms', '1', '--json']);
+/** A few short rounds: the names of the subjects that gave figures, as `subject case`, and what else was said. */
+async function shortRun(name: Bench, host: HostName, more: readonly string[] = []): Promise<{ subjects: Set<string>; errors: string }> {
+  const args = [name, '--host', host, '--case', CASES[name], '--rounds', '2', '--round-ms', '1', '--json', ...more];
+  const { code, lines, errors } = await bench(args);
   expect(errors).not.toContain('failed');
   expect(code).toBe(0);
   const figures = lines.map((line) => JSON.parse(line) as Figure);
@@ -37,12 +40,15 @@ async function shortRun(name: Bench, host: HostName): Promise<Set<string>> {
     expect(figure).toMatchObject({ bench: name, host, rounds: 2 });
     expect(figure.value).toBeGreaterThan(0);
   }
-  return new Set(figures.map((figure) => `${figure.subject} ${figure.case}`));
+  return { subjects: new Set(figures.map((figure) => `${figure.subject} ${figure.case}`)), errors };
 }
+
+/** The suites don't build it: that takes minutes, all of them for one rival. */
+const isWasmThreadBuilt = wasmThread.module !== undefined && existsSync(wasmThread.module);
 
 describe.each(['node', 'chromium'] as const)('in %s', (host) => {
   test('locks are taken by every subject', async () => {
-    const subjects = await shortRun('atomics', host);
+    const { subjects } = await shortRun('atomics', host);
     for (const subject of ['heddle-ts', 'heddle-rust', 'std-wasm', 'multithreading', 'multithreading-blocking']) {
       expect(subjects).toContain(`${subject} lock-uncontended`);
       expect(subjects).toContain(`${subject} lock-2-threads`);
@@ -51,12 +57,13 @@ describe.each(['node', 'chromium'] as const)('in %s', (host) => {
   });
 
   test('messages arrive through every subject', async () => {
-    const subjects = await shortRun('channel', host);
+    const { subjects } = await shortRun('channel', host);
     const everywhere = ['heddle-ts', 'heddle-rust', 'postmessage', 'comlink', 'multithreading'];
     for (const subject of everywhere) {
       expect(subjects).toContain(`${subject} oneway-8B-1p1c`);
       expect(subjects).toContain(`${subject} oneway-64KiB-2p2c`);
       expect(subjects).toContain(`${subject} roundtrip-8B`);
+      expect(subjects).toContain(`${subject} roundtrip-64KiB`);
     }
     for (const subject of ['heddle-ts-into', 'ringbuf.js', 'memcpy', 'heddle-rust-bytes', 'multithreading-blocking']) {
       expect(subjects).toContain(`${subject} oneway-8B-1p1c`);
@@ -68,23 +75,35 @@ describe.each(['node', 'chromium'] as const)('in %s', (host) => {
   });
 
   test('threads run for every subject', async () => {
-    const subjects = await shortRun('thread', host);
+    const { subjects, errors } = await shortRun('thread', host);
     for (const subject of ['heddle-rust', 'heddle-rust-from-main', 'heddle-ts', 'heddle-ts-pool', 'worker', 'multithreading']) {
       expect(subjects).toContain(`${subject} spawn-join-busy`);
     }
     for (const oneCase of ['parallel-sum-2', 'sort-10M', 'alloc-2', 'pool-start']) expect(subjects).toContain(`heddle-rust ${oneCase}`);
     expect(subjects).toContain('dlmalloc alloc-2');
+    // What isn't built is not missed in silence.
+    const isLeftOut = host === 'chromium' && !isWasmThreadBuilt;
+    expect(errors.includes(`wasm_thread in ${host} is left out: its module is not built`)).toBe(isLeftOut);
   });
+});
+
+test.skipIf(!isWasmThreadBuilt)('wasm_thread runs in chromium (only where "npm run bench -- thread" has built its module)', async () => {
+  const { subjects } = await shortRun('thread', 'chromium', ['--case', 'spawn-join-*', '--subject', 'wasm_thread,wasm_thread-from-main']);
+  for (const oneCase of ['spawn-join-busy', 'spawn-join-idle2ms']) {
+    expect(subjects).toContain(`wasm_thread ${oneCase}`);
+    expect(subjects).toContain(`wasm_thread-from-main ${oneCase}`);
+  }
 });
 
 describe('natively', () => {
   test('the rivals take their locks, pass their messages and run their threads', async () => {
-    expect(await shortRun('atomics', 'native')).toContain('parking_lot-native lock-2-threads');
-    const channels = await shortRun('channel', 'native');
+    expect((await shortRun('atomics', 'native')).subjects).toContain('parking_lot-native lock-2-threads');
+    const { subjects: channels } = await shortRun('channel', 'native');
     for (const subject of ['crossbeam-native', 'flume-native', 'kanal-native', 'heddle-rust']) {
-      for (const oneCase of ['oneway-8B-1p1c', 'oneway-64KiB-2p2c', 'roundtrip-8B']) expect(channels).toContain(`${subject} ${oneCase}`);
+      for (const oneCase of ['oneway-8B-1p1c', 'oneway-64KiB-2p2c', 'roundtrip-8B', 'roundtrip-64KiB'])
+        expect(channels).toContain(`${subject} ${oneCase}`);
     }
-    const threads = await shortRun('thread', 'native');
+    const { subjects: threads } = await shortRun('thread', 'native');
     expect(threads).toContain('std-native spawn-join-busy');
     expect(threads).toContain('rayon-native sort-10M');
   });

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { judge } from '../src/aims.ts';
-import { CASES, type Case, capacityFor, oneWayOf } from '../src/cases.ts';
+import { CASES, type Case, capacityFor, oneWayOf, roundTripSizeOf } from '../src/cases.ts';
 import { type Host, median, quantilesOf, type Subject } from '../src/measurement.ts';
-import { figuresOf, run, type Series } from '../src/runner.ts';
+import { figuresOf, leftOutOf, run, type Series } from '../src/runner.ts';
 import { checkCounter, lockCounter } from '../src/subjects/locks.ts';
 import { readable } from '../src/table.ts';
 import { checkSums, putStamp, stampOf } from '../src/subjects/stamps.ts';
@@ -81,10 +81,36 @@ test('a ratio is the median of the ratios of rounds, not the ratio of medians', 
   expect(judge('channel', [series('heddle-ts', [3]), series('wait-notify', [2])])[0]).toMatchObject({ ratio: 1.5, isReached: false });
 });
 
+test('a subject whose module is not built is left out in words, if it was asked for', () => {
+  const subject = (bench: 'channel' | 'thread', name: string, caseName: string): Subject => ({
+    bench,
+    name,
+    supports: (candidate) => candidate === caseName,
+    open: () => Promise.reject(new Error('it is not to be opened')),
+  });
+  const leftOut = [
+    subject('thread', 'a', 'spawn-join-busy'),
+    subject('thread', 'b', 'pool-start'),
+    subject('channel', 'c', 'roundtrip-8B'),
+  ];
+  const hosts: Host[] = [
+    { name: 'node', subjects: [], close: async () => {} },
+    { name: 'firefox', subjects: [], leftOut, close: async () => {} },
+  ];
+  const sentencesOf = (cases: string[], subjects: string[]): string[] =>
+    leftOutOf({ bench: 'thread', hosts, cases, subjects, rounds: 1, roundMs: 1, progress: () => {} });
+  const sentence = (name: string): string =>
+    `${name} in firefox is left out: its module is not built, which "npm run bench -- thread" does first.`;
+  expect(sentencesOf([], [])).toEqual([sentence('a'), sentence('b')]);
+  expect(sentencesOf(['spawn-join-*'], [])).toEqual([sentence('a')]);
+  expect(sentencesOf([], ['b', 'd'])).toEqual([sentence('b')]);
+});
+
 test('names of cases say what they are about', () => {
   expect(oneWayOf('oneway-64KiB-2p2c-borrowed')).toEqual({ size: 65_536, pairs: 2, isBorrowed: true });
   expect(oneWayOf('oneway-8B-1p1c')).toEqual({ size: 8, pairs: 1, isBorrowed: false });
   expect(oneWayOf('roundtrip-8B')).toBeUndefined();
+  expect(['roundtrip-1MiB', 'roundtrip-9B', 'oneway-8B-1p1c'].map(roundTripSizeOf)).toEqual([1 << 20, undefined, undefined]);
   expect(new Set(CASES.map(({ name }) => name)).size).toBe(CASES.length);
   expect([8, 1024, 65_536, 1 << 20].map(capacityFor)).toEqual([1024, 1024, 64, 8]);
 });

@@ -1,22 +1,18 @@
-/** Counts primes on four threads of a C program; the main thread waits in C for them to end. */
-import { MemoryError } from '@heddle/memory';
-import { openBareProgram, type Print } from '../src/BareProgram.ts';
+/** Counts primes on four threads of a C program, which a fifth one starts and waits for; this one never blocks. */
+import { ThreadError, WasmRuntime } from '@heddle/thread';
+import type { Print } from '../src/Print.ts';
 
-/** What it ends with: 0. The agent that calls this blocks: a worker, in a page. */
-export async function run(file: URL, print: Print): Promise<number> {
-  await using program = await openBareProgram(file, 4);
-  const { primes_below: primesBelow, chunks, deep } = program.exports;
-  print(`primes below 200000: ${primesBelow?.(200_000)} in ${chunks?.()} pieces`);
-  print(`primes below 10: ${primesBelow?.(10)}`);
-  // As many blocks as threads ran at once, however many there were; and one for the main thread.
-  const { createdCount } = program.blocks;
-  print(`blocks: ${createdCount <= 5 ? 'at most 5' : createdCount}`);
-
-  deep?.(4000);
+/** What it ends with: 0. */
+export async function run(module: URL, print: Print): Promise<number> {
+  const imports = new URL('../src/imports.js', import.meta.url);
+  await using runtime = await WasmRuntime.start({ module, imports, threads: 5, stackSize: 128 * 1024 });
+  const primes = await runtime.spawn('primes_below', 200_000).join();
+  print(`primes below 200000: ${primes} in ${await runtime.spawn('chunks').join()} pieces`);
+  print(`primes below 10: ${await runtime.spawn('primes_below', 10).join()}`);
   try {
-    program.block.free();
+    await runtime.spawn('deep', 4000).join();
   } catch (error) {
-    print(error instanceof MemoryError ? error.code : String(error));
+    print(error instanceof ThreadError ? error.code : String(error));
   }
   return 0;
 }

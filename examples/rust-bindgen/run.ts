@@ -1,6 +1,6 @@
 /** Calls exports of a Rust program on threads; each spawns further ones. The main thread never blocks, as in a page. */
 import { ThreadError, WasmRuntime } from '@heddle/thread';
-import type { Print } from '../src/BareProgram.ts';
+import type { Print } from '../src/Print.ts';
 
 /** What it ends with: 0. */
 export async function run(module: URL, print: Print, glue: URL): Promise<number> {

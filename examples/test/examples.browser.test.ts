@@ -1,43 +1,45 @@
-/** Each example in a page: its program in a worker, where it may block; the one with heddle-thread in the page itself. */
+/** Each example in a page, which never blocks: its program runs on threads. */
 import { expect, inject, test } from 'vitest';
-import { run } from '../rust-bindgen/run.ts';
-import type { Ended, PageStart } from '../src/page-worker.ts';
+import { run as runC } from '../c-threads/run.ts';
+import { run as runBindgen } from '../rust-bindgen/run.ts';
+import { run as runRust } from '../rust-threads/run.ts';
+import type { Print } from '../src/Print.ts';
+import { run as runWasi } from '../wasi-threads/run.ts';
+import { run as runZig } from '../zig-threads/run.ts';
 import { expected } from './expected.ts';
 
 const modules = inject('modules');
 const at = (path: string): URL => new URL(path, location.origin);
 
-/** Runs a program in a worker; what it printed, and what it ended with. */
-function runInWorker(name: PageStart['name']): Promise<Ended> {
-  const worker = new Worker(new URL('../src/page-worker.ts', import.meta.url), { type: 'module' });
-  const ended = new Promise<Ended>((resolve, reject) => {
-    worker.addEventListener('message', ({ data }: MessageEvent<Ended>) => resolve(data));
-    worker.addEventListener('error', ({ message }) => reject(new Error(message)));
-  });
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
-  worker.postMessage({ name, module: at(modules[name]).href } satisfies PageStart);
-  return ended.finally(() => worker.terminate());
+/** What a program ended with, and what it printed. */
+async function outcomeOf(run: (print: Print) => Promise<number>): Promise<{ exitCode: number; lines: readonly string[] }> {
+  const lines: string[] = [];
+  const exitCode = await run((line) => void lines.push(line));
+  return { exitCode, lines };
 }
 
 test('C without a C library', async () => {
-  expect(await runInWorker('c-threads')).toEqual({ exitCode: 0, lines: expected['c-threads'] });
+  const outcome = await outcomeOf((print) => runC(at(modules['c-threads']), print));
+  expect(outcome).toEqual({ exitCode: 0, lines: expected['c-threads'] });
 });
 
 // Set-up installs Zig by Python's package manager; a machine without either has none.
 test.skipIf(modules['zig-threads'] === '')('Zig without an operating system', async () => {
-  expect(await runInWorker('zig-threads')).toEqual({ exitCode: 0, lines: expected['zig-threads'] });
+  const outcome = await outcomeOf((print) => runZig(at(modules['zig-threads']), print));
+  expect(outcome).toEqual({ exitCode: 0, lines: expected['zig-threads'] });
 });
 
 test('Rust with std alone', async () => {
-  expect(await runInWorker('rust-threads')).toEqual({ exitCode: 0, lines: expected['rust-threads'] });
+  const outcome = await outcomeOf((print) => runRust(at(modules['rust-threads']), print));
+  expect(outcome).toEqual({ exitCode: 0, lines: expected['rust-threads'] });
 });
 
 test('wasi-threads, from the text format', async () => {
-  expect(await runInWorker('wasi-threads')).toEqual({ exitCode: 7, lines: expected['wasi-threads'] });
+  const outcome = await outcomeOf((print) => runWasi(at(modules['wasi-threads']), print));
+  expect(outcome).toEqual({ exitCode: 7, lines: expected['wasi-threads'] });
 });
 
-test('Rust with heddle-thread and wasm-bindgen: the page itself never blocks', async () => {
-  const lines: string[] = [];
-  expect(await run(at(modules['rust-bindgen']), (line) => void lines.push(line), at(modules.glue))).toBe(0);
-  expect(lines).toEqual(expected['rust-bindgen']);
+test('Rust with heddle-thread and wasm-bindgen', async () => {
+  const outcome = await outcomeOf((print) => runBindgen(at(modules['rust-bindgen']), print, at(modules.glue)));
+  expect(outcome).toEqual({ exitCode: 0, lines: expected['rust-bindgen'] });
 });

@@ -61,6 +61,8 @@ const KILL = 3;
 const KIND_SHIFT = 8;
 const OPERAND_MASK = (1 << KIND_SHIFT) - 1;
 
+/** What stands for a dead thread where nobody can go on and so nobody will die. */
+const NO_DEATH = 31;
 /** No option is left. */
 const NOBODY = -1;
 /** Who chooses the first thread. */
@@ -150,13 +152,14 @@ export class Scheduler {
   /** Waits until a thread has been killed: which one, or -1 when nobody else can go on. */
   awaitDeath(): number {
     const words = this.#words;
-    if (words[UNMOURNED] === 0) {
+    // Again if another one that asks was faster.
+    while (words[UNMOURNED] === 0) {
       words[STATE + this.#self] = BEREFT;
       this.#goOn();
     }
     const dead = 31 - Math.clz32(words[UNMOURNED]);
-    if (dead !== -1) words[UNMOURNED] &= ~(1 << dead);
-    return dead;
+    words[UNMOURNED] &= ~(1 << dead);
+    return dead === NO_DEATH ? -1 : dead;
   }
 
   /** A choice of the model's own: 0 to `count` - 1. */
@@ -297,7 +300,10 @@ export class Scheduler {
     let isOver = true;
     for (let thread = 0; thread < words[THREAD_COUNT]; thread += 1) {
       const state = words[STATE + thread];
-      if (state === BEREFT) return (RUN << KIND_SHIFT) | thread;
+      if (state === BEREFT) {
+        words[UNMOURNED] = 1 << NO_DEATH;
+        return (RUN << KIND_SHIFT) | thread;
+      }
       if (state !== DONE && state !== DEAD) isOver = false;
     }
     if (!isOver) this.#control.fail(`deadlock\n${this.#describe()}`);

@@ -65,6 +65,14 @@ test('Vitest: passed, failed and skipped tests are told apart', () => {
   assert.deepEqual(counted(countVitest('a:node', json, 1)), { passed: 2, failed: 1, skipped: 2 });
 });
 
+test('Vitest: a failure is named with the first line of its reason', () => {
+  const file = vitestFile('failed', 'failed');
+  file.assertionResults[0].failureMessages = [`\u001B[31mAssertionError\u001B[39m: expected 1 to be ${'9'.repeat(300)}\n    at line 3`];
+  const [failure] = countVitest('a:node', { testResults: [file] }, 1).failures;
+  assert.match(failure, /a\.test\.ts: failed \(AssertionError: expected 1 to be 9+\)$/u);
+  assert.ok(failure.length < 300);
+});
+
 test('Vitest: a file that could not be run, or holds no test, is a failure', () => {
   assert.deepEqual(counted(countVitest('a:node', { testResults: [vitestFile('failed')] }, 1)), { passed: 0, failed: 1, skipped: 0 });
   assert.deepEqual(counted(countVitest('a:node', { testResults: [vitestFile('passed')] }, 0)), { passed: 0, failed: 1, skipped: 0 });

@@ -1,10 +1,20 @@
 #!/usr/bin/env node
-/** One Vitest project: node tools/suites/vitest.mjs <package>:<node|pages|deno|bun|chromium|firefox> [part of a file's name …]. */
+/** Vitest projects, one after the other: node tools/suites/vitest.mjs <package>:<node|pages|deno|bun|chromium|firefox>[,…] [part of a file's name …]. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { findHost } from '../hosts.mjs';
 import { inWorkspace, isMain, say, workspaceRoot } from '../workspace.mjs';
 import { noCounts, report, runSuiteProgram, withFailure } from './suite.mjs';
+
+/** How much of a failure's first line is shown. */
+const REASON_MAX = 200;
+
+/** Why a test failed, in a line: the whole stands far above, in the output of one of many suites. */
+function reasonOf(test) {
+  const [line] = stripVTControlCharacters(test.failureMessages?.[0] ?? '').split('\n');
+  return line ? ` (${line.slice(0, REASON_MAX)})` : '';
+}
 
 /**
  * @param {string} project for messages
@@ -20,7 +30,7 @@ export function countVitest(project, json, exitCode) {
     const failedWithoutTest = file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed');
     for (const test of file.assertionResults) {
       if (test.status === 'passed') counts.passed++;
-      else if (test.status === 'failed') counts = withFailure(counts, `${project}: ${name}: ${test.fullName}`);
+      else if (test.status === 'failed') counts = withFailure(counts, `${project}: ${name}: ${test.fullName}${reasonOf(test)}`);
       else {
         counts.skipped++;
         // Tests of a file whose set-up failed never had their turn: that failure is told, not each of them.
@@ -41,6 +51,18 @@ export function countVitest(project, json, exitCode) {
  * no failure of what is tested, which hasn't begun.
  */
 const BROWSER_MISSING = 'Failed to connect to the browser session';
+
+/**
+ * What Vitest says where an engine ended by a memory fault. JavaScript and Wasm can't cause one, so it is a fault of the engine's own: Node and Bun have
+ * such a one in some hundred runs, where workers are terminated or trap.
+ */
+const ENGINE_CRASHED = 'Worker exited unexpectedly with signal SIGSEGV';
+
+/** Why a suite is run once more: what it said tells nothing of what it tests. Twice would be a failure. */
+const AGAIN = [
+  [BROWSER_MISSING, 'the browser did not come up, so nothing was run'],
+  [ENGINE_CRASHED, 'the engine itself crashed (SIGSEGV)'],
+];
 
 /** Tests that only some hosts run, by the end of their files' names. */
 const HOSTS_OF = {
@@ -71,13 +93,22 @@ function vitestOf(host, args) {
   return program && [program, [...options, '--conditions=@heddle/source', script, ...args]];
 }
 
-async function main(project, ...files) {
+/**
+ * Node keeps what it compiled, types stripped: a thread's worker loads dozens of modules anew, which took half of the store's suite. Other
+ * hosts don't know the variable.
+ */
+const env = { NODE_COMPILE_CACHE: inWorkspace('target/compile-cache') };
+
+/**
+ * @param {string} project
+ * @param {readonly string[]} files parts of their names
+ * @returns {Promise<import('./suite.mjs').Counts>}
+ */
+async function runProject(project, files) {
   const [name, host] = project.split(':');
   const folder = ['packages', 'apps', '.'].map((parent) => inWorkspace(parent, name)).find((candidate) => existsSync(candidate));
-  if (!folder) return report(withFailure(noCounts(), `${project}: there is no such package`));
-  if (!hasTestFiles(path.join(folder, 'test'), host)) {
-    return report({ ...noCounts(), skipped: 1, notes: [`${project}: no test files`] });
-  }
+  if (!folder) return withFailure(noCounts(), `${project}: there is no such package`);
+  if (!hasTestFiles(path.join(folder, 'test'), host)) return { ...noCounts(), skipped: 1, notes: [`${project}: no test files`] };
   const jsonFile = path.join(folder, '.results', `vitest-${host}.raw.json`);
   mkdirSync(path.dirname(jsonFile), { recursive: true });
   rmSync(jsonFile, { force: true });
@@ -85,15 +116,28 @@ async function main(project, ...files) {
   // An application may have a configuration of its own; packages share the root's.
   const cwd = existsSync(path.join(folder, 'vitest.config.ts')) ? folder : workspaceRoot;
   const vitest = vitestOf(host, args);
-  if (!vitest) return report({ ...noCounts(), skipped: 1, notes: [`${project}: ${host} is not to be had for this kind of machine`] });
-  const first = await runSuiteProgram(...vitest, { cwd });
+  if (!vitest) return { ...noCounts(), skipped: 1, notes: [`${project}: ${host} is not to be had for this kind of machine`] };
+  const first = await runSuiteProgram(...vitest, { cwd, env });
   let { exitCode } = first;
-  if (first.output.includes(BROWSER_MISSING)) {
-    say(`${project}: the browser did not come up, so nothing was run; once more`);
+  const again = AGAIN.find(([words]) => first.output.includes(words));
+  if (again) {
+    say(`${project}: ${again[1]}; once more`);
     rmSync(jsonFile, { force: true });
-    ({ exitCode } = await runSuiteProgram(...vitest, { cwd }));
+    ({ exitCode } = await runSuiteProgram(...vitest, { cwd, env }));
   }
-  report(countVitest(project, readJson(jsonFile), exitCode));
+  return countVitest(project, readJson(jsonFile), exitCode);
+}
+
+async function main(projects, ...files) {
+  const total = noCounts();
+  for (const project of projects.split(',')) {
+    // oxlint-disable-next-line no-await-in-loop -- each has the processors
+    const counts = await runProject(project, files);
+    for (const key of ['passed', 'failed', 'skipped']) total[key] += counts[key];
+    total.failures.push(...counts.failures);
+    total.notes.push(...counts.notes);
+  }
+  report(total);
 }
 
 function readJson(file) {

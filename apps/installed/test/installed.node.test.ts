@@ -13,6 +13,7 @@ import { launch, openPage } from '../src/page.ts';
 import { installInto, packAll, workspace, type Project } from '../src/project.ts';
 import { argumentsFor, hasHost, program, type Host } from '../src/programs.ts';
 import { parseReadme, type Readme } from '../src/readme.ts';
+import { disposeLineOf, ReplacingPage, WORKER_COUNT } from '../src/replacing.ts';
 import { run } from '../src/run.ts';
 import { buildApplication, serve, writeApplication } from '../src/vite.ts';
 
@@ -33,6 +34,8 @@ interface Subject {
   readonly forbiddingPolicies: readonly string[];
   /** Other bundlers than Vite that it is tried with: worth it where there are workers and files to find. */
   readonly bundlers: readonly (keyof typeof bundlers)[];
+  /** Browsers in which a module that Vite replaces is seen to leave nothing behind: where there are workers. */
+  readonly replacedIn?: readonly ('chromium' | 'firefox')[];
 }
 
 const STRICT = "script-src 'self'; worker-src 'self'";
@@ -59,7 +62,9 @@ const SUBJECTS: readonly Subject[] = [
     policies: [STRICT_WITH_WASM],
     forbiddingPolicies: [STRICT],
     bundlers: ['webpack', 'esbuild', 'rollup'],
+    replacedIn: ['chromium', 'firefox'],
     files: {
+      'program.wasm': `${BUILT}/memory-testing/memory_testing_bg.wasm`,
       'pkg/program.js': `${BUILT}/thread-testing/thread_testing.js`,
       'pkg/program_bg.wasm': `${BUILT}/thread-testing/thread_testing_bg.wasm`,
     },
@@ -81,7 +86,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
-describe.each(SUBJECTS)('@heddle/$name', ({ name, files = {}, commands = [], otherReadme, hosts, ...subject }) => {
+describe.each(SUBJECTS)('@heddle/$name', ({ name, files = {}, commands = [], replacedIn = [], otherReadme, hosts, ...subject }) => {
   const projects = {} as Record<Host, Project>;
   let app: Project;
   let readme: Readme;
@@ -142,6 +147,32 @@ describe.each(SUBJECTS)('@heddle/$name', ({ name, files = {}, commands = [], oth
   test("runs its README from Vite's development server in chromium", async () => {
     await using server = await serve(app, 'dev');
     await expectPages(browsers.chromium, server.url);
+    expect(server.complaints).toBe('');
+  });
+
+  test.each(replacedIn)('has a module that Vite replaces leave no worker behind, by the line in its README, in %s', async (browser) => {
+    const markdown = await readFile(join(projects.node.folder, 'node_modules/@heddle', name, 'README.md'), 'utf8');
+    const line = disposeLineOf(markdown);
+    await ReplacingPage.write(app, line);
+    await using server = await serve(app, 'dev');
+    await using context = await browsers[browser].newContext();
+    const page = await context.newPage();
+    const replacing = new ReplacingPage(app, page);
+    expect(await replacing.open(server.url)).toBe('version 0: 42 43');
+    const first = await replacing.workers(WORKER_COUNT);
+    await page.evaluate(() => document.body.setAttribute('data-page', 'first'));
+
+    // The next version has no such line: it is the last one's that counts.
+    expect(await replacing.replace('')).toBe('version 1: 42 43');
+    const second = await replacing.workers(WORKER_COUNT);
+    expect(first.filter((worker) => second.includes(worker))).toEqual([]);
+
+    // And this is what becomes of workers that nobody closes.
+    expect(await replacing.replace(line)).toBe('version 2: 42 43');
+    const third = await replacing.workers(2 * WORKER_COUNT);
+    expect(second.filter((worker) => !third.includes(worker))).toEqual([]);
+    // Otherwise the page was loaded anew, which ends all workers.
+    expect(await page.evaluate(() => document.body.getAttribute('data-page'))).toBe('first');
     expect(server.complaints).toBe('');
   });
 

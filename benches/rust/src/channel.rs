@@ -121,8 +121,14 @@ pub(crate) fn measure(request: &Request) -> Option<Measurement> {
 }
 
 fn of_values<C: Channel>(request: &Request) -> Option<Measurement> {
-    if request.case == "roundtrip-8B" {
-        return Some(round_trip::<C>(request.count));
+    if let Some(size) = request.case.strip_prefix("roundtrip-") {
+        return Some(match size {
+            "8B" => round_trip::<C, u64>(request.count),
+            "1KiB" => round_trip::<C, [u8; 1024]>(request.count),
+            "64KiB" => round_trip::<C, Boxed<{ 64 << 10 }>>(request.count),
+            "1MiB" => round_trip::<C, Boxed<{ 1 << 20 }>>(request.count),
+            _ => return None,
+        });
     }
     let (size, pairs) = pairs_of(&request.case)?;
     Some(match size {
@@ -176,20 +182,22 @@ fn one_way<C: Channel, M: Message>(pairs: usize, count: usize) -> Measurement {
     timed(parts, pairs, share)
 }
 
-fn round_trip<C: Channel>(count: usize) -> Measurement {
-    let (ping, pinged) = C::bounded::<u64>(capacity(8));
-    let (pong, ponged) = C::bounded::<u64>(capacity(8));
+/// The answer is the message itself.
+fn round_trip<C: Channel, M: Message>(count: usize) -> Measurement {
+    let (ping, pinged) = C::bounded::<M>(capacity(M::SIZE));
+    let (pong, ponged) = C::bounded::<M>(capacity(M::SIZE));
     let there: Part = Box::new(move || {
+        let source = vec![1; M::SIZE];
         let mut sum = 0;
         for stamp in stamps(0, count) {
-            C::send(&ping, stamp);
-            sum += C::recv(&ponged).expect("the other side answers");
+            C::send(&ping, M::copy_of(&source, stamp));
+            sum += C::recv(&ponged).expect("the other side answers").stamp();
         }
         sum
     });
     let back: Part = Box::new(move || {
-        while let Some(stamp) = C::recv(&pinged) {
-            C::send(&pong, stamp);
+        while let Some(message) = C::recv(&pinged) {
+            C::send(&pong, message);
         }
         0
     });

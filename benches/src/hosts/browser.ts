@@ -1,4 +1,5 @@
 /** A browser's page, served by Vite from the sources and cross-origin isolated; it has the same subjects as Node. */
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { findBrowser } from '@heddle/tools/browsers';
 import { chromium, firefox, type Browser, type LaunchOptions, type Page } from 'playwright';
@@ -65,7 +66,9 @@ export async function browserHost(name: 'chromium' | 'firefox'): Promise<Host> {
       .catch((error: unknown) => {
         throw new Error(`the page of the benchmarks did not start: ${problems.join('; ') || String(error)}`);
       });
-    return { name, subjects: subjectsIn(page, name), close };
+    const all = subjectsIn(page, name);
+    const isLeftOut = ({ module }: Subject): boolean => module !== undefined && !existsSync(module);
+    return { name, subjects: all.filter((subject) => !isLeftOut(subject)), leftOut: all.filter(isLeftOut), close };
   } catch (error) {
     await close();
     throw error;
@@ -77,6 +80,7 @@ function subjectsIn(page: Page, name: 'chromium' | 'firefox'): Subject[] {
   return scriptHost(name).subjects.map(({ bench, name: subject, ...other }): Subject => ({
     bench,
     name: subject,
+    ...(other.module ? { module: other.module } : {}),
     supports: (caseName) => other.supports(caseName),
     async open(caseName) {
       const id = await page.evaluate(([bench, subject, caseName]) => globalThis.heddleBenches?.open(bench, subject, caseName), [

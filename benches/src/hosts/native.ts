@@ -4,14 +4,14 @@ import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { type Bench, oneWayOf } from '../cases.ts';
+import { type Bench, oneWayOf, roundTripSizeOf } from '../cases.ts';
 import type { Host, Measurement, Subject } from '../measurement.ts';
 
 /** Where `build:rust` leaves the program. */
 const PROGRAM = fileURLToPath(new URL('../../../target/benches/release/heddle-benches', import.meta.url));
 
 const isOneWay = (caseName: string): boolean => oneWayOf(caseName)?.isBorrowed === false;
-const isChannelCase = (caseName: string): boolean => caseName === 'roundtrip-8B' || isOneWay(caseName);
+const isChannelCase = (caseName: string): boolean => roundTripSizeOf(caseName) !== undefined || isOneWay(caseName);
 
 const SUBJECTS: readonly { readonly bench: Bench; readonly name: string; supports(caseName: string): boolean }[] = [
   { bench: 'atomics', name: 'std-native', supports: () => true },

@@ -12,6 +12,7 @@ import {
 import { postMessageSubject } from './channel/postmessage.ts';
 import { ringbuf } from './channel/ringbuf.ts';
 import { rustSubjects } from './rust.ts';
+import { wasmThread, wasmThreadFromMain } from './thread/wasmThread.ts';
 import { waitNotify as waitNotifyThread } from './thread/wake.ts';
 import { heddleRustFromMain, heddleRustPool, heddleTs, heddleTsPool, multithreading, worker } from './thread/spawning.ts';
 
@@ -37,8 +38,12 @@ const SUBJECTS: readonly Subject[] = [
   multithreading,
 ];
 
+/** Those that only pages have what they need for. */
+const PAGE_SUBJECTS: readonly Subject[] = [wasmThread, wasmThreadFromMain];
+
 /** The host that this script runs in. */
 export function scriptHost(name: HostName): Host {
   const rust = rustSubjects();
-  return { name, subjects: [...SUBJECTS, ...rust.subjects], close: () => rust.close() };
+  const ofPages = name === 'node' ? [] : PAGE_SUBJECTS;
+  return { name, subjects: [...SUBJECTS, ...ofPages, ...rust.subjects], close: () => rust.close() };
 }

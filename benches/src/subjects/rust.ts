@@ -1,7 +1,7 @@
 /** Rust as Wasm, on heddle's threads: `benches/rust` does the same natively. */
 import { WasmRuntime } from '@heddle/thread';
 import type { Bench } from '../cases.ts';
-import { oneWayOf } from '../cases.ts';
+import { oneWayOf, roundTripSizeOf } from '../cases.ts';
 import type { Measurement, Session, Subject } from '../measurement.ts';
 
 /** Where `build:rust` leaves the module. */
@@ -55,7 +55,7 @@ async function start(): Promise<Started> {
 
 const CASES: Readonly<Record<string, (bench: Bench, caseName: string) => boolean>> = {
   'heddle-rust': (bench, caseName) => {
-    if (bench === 'channel') return caseName === 'roundtrip-8B' || oneWayOf(caseName)?.isBorrowed === false;
+    if (bench === 'channel') return roundTripSizeOf(caseName) !== undefined || oneWayOf(caseName)?.isBorrowed === false;
     return bench === 'atomics' || caseName !== 'pool-start';
   },
   'heddle-rust-bytes': (bench, caseName) => bench === 'channel' && oneWayOf(caseName) !== undefined,

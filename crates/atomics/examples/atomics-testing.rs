@@ -2,11 +2,21 @@
 //! takes the address of its record first, and `steps.ts` beside the tests has a function of the same name. The exports are raw, so
 //! that a trap in one thread leaves the others usable.
 
+#[path = "support/condvar.rs"]
+mod condvar;
+#[path = "support/semaphore.rs"]
+mod semaphore;
+#[path = "support/task.rs"]
+mod task;
+#[path = "support/waits.rs"]
+mod waits;
+
 use core::sync::atomic::{
     AtomicBool, AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32,
     AtomicU64, Ordering,
 };
 use heddle_atomics::{Barrier, Event, Latch, Mutex, Once, OnceCell, RawParker, RwLock, WaitGroup};
+use task::{Task, begin};
 
 /// Zeroed bytes for a record, for ever.
 #[unsafe(no_mangle)]
@@ -280,6 +290,44 @@ pub unsafe extern "C" fn rw_visit(at: *const RwLock<Visit>, times: u32) -> u32 {
     0
 }
 
+/// Dies with the three locks: a mutex, a reader-writer lock that it writes under, and one that it reads under.
+///
+/// # Safety
+/// There are such locks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn locks_die(
+    mutex: *const Mutex<()>,
+    written: *const RwLock<()>,
+    read: *const RwLock<()>,
+) -> u32 {
+    // SAFETY: of the caller.
+    let (mutex, written, read) = unsafe { (&*mutex, &*written, &*read) };
+    let _reading = read.read();
+    let _writing = written.write();
+    let _locked = mutex.lock();
+    #[cfg(target_arch = "wasm32")]
+    core::arch::wasm32::unreachable();
+    #[allow(unreachable_code, reason = "natively it is only compiled")]
+    0
+}
+
+/// Takes each of the three locks, waiting for it: which were poisoned, the mutex 1, the written one 2, the read one 4.
+///
+/// # Safety
+/// There are such locks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn locks_take(
+    mutex: *const Mutex<()>,
+    written: *const RwLock<()>,
+    read: *const RwLock<()>,
+) -> u32 {
+    // SAFETY: of the caller.
+    let (mutex, written, read) = unsafe { (&*mutex, &*written, &*read) };
+    u32::from(mutex.lock().is_err())
+        | u32::from(written.read().is_err()) << 1
+        | u32::from(read.write().is_err()) << 2
+}
+
 /// What is in the cell, after this thread or another one has made it: its hits, which are `hits` if this thread did.
 ///
 /// # Safety
@@ -345,4 +393,42 @@ pub unsafe extern "C" fn cells_change(at: *const Cells, times: u32) -> u32 {
         cells.bool.fetch_xor(true, ORDER);
     }
     0
+}
+
+/// Begins a task that waits for a lock and adds 1 to the number in it; it gives 1, or 2 if the lock is poisoned.
+///
+/// # Safety
+/// There is a mutex of a number, for as long as the task is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn task_locks(at: *const Mutex<u32>) -> *mut Task {
+    // SAFETY: of the caller.
+    let lock = unsafe { &*at };
+    begin(async {
+        let (mut guard, result) = match lock.lock_async().await {
+            Ok(guard) => (guard, 1),
+            Err(poison) => (poison.into_inner(), 2),
+        };
+        *guard += 1;
+        result
+    })
+}
+
+/// Begins a task that waits for a latch, an event and a group; it gives 1.
+///
+/// # Safety
+/// There are these, for as long as the task is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn task_waits(
+    latch: *const Latch,
+    event: *const Event,
+    group: *const WaitGroup,
+) -> *mut Task {
+    // SAFETY: of the caller.
+    let (latch, event, group) = unsafe { (&*latch, &*event, &*group) };
+    begin(async {
+        latch.wait_async().await;
+        event.wait_async().await;
+        group.wait_async().await;
+        1
+    })
 }

@@ -37,7 +37,7 @@ use crate::{
         BARRIER_ARRIVED_MASK, BARRIER_GENERATION_SHIFT, BARRIER_PARTIES_MAX, WAITING_FOR_BARRIER,
     },
     seam::{AtomicU32, Ordering},
-    waiting::wait_until,
+    waiting::{wait_until, wait_until_async},
 };
 use core::{fmt, time::Duration};
 
@@ -139,6 +139,22 @@ impl Barrier {
         self.wait_before(Deadline::after(timeout))
     }
 
+    /// Waits until all parties have arrived, as a task: one arrives when its future is polled first.
+    ///
+    /// Dropped before it is ready, the future takes the arrival back, unless all have arrived.
+    pub async fn wait_async(&self) -> BarrierWaitResult {
+        let Some(Arrival::Early { generation }) = self.arrive(false) else {
+            return BarrierWaitResult { is_leader: true };
+        };
+        let waiting = Waiting {
+            barrier: self,
+            generation,
+        };
+        wait_until_async(&self.word, || self.attempt(generation)).await;
+        core::mem::forget(waiting);
+        BarrierWaitResult { is_leader: false }
+    }
+
     /// Arrives if all others have; `None`, and nothing has happened, if somebody is missing.
     pub fn try_wait(&self) -> Option<BarrierWaitResult> {
         match self.arrive(true)? {
@@ -174,19 +190,22 @@ impl Barrier {
             WAITING_FOR_BARRIER,
             "a barrier",
             deadline,
-            || {
-                // Acquire: sees what the last arrival collected.
-                let word = self.word.load(Ordering::Acquire);
-                if word >> BARRIER_GENERATION_SHIFT == generation {
-                    Err(word)
-                } else {
-                    Ok(())
-                }
-            },
+            || self.attempt(generation),
         );
         core::mem::forget(waiting);
         let is_over = came.is_some() || !self.take_back(generation);
         is_over.then_some(BarrierWaitResult { is_leader: false })
+    }
+
+    /// Whether the generation is complete; the word if not.
+    fn attempt(&self, generation: u32) -> Result<(), u32> {
+        // Acquire: sees what the last arrival collected.
+        let word = self.word.load(Ordering::Acquire);
+        if word >> BARRIER_GENERATION_SHIFT == generation {
+            Err(word)
+        } else {
+            Ok(())
+        }
     }
 
     /// Counts this thread in; `None` if it should be the last and isn't.
@@ -239,7 +258,7 @@ impl Barrier {
     }
 }
 
-/// A thread that waits. Dropped by a panic of the wait, it takes its arrival back.
+/// One that waits. Dropped by a panic of the wait, or with its future, it takes its arrival back.
 struct Waiting<'a> {
     barrier: &'a Barrier,
     generation: u32,

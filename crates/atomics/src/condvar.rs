@@ -27,7 +27,7 @@ use crate::{
     Deadline, LockResult, MutexGuard, Parked, Poisoned, RawMutex, futex,
     layout::WAITING_FOR_CONDVAR,
     park,
-    registry::WAITS_ON_SEQUENCE,
+    registry::{self, WAITS_ON_SEQUENCE},
     seam::{AtomicU32, Ordering},
 };
 use core::{fmt, time::Duration};
@@ -92,6 +92,29 @@ impl RawCondvar {
         (is_notified, mutex.lock())
     }
 
+    /// Lets go of `mutex`, waits for a notification and takes the mutex again, as a task: all of it from when the future is polled
+    /// first.
+    ///
+    /// Dropped before it is ready, it has let go of the mutex, and passes a notification on that it was given.
+    ///
+    /// # Safety
+    /// When the future is polled first, that thread holds `mutex`.
+    pub async unsafe fn wait_async(&self, mutex: &RawMutex) -> Poisoned {
+        // Before the look: whoever dies after it has the wait end.
+        let deaths = registry::deaths();
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.waiters.fetch_add(1, Ordering::Relaxed);
+        let waiter = Waiter(self);
+        // SAFETY: the caller holds it.
+        unsafe { mutex.unlock() };
+        futex::wait_async(&self.sequence, sequence, deaths, None).await;
+        drop(waiter);
+        let notified = Notified(self);
+        let poisoned = mutex.lock_async().await;
+        core::mem::forget(notified);
+        poisoned
+    }
+
     /// Wakes one waiter, if there is one.
     #[inline]
     pub fn notify_one(&self) {
@@ -118,6 +141,24 @@ impl RawCondvar {
     fn notify_slowly(&self, count: u32) {
         self.sequence.fetch_add(1, Ordering::Relaxed);
         futex::wake(&self.sequence, count);
+    }
+}
+
+/// Counts a task out again that waits.
+struct Waiter<'a>(&'a RawCondvar);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A task that was notified and hasn't got the mutex yet. Dropped with its future, it passes the notification on.
+struct Notified<'a>(&'a RawCondvar);
+
+impl Drop for Notified<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
     }
 }
 
@@ -164,7 +205,10 @@ impl WaitTimeoutResult {
 ///     assert!(*guard);
 /// });
 /// ```
+///
+/// It lies in memory as its [`RawCondvar`] does, and as TypeScript's `Condition`.
 #[derive(Debug, Default)]
+#[repr(transparent)]
 pub struct Condvar {
     raw: RawCondvar,
 }
@@ -191,6 +235,39 @@ impl Condvar {
         // SAFETY: the guard was the proof that this thread holds the lock; until `resume` nothing uses the value.
         let (_, poisoned) = unsafe { self.raw.wait(mutex.raw(), None) };
         MutexGuard::resume(mutex, poisoned)
+    }
+
+    /// Lets go of the lock, waits for a notification and takes the lock again, as a task.
+    ///
+    /// Dropped before it is ready, the future leaves the lock let go of, and passes a notification on that it was given.
+    ///
+    /// # Errors
+    /// As [`Condvar::wait`].
+    pub async fn wait_async<'a, T: ?Sized>(
+        &self,
+        guard: MutexGuard<'a, T>,
+    ) -> LockResult<MutexGuard<'a, T>> {
+        let mutex = MutexGuard::suspend(guard);
+        // SAFETY: the guard was the proof that this thread holds the lock; until `resume` nothing uses the value.
+        let poisoned = unsafe { self.raw.wait_async(mutex.raw()) }.await;
+        MutexGuard::resume(mutex, poisoned)
+    }
+
+    /// Waits as long as `condition` holds of the value, as a task.
+    ///
+    /// Dropped before it is ready, the future does as [`Condvar::wait_async`].
+    ///
+    /// # Errors
+    /// As [`Condvar::wait`].
+    pub async fn wait_while_async<'a, T: ?Sized>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> LockResult<MutexGuard<'a, T>> {
+        while condition(&mut guard) {
+            guard = self.wait_async(guard).await?;
+        }
+        Ok(guard)
     }
 
     /// Waits as long as `condition` holds of the value.

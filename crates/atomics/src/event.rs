@@ -34,7 +34,7 @@ use crate::{
     Deadline, futex,
     layout::{EVENT_AUTO, EVENT_EPOCH, EVENT_MANUAL, EVENT_SET, WAITING_FOR_EVENT},
     seam::{AtomicU32, Ordering, seqcst_order},
-    waiting::wait_until,
+    waiting::{wait_until, wait_until_async},
 };
 use core::{fmt, time::Duration};
 
@@ -181,6 +181,17 @@ impl Event {
         self.wait_before(Deadline::after(timeout))
     }
 
+    /// Waits until the event lets this task through, from when the future is polled first.
+    ///
+    /// Dropped before it is ready, it has not got through: what an auto event was set for is there for another one.
+    pub async fn wait_async(&self) {
+        if let Err(word) = self.attempt(None) {
+            let epoch = word & !EVENT_SET;
+            let _waiter = self.count_in();
+            wait_until_async(&self.word, || self.attempt(Some(epoch))).await;
+        }
+    }
+
     #[track_caller]
     fn wait_before(&self, deadline: Deadline) -> bool {
         match self.attempt(None) {
@@ -192,14 +203,19 @@ impl Event {
     #[cold]
     #[track_caller]
     fn wait_contended(&self, epoch: u32, deadline: Deadline) -> bool {
-        // SeqCst: invariant 1. The guard counts this thread out again, also when the wait panics.
-        self.waiters.fetch_add(1, Ordering::SeqCst);
-        seqcst_order();
-        let _waiter = Waiter(self);
+        let _waiter = self.count_in();
         wait_until(&self.word, WAITING_FOR_EVENT, "an event", deadline, || {
             self.attempt(Some(epoch))
         })
         .is_some()
+    }
+
+    /// Announces a waiter. The guard counts it out again, also when the wait panics or is given up.
+    fn count_in(&self) -> Waiter<'_> {
+        // SeqCst: invariant 1.
+        self.waiters.fetch_add(1, Ordering::SeqCst);
+        seqcst_order();
+        Waiter(self)
     }
 
     /// Gets through, or tells why not. `epoch` is the one that a waiter came in.

@@ -10,6 +10,13 @@
 //! | Linux | the system call `futex` |
 //! | other | a table of parked threads (`fallback`) |
 //! | the model checkers | the same table over their locks |
+//!
+//! A task waits too (`wait_async`), and any wake of the word reaches it:
+//!
+//! | target | by |
+//! |---|---|
+//! | Wasm with atomics | JavaScript's `Atomics.waitAsync`, so that TypeScript's wakes are heard (`promises`) |
+//! | native | a table of tasks (`tasks`) |
 
 use crate::seam::AtomicU32;
 use core::time::Duration;
@@ -36,27 +43,35 @@ mod imp;
 #[cfg(all(test, target_os = "linux", not(any(loom, shuttle))))]
 mod fallback;
 
+#[cfg_attr(target_arch = "wasm32", path = "futex/promises.rs")]
+mod tasks;
+pub use tasks::WaitFuture;
+
 /// Sleeps while `word` is `expected`, until a [`wake`] of the word or until `timeout` has passed.
 ///
 /// Returns `false` only if the time ran out without a wake. The thread must be one that may block
 /// ([`may_block`](crate::may_block)): in Wasm the engine traps otherwise.
 #[inline]
 pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> bool {
+    #[cfg(target_arch = "wasm32")]
+    tasks::leave_queues();
     imp::wait(word, expected, timeout)
 }
 
 /// Wakes up to `count` of those who wait on `word`, the longest sleeper first where the host keeps an order.
 ///
+/// Natively up to `count` tasks are woken beside as many threads: a task may be long in coming.
+///
 /// Returns how many were woken; hosts that can't tell return 0.
 #[inline]
 pub fn wake(word: &AtomicU32, count: u32) -> u32 {
-    imp::wake(word, count)
+    wake_address(word, count)
 }
 
 /// Wakes everybody who waits on `word`.
 #[inline]
 pub fn wake_all(word: &AtomicU32) -> u32 {
-    imp::wake(word, u32::MAX)
+    wake_address(word, u32::MAX)
 }
 
 /// [`wake`] by address.
@@ -64,7 +79,39 @@ pub fn wake_all(word: &AtomicU32) -> u32 {
 /// The word need not exist any more: an address is all that is looked at.
 #[inline]
 pub(crate) fn wake_address(address: *const AtomicU32, count: u32) -> u32 {
-    imp::wake_address(address, count)
+    imp::wake_address(address, count).saturating_add(wake_tasks(address, count))
+}
+
+#[cfg(not(any(target_arch = "wasm32", loom)))]
+use tasks::wake as wake_tasks;
+
+/// In Wasm tasks are in the host's queue. Loom's models of the locks have none, and are spared the look; `tasks` has its own.
+#[cfg(any(target_arch = "wasm32", loom))]
+#[inline]
+fn wake_tasks(_address: *const AtomicU32, _count: u32) -> u32 {
+    0
+}
+
+/// Waits as a task while `word` is `expected`, until a wake of the word or until a thread has died.
+///
+/// `deaths` is what [`registry::deaths`](crate::registry::deaths) said before the caller looked: the dead may have owed us a
+/// wake-up. Where the host has timers the wait ends after `limit`, too, and gives `false`. The future may be ready for no reason:
+/// callers look again. Dropped before it is ready, it passes a wake-up on that it was given.
+#[doc(hidden)]
+pub fn wait_async(
+    word: &AtomicU32,
+    expected: u32,
+    deaths: u32,
+    limit: Option<Duration>,
+) -> WaitFuture<'_> {
+    WaitFuture::new(word, expected, deaths, limit)
+}
+
+/// What a reaper does for tasks, of which it knows nothing: they look after each death themselves.
+pub(crate) fn wake_after_death(deaths: &AtomicU32) {
+    wake_all(deaths);
+    #[cfg(not(any(target_arch = "wasm32", loom)))]
+    tasks::wake_everybody();
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -116,6 +163,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn the_fallback_behaves() {
-        behaves(fallback::wait, fallback::wake);
+        behaves(fallback::wait, |word, count| {
+            fallback::wake_address(word, count)
+        });
     }
 }

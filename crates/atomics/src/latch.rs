@@ -26,7 +26,7 @@ use crate::{
     CountError, Deadline, futex,
     layout::WAITING_FOR_LATCH,
     seam::{AtomicU32, Ordering},
-    waiting::wait_until,
+    waiting::{wait_until, wait_until_async},
 };
 use core::{fmt, time::Duration};
 
@@ -125,6 +125,11 @@ impl Latch {
         self.try_wait() || self.wait_contended(Deadline::after(timeout))
     }
 
+    /// Waits until the latch is open, as a task. The future may be dropped at any moment.
+    pub async fn wait_async(&self) {
+        wait_until_async(&self.count, || self.attempt()).await;
+    }
+
     /// Counts down by `n` and waits until the latch is open.
     ///
     /// # Errors
@@ -150,17 +155,17 @@ impl Latch {
     #[cold]
     #[track_caller]
     fn wait_contended(&self, deadline: Deadline) -> bool {
-        wait_until(
-            &self.count,
-            WAITING_FOR_LATCH,
-            "a latch",
-            deadline,
-            || match self.count() {
-                0 => Ok(()),
-                count => Err(count),
-            },
-        )
+        wait_until(&self.count, WAITING_FOR_LATCH, "a latch", deadline, || {
+            self.attempt()
+        })
         .is_some()
+    }
+
+    fn attempt(&self) -> Result<(), u32> {
+        match self.count() {
+            0 => Ok(()),
+            count => Err(count),
+        }
     }
 }
 

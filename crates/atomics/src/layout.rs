@@ -46,6 +46,8 @@ pub const WAITING_ON_OWNER: u32 = 1;
 pub const WAITING_ON_SEQUENCE: u32 = 2;
 /// Waiting-on: the address is that of a mutex, which the reaper takes from a dead owner or claimant.
 pub const WAITING_ON_MUTEX: u32 = 3;
+/// Waiting-on, bits 48–63: the lower bits of the generation of the thread that wrote it.
+pub const WAITING_GENERATION_SHIFT: u32 = 48;
 /// Waiting-for: a mutex.
 pub const WAITING_FOR_MUTEX: u32 = 0x100;
 /// Waiting-for: a reader-writer lock.
@@ -73,7 +75,7 @@ pub const RW_LOCK_SEAT_COUNT: u32 = 28;
 /// The first word of a registry: the letters "hedr".
 pub const REGISTRY_MAGIC: u32 = 0x7264_6568;
 /// The version of the registry's record.
-pub const REGISTRY_VERSION: u32 = 2;
+pub const REGISTRY_VERSION: u32 = 3;
 /// The first word of a record of lock orders: the letters "hedo".
 pub const LOCK_ORDER_MAGIC: u32 = 0x6f64_6568;
 /// The most links that a record of lock orders can have room for.
@@ -195,9 +197,9 @@ pub mod registry_slot {
     pub const ALIGN: usize = 8;
     /// State in bits 0–1 (FREE, LIVE, DEAD), generation in bits 12–29 as in the lock word.
     pub const LIFE: usize = 0;
-    /// What the blocking wait is for, for whoever lists the threads: WAITING_FOR_MUTEX and so on; 0 where nobody has said so. Only while waitingOn is not 0.
+    /// What the blocking wait is for, for whoever lists the threads: WAITING_FOR_MUTEX and so on; 0 where nobody has said so. Only while waitingOn has an address.
     pub const WAITING_FOR: usize = 4;
-    /// The byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0.
+    /// Bits 0–47: the byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. Bits 48–63: the lower 16 bits of the generation of the thread that wrote it, so that a reaper takes out only what is of the dead.
     pub const WAITING_ON: usize = 8;
 }
 

@@ -1,7 +1,12 @@
 //! `Lazy<T, F>`: a value that is made when it is first used, with the API of `std::sync::LazyLock`.
 
 use crate::OnceCell;
-use core::{cell::Cell, fmt, ops::Deref};
+use core::{
+    cell::Cell,
+    fmt,
+    ops::Deref,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 /// A value that is made when it is first used, as `std::sync::LazyLock`.
 ///
@@ -22,6 +27,10 @@ pub struct Lazy<T, F = fn() -> T> {
 // the cell looks after itself.
 unsafe impl<T, F: Send> Sync for Lazy<T, F> where OnceCell<T>: Sync {}
 
+// A panic of the function leaves no value.
+impl<T: RefUnwindSafe + UnwindSafe, F: UnwindSafe> RefUnwindSafe for Lazy<T, F> {}
+impl<T: UnwindSafe, F: UnwindSafe> UnwindSafe for Lazy<T, F> {}
+
 impl<T, F: FnOnce() -> T> Lazy<T, F> {
     const_unless_loom! {
         /// A value that `f` will make.
@@ -38,10 +47,24 @@ impl<T, F: FnOnce() -> T> Lazy<T, F> {
     #[inline]
     #[track_caller]
     pub fn force(this: &Self) -> &T {
-        this.cell.get_or_init(|| match this.init.take() {
+        this.cell.get_or_init(|| this.make())
+    }
+
+    /// [`Lazy::force`] as a task, which waits for whoever is making the value; the function itself runs in one go.
+    ///
+    /// # Panics
+    /// If the function panics or has panicked.
+    pub async fn force_async(this: &Self) -> &T {
+        this.cell.get_or_init_async(async || this.make()).await
+    }
+
+    /// Makes the value; called by who runs the cell's initialiser.
+    #[track_caller]
+    fn make(&self) -> T {
+        match self.init.take() {
             Some(f) => f(),
             None => panic!("the lazy value is poisoned: its function panicked, or its thread died"),
-        })
+        }
     }
 }
 

@@ -18,6 +18,15 @@
 //! may not, a lock that stays taken is spun on for at most [`SPIN_LIMIT`] and then the thread panics, naming the lock.
 //! In Wasm a thread may not block until [`set_may_block`] has said that it may; natively every thread may.
 //!
+//! # Tasks
+//! Each wait has an async form, for any executor: [`Mutex::lock_async`], [`Event::wait_async`] and so on. Tasks and threads wait at the
+//! same record. A future does nothing until it is polled, and gives the wait up when it is dropped, at any moment: it leaves no
+//! trace and passes on what it was woken for. So a timeout, or whatever else ends a wait, is that of your executor. A task that was
+//! woken has to be polled or dropped: until then other tasks may wait for it, threads only for as long as a claim lives. In Wasm a task is woken by the
+//! event loop of the thread that polled it, and by TypeScript as well as by Rust: an executor that blocks that thread hears nothing, and
+//! an engine without `Atomics.waitAsync` needs `provideWaitAsync()` of the npm package `@heddle/atomics` on that thread, which threads of
+//! `@heddle/thread` have: helper workers wait then. Without it the future panics and says so.
+//!
 //! # Threads that die
 //! A thread that is known to the [`registry`] and dies (a trap, `terminate()`) leaves nobody waiting: the supervisor
 //! calls [`registry::reap`], waiters wake, and the next owner finds the lock poisoned. The promise covers registered
@@ -105,7 +114,7 @@ pub use raw_rw_lock::RawRwLock;
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Permit, RawSemaphore, Semaphore};
 #[doc(hidden)]
-pub use spin::spin_while;
+pub use spin::{spin_for_batch, spin_while};
 pub use wait_group::{Member, WaitGroup};
 
 #[cfg(doctest)]

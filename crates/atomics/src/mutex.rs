@@ -13,6 +13,7 @@ use core::{
     marker::PhantomData,
     mem::ManuallyDrop,
     ops::{Deref, DerefMut},
+    panic::{RefUnwindSafe, UnwindSafe},
     time::Duration,
 };
 
@@ -41,6 +42,10 @@ unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 // SAFETY: `&Mutex` gives one thread at a time a `&mut T`, which may move the value out: `T: Send` is what it takes,
 // and `T: Sync` isn't, since no two threads have it at once.
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
+
+// What a panic left half-changed is told by the poison.
+impl<T: ?Sized> UnwindSafe for Mutex<T> {}
+impl<T: ?Sized> RefUnwindSafe for Mutex<T> {}
 
 /// Names a lock in panics by what it guards.
 struct Name<T: ?Sized>(PhantomData<T>);
@@ -91,6 +96,39 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         self.guard(self.raw.lock_named(&Name::<T>(PhantomData)))
+    }
+
+    /// Takes the lock as a task: the future waits for it without blocking its thread, also for another task of that thread.
+    ///
+    /// Whichever thread polls the future last owns the lock, so the guard stays on it, and a task that keeps it while it
+    /// waits for something else has to stay there, too. Dropped before it is ready, the future leaves no trace.
+    ///
+    /// ```
+    /// use heddle_atomics::Mutex;
+    /// # use std::{future::Future, pin::pin, sync::Arc, task::{Context, Poll, Wake, Waker}, thread::{self, Thread}};
+    /// # struct Unpark(Thread);
+    /// # impl Wake for Unpark { fn wake(self: Arc<Self>) { self.0.unpark(); } }
+    /// # fn block_on<F: Future>(future: F) -> F::Output {
+    /// #     let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    /// #     let mut future = pin!(future);
+    /// #     loop {
+    /// #         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+    /// #             Poll::Ready(output) => return output,
+    /// #             Poll::Pending => thread::park(),
+    /// #         }
+    /// #     }
+    /// # }
+    ///
+    /// let hits = Mutex::new(0);
+    /// block_on(async { *hits.lock_async().await.unwrap() += 1 });
+    /// assert_eq!(hits.into_inner().unwrap(), 1);
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Mutex::lock`].
+    pub async fn lock_async(&self) -> LockResult<MutexGuard<'_, T>> {
+        let poisoned = self.raw.lock_async().await;
+        self.guard(poisoned)
     }
 
     /// Takes the lock if that is possible without waiting.

@@ -31,6 +31,8 @@
 //! # Source
 //! The futex once of Rust's std, with the owner in the word.
 
+mod task;
+
 use crate::{
     Deadline, futex,
     layout::{CONTENDED, ONCE_COMPLETE, OWNER_MASK, POISONED, WAITING_FOR_ONCE},
@@ -256,16 +258,29 @@ impl Once {
             owner_lives,
             "a once",
             deadline,
-            || match self.try_begin(accept_poison) {
-                Ok(begun) => Ok(begun),
-                Err(word) => Err(self.announce(word)),
+            || {
+                self.try_begin(accept_poison)
+                    .map_err(|word| self.announce(word))
             },
         )
     }
 
-    /// Begins if nobody who lives has begun. `Err` has the word of a running initialiser.
+    /// Begins if nobody who lives has begun. `Err` has the word of a running initialiser, which isn't this thread's.
     #[track_caller]
     fn try_begin(&self, accept_poison: bool) -> Result<Begun<'_>, u32> {
+        let begun = self.try_begin_as(accept_poison);
+        if let Err(word) = begun {
+            let (owner, me) = (word & OWNER_MASK, registry::current());
+            assert!(
+                !me.is_registered() || owner != me.bits(),
+                "the once at {self:p} is run by this very thread ({me:?})"
+            );
+        }
+        begun
+    }
+
+    /// [`Once::try_begin`], also where a task of this thread may run the initialiser.
+    fn try_begin_as(&self, accept_poison: bool) -> Result<Begun<'_>, u32> {
         let me = registry::current();
         // Acquire: as in `is_completed`.
         let mut word = self.word.load(Ordering::Acquire);
@@ -275,13 +290,7 @@ impl Once {
             }
             let poison = match Token::of_lock_word(word) {
                 None => word & POISONED,
-                Some(owner) if registry::is_live(owner) => {
-                    assert!(
-                        !me.is_registered() || owner != me,
-                        "the once at {self:p} is run by this very thread ({me:?})"
-                    );
-                    return Err(word);
-                }
+                Some(owner) if registry::is_live(owner) => return Err(word),
                 // The dead leave their waiters to us: CONTENDED stays.
                 Some(_) => POISONED,
             };
@@ -326,29 +335,32 @@ impl Once {
             owner_lives,
             "a once",
             deadline,
-            || {
-                // Acquire: as in `is_completed`.
-                let word = self.word.load(Ordering::Acquire);
-                if word == ONCE_COMPLETE {
-                    return Ok(true);
-                }
-                match Token::of_lock_word(word) {
-                    None if word & POISONED != 0 && !through_poison => Ok(false),
-                    Some(owner) if !registry::is_live(owner) => {
-                        // Invariant 1. A failure means that somebody else found out first.
-                        let _ = self.word.compare_exchange(
-                            word,
-                            POISONED,
-                            Ordering::Relaxed,
-                            Ordering::Relaxed,
-                        );
-                        futex::wake_all(&self.word);
-                        Err(word)
-                    }
-                    _ => Err(self.announce(word)),
-                }
-            },
+            || self.completion(through_poison),
         )
+    }
+
+    /// Whether an initialiser has succeeded, or failed if poison ends the wait; the word to sleep on if neither.
+    fn completion(&self, through_poison: bool) -> Result<bool, u32> {
+        // Acquire: as in `is_completed`.
+        let word = self.word.load(Ordering::Acquire);
+        if word == ONCE_COMPLETE {
+            return Ok(true);
+        }
+        match Token::of_lock_word(word) {
+            None if word & POISONED != 0 && !through_poison => Ok(false),
+            Some(owner) if !registry::is_live(owner) => {
+                // Invariant 1. A failure means that somebody else found out first.
+                let _ = self.word.compare_exchange(
+                    word,
+                    POISONED,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                futex::wake_all(&self.word);
+                Err(word)
+            }
+            _ => Err(self.announce(word)),
+        }
     }
 
     /// Says that somebody waits (invariant 2): the word to sleep on. If it changed meanwhile, the sleep ends at once.

@@ -7,7 +7,14 @@
 //! same struct has it.
 
 use crate::{Once, seam::Guarded};
-use core::{convert::Infallible, fmt, marker::PhantomData, mem::MaybeUninit};
+use core::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    mem::MaybeUninit,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 /// A value that is set once and read by everybody, as `std::sync::OnceLock`.
 ///
@@ -34,6 +41,10 @@ unsafe impl<T: Send> Send for OnceCell<T> {}
 // SAFETY: `&OnceCell` gives every thread `&T`, hence `Sync`, and lets one thread put in what another takes out or drops,
 // hence `Send`.
 unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
+
+// A panic of what makes the value leaves none. One that is there is looked at by all, and may be taken out.
+impl<T: RefUnwindSafe + UnwindSafe> RefUnwindSafe for OnceCell<T> {}
+impl<T: UnwindSafe> UnwindSafe for OnceCell<T> {}
 
 impl<T> OnceCell<T> {
     const_unless_loom! {
@@ -123,6 +134,48 @@ impl<T> OnceCell<T> {
         })?;
         // SAFETY: complete: by this thread, or by another one that was waited for.
         Ok(unsafe { self.get_unchecked() })
+    }
+
+    /// The value; the future that `f` gives makes it if nobody has. A task waits for an initialiser that is running.
+    ///
+    /// Dropped before it is ready, the future has made nothing, and the next initialiser tries again. An initialiser that waits for its own
+    /// cell is never ready.
+    ///
+    /// ```
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    /// # fn block_on<T>(future: impl Future<Output = T>) -> T {
+    /// #     let Poll::Ready(value) = pin!(future).poll(&mut Context::from_waker(Waker::noop())) else { panic!("it has to wait") };
+    /// #     value
+    /// # }
+    /// # async fn fetch() -> u32 { 42 }
+    /// let cell = heddle_atomics::OnceCell::new();
+    /// assert_eq!(block_on(cell.get_or_init_async(|| async { fetch().await })), &42);
+    /// ```
+    ///
+    /// # Panics
+    /// If `f` does; or if the thread that polled it last was declared dead, or has ended, and it is polled by another one.
+    pub async fn get_or_init_async<F, I>(&self, f: F) -> &T
+    where
+        F: FnOnce() -> I,
+        I: Future<Output = T>,
+    {
+        let make = || async {
+            let made = f().await;
+            // SAFETY: as in `get_or_try_init`.
+            self.value.with_mut(|value| unsafe {
+                (*value).write(made);
+            });
+        };
+        self.once.run_async(make).await;
+        // SAFETY: complete: by this task, or by somebody else that was waited for.
+        unsafe { self.get_unchecked() }
+    }
+
+    /// Waits as a task until the value is there. The future may be dropped at any moment.
+    pub async fn wait_async(&self) -> &T {
+        self.once.wait_force_async().await;
+        // SAFETY: waited for.
+        unsafe { self.get_unchecked() }
     }
 
     /// Waits until the value is there.

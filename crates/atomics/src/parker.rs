@@ -27,7 +27,7 @@ use crate::{
     Deadline, futex,
     layout::{PARKER_EMPTY, PARKER_NOTIFIED, PARKER_PARKED, WAITING_FOR_PARKER},
     seam::{AtomicU32, Ordering},
-    waiting::wait_until,
+    waiting::{wait_until, wait_until_async},
 };
 use core::{cell::Cell, fmt, marker::PhantomData, time::Duration};
 use std::sync::Arc;
@@ -99,8 +99,25 @@ impl RawParker {
         }
     }
 
+    /// Takes the token, waiting for it as a task.
+    ///
+    /// Dropped before it is ready, the future has taken none: one that came meanwhile is there for the next parking.
+    ///
+    /// # Panics
+    /// If another thread or task is parked here.
+    pub async fn park_async(&self) {
+        if self.begin() {
+            return;
+        }
+        // Also when the future is dropped: nobody is parked then.
+        let parked = Parked(self);
+        wait_until_async(&self.state, || self.attempt()).await;
+        parked.end();
+    }
+
+    /// Becomes the one that is parked; `true` if there was a token to take instead.
     #[track_caller]
-    fn park_before(&self, deadline: Deadline) -> bool {
+    fn begin(&self) -> bool {
         // Relaxed: `PARKED` publishes nothing; the wait compares it.
         while let Err(state) = self.state.compare_exchange(
             PARKER_EMPTY,
@@ -116,6 +133,23 @@ impl RawParker {
                 return true;
             }
         }
+        false
+    }
+
+    /// Whether there is a token; the state if not.
+    fn attempt(&self) -> Result<(), u32> {
+        // Relaxed: the end of the parking takes the token, with its ordering.
+        match self.state.load(Ordering::Relaxed) {
+            PARKER_NOTIFIED => Ok(()),
+            state => Err(state),
+        }
+    }
+
+    #[track_caller]
+    fn park_before(&self, deadline: Deadline) -> bool {
+        if self.begin() {
+            return true;
+        }
         // Also when the wait panics: nobody is parked then.
         let parked = Parked(self);
         wait_until(
@@ -123,13 +157,7 @@ impl RawParker {
             WAITING_FOR_PARKER,
             "a parker",
             deadline,
-            || {
-                // Relaxed: the end below takes the token, with its ordering.
-                match self.state.load(Ordering::Relaxed) {
-                    PARKER_NOTIFIED => Ok(()),
-                    state => Err(state),
-                }
-            },
+            || self.attempt(),
         );
         parked.end()
     }
@@ -222,6 +250,16 @@ impl Parker {
     #[track_caller]
     pub fn park_timeout(&self, timeout: Duration) -> bool {
         self.unparker.raw.park_timeout(timeout)
+    }
+
+    /// Takes the token, waiting for it as a task.
+    ///
+    /// Dropped before it is ready, the future has taken none: one that came meanwhile is there for the next parking.
+    ///
+    /// # Panics
+    /// If another task is parked here.
+    pub async fn park_async(&self) {
+        self.unparker.raw.park_async().await;
     }
 
     /// Takes the token if it is there.

@@ -31,7 +31,9 @@
 //! unlock wakes a waiter. But a waiter that was woken [`PATIENCE`] times in vain claims the lock, unless somebody else
 //! has: from when it sleeps again, the next unlock keeps it for the claimant, and whoever comes meanwhile waits. So a claimant is passed over
 //! no more, and any waiter only while it loses [`PATIENCE`] wake-ups, in the order of the host's queue, and while other claimants
-//! are served. A *fair* unlock ([`RawMutex::unlock_fair`]) keeps the lock at once for whoever sleeps longest. A claimant that nobody can know to be alive, for it is in no registry, has [`CLAIM_LIFETIME_MS`] to come.
+//! are served. A *fair* unlock ([`RawMutex::unlock_fair`]) keeps the lock at once for whoever sleeps longest, be that a thread or a task.
+//! A claimant that nobody can know to be able to come, for it is in no registry or is a task, has [`CLAIM_LIFETIME_MS`] to come. Natively only
+//! threads have a clock to see that: before a task that has claimed and isn't polled, other tasks wait.
 //!
 //! # Memory orderings
 //! Taking the lock is `Acquire`, letting go `Release`: a pair on `word` that hands over the data. The reaper's write
@@ -41,6 +43,8 @@
 //! # Source
 //! U. Drepper, "Futexes Are Tricky" (mutex 2), with the owner in the word as in Linux's robust futexes. That a lock which is unfair
 //! for speed must become fair in the end is WebKit's `WTF::Lock`'s and parking_lot's; they go by time, this one by lost wake-ups.
+
+mod task;
 
 use crate::{
     Deadline, Parked, deadlock, futex,

@@ -44,7 +44,7 @@ use crate::{
     seam::{AtomicU32, Ordering, fence, seqcst_order},
     spin_while,
 };
-use core::{fmt, mem::ManuallyDrop, time::Duration};
+use core::{fmt, marker::PhantomData, mem::ManuallyDrop, time::Duration};
 
 #[cfg(not(loom))]
 const SEATS: usize = crate::layout::RW_LOCK_SEAT_COUNT as usize;
@@ -142,6 +142,20 @@ impl RawRwLock {
         }
     }
 
+    /// Begins to read as a task, for the thread that polls the future when it is ready.
+    ///
+    /// Dropped before it is ready, the future leaves no trace.
+    pub async fn read_async(&self) -> Poisoned {
+        match self.try_read() {
+            Some(poisoned) => poisoned,
+            None => {
+                let poisoned = self.writer.lock_async().await;
+                self.pass_to_seat();
+                poisoned
+            }
+        }
+    }
+
     /// Ends a read of this thread's.
     ///
     /// # Safety
@@ -176,7 +190,7 @@ impl RawRwLock {
             return None;
         }
         let poisoned = self.writer.try_lock()?;
-        let held = Held(self);
+        let held = Held(self, PhantomData);
         fence(Ordering::SeqCst);
         if self.has_readers() {
             return None;
@@ -192,6 +206,20 @@ impl RawRwLock {
     #[track_caller]
     pub fn write_timeout(&self, timeout: Duration) -> Option<Poisoned> {
         self.write_until(Deadline::after(timeout), &NAME)
+    }
+
+    /// Begins to write as a task. The future stays on its thread, in whose name it keeps new readers out while it waits for
+    /// those that are there.
+    ///
+    /// Dropped before it is ready, it leaves no trace.
+    pub async fn write_async(&self) -> Poisoned {
+        let poisoned = self.writer.lock_async().await;
+        // SeqCst: invariant 1, as in `write_until`.
+        fence(Ordering::SeqCst);
+        if self.has_readers() {
+            self.wait_for_readers_async().await;
+        }
+        poisoned
     }
 
     /// Ends this thread's write.
@@ -395,7 +423,7 @@ impl RawRwLock {
     #[cold]
     #[track_caller]
     fn wait_for_readers(&self, deadline: Deadline, name: &dyn fmt::Display) -> bool {
-        let held = Held(self);
+        let held = Held(self, PhantomData);
         let me = registry::current();
         let mut is_over = false;
         loop {
@@ -429,6 +457,24 @@ impl RawRwLock {
         }
     }
 
+    /// [`RawRwLock::wait_for_readers`] for a task.
+    #[cold]
+    async fn wait_for_readers_async(&self) {
+        let held = Held(self, PhantomData);
+        loop {
+            // Before the look: whoever dies after it has the wait end.
+            let deaths = registry::deaths();
+            // SeqCst: invariant 3.
+            let departures = self.departures.load(Ordering::SeqCst);
+            seqcst_order();
+            if !self.has_readers() {
+                let _held = ManuallyDrop::new(held);
+                return;
+            }
+            futex::wait_async(&self.departures, departures, deaths, None).await;
+        }
+    }
+
     fn is_seated(&self, token: Token) -> bool {
         self.seats
             .iter()
@@ -436,8 +482,8 @@ impl RawRwLock {
     }
 }
 
-/// Lets go of `writer` again.
-struct Held<'a>(&'a RawRwLock);
+/// Lets go of `writer` again, on the thread in whose name it was taken.
+struct Held<'a>(&'a RawRwLock, PhantomData<*const ()>);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {

@@ -11,6 +11,7 @@ use core::{
     marker::PhantomData,
     mem::ManuallyDrop,
     ops::{Deref, DerefMut},
+    panic::{RefUnwindSafe, UnwindSafe},
     time::Duration,
 };
 
@@ -39,6 +40,10 @@ unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
 // SAFETY: `&RwLock` gives several threads a `&T` at once, hence `T: Sync`, and one thread a `&mut T`, which may move the value
 // out, hence `T: Send`.
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
+
+// What a panic left half-changed is told by the poison.
+impl<T: ?Sized> UnwindSafe for RwLock<T> {}
+impl<T: ?Sized> RefUnwindSafe for RwLock<T> {}
 
 /// Names a lock in panics by what it guards.
 struct Name<T: ?Sized>(PhantomData<T>);
@@ -89,6 +94,18 @@ impl<T: ?Sized> RwLock<T> {
         result(RwLockReadGuard::new(self), poisoned)
     }
 
+    /// Begins to read as a task: the future waits without blocking its thread. Whichever thread polls it last is the one
+    /// that reads, and the guard stays there.
+    ///
+    /// Dropped before it is ready, the future leaves no trace.
+    ///
+    /// # Errors
+    /// As [`RwLock::read`].
+    pub async fn read_async(&self) -> LockResult<RwLockReadGuard<'_, T>> {
+        let poisoned = self.raw.read_async().await;
+        result(RwLockReadGuard::new(self), poisoned)
+    }
+
     /// Begins to read if that is possible without waiting.
     ///
     /// # Errors
@@ -127,6 +144,17 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         let poisoned = self.raw.write_named(&Name::<T>(PhantomData));
+        result(RwLockWriteGuard::new(self), poisoned)
+    }
+
+    /// Begins to write as a task: the future waits without blocking its thread, and stays on it.
+    ///
+    /// Dropped before it is ready, it leaves no trace.
+    ///
+    /// # Errors
+    /// As [`RwLock::write`].
+    pub async fn write_async(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
+        let poisoned = self.raw.write_async().await;
         result(RwLockWriteGuard::new(self), poisoned)
     }
 
@@ -226,7 +254,8 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
 #[must_use = "the read ends as soon as the guard is dropped"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     pub(crate) lock: &'a RwLock<T>,
-    not_send: PhantomData<*const ()>,
+    // Of `T`: a reader's panic poisons nothing, so what it saw must be safe to look at after one, as in std.
+    not_send: PhantomData<*const T>,
 }
 
 // SAFETY: a shared guard gives `&T` only.

@@ -25,7 +25,8 @@
 //! times in vain claims permits, unless somebody else has: from then on nobody begins to take any, until the claimant has had as many
 //! as it waits for; each thread that had looked just before may still take what it came for. So neither a waiter for one permit
 //! nor one for many starves. (One that wants more than there will ever be keeps all others out once it has claimed.) A claimant that
-//! nobody can know to be alive, for it is in no registry, is passed over when its permits have been there for [`CLAIM_LIFETIME_MS`].
+//! nobody can know to be able to come, for it is in no registry or is a task, is passed over when its permits have been there for
+//! [`CLAIM_LIFETIME_MS`]. Natively only threads have a clock to see that: before a task that has claimed and isn't polled, other tasks wait.
 //!
 //! # Memory orderings
 //! Taking is `Acquire`, releasing `Release`, a pair on `permits`. Invariant 1 is a store followed by a load of another
@@ -115,6 +116,15 @@ impl RawSemaphore {
     pub fn try_acquire(&self, count: u32) -> bool {
         // Relaxed: a claim that is missed is one that was made just now.
         (self.claimant.load(Ordering::Relaxed) == 0 || !self.is_claimed()) && self.take(count)
+    }
+
+    /// Takes `count` permits at once, as a task.
+    ///
+    /// Dropped before it is ready, the future has taken none.
+    pub async fn acquire_async(&self, count: u32) {
+        if !self.try_acquire(count) {
+            self.acquire_contended_async(count).await;
+        }
     }
 
     #[inline]
@@ -214,7 +224,7 @@ impl RawSemaphore {
             spin::learn(false);
         }
         // Its end counts this thread out again, also when `park` panics.
-        let mut waiter = Waiter::new(self, count);
+        let mut waiter = Waiter::new(self, count, registry::current());
         let mut is_over = false;
         loop {
             // SeqCst: invariant 1.
@@ -228,6 +238,31 @@ impl RawSemaphore {
             }
             is_over = self.sleep(sequence, deadline) == Parked::TimedOut;
             waiter.lose_patience();
+        }
+    }
+
+    /// [`RawSemaphore::acquire_contended`] for a task.
+    #[cold]
+    async fn acquire_contended_async(&self, count: u32) {
+        // Nobody can know when this task gets to run. Its end counts it out again, also when the future is dropped.
+        let mut waiter = Waiter::new(self, count, Token::UNREGISTERED);
+        loop {
+            // Before the look: whoever dies after it has the wait end.
+            let deaths = registry::deaths();
+            // SeqCst: invariant 1.
+            let sequence = self.sequence.load(Ordering::SeqCst);
+            seqcst_order();
+            if waiter.take() {
+                return;
+            }
+            let claimant = self.claimant.load(Ordering::SeqCst);
+            let limit = (claimant == Token::UNREGISTERED.bits() && !waiter.is_claimant)
+                .then_some(Duration::from_millis(CLAIM_LIFETIME_MS.into()));
+            if futex::wait_async(&self.sequence, sequence, deaths, limit).await {
+                waiter.lose_patience();
+            } else {
+                self.expire(claimant, sequence);
+            }
         }
     }
 
@@ -252,13 +287,20 @@ impl RawSemaphore {
             &"a semaphore",
         );
         if parked == Parked::TimedOut && looks_again && !deadline.has_passed() {
-            let could_have_come = self.available() >= self.demand.load(Ordering::SeqCst);
-            if expires && could_have_come && self.sequence.load(Ordering::SeqCst) == sequence {
-                self.end_claim_of(claimant);
+            if expires {
+                self.expire(claimant, sequence);
             }
             return Parked::Look;
         }
         parked
+    }
+
+    /// Ends a claim that has lasted for as long as one lives, if nothing happened meanwhile and its permits are there.
+    fn expire(&self, claimant: u32, sequence: u32) {
+        let could_have_come = self.available() >= self.demand.load(Ordering::SeqCst);
+        if could_have_come && self.sequence.load(Ordering::SeqCst) == sequence {
+            self.end_claim_of(claimant);
+        }
     }
 
     fn end_claim_of(&self, claimant: u32) {
@@ -285,7 +327,7 @@ struct Waiter<'a> {
 }
 
 impl<'a> Waiter<'a> {
-    fn new(semaphore: &'a RawSemaphore, count: u32) -> Self {
+    fn new(semaphore: &'a RawSemaphore, count: u32, me: Token) -> Self {
         // SeqCst: invariant 1.
         semaphore.waiters.fetch_add(1, Ordering::SeqCst);
         if count > 1 {
@@ -295,7 +337,7 @@ impl<'a> Waiter<'a> {
         Self {
             semaphore,
             count,
-            me: registry::current(),
+            me,
             lost: 0,
             is_claimant: false,
             has_taken: false,
@@ -377,7 +419,10 @@ impl fmt::Debug for RawSemaphore {
 /// assert_eq!(semaphore.available(), 1);
 /// # drop(second);
 /// ```
+///
+/// It lies in memory as its [`RawSemaphore`] does, and as TypeScript's `Semaphore`.
 #[derive(Debug)]
+#[repr(transparent)]
 pub struct Semaphore {
     raw: RawSemaphore,
 }
@@ -428,6 +473,24 @@ impl Semaphore {
             semaphore: self,
             count,
         })
+    }
+
+    /// Takes a permit as a task: the future waits for it without blocking its thread.
+    ///
+    /// Dropped before it is ready, it has taken none.
+    pub async fn acquire_async(&self) -> Permit<'_> {
+        self.acquire_many_async(1).await
+    }
+
+    /// Takes `count` permits at once, as a task.
+    ///
+    /// Dropped before it is ready, the future has taken none.
+    pub async fn acquire_many_async(&self, count: u32) -> Permit<'_> {
+        self.raw.acquire_async(count).await;
+        Permit {
+            semaphore: self,
+            count,
+        }
     }
 
     /// Takes a permit, waiting for at most `timeout`.

@@ -20,11 +20,19 @@ const BUDGET_MIN: u32 = 8;
 const PROBE_INTERVAL: u32 = 64;
 #[cfg(not(any(loom, shuttle)))]
 const PROBE_ROUNDS: u32 = 24;
+/// The longest that a batch is waited for, in rounds.
+#[cfg(not(any(loom, shuttle)))]
+const LINGER_MAX: u32 = 128;
+/// Where no batches came lately, one wait in so many looks for one.
+#[cfg(not(any(loom, shuttle)))]
+const LINGER_PROBE_INTERVAL: u32 = 16;
 
 #[cfg(not(any(loom, shuttle)))]
 thread_local! {
     static BUDGET: Cell<u32> = const { Cell::new(100) };
     static WAITS_WITHOUT_SPIN: Cell<u32> = const { Cell::new(0) };
+    static LINGER: Cell<u32> = const { Cell::new(1) };
+    static WAITS_WITHOUT_LINGER: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Spins a little while `word` is `expected`, as long as that has been worth it lately. `true` if it changed.
@@ -42,6 +50,42 @@ pub fn spin_while(word: &AtomicU32, expected: u32) -> bool {
         learn(false);
     }
     false
+}
+
+/// As [`spin_while`], for a word that counts what another thread makes: once it has changed, this gives it some time for more, as long as
+/// more came lately.
+///
+/// What is passed on one at a time takes the time that cache lines need to go to and fro, which is many times what it takes to make one;
+/// several at a time cost no more than one. Who waits for a single answer finds no more, and doesn't linger. In Wasm, which has no
+/// instruction for a pause, nobody does.
+pub fn spin_for_batch(word: &AtomicU32, expected: u32) -> bool {
+    let has_changed = spin_while(word, expected);
+    #[cfg(not(any(loom, shuttle)))]
+    if has_changed {
+        linger(word);
+    }
+    has_changed
+}
+
+#[cfg(not(any(loom, shuttle)))]
+fn linger(word: &AtomicU32) {
+    let mut rounds = LINGER.get();
+    if rounds == 0 {
+        let waits = WAITS_WITHOUT_LINGER.get() + 1;
+        WAITS_WITHOUT_LINGER.set(waits % LINGER_PROBE_INTERVAL);
+        if waits < LINGER_PROBE_INTERVAL {
+            return;
+        }
+        rounds = 1;
+    }
+    let seen = word.load(Ordering::Relaxed);
+    (0..rounds).for_each(|_| spin_loop());
+    let has_more = word.load(Ordering::Relaxed) != seen;
+    LINGER.set(if has_more {
+        LINGER_MAX.min(rounds * 2)
+    } else {
+        rounds / 2
+    });
 }
 
 /// The rounds this wait may spin.

@@ -31,7 +31,7 @@ use crate::{
     CountError, Deadline, futex,
     layout::{GROUP_COUNT_MASK, GROUP_ROUND_SHIFT, WAITING_FOR_WAIT_GROUP},
     seam::{AtomicU32, Ordering},
-    waiting::wait_until,
+    waiting::{wait_until, wait_until_async},
 };
 use core::{fmt, time::Duration};
 
@@ -165,6 +165,13 @@ impl WaitGroup {
         self.try_wait() || self.wait_contended(Deadline::after(timeout))
     }
 
+    /// Waits until no member is left, as a task: of those that are there when the future is polled first. It may be dropped
+    /// at any moment.
+    pub async fn wait_async(&self) {
+        let round = self.round();
+        wait_until_async(&self.word, || self.attempt(round)).await;
+    }
+
     /// Whether no member is left. If so, what they did can be seen.
     #[inline]
     #[must_use]
@@ -183,23 +190,31 @@ impl WaitGroup {
     #[cold]
     #[track_caller]
     fn wait_contended(&self, deadline: Deadline) -> bool {
-        // Acquire: as in `count`.
-        let round = self.word.load(Ordering::Acquire) >> GROUP_ROUND_SHIFT;
+        let round = self.round();
         wait_until(
             &self.word,
             WAITING_FOR_WAIT_GROUP,
             "a wait group",
             deadline,
-            || {
-                let word = self.word.load(Ordering::Acquire);
-                if word & GROUP_COUNT_MASK == 0 || word >> GROUP_ROUND_SHIFT != round {
-                    Ok(())
-                } else {
-                    Err(word)
-                }
-            },
+            || self.attempt(round),
         )
         .is_some()
+    }
+
+    fn round(&self) -> u32 {
+        // Acquire: as in `count`.
+        self.word.load(Ordering::Acquire) >> GROUP_ROUND_SHIFT
+    }
+
+    /// Whether nobody is left, or has been since `round`; the word if not.
+    fn attempt(&self, round: u32) -> Result<(), u32> {
+        // Acquire: as in `count`.
+        let word = self.word.load(Ordering::Acquire);
+        if word & GROUP_COUNT_MASK == 0 || word >> GROUP_ROUND_SHIFT != round {
+            Ok(())
+        } else {
+            Err(word)
+        }
     }
 }
 

@@ -1,12 +1,13 @@
-//! Waiting until a word says so: the loop that the barrier, the latch, the wait group, the event, the parker and the once share.
+//! Waiting until a word says so, as a thread or as a task: the loops that the barrier, the latch, the wait group, the event,
+//! the parker and the once share.
 //!
 //! Each of them is an *attempt*: a function that either succeeds or tells with which value of the word it failed. The word
 //! is slept on with that value, so a change between the attempt and the sleep is seen; whoever makes an attempt possible
 //! wakes the word.
 
 use crate::{
-    Deadline, Parked, park,
-    registry::WAITS,
+    Deadline, Parked, futex, park,
+    registry::{self, WAITS},
     seam::{AtomicU32, spin_loop},
     spin,
 };
@@ -65,6 +66,21 @@ pub(crate) fn wait_until_with<T>(
         if parked == Parked::TimedOut {
             // It may have become possible at the last moment.
             return attempt().ok();
+        }
+    }
+}
+
+/// Waits until `attempt` succeeds, as a task: the future is ready then. Dropped before, it passes a wake-up on that it was given.
+pub(crate) async fn wait_until_async<T>(
+    word: &AtomicU32,
+    mut attempt: impl FnMut() -> Result<T, u32>,
+) -> T {
+    loop {
+        // Before the attempt: whoever dies after it has the wait end.
+        let deaths = registry::deaths();
+        match attempt() {
+            Ok(value) => return value,
+            Err(expected) => _ = futex::wait_async(word, expected, deaths, None).await,
         }
     }
 }

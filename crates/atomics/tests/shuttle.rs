@@ -17,8 +17,14 @@ use heddle_atomics::{
         model::{Fault, any},
     },
 };
-use shuttle::thread;
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use shuttle::{future::block_on, thread};
+use std::{
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 /// How long waits with a timeout wait: it ends when the model likes.
 const WHILE: Duration = Duration::from_secs(1);
@@ -78,17 +84,21 @@ impl Data {
     }
 }
 
-/// A lock taken in all the ways there are, and let go in both.
+/// A lock taken in all the ways that threads have, and let go in both.
 fn crowd(count: u32, seats: Seats) {
+    crowd_taking(count, seats, |lock| match any(4) {
+        0 => lock.try_lock().is_some(),
+        1 => lock.lock_timeout(WHILE).is_some(),
+        _ => lock.lock() == Poisoned::No,
+    });
+}
+
+/// A lock taken so, if it is, and let go in both ways there are.
+fn crowd_taking(count: u32, seats: Seats, take: fn(&RawMutex) -> bool) {
     let shared = Arc::new((RawMutex::new(), Data::new(0), AtomicU32::new(0)));
-    run(count, seats, &shared, |number, (lock, data, taken)| {
+    run(count, seats, &shared, move |number, (lock, data, taken)| {
         for turn in 0..3 {
-            let is_taken = match any(4) {
-                0 => lock.try_lock().is_some(),
-                1 => lock.lock_timeout(WHILE).is_some(),
-                _ => lock.lock() == Poisoned::No,
-            };
-            if !is_taken {
+            if !take(lock) {
                 continue;
             }
             taken.fetch_add(1, Ordering::Relaxed);
@@ -461,7 +471,7 @@ fn two_who_make_it_are_found() {
 
 #[test]
 fn a_wait_for_it_that_is_not_woken_is_found() {
-    finds(Fault::WakeOne, "deadlock", 1000, made_once);
+    finds(Fault::WakeOne, "deadlock", 4000, made_once);
 }
 
 /// A latch before a group before an event that lets them through one by one.
@@ -560,6 +570,196 @@ fn a_lock_with_a_bug_of_its_own_is_found() {
             } else {
                 word.store(0, Ordering::Release);
             }
+        });
+    });
+}
+
+/// Polls a future a few times, woken or not, and drops it if that wasn't enough.
+async fn give_up<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    let mut left = any(4);
+    poll_fn(move |context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+/// [`crowd`], of tasks and threads.
+fn crowd_of_tasks(count: u32, seats: Seats) {
+    crowd_taking(count, seats, |lock| match any(4) {
+        0 => lock.lock() == Poisoned::No,
+        1 => block_on(give_up(lock.lock_async())).is_some(),
+        _ => block_on(lock.lock_async()) == Poisoned::No,
+    });
+}
+
+#[test]
+fn tasks_and_threads_exclude_each_other_and_nobody_sleeps_for_ever() {
+    check(1000, || crowd_of_tasks(5, Seats::All));
+    check(1000, || crowd_of_tasks(5, Seats::Half));
+}
+
+#[test]
+fn a_wake_up_of_a_task_that_is_lost_is_found() {
+    finds(Fault::LoseWake, "deadlock", 400, || {
+        crowd_of_tasks(5, Seats::All);
+    });
+}
+
+#[test]
+fn a_task_that_waits_without_comparing_is_found() {
+    finds(Fault::LateWait, "deadlock", 2000, || {
+        crowd_of_tasks(5, Seats::All);
+    });
+}
+
+#[test]
+fn permits_go_round_among_tasks_and_threads() {
+    check(1000, || {
+        let semaphore = Arc::new(Semaphore::new(2));
+        run(5, Seats::Half, &semaphore, |_, semaphore| {
+            for _ in 0..3 {
+                let permit = match any(4) {
+                    0 => Some(semaphore.acquire()),
+                    1 => block_on(give_up(semaphore.acquire_many_async(1 + any(2)))),
+                    2 => Some(block_on(semaphore.acquire_many_async(2))),
+                    _ => Some(block_on(semaphore.acquire_async())),
+                };
+                thread::yield_now();
+                drop(permit);
+            }
+        });
+        assert_eq!(semaphore.available(), 2);
+        assert_eq!(semaphore.raw().claimant(), None);
+    });
+}
+
+#[test]
+fn each_setting_lets_a_task_or_a_thread_through() {
+    check(1000, || {
+        let event = Arc::new(Event::auto_reset());
+        run(4, Seats::All, &event, |number, event| {
+            match number {
+                0 => {
+                    for _ in 0..2 {
+                        while !event.set() {
+                            thread::yield_now();
+                        }
+                    }
+                }
+                1 => event.wait(),
+                2 => block_on(event.wait_async()),
+                _ => {
+                    if block_on(give_up(event.wait_async())).is_some() {
+                        // It was for one of the others.
+                        while !event.set() {
+                            thread::yield_now();
+                        }
+                    }
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn tasks_and_threads_meet_and_hear_of_conditions() {
+    check(500, || {
+        let shared = Arc::new((
+            Barrier::new(4),
+            Mutex::new(false),
+            Condvar::new(),
+            WaitGroup::new(),
+        ));
+        run(
+            4,
+            Seats::All,
+            &shared,
+            |number, (barrier, lock, changed, group)| {
+                let member = group.member();
+                if number % 2 == 0 {
+                    block_on(barrier.wait_async());
+                } else {
+                    barrier.wait();
+                }
+                match number {
+                    0 => {
+                        *lock.lock().unwrap() = true;
+                        changed.notify_one();
+                        changed.notify_one();
+                        changed.notify_one();
+                    }
+                    1 => {
+                        let guard = changed.wait_while(lock.lock().unwrap(), |is_ready| !*is_ready);
+                        drop(guard.unwrap());
+                    }
+                    2 => block_on(async {
+                        let guard = lock.lock_async().await.unwrap();
+                        let guard = changed.wait_while_async(guard, |is_ready| !*is_ready).await;
+                        drop(guard.unwrap());
+                    }),
+                    // Given a notification, it passes that on.
+                    _ => drop(block_on(give_up(async {
+                        let guard = lock.lock_async().await.unwrap();
+                        let guard = changed.wait_while_async(guard, |is_ready| !*is_ready).await;
+                        drop(guard.unwrap());
+                    }))),
+                }
+                drop(member);
+                block_on(group.wait_async());
+            },
+        );
+    });
+}
+
+#[test]
+fn tasks_and_threads_read_together_and_write_alone() {
+    check(1000, || {
+        let lock = Arc::new(RwLock::new(0));
+        run(4, Seats::Half, &lock, |_, lock| {
+            for _ in 0..2 {
+                match any(5) {
+                    0 => *lock.write().unwrap() += 1,
+                    1 => *block_on(lock.write_async()).unwrap() += 1,
+                    2 => drop(block_on(give_up(lock.write_async()))),
+                    3 => drop(block_on(give_up(lock.read_async()))),
+                    _ => drop(block_on(lock.read_async()).unwrap()),
+                }
+            }
+        });
+        assert!(lock.try_write().is_ok());
+    });
+}
+
+#[test]
+fn a_task_or_a_thread_makes_it_and_all_have_it() {
+    check(1000, || {
+        let cell = Arc::new(OnceCell::new());
+        run(5, Seats::All, &cell, |number, cell| {
+            let value = match number {
+                0 => Some(block_on(cell.wait_async())),
+                1 => block_on(give_up(cell.wait_async())),
+                2 => block_on(give_up(cell.get_or_init_async(async || {
+                    shuttle::future::yield_now().await;
+                    number
+                }))),
+                3 => Some(block_on(cell.get_or_init_async(async || {
+                    shuttle::future::yield_now().await;
+                    number
+                }))),
+                _ => Some(cell.get_or_init(|| number)),
+            };
+            assert!(value.is_none() || value == cell.get());
         });
     });
 }

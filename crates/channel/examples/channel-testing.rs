@@ -1,8 +1,13 @@
 //! What the tests in `packages/atomics` and `packages/channel` run on Wasm threads: Rust on one side of a record, TypeScript
 //! on the other. The exports are raw, so that a trap in one thread leaves the others usable.
 
+#[path = "support/pairs.rs"]
+mod pairs;
+#[path = "../../atomics/examples/support/task.rs"]
+mod task;
+
 use core::{cell::UnsafeCell, ptr::NonNull};
-use heddle_atomics::{Condvar, Mutex, RawMutex, RawSemaphore};
+use heddle_atomics::{Mutex, RawMutex, RawSemaphore};
 use heddle_channel::{
     broadcast,
     bytes::{self, Options, Receiver, Sender},
@@ -11,6 +16,7 @@ use heddle_channel::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use task::{Task, begin};
 
 /// A number that is safe to change with the lock only.
 struct Counter {
@@ -27,8 +33,6 @@ static COUNTER: Counter = Counter {
 };
 
 static SEMAPHORE: RawSemaphore = RawSemaphore::new(0);
-
-static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
 
 /// Where the counter's mutex is.
 #[unsafe(no_mangle)]
@@ -93,21 +97,6 @@ pub extern "C" fn semaphore_acquire(count: u32) {
     }
 }
 
-/// Waits for the gate to be opened by another thread.
-#[unsafe(no_mangle)]
-pub extern "C" fn gate_wait() -> u32 {
-    let is_open = GATE.0.lock().unwrap_or_else(|poison| poison.into_inner());
-    let is_open = GATE.1.wait_while(is_open, |is_open| !*is_open);
-    u32::from(is_open.is_ok_and(|is_open| *is_open))
-}
-
-/// Opens the gate.
-#[unsafe(no_mangle)]
-pub extern "C" fn gate_open() {
-    *GATE.0.lock().unwrap_or_else(|poison| poison.into_inner()) = true;
-    GATE.1.notify_all();
-}
-
 /// Makes a channel that lives for ever, and returns where.
 #[unsafe(no_mangle)]
 pub extern "C" fn channel_new(capacity: u32, ring_size: u32) -> *mut u8 {
@@ -146,6 +135,48 @@ pub unsafe extern "C" fn channel_reverse(from: *mut u8, to: *mut u8) -> u32 {
     }
     sender.close();
     count
+}
+
+/// [`channel_reverse`] as a task, which gives 1 and the number of messages.
+///
+/// # Safety
+/// As [`channel_reverse`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_reverse_task(from: *mut u8, to: *mut u8) -> *mut Task {
+    let (from, to) = (NonNull::new(from).unwrap(), NonNull::new(to).unwrap());
+    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    let ends = unsafe { (Receiver::open(from), Sender::open(to)) };
+    let (receiver, sender) = (ends.0.unwrap(), ends.1.unwrap());
+    begin(async move {
+        let mut count = 1;
+        while let Ok(mut message) = receiver.recv_async().await {
+            message.reverse();
+            // In turn: a copy, and where the message goes, if it goes there in one piece.
+            let is_short = message.len() <= sender.max_message_len();
+            if count % 2 == 0 && is_short && sender.capacity() > 0 {
+                let mut place = sender.reserve_async(message.len()).await.unwrap();
+                place.copy_from_slice(&message);
+                place.commit().unwrap();
+            } else {
+                sender.send_async(&message).await.unwrap();
+            }
+            count += 1;
+        }
+        sender.close();
+        count
+    })
+}
+
+/// A task that waits for a message; it gives 1 and the message's length.
+///
+/// # Safety
+/// There is a channel at the address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_recv_task(from: *mut u8) -> *mut Task {
+    let from = NonNull::new(from).unwrap();
+    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    let receiver = unsafe { Receiver::open(from) }.unwrap();
+    begin(async move { 1 + receiver.borrow_async().await.unwrap().len() as u32 })
 }
 
 /// Sends the numbers `start..start + count` as messages of 4 bytes.
@@ -243,6 +274,48 @@ pub unsafe extern "C" fn broadcast_digest(from: *mut u8) -> u32 {
     }
 }
 
+/// [`broadcast_send_numbers`] as a task, which gives 1 and how many it sent.
+///
+/// # Safety
+/// As [`broadcast_send_numbers`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn broadcast_send_numbers_task(
+    to: *mut u8,
+    start: u32,
+    count: u32,
+) -> *mut Task {
+    let to = NonNull::new(to).unwrap();
+    // SAFETY: of the caller; channels of `broadcast_new` live for ever.
+    let sender = unsafe { broadcast::Sender::open(to) }.unwrap();
+    begin(async move {
+        for n in start..start + count {
+            sender.send_async(&repeated(n)).await.unwrap();
+        }
+        1 + count
+    })
+}
+
+/// [`broadcast_digest`] as a task.
+///
+/// # Safety
+/// As [`broadcast_digest`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn broadcast_digest_task(from: *mut u8) -> *mut Task {
+    let from = NonNull::new(from).unwrap();
+    // SAFETY: of the caller; channels of `broadcast_new` live for ever.
+    let mut receiver = unsafe { broadcast::Receiver::open(from, Some(0)) }.unwrap();
+    begin(async move {
+        let mut digest = 0_u32;
+        loop {
+            match receiver.recv_async().await {
+                Ok(bytes) => digest = digest.wrapping_mul(31).wrapping_add(number_of(&bytes)),
+                Err(broadcast::RecvError::Closed) => return digest,
+                Err(broadcast::RecvError::Lagged(count)) => panic!("{count} messages are gone"),
+            }
+        }
+    })
+}
+
 /// Closes a broadcast channel.
 ///
 /// # Safety
@@ -295,6 +368,26 @@ pub unsafe extern "C" fn watch_follow(at: *mut u8) -> u32 {
         last = number;
     }
     last
+}
+
+/// [`watch_follow`] as a task.
+///
+/// # Safety
+/// As [`watch_follow`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn watch_follow_task(at: *mut u8) -> *mut Task {
+    let at = NonNull::new(at).unwrap();
+    // SAFETY: of the caller; channels of `watch_new` live for ever.
+    let mut receiver = unsafe { watch::Receiver::open(at) }.unwrap();
+    begin(async move {
+        let mut last = number_of(&receiver.borrow_and_update_async().await);
+        while receiver.changed_async().await.is_ok() {
+            let number = number_of(&receiver.borrow_async().await);
+            assert!(number >= last, "back in time");
+            last = number;
+        }
+        last
+    })
 }
 
 /// A value of everything that serde has, as TypeScript sends it.

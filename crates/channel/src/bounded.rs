@@ -78,7 +78,7 @@ impl<T> Channel<T> {
 
     fn len(&self) -> usize {
         match self {
-            Self::Ring(ring) => ring.core.len() as usize,
+            Self::Ring(ring) => ring.len(),
             Self::HandOver(_) => 0,
         }
     }

@@ -43,6 +43,7 @@
 
 pub use crate::monitor::OpenError;
 use crate::{
+    bound::thread_end,
     bytes::{SendError, SendTimeoutError, TooLong, TrySendError},
     ends::{self, End, EndCounts, Ends},
     layout::{
@@ -50,8 +51,9 @@ use crate::{
         OPTION_BACK_PRESSURE, POSITION_CLOSED, POSITION_MASK, RING_SIZE_MAX, RING_SIZE_MIN,
         broadcast_frame, broadcast_header,
     },
-    monitor::{Allocation, Monitor, Number},
+    monitor::{Allocation, Monitor, Number, perform_async},
     protocol::{Patience, Refusal},
+    select::{Operation, SelectRecv, sealed},
     side::{ALL, Side},
 };
 use core::{fmt, ptr::NonNull, slice, time::Duration};
@@ -91,10 +93,8 @@ struct Core {
     unused_1: [u32; 12],
 
     tail: Side,
-    unused_2: [u32; 4],
 
     oldest: Side,
-    unused_3: [u32; 4],
 
     ends: EndCounts,
     cursors: [Cursor; CURSORS as usize],
@@ -150,9 +150,7 @@ impl Core {
             sent: Number::new(),
             unused_1: [0; 12],
             tail: Side::new(),
-            unused_2: [0; 4],
             oldest: Side::new(),
-            unused_3: [0; 4],
             ends: ends::no_ends(),
             cursors: core::array::from_fn(|_| Cursor {
                 token: AtomicU32::new(0),
@@ -433,13 +431,28 @@ impl Channel {
         }
     }
 
-    #[track_caller]
-    fn send_within(&self, message: &[u8], patience: Patience) -> Result<(), SendRefusal> {
+    fn check_length(&self, len: usize) -> Result<(), SendRefusal> {
         let max = self.max_message_len();
-        let len = message.len();
         if len > max {
             return Err(SendRefusal::TooLong(TooLong { len, max }));
         }
+        Ok(())
+    }
+
+    /// [`Channel::send_within`] as a task.
+    async fn send_async(&self, message: &[u8]) -> Result<(), SendRefusal> {
+        self.check_length(message.len())?;
+        let core = self.core();
+        perform_async(self, &core.oldest, || self.write(message, core.slowest()))
+            .await
+            .map_err(SendRefusal::Refused)?;
+        core.tail.signal(ALL);
+        Ok(())
+    }
+
+    #[track_caller]
+    fn send_within(&self, message: &[u8], patience: Patience) -> Result<(), SendRefusal> {
+        self.check_length(message.len())?;
         let core = self.core();
         let slowest = core::cell::Cell::new(0);
         let attempt = || {
@@ -626,6 +639,18 @@ impl Sender {
             })
     }
 
+    /// [`Sender::send`] as a task. Dropped before it is ready, the future has sent nothing.
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub async fn send_async(&self, message: &[u8]) -> Result<(), SendError> {
+        let sent = self.0.send_async(message).await;
+        sent.map_err(|refusal| match refusal {
+            SendRefusal::TooLong(too_long) => SendError::TooLong(too_long),
+            SendRefusal::Refused(_) => SendError::Closed,
+        })
+    }
+
     /// Sends a copy of `message` if no receiver has to be waited for.
     ///
     /// # Errors
@@ -694,6 +719,8 @@ impl Sender {
         self.0.core.cast()
     }
 }
+
+thread_end!(Sender, Sending, 0);
 
 impl Clone for Sender {
     fn clone(&self) -> Self {
@@ -856,6 +883,24 @@ impl Receiver {
         }
     }
 
+    /// [`Receiver::recv`] as a task. Dropped before it is ready, the future has received nothing.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv`].
+    pub async fn recv_async(&mut self) -> Result<Vec<u8>, RecvError> {
+        let channel = self.channel.clone();
+        let core = channel.core();
+        let received = perform_async(&channel, &core.tail, || self.read(core.tail())).await;
+        if received.is_ok() && self.cursor.is_some() {
+            core.oldest.signal(ALL);
+        }
+        match received {
+            Ok(Received::Message(message)) => Ok(message),
+            Ok(Received::Lagged(skipped)) => Err(RecvError::Lagged(skipped)),
+            Err(_closed) => Err(RecvError::Closed),
+        }
+    }
+
     /// Receives the next message if there is one.
     ///
     /// # Errors
@@ -959,6 +1004,26 @@ impl Receiver {
         self.channel.core().close();
     }
 }
+
+impl sealed::Sealed for Receiver {
+    fn operation(&self) -> Operation<'_> {
+        let core = self.channel.core();
+        Operation {
+            side: &core.tail,
+            is_ready: Box::new(move || {
+                let tail = core.tail();
+                // Without the lock. The number is of the past until the sender tells, or if that dies before it has written it; the
+                // position may be the same again once 2^32 bytes were missed.
+                tail & POSITION_CLOSED != 0
+                    || tail & POSITION_MASK != self.position
+                    || core.sent.get() != self.next
+                    || self.channel.close_if_deserted()
+            }),
+        }
+    }
+}
+
+impl SelectRecv for Receiver {}
 
 impl Drop for Receiver {
     fn drop(&mut self) {

@@ -3,9 +3,9 @@
 //! # State
 //! | where | means |
 //! |---|---|
-//! | an entry, bits 0–31 | the token of a registered thread of TypeScript; 0 when the entry is nobody's |
-//! | an entry, bits 32–47 and 48–63 | how many sending and receiving ends are that thread's |
-//! | `senders`, `receivers` | the ends that are in no entry: Rust's, which may move from thread to thread, and others |
+//! | an entry, bits 0–31 | the token of a registered thread; 0 when the entry is nobody's |
+//! | an entry, bits 32–47 and 48–63 | how many sending and receiving ends are that thread's: TypeScript's, and Rust's that are bound to it |
+//! | `senders`, `receivers` | the ends that are in no entry: Rust's that may move from thread to thread, and others |
 //! | `added` | how many were added |
 //!
 //! A side has as many ends as its sum and the entries of living threads say. Nothing has to be taken away when a thread
@@ -94,6 +94,81 @@ impl Ends<'_> {
         self.has_none(End::Sending) || self.has_none(End::Receiving)
     }
 
+    /// Moves an end of this thread from the sum into the thread's entry, with which it goes; `None` if it stays in the sum, because the
+    /// thread is in no registry or has no entry.
+    pub(crate) fn bind(self, end: End) -> Option<Token> {
+        let me = registry::current();
+        if !me.is_registered() || !self.add_own(end, me) {
+            return None;
+        }
+        seqcst_order();
+        // Invariant 2.
+        self.added.fetch_add(1, Ordering::SeqCst);
+        seqcst_order();
+        self.sum(end).fetch_sub(1, Ordering::SeqCst);
+        Some(me)
+    }
+
+    /// Moves an end of this thread back into the sum.
+    ///
+    /// A thread that was declared dead and lives on has lost its ends (invariant 1): then it is counted once more until it goes.
+    pub(crate) fn unbind(self, end: End, me: Token) {
+        // Invariant 2.
+        self.add(end);
+        let Some(entry) = self.entry_of(me) else {
+            return;
+        };
+        let own = entry.load(Ordering::SeqCst);
+        let rest = own - (1 << shift_of(end));
+        // Nobody but the thread needs it, once it has no end.
+        let is_over = rest >> END_SENDERS_SHIFT == 0;
+        let next = if is_over { FREE } else { rest };
+        let _is_own = entry.compare_exchange(own, next, Ordering::SeqCst, Ordering::SeqCst);
+        seqcst_order();
+    }
+
+    /// Counts an end in this thread's entry, if it has one or there is one for it.
+    fn add_own(self, end: End, me: Token) -> bool {
+        let unit = 1 << shift_of(end);
+        let Some(entry) = self.entry_of(me) else {
+            return self.take_entry(u64::from(me.bits()) | unit);
+        };
+        let own = entry.load(Ordering::SeqCst);
+        // A failure means that this thread was declared dead, and has lost its ends (invariant 1).
+        count_in(own, end) < u64::from(END_COUNT_MAX)
+            && entry
+                .compare_exchange(own, own + unit, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+    }
+
+    /// The entry of a thread.
+    fn entry_of(&self, thread: Token) -> Option<&AtomicU64> {
+        let mut entries = self.places().iter().map(|place| &place.entry);
+        // Its lower half.
+        entries.find(|entry| entry.load(Ordering::SeqCst) as u32 == thread.bits())
+    }
+
+    /// Makes the first entry that is free or of a dead thread this one.
+    fn take_entry(self, own: u64) -> bool {
+        self.places().iter().any(|EndCount { entry }| {
+            let mut seen = entry.load(Ordering::SeqCst);
+            // Invariant 1; who looks whether there are ends may free it meanwhile.
+            while !is_live(seen) {
+                match entry.compare_exchange(seen, own, Ordering::SeqCst, Ordering::SeqCst) {
+                    Ok(_) => return true,
+                    Err(now) => seen = now,
+                }
+            }
+            false
+        })
+    }
+
+    /// For the model checker two stand for all: each look is one more place where threads could change.
+    fn places(&self) -> &[EndCount] {
+        let count = if cfg!(loom) { 2 } else { self.entries.len() };
+        &self.entries[..count]
+    }
+
     fn sum(&self, end: End) -> &AtomicU32 {
         match end {
             End::Sending => self.senders,
@@ -109,9 +184,7 @@ impl Ends<'_> {
             if self.sum(end).load(Ordering::SeqCst) != 0 {
                 return false;
             }
-            // For the model checker two stand for all: each look is one more place where threads could change.
-            let count = if cfg!(loom) { 2 } else { self.entries.len() };
-            if self.entries[..count].iter().any(|place| place.has(end)) {
+            if self.places().iter().any(|place| place.has(end)) {
                 return false;
             }
             seqcst_order();
@@ -143,11 +216,14 @@ impl EndCount {
 
 /// How many such ends an entry has.
 fn count_in(entry: u64, end: End) -> u64 {
-    let shift = match end {
+    entry >> shift_of(end) & u64::from(END_COUNT_MAX)
+}
+
+const fn shift_of(end: End) -> u32 {
+    match end {
         End::Sending => END_SENDERS_SHIFT,
         End::Receiving => END_RECEIVERS_SHIFT,
-    };
-    entry >> shift & u64::from(END_COUNT_MAX)
+    }
 }
 
 /// Whether an entry is somebody's who lives.

@@ -57,6 +57,15 @@ impl From<Refusal> for TryRecvError {
     }
 }
 
+impl From<Refusal> for RecvTimeoutError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Closed => Self::Closed,
+            Refusal::NotNow | Refusal::TimedOut => Self::TimedOut,
+        }
+    }
+}
+
 impl<T> TrySendError<T> {
     /// The value that wasn't sent.
     pub fn into_inner(self) -> T {

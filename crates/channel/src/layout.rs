@@ -3,7 +3,7 @@
 /// The first word of a channel: the letters "hedc".
 pub const CHANNEL_MAGIC: u32 = 0x6364_6568;
 /// The version of the channel's record.
-pub const CHANNEL_VERSION: u32 = 3;
+pub const CHANNEL_VERSION: u32 = 4;
 /// Bit 0 of tail and head: the channel is closed.
 pub const POSITION_CLOSED: u32 = 0x0000_0001;
 /// Tail and head without their flag bits: a free-running position, a multiple of 8.
@@ -25,7 +25,11 @@ pub const WAITING_SELECT: u32 = 0x0001_0000;
 /// Waiting counts: those who wait for this channel alone.
 pub const WAITING_MASK: u32 = 0x0000_ffff;
 /// How many selects that sleep elsewhere one side of a channel can wake.
-pub const WATCHERS: u32 = 4;
+pub const WATCHERS: u32 = 6;
+/// Watchers, bit 0: the select is in the waiting count. Bits 2–31 are the rest of an event count's byte address; outside of Wasm a number times 4 that names it.
+pub const WATCHER_COUNTED: u32 = 1;
+/// Watchers, bits 32–63: the token of the select's thread, from whom the place is taken when it is dead.
+pub const WATCHER_TOKEN_SHIFT: u32 = 32;
 /// How many threads' ends a channel counts apart; those of further threads stay open when such a thread dies.
 pub const END_COUNTS: u32 = 16;
 /// End counts, bits 32–47: the sending ends. Bits 0–31 are the thread's token.
@@ -37,7 +41,7 @@ pub const END_COUNT_MAX: u32 = 0x0000_ffff;
 /// The first word of a broadcast channel: the letters "hedb".
 pub const BROADCAST_MAGIC: u32 = 0x6264_6568;
 /// The version of the broadcast channel's record.
-pub const BROADCAST_VERSION: u32 = 2;
+pub const BROADCAST_VERSION: u32 = 3;
 /// Options of a broadcast channel, bit 0: a sender waits for the slowest receiver.
 pub const OPTION_BACK_PRESSURE: u32 = 0x0000_0001;
 /// How many receivers a broadcast channel with OPTION_BACK_PRESSURE can have open.
@@ -45,7 +49,7 @@ pub const CURSORS: u32 = 16;
 /// The first word of a watch channel: the letters "hedw".
 pub const WATCH_MAGIC: u32 = 0x7764_6568;
 /// The version of the watch channel's record.
-pub const WATCH_VERSION: u32 = 2;
+pub const WATCH_VERSION: u32 = 3;
 /// Bit 0 of changes: the watch channel is closed.
 pub const CHANGES_CLOSED: u32 = 0x0000_0001;
 /// Changes, bits 1–31: one change.
@@ -95,7 +99,7 @@ pub mod channel_header {
     pub const RECEIVER_EVENTS: usize = 136;
     /// How many waiting receivers are known to look again: when it is as many as wait, no more are told. Who comes to wait clears it.
     pub const RECEIVERS_TOLD: usize = 140;
-    /// The byte addresses of other event counts, on which selects sleep that wait for a message here; 0 when free.
+    /// The event counts elsewhere on which selects sleep that wait for a message here, and whose selects they are; 0 when free.
     pub const RECEIVER_WATCHERS: usize = 144;
     /// Held while a frame is read.
     pub const RECEIVE_LOCK: usize = 192;
@@ -111,7 +115,7 @@ pub mod channel_header {
     pub const SENDER_EVENTS: usize = 264;
     /// How many waiting senders are known to look again; as receiversTold.
     pub const SENDERS_TOLD: usize = 268;
-    /// The byte addresses of other event counts, on which selects sleep that wait for room here; 0 when free.
+    /// The event counts elsewhere on which selects sleep that wait for room here, and whose selects they are; 0 when free.
     pub const SENDER_WATCHERS: usize = 272;
     /// The ends of registered threads, so that those of a dead thread count no more.
     pub const ENDS: usize = 320;

@@ -28,6 +28,7 @@
 //! worker.join().unwrap();
 //! ```
 
+mod bound;
 mod bounded;
 pub mod broadcast;
 pub mod bytes;
@@ -42,6 +43,7 @@ mod select;
 mod side;
 pub mod watch;
 
+pub use bound::{ThreadBound, ThreadEnd};
 pub use bounded::{
     IntoIter, Iter, Receiver, RecvFuture, SendFuture, Sender, TryIter, bounded, rendezvous,
     unbounded,
@@ -54,6 +56,9 @@ pub use heddle_atomics::Deadline;
 pub use msgpack::channel;
 
 pub use select::{Select, SelectRecv, SelectSend};
+
+#[cfg(doctest)]
+mod refused;
 
 /// The example of the README, run as a test.
 #[cfg(doctest)]

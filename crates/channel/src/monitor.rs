@@ -23,7 +23,7 @@ use crate::{
 };
 use core::{fmt, ptr::NonNull};
 use heddle_atomics::{
-    Poisoned, RawMutex,
+    Poisoned, RawMutex, registry,
     seam::{AtomicU32, Ordering},
 };
 use std::{
@@ -86,6 +86,43 @@ pub(crate) trait Monitor {
             if !waiting.sleep(deadline, Self::NAME, should_wait) {
                 return Err(Refusal::TimedOut);
             }
+        }
+    }
+}
+
+/// [`Monitor::with`] as a task, which has the lock only while it runs.
+pub(crate) async fn with_async<M: Monitor, R>(channel: &M, action: impl FnOnce() -> R) -> R {
+    if channel.lock().lock_async().await == Poisoned::Yes {
+        channel.repair();
+        channel.lock().clear_poison();
+    }
+    let _guard = Guard(channel.lock());
+    action()
+}
+
+/// [`Monitor::perform`] as a task, as patient as whoever polls it.
+///
+/// Dropped before it is ready, it has done nothing. Whoever changes such a channel tells everybody, so there is nothing to pass on.
+pub(crate) async fn perform_async<M: Monitor, R>(
+    channel: &M,
+    side: &Side,
+    mut attempt: impl FnMut() -> Result<R, Refusal>,
+) -> Result<R, Refusal> {
+    match with_async(channel, &mut attempt).await {
+        Err(Refusal::NotNow) => {}
+        result => return result,
+    }
+    loop {
+        // Before the looks: whoever dies after them has the wait end.
+        let deaths = registry::deaths();
+        // Invariant 2.
+        let waiting = side.announce();
+        match with_async(channel, &mut attempt).await {
+            Err(Refusal::NotNow) => {}
+            result => return result,
+        }
+        if !channel.close_if_deserted() {
+            waiting.sleep_async(deaths).await;
         }
     }
 }

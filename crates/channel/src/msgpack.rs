@@ -27,8 +27,13 @@ pub use error::{
 pub use inspect::{DEPTH_MAX, Malformed};
 pub use timestamp::Timestamp;
 
-use crate::bytes::{self, OpenError, Options};
+use crate::{
+    bound::{self, ThreadBound, ThreadEnd},
+    bytes::{self, OpenError, Options},
+    select::{Operation, SelectRecv, SelectSend, sealed},
+};
 use core::{fmt, iter::FusedIterator, marker::PhantomData, ptr::NonNull, time::Duration};
+use heddle_atomics::registry::Token;
 use rmp_serde::Serializer;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -55,7 +60,7 @@ const MESSAGE_SIZE: usize = 128;
 ///
 /// What holds no thread-safe value may be sent, for it is written out; what can't be written is refused by the compiler:
 ///
-/// ```compile_fail,E0277
+/// ```compile_fail,E0599
 /// struct NoSerde;
 /// heddle_channel::channel::<NoSerde>(1).0.send(NoSerde);
 /// ```
@@ -172,6 +177,32 @@ macro_rules! either_end {
             }
         }
 
+        impl<T> bound::sealed::Sealed for $end<T> {
+            fn bind(&self) -> Option<Token> {
+                bound::sealed::Sealed::bind(&self.bytes)
+            }
+
+            fn unbind(&self, thread: Token) {
+                bound::sealed::Sealed::unbind(&self.bytes, thread);
+            }
+        }
+
+        impl<T> ThreadEnd for $end<T> {}
+
+        impl<T> $end<T> {
+            /// Has this end go with this thread, as that of [`bytes`](crate::bytes) does.
+            #[must_use]
+            pub fn bind_to_thread(self) -> ThreadBound<Self> {
+                ThreadBound::new(self)
+            }
+        }
+
+        impl<T> sealed::Sealed for $end<T> {
+            fn operation(&self) -> Operation<'_> {
+                sealed::Sealed::operation(&self.bytes)
+            }
+        }
+
         impl<T> From<bytes::$end> for $end<T> {
             fn from(bytes: bytes::$end) -> Self {
                 Self {
@@ -213,6 +244,17 @@ pub struct Receiver<T> {
 either_end!(Sender);
 either_end!(Receiver);
 
+impl<T> SelectSend for Sender<T> {}
+impl<T> SelectRecv for Receiver<T> {}
+
+/// Why a value wasn't sent, with it.
+fn unsent<T>(value: T, error: bytes::SendError) -> SendError<T> {
+    match error {
+        bytes::SendError::Closed => SendError::Closed(value),
+        bytes::SendError::TooLong(too_long) => SendError::TooLong(value, too_long),
+    }
+}
+
 impl<T: Serialize> Sender<T> {
     /// Sends `value`, waiting for room as long as it takes.
     ///
@@ -227,10 +269,22 @@ impl<T: Serialize> Sender<T> {
             Ok(message) => message,
             Err(error) => return Err(SendError::Encode(value, error)),
         };
-        self.bytes.send(&message).map_err(|error| match error {
-            bytes::SendError::Closed => SendError::Closed(value),
-            bytes::SendError::TooLong(too_long) => SendError::TooLong(value, too_long),
-        })
+        let sent = self.bytes.send(&message);
+        sent.map_err(|error| unsent(value, error))
+    }
+
+    /// [`Sender::send`] as a task; dropped before it is ready, the future is as one of
+    /// [`bytes::Sender::send_async`](crate::bytes::Sender::send_async).
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub async fn send_async(&self, value: T) -> Result<(), SendError<T>> {
+        let message = match encode(&value) {
+            Ok(message) => message,
+            Err(error) => return Err(SendError::Encode(value, error)),
+        };
+        let sent = self.bytes.send_async(&message).await;
+        sent.map_err(|error| unsent(value, error))
     }
 
     /// Sends `value` if there is room.
@@ -286,6 +340,16 @@ impl<T: DeserializeOwned> Receiver<T> {
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
         let message = self.bytes.recv()?;
+        Ok(decode(message)?)
+    }
+
+    /// [`Receiver::recv`] as a task; dropped before it is ready, the future is as one of
+    /// [`bytes::Receiver::recv_async`](crate::bytes::Receiver::recv_async).
+    ///
+    /// # Errors
+    /// As [`Receiver::recv`].
+    pub async fn recv_async(&self) -> Result<T, RecvError> {
+        let message = self.bytes.recv_async().await?;
         Ok(decode(message)?)
     }
 

@@ -14,7 +14,7 @@
 //! | `tail` | the sender with the lock; a closer | the position behind the last message, + `CLOSED` |
 //! | `receive_lock` | receivers | who is receiving |
 //! | `head` | the receiver with the lock; a closer | the position of the oldest message, + `CLOSED` |
-//! | `sent`, `received` | the owner of the lock | messages so far; their difference is the length |
+//! | `sent`, `received` | the owner of the lock | messages so far; their difference is the length. 0 for ever in a channel that is `UNCOUNTED` |
 //! | `head_seen`, `received_seen`, `tail_seen` | the owner of the lock | what was read last from the other side, so that its cache line is read rarely |
 //!
 //! Who waits is in `side.rs`, who has ends in `ends.rs`, and how a message lies in several frames in `bytes.rs`.
@@ -46,6 +46,13 @@
 //! # Source
 //! The two-lock queue of Michael and Scott (1996), on a ring.
 
+mod receiving;
+mod sending;
+mod tasks;
+
+pub(crate) use receiving::Claimed;
+pub(crate) use sending::Reserved;
+
 use crate::{
     ends::{self, End, EndCounts, Ends},
     layout::{
@@ -57,8 +64,8 @@ use crate::{
 };
 use heddle_atomics::{
     Deadline, Poisoned, RawMutex, registry,
-    seam::{AtomicU32, Ordering},
-    spin_while,
+    seam::{AtomicU32, Ordering, fence},
+    spin_for_batch,
 };
 
 /// The record at the head of a channel; see `ChannelHeader` in `docs/layout.md`.
@@ -81,15 +88,13 @@ pub(crate) struct Core {
     unused_1: [u32; 11],
 
     tail: Side,
-    unused_2: [u32; 4],
 
     receive_lock: RawMutex,
     received: AtomicU32,
     tail_seen: AtomicU32,
-    unused_3: [u32; 12],
+    unused_2: [u32; 12],
 
     head: Side,
-    unused_4: [u32; 4],
 
     ends: EndCounts,
 }
@@ -138,22 +143,8 @@ pub(crate) enum Patience {
     Until(Deadline),
 }
 
-/// A place at the end of the ring, and the right to write there.
-pub(crate) struct Reserved<'a> {
-    core: &'a Core,
-    tail: u32,
-    advance: u32,
-    has_slept: bool,
-    /// Whether this has the receiving side, too.
-    has_both: bool,
-}
-
-/// The oldest message, and the right to take it.
-pub(crate) struct Claimed<'a> {
-    core: &'a Core,
-    head: u32,
-    has_slept: bool,
-}
+/// The capacity of a channel whose messages are of one size: the ring's size bounds how many there are, and nobody counts them.
+pub(crate) const UNCOUNTED: u32 = u32::MAX;
 
 /// What is waited for, in panics.
 const ROOM: &str = "room in a channel";
@@ -178,13 +169,11 @@ impl Core {
             received_seen: AtomicU32::new(0),
             unused_1: [0; 11],
             tail: Side::new(),
-            unused_2: [0; 4],
             receive_lock: RawMutex::new(),
             received: AtomicU32::new(0),
             tail_seen: AtomicU32::new(0),
-            unused_3: [0; 12],
+            unused_2: [0; 12],
             head: Side::new(),
-            unused_4: [0; 4],
             ends: ends::no_ends(),
         }
     }
@@ -256,12 +245,29 @@ impl Core {
         unsafe { self.send_lock.unlock() };
     }
 
-    /// How many messages are in the channel; of the past as soon as it is known.
+    /// How many units of the ring hold messages; of the past as soon as it is known.
+    pub(crate) fn units(&self) -> u32 {
+        // The head first: what comes meanwhile makes it too many, never less than none.
+        let head = self.head.position.load(Ordering::SeqCst) & POSITION_MASK;
+        let tail = self.tail.position.load(Ordering::SeqCst) & POSITION_MASK;
+        tail.wrapping_sub(head).min(self.ring_size())
+    }
+
+    /// How many messages are in the channel, which must not be [`UNCOUNTED`]; of the past as soon as it is known.
     pub(crate) fn len(&self) -> u32 {
         if self.is_rendezvous() {
             return 0;
         }
         self.count()
+    }
+
+    /// Adds a message to `sent` or `received`, by the owner of the side.
+    #[inline]
+    fn count_one_more(&self, messages: &AtomicU32) {
+        if self.capacity() != UNCOUNTED {
+            let so_far = messages.load(Ordering::Relaxed);
+            messages.store(so_far.wrapping_add(1), Ordering::Relaxed);
+        }
     }
 
     fn count(&self) -> u32 {
@@ -276,230 +282,6 @@ impl Core {
         self.is_rendezvous() || !self.has_room_behind(self.tail.position.load(Ordering::SeqCst))
     }
 
-    /// Waits for a place of `advance_at(position)` units of the ring, and takes the sending side.
-    #[inline]
-    #[track_caller]
-    pub(crate) fn reserve(
-        &self,
-        advance_at: impl Fn(u32) -> u32,
-        patience: Patience,
-    ) -> Result<Reserved<'_>, Refusal> {
-        take(&self.send_lock, "the sending side of a channel");
-        match self.look_for_room(&advance_at, false) {
-            Err(Refusal::NotNow) => self.reserve_patiently(&advance_at, patience),
-            result => result,
-        }
-    }
-
-    #[cold]
-    #[track_caller]
-    fn reserve_patiently(
-        &self,
-        advance_at: &dyn Fn(u32) -> u32,
-        patience: Patience,
-    ) -> Result<Reserved<'_>, Refusal> {
-        let Patience::Until(deadline) = patience else {
-            return Err(Refusal::NotNow);
-        };
-        // Before anything is announced: the other side needn't wake who is awake.
-        spin_while(&self.head.position, self.head_seen.load(Ordering::Relaxed));
-        let mut has_slept = false;
-        loop {
-            // Invariant 2.
-            let waiting = self.head.announce();
-            self.take_again(
-                &self.send_lock,
-                &self.head,
-                has_slept,
-                "the sending side of a channel",
-            );
-            // SeqCst: invariant 2. Before the look, so that what moves it later is seen.
-            let head = self.head.position.load(Ordering::SeqCst);
-            match self.look_for_room(advance_at, has_slept) {
-                Err(Refusal::NotNow) => {}
-                result => return result,
-            }
-            if self.close_if_deserted() {
-                return Err(Refusal::Closed);
-            }
-            if !waiting.sleep(deadline, ROOM, || self.is_still_at(head)) {
-                return Err(Refusal::TimedOut);
-            }
-            has_slept = true;
-        }
-    }
-
-    /// Whether the head is where it was, and somebody is left who could move it.
-    fn is_still_at(&self, head: u32) -> bool {
-        self.head.position.load(Ordering::SeqCst) == head && !self.close_if_deserted()
-    }
-
-    /// Looks for a place with `send_lock`, and lets go of that if there is none.
-    #[inline]
-    fn look_for_room(
-        &self,
-        advance_at: &(impl Fn(u32) -> u32 + ?Sized),
-        has_slept: bool,
-    ) -> Result<Reserved<'_>, Refusal> {
-        // Relaxed: only the owner of the lock moves it; the flag is settled by `commit`.
-        let tail = self.tail.position.load(Ordering::Relaxed);
-        let reserved = Reserved {
-            core: self,
-            tail,
-            advance: advance_at(tail & POSITION_MASK),
-            has_slept,
-            has_both: false,
-        };
-        if tail & POSITION_CLOSED != 0 {
-            return Err(Refusal::Closed);
-        }
-        let limit = self.capacity().max(1);
-        if reserved.fits_as_seen(limit) || reserved.fits_now(limit) {
-            return Ok(reserved);
-        }
-        Err(Refusal::NotNow)
-    }
-
-    /// Reserves a place in a rendezvous if a receiver sleeps in it. Both sides are taken until the commit: a receiver that
-    /// gives up looks once more, with its lock, after it is no longer counted.
-    pub(crate) fn meet(&self, advance_at: impl Fn(u32) -> u32) -> Result<Reserved<'_>, Refusal> {
-        take(&self.send_lock, "the sending side of a channel");
-        let mut reserved = self.look_for_room(&advance_at, false)?;
-        take(&self.receive_lock, "the receiving side of a channel");
-        reserved.has_both = true;
-        if self.tail.waiting() == 0 {
-            return Err(Refusal::NotNow);
-        }
-        Ok(reserved)
-    }
-
-    /// Waits until the message that ends at `end` has been taken out of a rendezvous. If it isn't in time, or the channel
-    /// is closed, it comes back, claimed.
-    #[track_caller]
-    pub(crate) fn await_taken(
-        &self,
-        end: u32,
-        deadline: Deadline,
-    ) -> Result<(), (Refusal, Claimed<'_>)> {
-        loop {
-            let waiting = self.head.announce();
-            if self.is_taken(end) {
-                return Ok(());
-            }
-            let refusal = if self.is_closed() || self.close_if_deserted() {
-                Refusal::Closed
-            } else if waiting.sleep(deadline, "a receiver in a channel", || {
-                !self.is_taken(end) && !self.is_closed() && !self.close_if_deserted()
-            }) {
-                continue;
-            } else {
-                Refusal::TimedOut
-            };
-            take(&self.receive_lock, "the receiving side of a channel");
-            // Relaxed: only the owner of the lock moves it.
-            let head = self.head.position.load(Ordering::Relaxed) & POSITION_MASK;
-            let claimed = Claimed {
-                core: self,
-                head,
-                has_slept: false,
-            };
-            // Nobody has looked at the message yet: what was seen of the tail must not be behind the head.
-            claimed.look();
-            return if self.is_taken(end) {
-                Ok(())
-            } else {
-                Err((refusal, claimed))
-            };
-        }
-    }
-
-    fn is_taken(&self, end: u32) -> bool {
-        // SeqCst: invariant 2.
-        let head = self.head.position.load(Ordering::SeqCst) & POSITION_MASK;
-        head.wrapping_sub(end).cast_signed() >= 0
-    }
-
-    /// Waits for a message, and takes the receiving side.
-    #[inline]
-    #[track_caller]
-    pub(crate) fn claim(&self, patience: Patience) -> Result<Claimed<'_>, Refusal> {
-        take(&self.receive_lock, "the receiving side of a channel");
-        match self.look_for_message(false) {
-            Err(Refusal::NotNow) => self.claim_patiently(patience),
-            result => result,
-        }
-    }
-
-    #[cold]
-    #[track_caller]
-    fn claim_patiently(&self, patience: Patience) -> Result<Claimed<'_>, Refusal> {
-        let Patience::Until(deadline) = patience else {
-            return Err(Refusal::NotNow);
-        };
-        // Before anything is announced, as in `reserve_patiently`.
-        spin_while(&self.tail.position, self.tail_seen.load(Ordering::Relaxed));
-        let mut has_slept = false;
-        loop {
-            // Invariant 2.
-            let waiting = self.tail.announce();
-            self.take_again(
-                &self.receive_lock,
-                &self.tail,
-                has_slept,
-                "the receiving side of a channel",
-            );
-            match self.look_for_message(has_slept) {
-                Err(Refusal::NotNow) => {}
-                result => return result,
-            }
-            if self.close_if_deserted() {
-                continue;
-            }
-            if !waiting.sleep(deadline, MESSAGE, || self.is_empty_and_open()) {
-                if self.is_rendezvous() {
-                    // A sender may have counted on us.
-                    take(&self.receive_lock, "the receiving side of a channel");
-                    return self.look_for_message(false).map_err(|_| Refusal::TimedOut);
-                }
-                return Err(Refusal::TimedOut);
-            }
-            has_slept = true;
-        }
-    }
-
-    fn is_empty_and_open(&self) -> bool {
-        // SeqCst: invariant 2.
-        let tail = self.tail.position.load(Ordering::SeqCst);
-        let head = self.head.position.load(Ordering::SeqCst);
-        (tail ^ head) & POSITION_MASK == 0
-            && tail & POSITION_CLOSED == 0
-            && !self.close_if_deserted()
-    }
-
-    /// Looks for a message with `receive_lock`, and lets go of that if there is none.
-    #[inline]
-    fn look_for_message(&self, has_slept: bool) -> Result<Claimed<'_>, Refusal> {
-        // Relaxed: only the owner of the lock moves it.
-        let head = self.head.position.load(Ordering::Relaxed) & POSITION_MASK;
-        let claimed = Claimed {
-            core: self,
-            head,
-            has_slept,
-        };
-        if self.tail_seen.load(Ordering::Relaxed) & POSITION_MASK != head {
-            return Ok(claimed);
-        }
-        let tail = claimed.look();
-        if tail & POSITION_MASK != head {
-            return Ok(claimed);
-        }
-        Err(if tail & POSITION_CLOSED == 0 {
-            Refusal::NotNow
-        } else {
-            Refusal::Closed
-        })
-    }
-
     /// Takes the lock of a side after a sleep: its owner may be who should have been woken (invariant 3).
     #[track_caller]
     fn take_again(&self, lock: &RawMutex, side: &Side, has_slept: bool, name: &'static str) {
@@ -509,7 +291,7 @@ impl Core {
         take(lock, name);
     }
 
-    fn ends(&self) -> Ends<'_> {
+    pub(crate) fn ends(&self) -> Ends<'_> {
         Ends {
             senders: &self.senders,
             receivers: &self.receivers,
@@ -646,279 +428,5 @@ impl Core {
 fn take(lock: &RawMutex, name: &'static str) {
     if lock.lock_named(&name) == Poisoned::Yes {
         lock.clear_poison();
-    }
-}
-
-impl Reserved<'_> {
-    /// Where the message goes.
-    #[inline]
-    pub(crate) fn position(&self) -> u32 {
-        self.tail & POSITION_MASK
-    }
-
-    /// How many units were reserved.
-    #[inline]
-    pub(crate) fn advance(&self) -> u32 {
-        self.advance
-    }
-
-    /// Makes what was written there a message, and returns the position behind it. If the channel was closed meanwhile
-    /// the place comes back, not yet let go of.
-    #[inline]
-    pub(crate) fn commit(self) -> Result<u32, Self> {
-        let core = self.core;
-        if !self.publish() {
-            return Err(self);
-        }
-        self.count();
-        let end = self.position().wrapping_add(self.advance);
-        let has_room = self.has_slept && core.has_room_behind(end);
-        drop(self);
-        core.tail.signal(1);
-        if has_room {
-            core.head.signal(1);
-        }
-        Ok(end)
-    }
-
-    /// Makes what was written there a message and keeps the sending side; `false` if the channel was closed meanwhile.
-    pub(crate) fn commit_and_keep(&mut self) -> bool {
-        let is_sent = self.publish();
-        if is_sent {
-            self.count();
-        }
-        is_sent
-    }
-
-    /// Makes what was written there a frame of a message that goes on; `false` if the channel was closed meanwhile.
-    pub(crate) fn commit_part(&mut self) -> bool {
-        let is_sent = self.publish();
-        if is_sent {
-            self.core.tail.signal(1);
-        }
-        is_sent
-    }
-
-    /// A place for another message, if there is one, with the sending side.
-    pub(crate) fn next(&mut self, advance_at: impl Fn(u32) -> u32) -> bool {
-        self.move_to_tail(advance_at);
-        let limit = self.core.capacity().max(1);
-        self.tail & POSITION_CLOSED == 0 && (self.fits_as_seen(limit) || self.fits_now(limit))
-    }
-
-    /// Waits for a place for the next frame of a message, with the sending side.
-    #[track_caller]
-    pub(crate) fn next_part(
-        &mut self,
-        advance_at: impl Fn(u32) -> u32,
-        deadline: Deadline,
-    ) -> Result<(), Refusal> {
-        loop {
-            let waiting = self.core.head.announce();
-            let head = self.core.head.position.load(Ordering::SeqCst);
-            self.move_to_tail(&advance_at);
-            if self.tail & POSITION_CLOSED != 0 || self.core.close_if_deserted() {
-                return Err(Refusal::Closed);
-            }
-            if self.fits_now(u32::MAX) {
-                return Ok(());
-            }
-            if !waiting.sleep(deadline, ROOM, || self.core.is_still_at(head)) {
-                return Err(Refusal::TimedOut);
-            }
-        }
-    }
-
-    /// Asks for fewer units than were reserved.
-    pub(crate) fn shorten(&mut self, units: u32) {
-        self.advance -= units;
-    }
-
-    /// Lets go of the place.
-    pub(crate) fn abandon(self) {
-        let core = self.core;
-        drop(self);
-        // The receiver of a message that goes on may wait for its rest, and a select may have found the lock taken.
-        core.tail.signal(ALL);
-        core.head.signal(1);
-    }
-
-    fn move_to_tail(&mut self, advance_at: impl Fn(u32) -> u32) {
-        // Relaxed: only the owner of the lock moves it.
-        self.tail = self.core.tail.position.load(Ordering::Relaxed);
-        self.advance = advance_at(self.position());
-    }
-
-    #[inline]
-    fn publish(&self) -> bool {
-        let next = self.tail.wrapping_add(self.advance);
-        // Publishes the frame to the look of a receiver; invariants 2 and 4.
-        self.core
-            .tail
-            .position
-            .compare_exchange(self.tail, next, Ordering::SeqCst, Ordering::Relaxed)
-            .is_ok()
-    }
-
-    #[inline]
-    fn count(&self) {
-        let sent = self.core.sent.load(Ordering::Relaxed);
-        self.core
-            .sent
-            .store(sent.wrapping_add(1), Ordering::Relaxed);
-    }
-
-    /// Whether the place is free by what was seen of the receivers last.
-    #[inline]
-    fn fits_as_seen(&self, limit: u32) -> bool {
-        let core = self.core;
-        self.fits(
-            limit,
-            core.head_seen.load(Ordering::Relaxed),
-            core.received_seen.load(Ordering::Relaxed),
-        )
-    }
-
-    /// Whether the place is free, by a fresh look at the receivers.
-    fn fits_now(&self, limit: u32) -> bool {
-        let core = self.core;
-        // Sees that a receiver has left the place; SeqCst for invariant 2.
-        let head = core.head.position.load(Ordering::SeqCst);
-        let received = core.received.load(Ordering::Relaxed);
-        core.head_seen.store(head, Ordering::Relaxed);
-        core.received_seen.store(received, Ordering::Relaxed);
-        if head & POSITION_MASK == self.position() {
-            // Empty, so nobody is receiving: the counts must agree (invariant 5).
-            core.sent.store(received, Ordering::Relaxed);
-        }
-        self.fits(limit, head, received)
-    }
-
-    #[inline]
-    fn fits(&self, limit: u32, head: u32, received: u32) -> bool {
-        let core = self.core;
-        let used = self.position().wrapping_sub(head & POSITION_MASK);
-        let length = core.sent.load(Ordering::Relaxed).wrapping_sub(received);
-        used + self.advance <= core.ring_size() && (length < limit || length.cast_signed() < 0)
-    }
-}
-
-impl Drop for Reserved<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.has_both {
-            // SAFETY: `meet` took the lock for this value.
-            unsafe { self.core.receive_lock.unlock() };
-        }
-        // SAFETY: `reserve` or `meet` took the lock for this value.
-        unsafe { self.core.send_lock.unlock() };
-    }
-}
-
-impl Claimed<'_> {
-    /// Where the oldest message is.
-    #[inline]
-    pub(crate) fn position(&self) -> u32 {
-        self.head
-    }
-
-    /// How many units of the ring hold messages.
-    pub(crate) fn used(&self) -> u32 {
-        // Relaxed: written under this lock.
-        (self.core.tail_seen.load(Ordering::Relaxed) & POSITION_MASK).wrapping_sub(self.head)
-    }
-
-    /// Takes the message, which was `advance` units long.
-    #[inline]
-    pub(crate) fn release(mut self, advance: u32) {
-        self.pass(advance, true);
-        self.leave();
-    }
-
-    /// Takes a message or a part of one, which was `advance` units long, and keeps the receiving side.
-    #[inline]
-    pub(crate) fn pass(&mut self, advance: u32, is_last: bool) {
-        let core = self.core;
-        if is_last {
-            let received = core.received.load(Ordering::Relaxed);
-            core.received
-                .store(received.wrapping_add(1), Ordering::Relaxed);
-        }
-        // Tells a sender's look that the place is free; invariant 2.
-        core.head.position.fetch_add(advance, Ordering::SeqCst);
-        self.head = self.head.wrapping_add(advance);
-        if !is_last {
-            core.head.signal(1);
-        }
-    }
-
-    /// Lets go of the receiving side after something was taken.
-    #[inline]
-    pub(crate) fn leave(self) {
-        let core = self.core;
-        let has_more = self.has_slept && self.has_more();
-        drop(self);
-        core.head.signal(core.senders_to_wake());
-        if has_more {
-            core.tail.signal(1);
-        }
-    }
-
-    /// Lets go of the receiving side; the message stays.
-    pub(crate) fn keep(self) {
-        let core = self.core;
-        drop(self);
-        core.tail.signal(1);
-    }
-
-    /// Whether there is a frame, by a fresh look.
-    #[inline]
-    pub(crate) fn has_more(&self) -> bool {
-        self.used() > 0 || self.look() & POSITION_MASK != self.head
-    }
-
-    /// Waits for the next frame of a message that goes on, with the receiving side; `false` if it won't come, because its
-    /// sender died or gave up, or the channel was closed.
-    #[track_caller]
-    pub(crate) fn await_more(&mut self) -> bool {
-        let core = self.core;
-        loop {
-            let waiting = core.tail.announce();
-            if self.has_more() {
-                return true;
-            }
-            let is_gone = core
-                .send_lock
-                .owner()
-                .is_none_or(|owner| !registry::is_live(owner));
-            if is_gone || core.is_closed() {
-                // It may have sent the frame before it went.
-                return self.has_more();
-            }
-            waiting.sleep(
-                Deadline::NEVER,
-                "the rest of a message in a channel",
-                || {
-                    let owner = core.send_lock.owner();
-                    !self.has_more() && owner.is_some_and(registry::is_live) && !core.is_closed()
-                },
-            );
-        }
-    }
-
-    /// The end of the messages by a fresh look, with its flag.
-    fn look(&self) -> u32 {
-        // Sees what a sender published; SeqCst for invariant 2.
-        let tail = self.core.tail.position.load(Ordering::SeqCst);
-        self.core.tail_seen.store(tail, Ordering::Relaxed);
-        tail
-    }
-}
-
-impl Drop for Claimed<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: `claim` took the lock for this value.
-        unsafe { self.core.receive_lock.unlock() };
     }
 }

@@ -29,14 +29,16 @@
 
 pub use crate::monitor::OpenError;
 use crate::{
+    bound::thread_end,
     bytes::{SendError, TooLong},
     ends::{self, End, EndCounts, Ends},
     error::{RecvError, RecvTimeoutError},
     layout::{
         CHANGES_CLOSED, CHANGES_UNIT, VALUE_SIZE_MAX, WATCH_MAGIC, WATCH_VERSION, watch_header,
     },
-    monitor::{Allocation, Monitor},
+    monitor::{Allocation, Monitor, perform_async, with_async},
     protocol::{Patience, Refusal},
+    select::{Operation, SelectRecv, sealed},
     side::{ALL, Side},
 };
 use core::{fmt, ptr::NonNull, slice, time::Duration};
@@ -64,7 +66,6 @@ struct Core {
     unused_3: [u32; 12],
 
     changes: Side,
-    unused_4: [u32; 4],
 
     ends: EndCounts,
 }
@@ -105,7 +106,6 @@ impl Core {
             lengths: [AtomicU32::new(length), AtomicU32::new(0)],
             unused_3: [0; 12],
             changes: Side::new(),
-            unused_4: [0; 4],
             ends: ends::no_ends(),
         }
     }
@@ -123,6 +123,18 @@ impl Core {
     fn changes(&self) -> u32 {
         // SeqCst: sees a sender's or a closer's write, or is counted by `announce` before that looks (`side.rs`).
         self.changes.position.load(Ordering::SeqCst)
+    }
+
+    /// The count of changes, if it isn't what was seen.
+    fn change_since(&self, seen: u32) -> Result<u32, Refusal> {
+        let changes = self.changes();
+        if changes & !CHANGES_CLOSED != seen {
+            Ok(changes & !CHANGES_CLOSED)
+        } else if changes & CHANGES_CLOSED != 0 {
+            Err(Refusal::Closed)
+        } else {
+            Err(Refusal::NotNow)
+        }
     }
 
     fn close(&self) {
@@ -270,55 +282,81 @@ impl Channel {
     }
 
     #[track_caller]
-    fn write(&self, value: &[u8]) -> Result<(), SendError> {
+    fn send(&self, value: &[u8]) -> Result<(), SendError> {
+        self.check_length(value.len())?;
+        let is_sent = self.core().with(|| self.write(value));
+        self.tell(is_sent)
+    }
+
+    /// [`Channel::send`] as a task.
+    async fn send_async(&self, value: &[u8]) -> Result<(), SendError> {
+        self.check_length(value.len())?;
+        let is_sent = with_async(self.core(), || self.write(value)).await;
+        self.tell(is_sent)
+    }
+
+    fn check_length(&self, len: usize) -> Result<(), SendError> {
         let max = self.max_len() as usize;
-        let len = value.len();
         if len > max {
             return Err(SendError::TooLong(TooLong { len, max }));
         }
-        let core = self.core();
-        let is_sent = core.with(|| {
-            let changes = core.changes();
-            if changes & CHANGES_CLOSED != 0 {
-                return false;
-            }
-            let next = changes.wrapping_add(CHANGES_UNIT);
-            let (place, length) = self.place(next);
-            // SAFETY: the place has room for `max` bytes, nobody reads there without the lock (invariant 1), and `value`
-            // is not there, or the sender would read what it may not.
-            unsafe { place.copy_from_nonoverlapping(NonNull::from(value).cast(), len) };
-            // Relaxed: under the lock.
-            length.store(len as u32, Ordering::Relaxed);
-            // Invariant 2.
-            core.changes
-                .position
-                .compare_exchange(changes, next, Ordering::SeqCst, Ordering::Relaxed)
-                .is_ok()
-        });
-        if !is_sent {
-            return Err(SendError::Closed);
-        }
-        core.changes.signal(ALL);
         Ok(())
     }
 
-    /// Lets `read` see the latest value; what it makes of it, and the count of changes.
-    #[track_caller]
+    /// Tells of a change.
+    fn tell(&self, is_sent: bool) -> Result<(), SendError> {
+        if !is_sent {
+            return Err(SendError::Closed);
+        }
+        self.core().changes.signal(ALL);
+        Ok(())
+    }
+
+    /// Writes a value that isn't too long, unless the channel is closed; called with the lock.
+    fn write(&self, value: &[u8]) -> bool {
+        let core = self.core();
+        let changes = core.changes();
+        if changes & CHANGES_CLOSED != 0 {
+            return false;
+        }
+        let next = changes.wrapping_add(CHANGES_UNIT);
+        let (place, length) = self.place(next);
+        // SAFETY: the place has room for as many bytes, nobody reads there without the lock (invariant 1), and `value`
+        // is not there, or the sender would read what it may not.
+        unsafe { place.copy_from_nonoverlapping(NonNull::from(value).cast(), value.len()) };
+        // Relaxed: under the lock. At most 2^29.
+        length.store(value.len() as u32, Ordering::Relaxed);
+        // Invariant 2.
+        core.changes
+            .position
+            .compare_exchange(changes, next, Ordering::SeqCst, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Lets `read` see the latest value; what it makes of it, and the count of changes. Called with the lock.
     fn read<R>(&self, read: impl FnOnce(&[u8]) -> R) -> (R, u32) {
-        self.core().with(|| {
-            let changes = self.core().changes() & !CHANGES_CLOSED;
-            let (place, length) = self.place(changes);
-            // Relaxed: under the lock.
-            let length = length.load(Ordering::Relaxed);
-            assert!(
-                length <= self.max_len(),
-                "the watch channel at {:p} is broken: a value of {length} bytes",
-                self.core
-            );
-            // SAFETY: the place has as many bytes, initialised with the record, and nobody writes there without the lock.
-            let value = unsafe { slice::from_raw_parts(place.as_ptr(), length as usize) };
-            (read(value), changes)
-        })
+        let changes = self.core().changes() & !CHANGES_CLOSED;
+        let (place, length) = self.place(changes);
+        // Relaxed: under the lock.
+        let length = length.load(Ordering::Relaxed);
+        assert!(
+            length <= self.max_len(),
+            "the watch channel at {:p} is broken: a value of {length} bytes",
+            self.core
+        );
+        // SAFETY: the place has as many bytes, initialised with the record, and nobody writes there without the lock.
+        let value = unsafe { slice::from_raw_parts(place.as_ptr(), length as usize) };
+        (read(value), changes)
+    }
+
+    #[track_caller]
+    fn copy(&self) -> (Vec<u8>, u32) {
+        self.core().with(|| self.read(<[u8]>::to_vec))
+    }
+
+    /// [`Channel::copy`] as a task.
+    async fn copy_async(&self) -> (Vec<u8>, u32) {
+        with_async(self.core(), || self.read(<[u8]>::to_vec)).await
     }
 }
 
@@ -357,14 +395,27 @@ impl Sender {
     /// If the thread [may not block](heddle_atomics::may_block) and another one keeps the lock.
     #[track_caller]
     pub fn send(&self, value: &[u8]) -> Result<(), SendError> {
-        self.0.write(value)
+        self.0.send(value)
+    }
+
+    /// [`Sender::send`] as a task, which waits for other ends to leave the lock. Dropped before it is ready, the future has changed nothing.
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub async fn send_async(&self, value: &[u8]) -> Result<(), SendError> {
+        self.0.send_async(value).await
     }
 
     /// The latest value.
     #[must_use]
     #[track_caller]
     pub fn borrow(&self) -> Vec<u8> {
-        self.0.read(<[u8]>::to_vec).0
+        self.0.copy().0
+    }
+
+    /// [`Sender::borrow`] as a task.
+    pub async fn borrow_async(&self) -> Vec<u8> {
+        self.0.copy_async().await.0
     }
 
     /// A receiving end that has seen the value of now.
@@ -395,6 +446,9 @@ impl Sender {
         self.0.core.cast()
     }
 }
+
+thread_end!(Sender, Sending, 0);
+thread_end!(Receiver, Receiving, channel);
 
 impl Clone for Sender {
     fn clone(&self) -> Self {
@@ -443,7 +497,12 @@ impl Receiver {
     #[must_use]
     #[track_caller]
     pub fn borrow(&self) -> Vec<u8> {
-        self.borrow_with(<[u8]>::to_vec)
+        self.channel.copy().0
+    }
+
+    /// [`Receiver::borrow`] as a task.
+    pub async fn borrow_async(&self) -> Vec<u8> {
+        self.channel.copy_async().await.0
     }
 
     /// Lets `read` see the latest value where it lies; other ends wait meanwhile. It doesn't count as seen.
@@ -452,7 +511,7 @@ impl Receiver {
     /// As [`Sender::send`].
     #[track_caller]
     pub fn borrow_with<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
-        self.channel.read(read).0
+        self.channel.core().with(|| self.channel.read(read)).0
     }
 
     /// The latest value, which counts as seen.
@@ -461,7 +520,14 @@ impl Receiver {
     /// As [`Sender::send`].
     #[track_caller]
     pub fn borrow_and_update(&mut self) -> Vec<u8> {
-        let (value, changes) = self.channel.read(<[u8]>::to_vec);
+        let (value, changes) = self.channel.copy();
+        self.seen = changes;
+        value
+    }
+
+    /// [`Receiver::borrow_and_update`] as a task. Dropped before it is ready, the future has seen nothing.
+    pub async fn borrow_and_update_async(&mut self) -> Vec<u8> {
+        let (value, changes) = self.channel.copy_async().await;
         self.seen = changes;
         value
     }
@@ -496,6 +562,18 @@ impl Receiver {
         self.changed_within(patience).map_err(|_closed| RecvError)
     }
 
+    /// [`Receiver::changed`] as a task. Dropped before it is ready, the future has seen nothing.
+    ///
+    /// # Errors
+    /// As [`Receiver::changed`].
+    pub async fn changed_async(&mut self) -> Result<(), RecvError> {
+        let core = self.channel.core();
+        let seen = self.seen;
+        let changed = perform_async(core, &core.changes, || core.change_since(seen)).await;
+        self.seen = changed.map_err(|_closed| RecvError)?;
+        Ok(())
+    }
+
     /// [`Receiver::changed`], waiting for at most `timeout`.
     ///
     /// # Errors
@@ -517,17 +595,8 @@ impl Receiver {
     fn changed_within(&mut self, patience: Patience) -> Result<(), Refusal> {
         let core = self.channel.core();
         let seen = self.seen;
-        let attempt = || {
-            let changes = core.changes();
-            if changes & !CHANGES_CLOSED != seen {
-                Ok(changes & !CHANGES_CLOSED)
-            } else if changes & CHANGES_CLOSED != 0 {
-                Err(Refusal::Closed)
-            } else {
-                Err(Refusal::NotNow)
-            }
-        };
         let is_still = || core.changes() == seen;
+        let attempt = || core.change_since(seen);
         self.seen = core.perform(&core.changes, patience, attempt, is_still)?;
         Ok(())
     }
@@ -543,6 +612,20 @@ impl Receiver {
         self.channel.core().close();
     }
 }
+
+impl sealed::Sealed for Receiver {
+    fn operation(&self) -> Operation<'_> {
+        let core = self.channel.core();
+        Operation {
+            side: &core.changes,
+            is_ready: Box::new(move || {
+                core.change_since(self.seen) != Err(Refusal::NotNow) || core.close_if_deserted()
+            }),
+        }
+    }
+}
+
+impl SelectRecv for Receiver {}
 
 impl Clone for Receiver {
     fn clone(&self) -> Self {

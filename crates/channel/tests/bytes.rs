@@ -5,8 +5,8 @@ use heddle_atomics::{RawMutex, registry};
 use heddle_channel::{
     RecvError, RecvTimeoutError, TryRecvError,
     bytes::{
-        self, OpenError, Options, Receiver, RecvIntoError, SendError, SendTimeoutError, Sender,
-        TooLong, TrySendError,
+        self, OpenError, Options, Receiver, RecvIntoError, RecvIntoTimeoutError, SendError,
+        SendTimeoutError, Sender, TooLong, TryRecvIntoError, TrySendError,
     },
     layout::channel_header,
 };
@@ -367,4 +367,79 @@ fn a_side_whose_owner_died_goes_on() {
     sender.send(b"after").unwrap();
     assert_eq!(receiver.recv().unwrap(), b"before");
     assert_eq!(receiver.recv().unwrap(), b"after");
+}
+
+#[test]
+fn every_form_gives_up_in_time() {
+    let (sender, receiver) = bytes::channel(options(1, 256));
+    let mut buffer = [0; 8];
+    assert_eq!(receiver.recv_timeout(SOON), Err(RecvTimeoutError::TimedOut));
+    assert_eq!(
+        receiver.borrow_timeout(SOON).err(),
+        Some(RecvTimeoutError::TimedOut)
+    );
+    assert_eq!(
+        receiver.recv_many_timeout(2, SOON),
+        Err(RecvTimeoutError::TimedOut)
+    );
+    assert_eq!(
+        receiver.recv_into_timeout(&mut buffer, SOON),
+        Err(RecvIntoTimeoutError::TimedOut)
+    );
+    assert_eq!(
+        receiver.try_recv_into(&mut buffer),
+        Err(TryRecvIntoError::Empty)
+    );
+
+    let messages: [&[u8]; 3] = [b"one", b"two", b"three"];
+    assert_eq!(
+        sender.send_many_timeout(&messages, SOON),
+        Err((1, SendTimeoutError::TimedOut))
+    );
+    assert_eq!(
+        sender.reserve_timeout(3, SOON).err(),
+        Some(SendTimeoutError::TimedOut)
+    );
+    let too_long = SendTimeoutError::TooLong(TooLong { len: 200, max: 120 });
+    assert_eq!(sender.reserve_timeout(200, SOON).err(), Some(too_long));
+    assert_eq!(receiver.recv_many_timeout(2, SOON).unwrap(), [b"one"]);
+
+    let mut place = sender.reserve_timeout(4, SOON).unwrap();
+    place.copy_from_slice(b"weft");
+    place.commit().unwrap();
+    assert_eq!(&*receiver.borrow_timeout(SOON).unwrap(), b"weft");
+
+    sender.send_many_timeout(&[b"warp"], SOON).unwrap();
+    let too_long = TooLong { len: 4, max: 3 };
+    assert_eq!(
+        receiver.recv_into_timeout(&mut buffer[..3], SOON),
+        Err(RecvIntoTimeoutError::TooLong(too_long))
+    );
+    assert_eq!(
+        receiver.try_recv_into(&mut buffer[..3]),
+        Err(TryRecvIntoError::TooLong(too_long))
+    );
+    // It has stayed.
+    assert_eq!(receiver.try_recv_into(&mut buffer), Ok(4));
+    assert_eq!(&buffer[..4], b"warp");
+    sender.send(b"").unwrap();
+    assert_eq!(receiver.recv_into_timeout(&mut buffer, SOON), Ok(0));
+
+    sender.close();
+    assert_eq!(
+        receiver.recv_many_timeout(2, SOON),
+        Err(RecvTimeoutError::Closed)
+    );
+    assert_eq!(
+        receiver.recv_into_timeout(&mut buffer, SOON),
+        Err(RecvIntoTimeoutError::Closed)
+    );
+    assert_eq!(
+        receiver.try_recv_into(&mut buffer),
+        Err(TryRecvIntoError::Closed)
+    );
+    assert_eq!(
+        sender.send_many_timeout(&messages, SOON),
+        Err((0, SendTimeoutError::Closed))
+    );
 }

@@ -222,3 +222,15 @@ fn ends_go_to_other_threads_whatever_they_carry() {
     // An end holds no value.
     assert_send_and_sync(channel::<std::rc::Rc<u8>>(1));
 }
+
+#[test]
+fn values_are_selected() {
+    let (sender, receiver) = channel::<u32>(1);
+    let mut select = heddle_channel::Select::new();
+    let on_value = select.recv(&receiver);
+    let on_room = select.send(&sender);
+    assert_eq!(select.try_ready(), Some(on_room));
+    sender.send(7).unwrap();
+    assert_eq!(select.ready(), on_value);
+    assert_eq!(receiver.recv().unwrap(), 7);
+}

@@ -1,8 +1,21 @@
 //! Waiting for several channels at once.
 #![cfg(not(loom))]
 
-use heddle_channel::{Select, TryRecvError, bounded, bytes};
-use std::{thread, time::Duration};
+mod support;
+
+use futures_executor::block_on;
+use heddle_channel::{
+    Receiver, Select, TryRecvError, bounded, broadcast, bytes, rendezvous, watch,
+};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Wake, Waker},
+    thread,
+    time::Duration,
+};
+use support::Count;
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -100,5 +113,269 @@ fn room_is_waited_for() {
         thread::sleep(SOON);
         assert_eq!(receiver.recv().unwrap().len(), 120);
         assert_eq!(waiting.join().unwrap(), Ok(()));
+    });
+}
+
+/// A future that may move, with the waker that counts.
+fn poll_once<F: Future>(future: &mut Pin<Box<F>>, count: &Arc<Count>) -> Poll<F::Output> {
+    support::poll_once(future, count)
+}
+
+#[test]
+fn a_task_is_told_by_each_of_its_channels() {
+    let (numbers, number) = bounded::<u32>(1);
+    let (texts, text) = bytes::channel(bytes::Options::default());
+    let (hands, hand) = rendezvous::<u8>();
+    let mut select = Select::new();
+    let on_number = select.recv(&number);
+    let on_text = select.recv(&text);
+    let on_hand = select.recv(&hand);
+    for round in 0..6 {
+        let count = Arc::default();
+        let mut waiting = Box::pin(select.ready_async());
+        assert!(poll_once(&mut waiting, &count).is_pending());
+        // A task that looks without having been woken stays where it is.
+        assert!(poll_once(&mut waiting, &count).is_pending());
+        let mut offering = hands.send_async(7);
+        let ready = match round % 3 {
+            0 => {
+                numbers.send(1).unwrap();
+                on_number
+            }
+            1 => {
+                texts.send(b"text").unwrap();
+                on_text
+            }
+            _ => {
+                assert!(support::poll_once(&mut offering, &Arc::default()).is_pending());
+                on_hand
+            }
+        };
+        assert!(count.woken() > 0);
+        assert_eq!(poll_once(&mut waiting, &count), Poll::Ready(ready));
+        drop(waiting);
+        _ = (number.try_recv(), text.try_recv(), hand.try_recv());
+    }
+    // What is possible is told without a wait, and so is a channel that is closed.
+    drop(texts);
+    assert_eq!(block_on(select.ready_async()), on_text);
+}
+
+#[test]
+fn a_task_waits_for_room() {
+    let (sender, receiver) = bounded(1);
+    sender.send(1).unwrap();
+    let count = Arc::default();
+    let mut select = Select::new();
+    select.send(&sender);
+    let mut waiting = Box::pin(select.ready_async());
+    assert!(poll_once(&mut waiting, &count).is_pending());
+    assert_eq!(receiver.recv(), Ok(1));
+    assert_eq!(poll_once(&mut waiting, &count), Poll::Ready(0));
+    assert_eq!(sender.try_send(2), Ok(()));
+}
+
+/// Who tells somebody tells all while a select is counted: one that goes keeps nothing from those who stay.
+#[test]
+fn a_task_that_goes_keeps_no_wake_up_from_others() {
+    let (sender, receiver) = bounded(1);
+    let (first, second, third) = (Arc::default(), Arc::default(), Arc::default());
+    let (mut selecting, mut staying) = (Select::new(), Select::new());
+    selecting.recv(&receiver);
+    staying.recv(&receiver);
+    let mut gone = Box::pin(selecting.ready_async());
+    let mut stays = Box::pin(staying.ready_async());
+    let mut receiving = receiver.recv_async();
+    assert!(poll_once(&mut gone, &first).is_pending());
+    assert!(poll_once(&mut stays, &second).is_pending());
+    assert!(support::poll_once(&mut receiving, &third).is_pending());
+    sender.try_send(1).unwrap();
+    drop(gone);
+    assert!(second.woken() > 0 && third.woken() > 0);
+    assert_eq!(poll_once(&mut stays, &second), Poll::Ready(0));
+    assert_eq!(
+        support::poll_once(&mut receiving, &third),
+        Poll::Ready(Ok(1))
+    );
+    drop(stays);
+    // Nobody is left there: what comes now wakes nobody.
+    let woken = (first.woken(), second.woken());
+    sender.try_send(2).unwrap();
+    assert_eq!((first.woken(), second.woken()), woken);
+}
+
+/// A rendezvous told its selects under its lock, which the waker of a task may want itself.
+#[test]
+fn a_waker_may_use_the_channel() {
+    struct Taking {
+        receiver: Receiver<u8>,
+        taken: Mutex<Option<u8>>,
+    }
+    impl Wake for Taking {
+        fn wake(self: Arc<Self>) {
+            if let Ok(value) = self.receiver.try_recv() {
+                *self.taken.lock().unwrap() = Some(value);
+            }
+        }
+    }
+    let (sender, receiver) = rendezvous();
+    let taking = Arc::new(Taking {
+        receiver: receiver.clone(),
+        taken: Mutex::new(None),
+    });
+    let waker = Waker::from(Arc::clone(&taking));
+    let mut select = Select::new();
+    select.recv(&receiver);
+    let mut waiting = Box::pin(select.ready_async());
+    let polled = waiting.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    let mut sending = sender.send_async(7);
+    let _polled = support::poll_once(&mut sending, &Arc::default());
+    assert_eq!(*taking.taken.lock().unwrap(), Some(7));
+    assert!(support::poll_once(&mut sending, &Arc::default()).is_ready());
+}
+
+#[test]
+fn tasks_and_threads_select_beside_each_other() {
+    const COUNT: u32 = 1_000;
+    const CHANNELS: usize = 3;
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..CHANNELS).map(|_| bounded::<u32>(2)).unzip();
+    let total: u32 = thread::scope(|scope| {
+        for sender in senders {
+            scope.spawn(move || (0..COUNT).for_each(|n| sender.send(n).unwrap()));
+        }
+        // More than a channel has places for.
+        let selecting: Vec<_> = (0..10)
+            .map(|who| {
+                let receivers = &receivers;
+                scope.spawn(move || {
+                    let mut open: Vec<_> = receivers.iter().collect();
+                    let mut sum = 0;
+                    while !open.is_empty() {
+                        let mut select = Select::new();
+                        for receiver in &open {
+                            select.recv(*receiver);
+                        }
+                        let ready = if who % 5 == 0 {
+                            block_on(select.ready_async())
+                        } else {
+                            select.ready()
+                        };
+                        match open[ready].try_recv() {
+                            Ok(n) => sum += n,
+                            Err(TryRecvError::Empty) => {}
+                            Err(TryRecvError::Closed) => drop(open.swap_remove(ready)),
+                        }
+                    }
+                    sum
+                })
+            })
+            .collect();
+        selecting
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
+    });
+    assert_eq!(total, CHANNELS as u32 * COUNT * (COUNT - 1) / 2);
+}
+
+#[test]
+fn news_and_states_are_waited_for_beside_work() {
+    let (_jobs, job) = bounded::<u32>(1);
+    let (news, mut one) = broadcast::channel(broadcast::Options {
+        capacity: 2,
+        ..Default::default()
+    });
+    let (states, mut state) = watch::channel(b"light", 64);
+    for is_task in [false, true] {
+        let wait = |news: &broadcast::Receiver, state: &watch::Receiver| {
+            let mut select = Select::new();
+            select.recv(&job);
+            select.recv(news);
+            select.recv(state);
+            if is_task {
+                block_on(select.ready_async())
+            } else {
+                select.ready()
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(SOON);
+                news.send(b"news").unwrap();
+            });
+            assert_eq!(wait(&one, &state), 1);
+        });
+        assert_eq!(one.try_recv().unwrap(), b"news");
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(SOON);
+                states.send(b"dark").unwrap();
+            });
+            assert_eq!(wait(&one, &state), 2);
+        });
+        assert_eq!(state.borrow_and_update(), b"dark");
+        // Who lags is told so by the operation, which is possible.
+        (0..4).for_each(|_| news.send(b"more").unwrap());
+        assert_eq!(wait(&one, &state), 1);
+        assert_eq!(one.try_recv(), Err(broadcast::TryRecvError::Lagged(2)));
+        (0..2).for_each(|_| assert_eq!(one.try_recv().unwrap(), b"more"));
+        let mut select = Select::new();
+        select.recv(&one);
+        select.recv(&state);
+        assert_eq!(select.try_ready(), None);
+    }
+    drop(news);
+    drop(states);
+    let mut select = Select::new();
+    select.recv(&state);
+    assert_eq!(select.ready_timeout(SOON), Some(0));
+    let mut select = Select::new();
+    select.recv(&one);
+    assert_eq!(select.ready_timeout(SOON), Some(0));
+}
+
+#[test]
+fn a_select_goes_to_other_threads_as_a_task() {
+    fn is_send(_: impl Send) {}
+    // Its values don't, and stay where they are.
+    let (_sender, receiver) = bounded::<std::rc::Rc<u8>>(1);
+    let mut select = Select::new();
+    select.recv(&receiver);
+    is_send(select.ready_async());
+}
+
+/// A receiver that came to wait in a rendezvous of bytes told nobody, so a select that waited to send slept on.
+#[test]
+fn a_receiver_that_comes_to_a_rendezvous_of_bytes_is_what_a_select_waits_for() {
+    let (sender, receiver) = bytes::channel(bytes::Options {
+        capacity: 0,
+        ..bytes::Options::default()
+    });
+    let (_stops, stop) = bounded::<()>(1);
+    let sends = |message: &[u8]| {
+        loop {
+            let mut select = Select::new();
+            select.recv(&stop);
+            let to_send = select.send(&sender);
+            assert_eq!(select.ready(), to_send);
+            if sender.try_send(message).is_ok() {
+                return;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for message in [b"blocks", b"awaits"] {
+            let receiver = &receiver;
+            let sending = scope.spawn(move || sends(message));
+            // It looks once, and sleeps then; if it is late, the receiver is there first.
+            thread::sleep(SOON);
+            let received = match message {
+                b"blocks" => receiver.recv(),
+                _ => block_on(receiver.recv_async()),
+            };
+            assert_eq!(received.unwrap(), message);
+            sending.join().unwrap();
+        }
     });
 }

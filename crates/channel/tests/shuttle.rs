@@ -12,14 +12,15 @@
 use heddle_atomics::{
     registry,
     seam::{
-        AtomicU32, AtomicU64, Ordering,
+        AtomicU64, Ordering,
         check::{check, fails, finds},
         model::{Fault, any},
     },
 };
 use heddle_channel::{
-    Receiver, Select, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded, bytes,
-    layout::{END_COUNTS, END_RECEIVERS_SHIFT, END_SENDERS_SHIFT, channel_header, end_count},
+    Receiver, Select, SendTimeoutError, Sender, ThreadBound, TryRecvError, TrySendError, bounded,
+    bytes,
+    layout::{END_COUNTS, END_RECEIVERS_SHIFT, channel_header, end_count},
     rendezvous, unbounded,
 };
 use shuttle::{future::block_on, thread};
@@ -376,6 +377,92 @@ fn a_wake_up_of_a_select_that_is_lost_is_found() {
     finds(Fault::LoseWake, "deadlock", 400, selects);
 }
 
+/// Tasks select between a channel of values, one of bytes and a rendezvous, beside a thread that selects and one that receives alone; one
+/// of the tasks changes its mind at times.
+fn selecting_tasks() {
+    let (values, value) = bounded::<Name>(1);
+    let (hands, hand) = rendezvous::<Name>();
+    let (texts, text) = bytes::channel(bytes::Options {
+        capacity: 2,
+        ring_size: 64,
+        is_compact: false,
+    });
+    let senders = [
+        spawn(move || (0..MESSAGES).for_each(|number| values.send((0, number)).unwrap())),
+        spawn(move || (0..MESSAGES).for_each(|number| hands.send((1, number)).unwrap())),
+        spawn(move || {
+            for number in 0..MESSAGES {
+                texts.send(&message((2, number), SHORT_MAX)).unwrap();
+            }
+        }),
+    ];
+    let alone = value.clone();
+    let alone = spawn(move || alone.recv().into_iter().collect::<Vec<_>>());
+    let selecting = (0..3).map(|who| {
+        let (value, hand, text) = (value.clone(), hand.clone(), text.clone());
+        spawn(move || {
+            let mut got = Vec::new();
+            let mut are_closed = [false; 3];
+            while are_closed.contains(&false) {
+                let mut select = Select::new();
+                let mut indices = Vec::new();
+                for index in (0..3).filter(|index| !are_closed[*index]) {
+                    match index {
+                        0 => select.recv(&value),
+                        1 => select.recv(&hand),
+                        _ => select.recv(&text),
+                    };
+                    indices.push(index);
+                }
+                let ready = match who {
+                    0 => select.ready(),
+                    1 => block_on(select.ready_async()),
+                    _ => match poll_once(select.ready_async()) {
+                        Poll::Ready(ready) => ready,
+                        Poll::Pending => block_on(select.ready_async()),
+                    },
+                };
+                let index = indices[ready];
+                let received = match index {
+                    0 => value.try_recv(),
+                    1 => hand.try_recv(),
+                    _ => text.try_recv().map(|bytes| name_of(&bytes)),
+                };
+                match received {
+                    Ok(name) => got.push(name),
+                    Err(TryRecvError::Closed) => are_closed[index] = true,
+                    Err(TryRecvError::Empty) => {}
+                }
+            }
+            got
+        })
+    });
+    let threads: Vec<_> = selecting.chain([alone]).collect();
+    drop((value, hand, text));
+    for sender in senders {
+        sender.join().unwrap();
+    }
+    let got: Vec<_> = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect();
+    let sent: Vec<_> = (0..3)
+        .flat_map(|id| (0..MESSAGES).map(move |number| (id, number)))
+        .collect();
+    assert_all(&got, &sent);
+}
+
+#[test]
+fn selects_of_tasks_miss_nothing() {
+    check(300, selecting_tasks);
+}
+
+#[test]
+fn a_select_of_a_task_that_falls_asleep_too_late_is_found() {
+    finds(Fault::LoseWake, "deadlock", 400, selecting_tasks);
+    finds(Fault::LateWait, "deadlock", 400, selecting_tasks);
+}
+
 /// A message of so many bytes that says whose it is and can't be taken for another, not even in part.
 fn message(name: Name, len: usize) -> Vec<u8> {
     let mut bytes = vec![name.0, name.1];
@@ -404,7 +491,7 @@ fn send_bytes(sender: &bytes::Sender, name: Name, has_long: bool) -> bool {
     } as usize;
     let message = message(name, len);
     let is_meeting = sender.capacity() == 0;
-    match any(5) {
+    match any(8) {
         0 if !is_long => match sender.try_send(&message) {
             Ok(()) => return true,
             Err(TrySendError::Closed) => return false,
@@ -432,6 +519,20 @@ fn send_bytes(sender: &bytes::Sender, name: Name, has_long: bool) -> bool {
             drop(place);
         }
         3 if !is_long => return sender.send_many(&[&message]).is_ok(),
+        4 => return block_on(sender.send_async(&message)).is_ok(),
+        // In a rendezvous somebody may have the message of a task that goes in hand.
+        5 if !is_meeting => {
+            if let Poll::Ready(result) = poll_once(sender.send_async(&message)) {
+                return result.is_ok();
+            }
+        }
+        6 if !is_long && !is_meeting => {
+            let Ok(mut place) = block_on(sender.reserve_async(len)) else {
+                return false;
+            };
+            place.copy_from_slice(&message);
+            return place.commit().is_ok();
+        }
         _ => {}
     }
     match sender.send(&message) {
@@ -442,8 +543,8 @@ fn send_bytes(sender: &bytes::Sender, name: Name, has_long: bool) -> bool {
 }
 
 /// Receives messages in one of the ways there are; none if the channel is closed and empty.
-fn recv_bytes(receiver: &bytes::Receiver) -> Vec<Name> {
-    match any(7) {
+fn recv_bytes(receiver: &bytes::Receiver, has_long: bool) -> Vec<Name> {
+    match any(10) {
         0 => match receiver.try_recv() {
             Ok(bytes) => return vec![name_of(&bytes)],
             Err(TryRecvError::Closed) => return Vec::new(),
@@ -484,6 +585,20 @@ fn recv_bytes(receiver: &bytes::Receiver) -> Vec<Name> {
             select.recv(receiver);
             select.ready();
         }
+        6 => {
+            let received = block_on(receiver.recv_async());
+            return received.iter().map(|bytes| name_of(bytes)).collect();
+        }
+        7 => {
+            let borrow = block_on(receiver.borrow_async());
+            return borrow.iter().map(|bytes| name_of(bytes)).collect();
+        }
+        // A task that goes in the middle of a long message has taken that.
+        8 if !has_long => {
+            if let Poll::Ready(received) = poll_once(receiver.recv_async()) {
+                return received.iter().map(|bytes| name_of(bytes)).collect();
+            }
+        }
         _ => {}
     }
     receiver.recv().iter().map(|bytes| name_of(bytes)).collect()
@@ -514,7 +629,7 @@ fn byte_messages(capacity: u32, is_compact: bool, has_long: bool, closes: bool) 
             spawn(move || {
                 let mut got = Vec::new();
                 loop {
-                    let names = recv_bytes(&receiver);
+                    let names = recv_bytes(&receiver, has_long);
                     if names.is_empty() {
                         return got;
                     }
@@ -552,6 +667,45 @@ fn long_messages_arrive_whole_among_short_ones() {
 #[test]
 fn bytes_are_handed_over_in_a_rendezvous() {
     check(200, || byte_messages(0, false, false, false));
+}
+
+/// A task that goes in a rendezvous has sent its message or not; what comes after it arrives.
+#[test]
+fn a_task_that_goes_in_a_rendezvous_leaves_it_whole() {
+    check(400, || {
+        let (sender, receiver) = bytes::channel(bytes::Options {
+            capacity: 0,
+            ring_size: 64,
+            is_compact: false,
+        });
+        let senders: Vec<_> = (0..2)
+            .map(|id| {
+                let sender = sender.clone();
+                spawn(move || {
+                    let first = message((id, 0), 2 + any(SHORT_MAX as u32 - 1) as usize);
+                    let is_sent = poll_once(sender.send_async(&first)) == Poll::Ready(Ok(()));
+                    block_on(sender.send_async(&message((id, 1), 9))).unwrap();
+                    is_sent
+                })
+            })
+            .collect();
+        drop(sender);
+        let mut got: Vec<Name> = Vec::new();
+        while let Ok(bytes) = block_on(receiver.recv_async()) {
+            got.push(name_of(&bytes));
+            let _went = poll_once(receiver.recv_async()).map(|one| {
+                got.extend(one.iter().map(|bytes| name_of(bytes)));
+            });
+        }
+        for (id, sender) in (0..2).zip(senders) {
+            let is_sent = sender.join().unwrap();
+            let own: Vec<_> = got.iter().filter(|name| name.0 == id).collect();
+            assert!(
+                own == [&(id, 0), &(id, 1)] || !is_sent && own == [&(id, 1)],
+                "{own:?}"
+            );
+        }
+    });
 }
 
 #[test]
@@ -616,37 +770,8 @@ fn entry_of(sender: &bytes::Sender, index: usize) -> &AtomicU64 {
     unsafe { word_of(sender, channel_header::ENDS + index * end_count::SIZE) }
 }
 
-fn sum_of(sender: &bytes::Sender, offset: usize) -> &AtomicU32 {
-    // SAFETY: there are the sums.
-    unsafe { word_of(sender, offset) }
-}
-
 /// How many entries of the models are free: so few that the ends of the dead make room for others.
 const FREE_ENTRIES: usize = 2;
-
-/// Counts this thread's sender as TypeScript does, in an entry.
-fn own(sender: &bytes::Sender) {
-    let me = registry::current();
-    let own = u64::from(me.bits()) | 1 << END_SENDERS_SHIFT;
-    for entry in (0..FREE_ENTRIES).map(|index| entry_of(sender, index)) {
-        let mut seen = entry.load(Ordering::SeqCst);
-        let is_free = |entry: u64| {
-            let token = registry::Token::of_lock_word(entry as u32);
-            !token.is_some_and(registry::is_live)
-        };
-        while is_free(seen) {
-            let order = Ordering::SeqCst;
-            if let Err(now) = entry.compare_exchange(seen, own, order, order) {
-                seen = now;
-                continue;
-            }
-            sum_of(sender, channel_header::ENDS_ADDED).fetch_add(1, order);
-            sum_of(sender, channel_header::SENDERS).fetch_sub(1, order);
-            return;
-        }
-    }
-    panic!("one of the others is dead");
-}
 
 /// Where a channel is.
 #[derive(Clone, Copy)]
@@ -660,9 +785,12 @@ impl Address {
     ///
     /// # Safety
     /// There is a channel, and it outlives the sender.
-    unsafe fn open(self) -> ManuallyDrop<bytes::Sender> {
+    unsafe fn open(self) -> ManuallyDrop<ThreadBound<bytes::Sender>> {
         // SAFETY: of the caller.
-        ManuallyDrop::new(unsafe { bytes::Sender::open(self.0) }.unwrap())
+        let sender = unsafe { bytes::Sender::open(self.0) }.unwrap();
+        let bound = sender.bind_to_thread();
+        assert!(ThreadBound::is_bound(&bound), "one of the others is dead");
+        ManuallyDrop::new(bound)
     }
 }
 
@@ -695,7 +823,6 @@ fn senders_that_die() {
             let me = registry::enter_new().expect("the model has few threads");
             // SAFETY: the receiver lives longer, and with it the channel.
             let other = unsafe { channel.open() };
-            own(&other);
             come.send(()).unwrap();
             for number in 0..2 {
                 other.send(&message((id, number), SHORT_MAX)).unwrap();

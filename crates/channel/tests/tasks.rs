@@ -1,59 +1,20 @@
 //! Channels of values with tasks at their ends, beside threads.
 #![cfg(not(loom))]
 
+mod support;
+
+use futures_executor::block_on;
 use heddle_channel::{
     Receiver, RecvError, RecvFuture, SendError, Sender, TryRecvError, bounded, rendezvous,
     unbounded,
 };
 use std::{
-    future::Future,
-    pin::{Pin, pin},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    pin::Pin,
+    sync::{Arc, Mutex},
     task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
+    thread,
 };
-
-/// Runs a future on this thread, which sleeps while it waits.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
-}
-
-/// A waker that counts.
-#[derive(Default)]
-struct Count(AtomicU32);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Count {
-    fn woken(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-fn poll_once<F: Future + Unpin>(future: &mut F, count: &Arc<Count>) -> Poll<F::Output> {
-    let waker = Waker::from(Arc::clone(count));
-    Pin::new(future).poll(&mut Context::from_waker(&waker))
-}
+use support::poll_once;
 
 type Ends<T> = (Sender<T>, Receiver<T>);
 

@@ -6,13 +6,16 @@
 
 use crate::catalogue::{self, Entry, IndexEntry};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::guard;
 use crate::index::statement::enlist;
 use crate::module::rules::Rules;
 use crate::names;
+use crate::parents;
 use crate::routing::{self, Alteration, Change};
 use crate::schema::{IndexedColumn, TableSchema, quote_identifier};
 use crate::session::{Purpose, Shared};
 use crate::statement::Handle;
+use crate::tokens::place_of_named;
 use crate::value::Value;
 use crate::view;
 
@@ -34,7 +37,18 @@ pub fn table(
         }
     });
     shared.note_altered(entry.id);
-    outcome
+    // SQLite knows no place of what it refuses here.
+    outcome.map_err(|error| match error {
+        StoreError {
+            code: StoreErrorCode::SqlError,
+            offset: None,
+            ..
+        } => match place_of_named(&error.message, sql, alteration.table.end) {
+            Some(at) => error.at(at),
+            None => error,
+        },
+        _ => error,
+    })
 }
 
 fn within_savepoint(
@@ -54,7 +68,9 @@ fn within_savepoint(
     })?;
     let schema = entry.schema()?;
     if let Change::Rename(name) = &alteration.change {
+        guard::check_name(name)?;
         names::check_rename(handle, name)?;
+        parents::check_name(handle, name)?;
     }
     let forget = format!(
         "DROP TABLE IF EXISTS temp.{}",

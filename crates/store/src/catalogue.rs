@@ -117,6 +117,12 @@ pub fn read(main: Handle) -> StoreResult<Vec<Entry>> {
     Ok(entries)
 }
 
+/// The names of all tables, by their numbers, as the connection's snapshot of `main` has them.
+pub fn names(main: Handle) -> StoreResult<Vec<(TableId, String)>> {
+    let entries = read(main)?.into_iter();
+    Ok(entries.map(|entry| (entry.id, entry.name)).collect())
+}
+
 /// How often the tables have changed, as the connection's snapshot of `main` has it.
 pub fn changes(main: Handle) -> StoreResult<i64> {
     let found = main

@@ -16,6 +16,7 @@ use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::routing;
 use crate::schema::{TableSchema, quote_identifier};
 use crate::session::{Purpose, Shared};
+use crate::settings;
 use crate::statement::Handle;
 use crate::table::TableId;
 use crate::value::Value;
@@ -41,6 +42,11 @@ impl Declared {
         if self.seen.get() == version {
             return Ok(());
         }
+        settings::despite_query_only(shared.handle, || self.declare(shared, version))
+    }
+
+    /// Declares what the catalogue holds; it had `version` changes before it is read.
+    fn declare(&self, shared: &Shared, version: u64) -> StoreResult<()> {
         let handle = shared.handle;
         // Before the tables are read: if they change in between, a transaction looks once too often.
         let in_main = catalogue::changes(handle)?;

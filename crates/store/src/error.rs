@@ -6,9 +6,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::io::{IoError, IoErrorCode};
+use crate::offending_key::OffendingKey;
 
 /// How the panic begins that `heddle_thread` makes of a refused allocation.
-const ALLOCATION_FAILED: &str = "memory allocation of ";
+pub(crate) const ALLOCATION_FAILED: &str = "memory allocation of ";
 
 /// The kind of an error. The names are those that TypeScript's `HeddleStoreError.code` carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +72,10 @@ pub struct StoreError {
     /// The byte offset in the SQL text, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub offset: Option<i32>,
+    /// The key that is there already, or that another transaction has written, where it is known which. Not a part of what an error says
+    /// of itself: it is what is in a row.
+    #[serde(skip)]
+    pub key: Option<Box<OffendingKey>>,
 }
 
 /// The store's results.
@@ -84,6 +89,7 @@ impl StoreError {
             message: message.into(),
             sqlite_code: None,
             offset: None,
+            key: None,
         }
     }
 
@@ -117,6 +123,13 @@ impl StoreError {
     #[must_use]
     pub fn at(mut self, offset: usize) -> StoreError {
         self.offset = i32::try_from(offset).ok();
+        self
+    }
+
+    /// The same, about this key.
+    #[must_use]
+    pub fn about(mut self, key: OffendingKey) -> StoreError {
+        self.key = Some(Box::new(key));
         self
     }
 

@@ -3,9 +3,9 @@
 //! | floor | modules |
 //! |---|---|
 //! | the main thread's requests | [`service`], [`import`] |
-//! | a connection | [`session`], [`parameters`], [`transaction`], `savepoints`, [`module`], [`routing`], [`tokens`], `declared`, `alter`, [`view`], [`statement`] |
+//! | a connection | [`session`], [`parameters`], [`transaction`], `savepoints`, [`module`], [`routing`], [`tokens`], `guard`, `settings`, `declared`, `alter`, `parents`, [`view`], [`statement`], `quotes` |
 //! | a database | [`store`], [`catalogue`], `names`, [`commit`], [`index`], [`memory`], [`recovery`] |
-//! | a table | [`table`], [`schema`], [`key`], [`collation`], [`value`], `decimal` |
+//! | a table | [`table`], [`schema`], [`key`], [`collation`], [`value`], `decimal`, [`offending_key`] |
 //! | the libraries' joints | [`sqlite`] (memory, mutexes, files), [`tonbo`] (files, executor) |
 //! | files | [`io`] |
 
@@ -17,6 +17,7 @@ pub mod commit;
 mod decimal;
 mod declared;
 pub mod error;
+mod guard;
 pub mod import;
 pub mod index;
 pub mod io;
@@ -26,13 +27,17 @@ mod layout;
 pub mod memory;
 pub mod module;
 mod names;
+pub mod offending_key;
 pub mod parameters;
+mod parents;
+mod quotes;
 pub mod recovery;
 pub mod routing;
 mod savepoints;
 pub mod schema;
 pub mod service;
 pub mod session;
+mod settings;
 pub mod sqlite;
 pub mod statement;
 pub mod store;

@@ -51,6 +51,17 @@ pub fn route(sql: &str) -> Option<Routed> {
     is_tonbo.then(|| Routed::to_temp(sql, &named))
 }
 
+/// Where `sql`, the creation of a Tonbo table, says `temp`: such a table is there for all, and would not be temporary.
+pub fn names_temp(sql: &str) -> Option<usize> {
+    let mut tokens = Tokens::new(sql);
+    tokens.expect("CREATE")?;
+    tokens.expect("VIRTUAL")?;
+    tokens.expect("TABLE")?;
+    let named = tokens.named()?;
+    let is_temp = named.schema.is_some() && named.is_in("temp");
+    (is_temp && route(sql).is_some()).then_some(named.start)
+}
+
 /// The name of the table that `sql` starts to make in `main`: `CREATE TABLE …` or `CREATE VIRTUAL TABLE …`, but for those that name
 /// another schema or are temporary.
 pub fn creation(sql: &str) -> Option<Named> {
@@ -68,6 +79,12 @@ pub fn is_about_transactions(sql: &str) -> bool {
     const VERBS: [&str; 6] = ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"];
     let first = Tokens::new(sql).next_token();
     first.is_some_and(|token| VERBS.iter().any(|verb| token.is(verb)))
+}
+
+/// Whether `sql` starts with a statement that attaches a database.
+pub fn attaches(sql: &str) -> bool {
+    let first = Tokens::new(sql).next_token();
+    first.is_some_and(|token| token.is("ATTACH"))
 }
 
 /// Whether `sql` starts with a statement that drops something.

@@ -21,6 +21,7 @@ use crate::commit::log::Durability;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::import::{self, ImportOptions};
 use crate::io::{MemoryIo, SharedIo};
+use crate::offending_key::OffendingKey;
 use crate::parameters::Parameters;
 use crate::recovery::{Damage, Recovery};
 use crate::session::{Outcome, Session, Sink};
@@ -113,6 +114,8 @@ struct Response<'a> {
     sqlite_code: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a OffendingKey>,
 }
 
 /// A SQL thread.
@@ -165,11 +168,9 @@ impl Server {
     fn answer(&mut self, message: &[u8]) -> Result<(), Unsent> {
         let request: Request = match rmp_serde::from_slice(message) {
             Ok(request) => request,
-            Err(error) => {
-                let error = StoreError::new(
-                    StoreErrorCode::Misuse,
-                    format!("a request cannot be read: {error}"),
-                );
+            Err(_) => {
+                // What is wrong with it would be told with the values in it.
+                let error = StoreError::new(StoreErrorCode::Misuse, "a request cannot be read");
                 return self.fail(0, &error);
             }
         };
@@ -202,6 +203,7 @@ impl Server {
             message: Some(&error.message),
             sqlite_code: error.sqlite_code,
             offset: error.offset,
+            key: error.key.as_deref(),
             ..Response::default()
         })
     }
@@ -251,10 +253,13 @@ impl Server {
                 drop(unsafe { take_buffer(request.address, request.size) });
                 Ok(Response::default())
             }
-            "reset" => {
+            "reset" | "restore" => {
                 let session = self.session()?;
                 let rolled_back = session.is_in_transaction();
                 session.reset()?;
+                if request.op == "restore" {
+                    session.restore_settings()?;
+                }
                 Ok(Response {
                     rolled_back: Some(rolled_back),
                     ..Response::default()

@@ -18,13 +18,16 @@ use crate::commit::log;
 use crate::decimal;
 use crate::declared::Declared;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::guard::{self, Guard};
 use crate::index::statement::{self as index_statement, Changed};
 use crate::module;
 use crate::names;
 use crate::parameters::{Binder, Parameters};
+use crate::parents;
 use crate::routing::{self, Change};
 use crate::savepoints::{self, Savepoints, Verb};
 use crate::schema::TableSchema;
+use crate::sqlite;
 use crate::statement::{Handle, Statement};
 use crate::store::{Files, Store};
 use crate::table::version::Sequence;
@@ -38,8 +41,8 @@ const PROGRESS_INSTRUCTIONS: c_int = 2000;
 /// How long a statement waits for the writer of the ordinary tables, in milliseconds.
 const BUSY_WAIT_MS: f64 = 5000.0;
 
-/// The longest pause between two attempts to become the writer.
-const BUSY_PAUSE_MAX: Duration = Duration::from_millis(20);
+/// Between two looks whether a statement that waits for the writer is interrupted.
+const BUSY_PATIENCE: Duration = Duration::from_millis(10);
 
 /// How often a statement begins because tables that it names were altered meanwhile.
 const ATTEMPTS_MAX: u32 = 10;
@@ -58,6 +61,8 @@ pub struct Shared {
     pub handle: Handle,
     /// How others see what runs here, and interrupt it.
     pub activity: Arc<Activity>,
+    /// What users' statements may not do, and what they have set.
+    pub guard: Guard,
     /// The transaction on Tonbo tables, once one was read or written.
     transaction: RefCell<Option<Transaction>>,
     /// The catalogue's tables that are declared in `temp`.
@@ -81,6 +86,8 @@ pub struct Shared {
     /// Rows that SQLite has counted as changed though no user's statement did.
     uncounted: Cell<i64>,
     last_mixed: RefCell<Option<Statement>>,
+    /// The last error about a key that a callback returned: SQLite passes on its code and message alone.
+    refused: RefCell<Option<StoreError>>,
     /// When the wait for the writer of the ordinary tables began.
     busy_since_ms: Cell<f64>,
 }
@@ -136,6 +143,7 @@ impl Session {
             store: store.clone(),
             handle,
             activity,
+            guard: Guard::new(store.durability()),
             transaction: RefCell::new(None),
             declared: Declared::default(),
             purpose: RefCell::new(Purpose::Statement),
@@ -148,6 +156,7 @@ impl Session {
             entered: Cell::new(None),
             uncounted: Cell::new(0),
             last_mixed: RefCell::new(None),
+            refused: RefCell::new(None),
             busy_since_ms: Cell::new(0.0),
         });
         let session = Session { shared };
@@ -163,14 +172,8 @@ impl Session {
                 pointer.cast_mut().cast(),
             )
         };
-        // SAFETY: as above.
-        unsafe {
-            ffi::sqlite3_busy_handler(
-                handle.raw(),
-                Some(wait_for_writer),
-                pointer.cast_mut().cast(),
-            )
-        };
+        session.shared.wait_when_busy();
+        Guard::register(&session.shared)?;
         session.shared.declared.mistrust();
         session.shared.declared.refresh(&session.shared)?;
         Ok(session)
@@ -242,14 +245,26 @@ impl Session {
         catalogue::find(self.shared.handle, name)
     }
 
-    /// Whether the request that runs is to be interrupted.
-    pub fn is_interrupted(&self) -> bool {
-        self.shared.is_interrupted()
+    /// What others see of what runs here, and interrupt it by.
+    pub fn activity(&self) -> &Arc<Activity> {
+        &self.shared.activity
     }
 
     /// Whether an explicit transaction is open.
     pub fn is_in_transaction(&self) -> bool {
         !self.shared.handle.is_autocommit()
+    }
+
+    /// Gives the connection the settings back that it was opened with, behind [`Session::reset`].
+    pub fn restore_settings(&self) -> StoreResult<()> {
+        let shared = &*self.shared;
+        let busy = || shared.wait_when_busy();
+        shared.guard.settings.restore(shared.handle, busy)
+    }
+
+    /// Has users' statements write the store's own tables, too: tests look at what comes of that.
+    pub fn lift_guard(&self) {
+        self.shared.guard.lift();
     }
 
     /// Rolls back what is open.
@@ -272,6 +287,19 @@ impl Drop for Session {
 }
 
 impl Shared {
+    /// Has this connection wait for locks as [`wait_for_writer`] does.
+    fn wait_when_busy(&self) {
+        let pointer: *const Shared = self;
+        // SAFETY: the handler is called only while the connection is open, and `self` outlives it, as the session sees to it.
+        unsafe {
+            ffi::sqlite3_busy_handler(
+                self.handle.raw(),
+                Some(wait_for_writer),
+                pointer.cast_mut().cast(),
+            )
+        };
+    }
+
     /// The open transaction, beginning one where there is none: `main`'s snapshot and the Tonbo tables' are taken together.
     pub fn transaction(&self) -> StoreResult<RefMut<'_, Transaction>> {
         let mut transaction = self.transaction.borrow_mut();
@@ -281,12 +309,14 @@ impl Shared {
                 Some(statement) => statement,
                 empty => empty.insert(log::last_mixed_statement(self.handle)?),
             };
-            let (mixed, changes) = log::last_mixed(statement)?;
+            let mut changes = 0;
+            let snapshot = self.store.sequencer.snapshot_of(|| {
+                let (mixed, counted) = log::last_mixed(statement)?;
+                changes = counted;
+                Ok(mixed)
+            })?;
             self.declared.note_snapshot(self, changes)?;
-            *transaction = Some(Transaction::new(
-                self.store.sequencer.snapshot(mixed)?,
-                &self.store.memory,
-            ));
+            *transaction = Some(Transaction::new(snapshot, &self.store.memory));
         }
         RefMut::filter_map(transaction, Option::as_mut).map_err(|_| {
             StoreError::new(StoreErrorCode::EngineFailed, "a transaction has vanished")
@@ -401,6 +431,24 @@ impl Shared {
         Ok(())
     }
 
+    /// A callback returns an error about a key.
+    pub fn note_refused(&self, error: StoreError) {
+        self.refused.replace(Some(error));
+    }
+
+    /// A statement's error, with the key that it is about where a callback has noted it. What the callback refused may have been passed over, and
+    /// the statement have failed for another reason: then the words differ.
+    fn with_key(&self, mut error: StoreError) -> StoreError {
+        let refused = self.refused.take();
+        if let Some(refused) = refused
+            && error.key.is_none()
+            && (error.code, &error.message) == (refused.code, &refused.message)
+        {
+            error.key = refused.key;
+        }
+        error
+    }
+
     /// Whether the open transaction has altered a table.
     pub fn has_altered(&self) -> bool {
         self.has_altered.get()
@@ -454,12 +502,13 @@ impl Shared {
     ) -> StoreResult<usize> {
         let used = binder.used();
         let mut attempts = 1;
+        self.refused.take();
         loop {
             let mut has_told = false;
             let begun = self.begin_statement(sql);
             let is_alone = self.handle.is_autocommit();
             let outcome = begun.and_then(|()| self.run_first(sql, binder, sink, &mut has_told));
-            let outcome = outcome.map_err(|error| self.retryable(error));
+            let outcome = outcome.map_err(|error| self.with_key(self.retryable(error)));
             self.end_statement(outcome.as_ref().err());
             let is_outdated = self.declared.has_refused() && outcome.is_err();
             if !is_outdated || !is_alone || has_told || attempts == ATTEMPTS_MAX {
@@ -512,7 +561,11 @@ impl Shared {
             Some(routed) => routed.in_source(offset),
             None => offset,
         };
-        let (statement, length) = self.handle.prepare(text).map_err(|mut error| {
+        if let Some(at) = routing::names_temp(sql) {
+            return Err(module::not_in("temp").at(at));
+        }
+        let prepared = self.guard.prepare(self.handle, text);
+        let (statement, length) = prepared.map_err(|mut error| {
             error.offset = error.offset.map(|offset| in_source(offset as usize) as i32);
             error
         })?;
@@ -537,7 +590,11 @@ impl Shared {
             Some(named) if named.has_if => Purpose::StatementIfNotExists,
             _ => Purpose::Statement,
         };
+        let has_parents = parents::any(sql);
         let mut run = || {
+            if has_parents {
+                parents::check(self, sql)?;
+            }
             self.with_purpose(purpose.clone(), || {
                 // One that only reads is told of when it has its snapshot, for it may have to begin again.
                 let mut has_row = statement.is_read_only() && statement.step()?;
@@ -575,6 +632,12 @@ impl Shared {
                 })?,
                 false => create()?,
             }
+        } else if has_parents {
+            self.in_savepoint(|| {
+                // From here on no parent becomes a Tonbo table.
+                catalogue::lock(self.handle)?;
+                run()
+            })?;
         } else if let Some(verb) = savepoints::parse(sql) {
             let was_autocommit = self.handle.is_autocommit();
             run()?;
@@ -584,6 +647,9 @@ impl Shared {
                 self.store.write_files()?;
             }
             run()?;
+            if routing::attaches(sql) {
+                guard::check_attached(self.handle)?;
+            }
         }
         if is_own || routing::drops(sql) {
             // Something of the user's in `temp` may no longer stand before what the catalogue has.
@@ -605,9 +671,13 @@ impl Shared {
         }
         if let Some(alteration) = routing::alteration(sql)
             && let Change::Rename(name) = &alteration.change
-            && alteration.table.is_in("main")
+            && alteration.table.is_ours()
         {
+            guard::check_name(name)?;
             let table = &alteration.table;
+            if !table.is_in("main") {
+                return Ok(true);
+            }
             let is_own =
                 table.schema.is_none() && view::is_in_temp(self.handle, Kind::View, &table.name)?;
             if !is_own {
@@ -677,8 +747,7 @@ unsafe extern "C" fn wait_for_writer(shared: *mut c_void, attempts: c_int) -> c_
     if shared.is_interrupted() || now_ms - shared.busy_since_ms.get() > BUSY_WAIT_MS {
         return 0;
     }
-    let pause = Duration::from_millis(1 << attempts.clamp(0, 10));
-    heddle_thread::sleep(pause.min(BUSY_PAUSE_MAX));
+    sqlite::wait_for_lock(BUSY_PATIENCE);
     1
 }
 

@@ -3,13 +3,18 @@
 //! The engine runs every statement of a connection itself, from inside the module's callbacks too, where only the raw handle is at hand;
 //! hence this layer instead of rusqlite's.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::{self, NonNull};
 
 use rusqlite::ffi;
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::quotes::without_values;
 use crate::value::Value;
+
+/// The longest pattern of LIKE and GLOB, in bytes.
+const PATTERN_SIZE_MAX: c_int = 2000;
 
 /// A connection's handle, borrowed: whoever opened it closes it after the last copy was used.
 #[derive(Clone, Copy, Debug)]
@@ -129,6 +134,12 @@ impl Handle {
         unsafe {
             ffi::sqlite3_limit(self.raw(), ffi::SQLITE_LIMIT_LENGTH, size_max);
             ffi::sqlite3_limit(self.raw(), ffi::SQLITE_LIMIT_SQL_LENGTH, size_max);
+            // A pattern is matched by a function that calls itself at each `%`: a longer one ran into the end of a worker's stack.
+            ffi::sqlite3_limit(
+                self.raw(),
+                ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH,
+                PATTERN_SIZE_MAX,
+            );
         }
     }
 
@@ -136,6 +147,27 @@ impl Handle {
     pub fn writes_main(self) -> bool {
         // SAFETY: the connection is open, the name ends in NUL.
         unsafe { ffi::sqlite3_txn_state(self.raw(), c"main".as_ptr()) == ffi::SQLITE_TXN_WRITE }
+    }
+
+    /// The databases that users have attached: schema and path.
+    pub fn attached(self) -> Vec<(String, String)> {
+        // Behind `main` and `temp`.
+        let databases = (2..).map_while(|at| {
+            // SAFETY: the connection is open; both strings end in NUL, and are copied before anything is attached or detached.
+            unsafe {
+                let schema = ffi::sqlite3_db_name(self.raw(), at);
+                let file = match schema.is_null() {
+                    true => return None,
+                    false => ffi::sqlite3_db_filename(self.raw(), schema),
+                };
+                let file = match file.is_null() {
+                    true => String::new(),
+                    false => CStr::from_ptr(file).to_string_lossy().into_owned(),
+                };
+                Some((CStr::from_ptr(schema).to_string_lossy().into_owned(), file))
+            }
+        });
+        databases.collect()
     }
 
     /// Whether any statement has begun and not ended.
@@ -320,13 +352,29 @@ impl Statement {
         }
     }
 
+    /// Its text, with the names of parameters, not their values.
+    fn sql(&self) -> Cow<'_, str> {
+        // SAFETY: the statement is alive, its text lives as long and ends in NUL; null where there was no memory for it.
+        unsafe {
+            let sql = ffi::sqlite3_sql(self.raw());
+            match sql.is_null() {
+                true => Cow::Borrowed(""),
+                false => CStr::from_ptr(sql).to_string_lossy(),
+            }
+        }
+    }
+
     /// Goes to the next row; false when there is none.
     pub fn step(&mut self) -> StoreResult<bool> {
         // SAFETY: the statement is alive.
         match unsafe { ffi::sqlite3_step(self.raw()) } {
             ffi::SQLITE_ROW => Ok(true),
             ffi::SQLITE_DONE => Ok(false),
-            code => Err(self.handle.error(code)),
+            code => {
+                let mut error = self.handle.error(code);
+                error.message = without_values(error.message, &self.sql());
+                Err(error)
+            }
         }
     }
 

@@ -259,6 +259,11 @@ impl Store {
         Ok(())
     }
 
+    /// How sure an acknowledged commit is.
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
     /// A connection's handle, configured.
     pub fn connect(&self) -> StoreResult<Handle> {
         let handle = Handle::open(MAIN_FILE, self.vfs.name())?;
@@ -344,7 +349,7 @@ impl Store {
             }
         };
         log::sync_wal(main)?;
-        self.log.sync()
+        self.log.sync().map(drop)
     }
 
     fn delta_size(&self) -> usize {
@@ -446,7 +451,7 @@ impl Store {
     /// Forgets a table that was dropped, or whose creation was rolled back.
     pub fn forget_table(&self, id: TableId, files: Files) {
         let removed = self.tables().remove(&id);
-        if let Some(Slot::Open(table)) = removed
+        if let Some(Slot::Open(table)) = &removed
             && files == Files::Removed
         {
             table.dropped.store(true, Ordering::SeqCst);
@@ -454,6 +459,8 @@ impl Store {
         self.sequencer.replace(|published| {
             published.tables.remove(&id);
         });
+        // Last: where nobody reads the table any more its files go here, not under the sequencer's lock.
+        drop(removed);
     }
 
     /// Figures for display: bytes, rows and counts.

@@ -38,6 +38,19 @@ impl Token<'_> {
     }
 }
 
+/// The byte of the first word of `sql` behind `from` whose name a message ends with, or has in quotes.
+pub fn place_of_named(message: &str, sql: &str, from: usize) -> Option<usize> {
+    let mut tokens = Tokens::new(&sql[from..]);
+    std::iter::from_fn(|| tokens.next_token())
+        .find(|token| {
+            let name = token.unquoted();
+            !name.is_empty()
+                && (message.ends_with(&format!(": {name}"))
+                    || message.contains(&format!("\"{name}\"")))
+        })
+        .map(|token| from + token.start)
+}
+
 /// What stands behind `CREATE TABLE`, `DROP VIEW` and their kin: `[IF [NOT] EXISTS] [schema.]name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {

@@ -6,8 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::commit::changes::Changes;
 use crate::commit::log::{self, Record};
-use crate::commit::sequencer::Claim;
-use crate::commit::sequencer::{Reservation, Snapshot};
+use crate::commit::sequencer::{Claim, Refusal, Reservation, Snapshot};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::Indexes;
 use crate::key::Key;
@@ -89,6 +88,8 @@ struct Reserved {
     /// What it changes, by table.
     deltas: BTreeMap<TableId, Delta>,
     reindexings: Vec<Reindexing>,
+    /// The names of all tables as the transaction leaves them, where it has altered one.
+    names: Vec<(TableId, String)>,
     is_mixed: bool,
 }
 
@@ -114,7 +115,7 @@ impl Transaction {
             .ok_or_else(|| {
                 StoreError::new(
                     StoreErrorCode::NotFound,
-                    format!("table {} has been dropped", table.name),
+                    format!("table {} has been dropped", table.name()),
                 )
             })
     }
@@ -146,6 +147,18 @@ impl Transaction {
         if let Some(row) = self.own(table).and_then(|buffer| buffer.get(key)) {
             return Ok(row.as_ref().map(|row| row.to_vec()));
         }
+        self.stored_row(store, table, key, columns, absent)
+    }
+
+    /// As [`Transaction::row`], without what this transaction has written.
+    pub fn stored_row(
+        &self,
+        store: &Store,
+        table: &Arc<Table>,
+        key: &Key,
+        columns: &[usize],
+        absent: Vec<Value>,
+    ) -> StoreResult<Option<Vec<Value>>> {
         let request = Request {
             range: KeyRange::point(key),
             columns: columns.to_vec(),
@@ -260,15 +273,15 @@ impl Transaction {
     }
 
     /// xSync: checks the transaction against all others, reserves its number, makes it durable. Only the first call does anything. One that has
-    /// altered a table gets a number though it writes no row: who has
-    /// the table as it was must not see rows that come behind.
+    /// altered a table, and then has the `names` of all as it leaves them, gets a number though it writes no row: who has the table as it was
+    /// must not see rows that come behind.
     pub fn sync(
         &mut self,
         store: &Arc<Store>,
         main: Handle,
         reindexings: Vec<Reindexing>,
-        has_altered: bool,
-    ) -> StoreResult<()> {
+        names: Option<Vec<(TableId, String)>>,
+    ) -> Result<(), Refusal> {
         if self.reserved.is_some() {
             return Ok(());
         }
@@ -283,7 +296,7 @@ impl Transaction {
                 .collect(),
         };
         let is_mixed = main.writes_main();
-        let is_altering = has_altered && is_mixed;
+        let is_altering = names.is_some() && is_mixed;
         if changes.tables.is_empty() && reindexings.is_empty() && !is_altering {
             return Ok(());
         }
@@ -294,10 +307,11 @@ impl Transaction {
         let deltas = deltas_of(sequence, &changes.tables)?;
         let record = Record::new(sequence, &changes, reservation.after_mixed())?;
         if is_mixed {
-            // In this order: the log file must have lost, durably, what is dropped from `main`'s log, or it would be replayed alone.
+            // In this order: the log file must have lost, durably, what is dropped from `main`'s log, or it would be replayed alone; and what
+            // `main` says of the log file's end must be true whenever it says it.
             let floor = store.floor.load(Ordering::Relaxed);
-            store.log.sync()?;
-            log::write_to_main(main, &record, floor)?;
+            let logged = store.log.sync()?;
+            log::write_to_main(main, &record, floor, logged)?;
         } else {
             store.log.append(record)?;
         }
@@ -305,6 +319,7 @@ impl Transaction {
             reservation,
             deltas,
             reindexings,
+            names: names.unwrap_or_default(),
             is_mixed,
         });
         Ok(())
@@ -316,6 +331,7 @@ impl Transaction {
             reservation,
             deltas,
             reindexings,
+            names,
             is_mixed,
         }) = self.reserved.take()
         else {
@@ -323,6 +339,11 @@ impl Transaction {
         };
         let (writes, memory) = (&self.writes, &mut self.memory);
         reservation.publish(is_mixed, |published| {
+            for (id, name) in &names {
+                if let Some(version) = published.tables.get(id) {
+                    version.table.rename(name);
+                }
+            }
             for (id, delta) in deltas {
                 if let Some(version) = published.tables.get(&id) {
                     let size = writes

@@ -405,6 +405,72 @@ fn an_altered_table_can_be_imported_into() {
     );
 }
 
+/// What was noted when the table's files were opened told of a name, and of columns, that nobody knew any more.
+#[test]
+fn errors_name_a_renamed_table_and_its_columns_as_they_are_now() {
+    let database = Database::new();
+    let (a, b) = (database.connect(), database.connect());
+    a.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, x INTEGER); INSERT INTO t VALUES (1, 1), (2, 1)");
+    a.run("ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME COLUMN x TO y");
+    let conflict = || {
+        b.run("BEGIN; SELECT * FROM u; UPDATE u SET y = 5 WHERE id = 1");
+        a.run("UPDATE u SET y = 1 WHERE id = 1");
+        b.fails("COMMIT").message
+    };
+    let told =
+        "another transaction has written a row that this one writes in u: roll back and try again";
+    assert_eq!(conflict(), told);
+    a.run("BEGIN; ALTER TABLE u RENAME TO never; INSERT INTO never VALUES (3, 3); ROLLBACK");
+    assert_eq!(conflict(), told);
+
+    let violation = |sql: &str, name: &str| {
+        let error = a.fails(sql);
+        assert_eq!(
+            error.message,
+            format!("UNIQUE constraint failed: {name}.y"),
+            "{sql}"
+        );
+        let key = error.key.unwrap();
+        assert_eq!(
+            (&key.table[..], &key.columns[..]),
+            (name, &["y".into()][..])
+        );
+    };
+    violation("CREATE UNIQUE INDEX by_y ON u(y)", "u");
+    a.run("BEGIN; ALTER TABLE u RENAME TO v");
+    violation("CREATE UNIQUE INDEX by_y ON v(y)", "v");
+    a.run("ROLLBACK; UPDATE u SET y = 2 WHERE id = 2; CREATE UNIQUE INDEX by_y ON u(y)");
+
+    let import = |text: &'static str| {
+        let options = ImportOptions {
+            table: "U".into(),
+            format: Some("csv".into()),
+            ..ImportOptions::default()
+        };
+        let error = import::run(&a.0, text.into(), &options, &mut |_| Ok(())).unwrap_err();
+        let key = error
+            .key
+            .map(|key| format!("{}({})", key.table, key.columns.join(",")));
+        (error.message, key.unwrap_or_default())
+    };
+    let known = "the table u has a row with the key of row 1 of a batch already";
+    assert_eq!(import("id,y\n2,9\n"), (known.into(), "u(id)".into()));
+    let twice = "UNIQUE constraint failed: u.y";
+    assert_eq!(import("id,y\n9,2\n"), (twice.into(), "u(y)".into()));
+    let strange = "the file's column x is not in table u";
+    assert_eq!(import("id,x\n9,2\n"), (strange.into(), String::new()));
+    let database = {
+        drop((a, b));
+        database.reopen()
+    };
+    let connection = database.connect();
+    connection.run("ALTER TABLE u RENAME TO w");
+    let gate = database
+        .store
+        .table(connection.integers("SELECT id FROM heddle_tables")[0] as u64);
+    assert_eq!(&*gate.unwrap().name(), "w");
+}
+
 #[test]
 fn indexes_follow_their_columns() {
     let mut twins = Twins::new(
@@ -475,6 +541,7 @@ fn a_table_from_before_there_were_layouts_opens_and_can_lose_columns() {
         .store
         .create_table(id, "old", schema, [].into())
         .unwrap();
+    connection.0.lift_guard();
     connection.run(&format!(
         "ALTER TABLE heddle_tables DROP COLUMN layout; INSERT INTO heddle_tables VALUES ({id}, 'old', '{definition}')"
     ));
@@ -637,4 +704,32 @@ fn a_failing_call_leaves_the_table_usable() {
         connection.run("INSERT INTO t(id, a) VALUES (2, 'b')");
         assert_eq!(connection.integers("SELECT id FROM t"), [1, 2]);
     }
+}
+
+/// SQLite knows no place of what it refuses in ALTER TABLE, nor was one told of an index's columns.
+#[test]
+fn what_is_refused_is_pointed_at() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, a TEXT, b TEXT)");
+    for (sql, place) in [
+        ("ALTER TABLE t RENAME COLUMN nope TO d", "nope"),
+        ("ALTER TABLE t DROP COLUMN \"no pe\"", "\"no pe\""),
+        ("ALTER TABLE t RENAME COLUMN a TO b", "b"),
+        ("ALTER TABLE t ADD COLUMN b TEXT", "b TEXT"),
+        ("ALTER TABLE t DROP COLUMN id", "id"),
+        ("CREATE INDEX i ON t(a, nope DESC)", "nope"),
+        ("SELECT 1; CREATE UNIQUE INDEX i ON t(Nope)", "Nope"),
+    ] {
+        let error = connection.fails(sql);
+        assert_eq!(error.code, StoreErrorCode::SqlError, "{sql}: {error:?}");
+        let at = error.offset.map(|at| &sql[at as usize..]);
+        assert!(
+            at.is_some_and(|at| at.starts_with(place)),
+            "{sql}: {error:?}"
+        );
+        // It is no less usable for it.
+        connection.run("INSERT OR REPLACE INTO t VALUES (1, 'a', 'b')");
+    }
+    assert_eq!(connection.integers("SELECT count(*) FROM t"), [1]);
 }

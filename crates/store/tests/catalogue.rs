@@ -2,10 +2,14 @@
 
 mod engine;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::Database;
+use engine::faults::copy_of;
 use heddle_store::error::StoreErrorCode;
+use heddle_store::io::{MemoryIo, SharedIo};
+use heddle_store::store::StoreOptions;
 
 /// A table's creation read the catalogue before it took the lock of `main`: SQLite lets nobody wait who has read, and so whoever came second
 /// was told BUSY at once, or that the catalogue's own UNIQUE was broken.
@@ -204,4 +208,39 @@ fn statements_beside_alterations_neither_fail_nor_lose_a_value() {
         is_over.store(true, Ordering::Relaxed);
     });
     assert_eq!(lost, [], "the values of columns that came with their rows");
+}
+
+/// A connection kept the tables that it had declared, and with them the files of one that another had dropped, until its next statement: for good,
+/// where it had none.
+#[test]
+fn an_idle_connection_keeps_no_files_of_a_dropped_table() {
+    let io: SharedIo = Arc::new(MemoryIo::new());
+    let options = StoreOptions {
+        moves_in_background: false,
+        ..StoreOptions::default()
+    };
+    let database = Database::open(io.clone(), &options).unwrap();
+    let (a, idle, reader) = (database.connect(), database.connect(), database.connect());
+    a.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); CREATE INDEX t_n ON t(n); INSERT INTO t VALUES (1, 1)");
+    database.flush();
+    let is_of_table = |path: &String| path.starts_with("tonbo/tables/");
+    let files = || copy_of(&*io).into_keys().filter(is_of_table).count();
+    for connection in [&idle, &reader] {
+        assert_eq!(connection.integers("SELECT id FROM t WHERE n = 1"), [1]);
+    }
+    reader.run("BEGIN");
+    assert_eq!(reader.integers("SELECT n FROM t"), [1]);
+    assert!(files() > 0);
+    a.run("DROP TABLE t");
+    // Who reads it still has it.
+    assert_eq!(reader.integers("SELECT id FROM t WHERE n = 1"), [1]);
+    assert!(files() > 0);
+    reader.run("COMMIT");
+    assert_eq!(files(), 0);
+    let error = idle.fails("SELECT id FROM t");
+    assert_eq!(error.message, "no such table: t");
+    idle.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (2)",
+    );
+    assert_eq!(reader.integers("SELECT id FROM t"), [2]);
 }

@@ -1,10 +1,13 @@
 //! Power loss: whatever was acknowledged is there after it, whatever was not is there whole or not at all. With relaxed durability the last
 //! commits may be missing, but what is there is the beginning of the history.
+//!
+//! `HEDDLE_LONG_MINUTES=10` cuts at more places and loses other writes, `HEDDLE_SEED=7` others.
 
 mod engine;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
@@ -20,6 +23,8 @@ use heddle_store::store::{MAIN_FILE, StoreOptions};
 const ROWS: i64 = 3;
 /// Transactions of the history; every third also writes an ordinary table.
 const TRANSACTIONS: i64 = 18;
+/// Where the power fails in the short form: at so many places.
+const CUTS: u64 = 200;
 /// After this many of them a file is imported.
 const IMPORT_AFTER: i64 = 9;
 const BATCHES: i64 = 3;
@@ -188,13 +193,18 @@ fn cut_everywhere(durability: Durability) {
     assert!(acknowledged.finished && acknowledged.batches == BATCHES);
     let operations = whole.operation_count();
     check(whole.crash(0), durability, &acknowledged, operations);
-    let cuts = std::env::var("HEDDLE_CUTS")
-        .ok()
-        .and_then(|cuts| cuts.parse().ok())
-        .unwrap_or(200);
-    for number in 0..cuts {
-        // Spread over the history; the background thread makes no two runs quite alike.
-        let cut = 1 + (number * operations) / cuts;
+    let setting = |name: &str| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
+    let seed = setting("HEDDLE_SEED").unwrap_or(0);
+    let minutes = setting("HEDDLE_LONG_MINUTES").unwrap_or(0);
+    let end = Instant::now() + Duration::from_secs(60 * minutes);
+    for number in 0.. {
+        if number >= CUTS && Instant::now() >= end {
+            break;
+        }
+        // Spread over the history, again and again at other places of it; the background thread makes no two runs quite alike.
+        let (round, place) = (number / CUTS, number % CUTS);
+        let cut = 1 + (place * operations + round % CUTS) / CUTS;
+        let number = number.wrapping_add(seed);
         let io = Arc::new(PowerLossIo::new());
         io.cut_after(cut);
         let mut acknowledged = Acknowledged::default();
@@ -356,6 +366,39 @@ fn a_log_file_that_is_newer_than_the_database_file_is_noticed() {
         "{}",
         error.message
     );
+}
+
+/// `PRAGMA synchronous = OFF` was accepted, and held for the connection that had run it: what it committed was acknowledged without a sync.
+#[test]
+fn no_statement_takes_the_syncs_away() {
+    let survivors = |is_guarded: bool, seed: u64| {
+        let io = Arc::new(PowerLossIo::new());
+        let options = StoreOptions {
+            moves_in_background: false,
+            ..StoreOptions::default()
+        };
+        let database = Database::open(io.clone(), &options).unwrap();
+        let connection = database.connect();
+        connection.run(
+            "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); CREATE TABLE plain(n)",
+        );
+        if !is_guarded {
+            connection.0.lift_guard();
+        }
+        let pragma = connection.try_rows("PRAGMA synchronous = OFF");
+        let code = pragma.map_err(|error| error.code).err();
+        assert_eq!(code, is_guarded.then_some(StoreErrorCode::Misuse));
+        connection.run("INSERT INTO plain VALUES (1); BEGIN; INSERT INTO t VALUES (1); INSERT INTO plain VALUES (2); COMMIT");
+        let database = Database::on(Arc::new(io.crash(seed)));
+        let connection = database.connect();
+        let rows = "SELECT n FROM plain UNION ALL SELECT id + 10 FROM t";
+        connection.integers(rows)
+    };
+    for seed in 0..8 {
+        assert_eq!(survivors(true, seed), [1, 2, 11]);
+    }
+    // What the guard keeps away.
+    assert!((0..8).any(|seed| survivors(false, seed).len() < 3));
 }
 
 fn file_bytes(io: &dyn Io, name: &str) -> Vec<u8> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use engine::faults::{Fault, FaultyIo, Kind, copy_of, disk_of};
 use engine::{Connection, Database, integer};
+use heddle_store::commit::log::Durability;
 use heddle_store::commit::mover;
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::io::{IoErrorCode, MemoryIo, SharedIo};
@@ -475,4 +476,105 @@ fn damage_to_the_last_commit_of_tonbos_log_is_told() {
             .and_then(|database| database.try_connect()?.try_rows("SELECT name FROM t"));
         assert_eq!(told.unwrap_err().code, StoreErrorCode::Corrupt);
     }
+}
+
+/// A log file's WAL that was cut short looked like one that had ended there: commits to Tonbo tables were gone without a word, while later ones
+/// that had written ordinary tables, too, were there.
+#[test]
+fn a_log_that_has_lost_its_end_is_told_where_a_later_commit_is_there() {
+    for relaxed in [false, true] {
+        let inner: SharedIo = Arc::new(MemoryIo::new());
+        let io = FaultyIo::new(inner.clone());
+        let options = |recovery| StoreOptions {
+            recovery,
+            durability: match relaxed {
+                true => Durability::Relaxed,
+                false => Durability::Full,
+            },
+            ..StoreOptions::default()
+        };
+        let database = Database::open(io.clone(), &options(Recovery::Refuse)).unwrap();
+        let connection = database.connect();
+        connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); CREATE INDEX t_id ON t(id); CREATE TABLE p(id INTEGER PRIMARY KEY)");
+        mover::round(&database.store).unwrap();
+        fill_up(&io);
+        connection.run(
+            "INSERT INTO t VALUES (1); INSERT INTO t VALUES (2); BEGIN; INSERT INTO t VALUES (3); INSERT INTO p VALUES (3); COMMIT;
+             INSERT INTO t VALUES (4); INSERT INTO t VALUES (5)",
+        );
+        let files = copy_of(&*inner);
+        drop(connection);
+        drop(database.store.close());
+        let ids = |database: &Database| database.connect().integers("SELECT id FROM t ORDER BY id");
+        let size = files["log.db-wal"].len();
+        let (mut told, mut whole) = (0, 0);
+        for cut in (WAL_HEADER_SIZE..=size).step_by(FRAME_SIZE) {
+            let mut files = files.clone();
+            files.get_mut("log.db-wal").unwrap().truncate(cut);
+            let label = format!("{cut} of {size} bytes, relaxed: {relaxed}");
+            let opened = Database::open(disk_of(&files), &options(Recovery::Refuse));
+            match opened.map(|database| ids(&database)) {
+                Ok(found) => {
+                    // Nothing in `main` says that there were more.
+                    assert!(
+                        [&[1, 2, 3][..], &[1, 2, 3, 4], &[1, 2, 3, 4, 5]].contains(&&found[..]),
+                        "{label}: {found:?}"
+                    );
+                    whole += 1;
+                    continue;
+                }
+                Err(error) => {
+                    assert_eq!(error.code, StoreErrorCode::Corrupt, "{label}: {error:?}");
+                    told += 1;
+                }
+            }
+            let io = disk_of(&files);
+            let database = Database::open(io.clone(), &options(Recovery::Salvage)).unwrap();
+            let lost: Vec<_> = database.store.damage.iter().map(|d| &d.file[..]).collect();
+            assert_eq!(lost, ["log.db-wal"], "{label}");
+            let found = ids(&database);
+            assert!(
+                [&[3][..], &[1, 3]].contains(&&found[..]),
+                "{label}: {found:?}"
+            );
+            let connection = database.connect();
+            assert_eq!(
+                texts(&connection, "PRAGMA integrity_check"),
+                ["ok"],
+                "{label}"
+            );
+            connection.run("INSERT INTO t VALUES (6); BEGIN; INSERT INTO t VALUES (7); INSERT INTO p VALUES (7); COMMIT");
+            drop(connection);
+            // As if its process ended here, and as if it was closed.
+            let crashed = disk_of(&copy_of(&*io));
+            database.store.close().unwrap();
+            drop(database);
+            for io in [crashed, io] {
+                let again = Database::open(io, &options(Recovery::Refuse)).unwrap();
+                assert_eq!(ids(&again), [&found[..], &[6, 7]].concat(), "{label}");
+            }
+        }
+        assert!(told >= 2 && whole >= 2, "{told} told, {whole} whole");
+    }
+}
+
+/// A commit that is taken back leaves its row in the log, empty: were it gone, the log would seem to have lost its end.
+#[test]
+fn a_commit_that_was_taken_back_is_no_lost_end() {
+    let inner: SharedIo = Arc::new(MemoryIo::new());
+    let io = FaultyIo::new(inner.clone());
+    let database = Database::on(io.clone());
+    let connection = database.connect();
+    connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); CREATE TABLE p(id INTEGER PRIMARY KEY)");
+    fill_up(&io);
+    connection.run("INSERT INTO t VALUES (1)");
+    let sequence = database.store.sequencer.published().sequence;
+    database.store.log.remove(sequence).unwrap();
+    connection.run("BEGIN; INSERT INTO t VALUES (2); INSERT INTO p VALUES (2); COMMIT");
+    let files = copy_of(&*inner);
+    drop(connection);
+    drop(database.store.close());
+    let database = open(&disk_of(&files), Recovery::Refuse).unwrap();
+    let connection = database.connect();
+    assert_eq!(connection.integers("SELECT id FROM t"), [2]);
 }

@@ -458,32 +458,65 @@ fn any_call_may_panic() {
     sample(true, 60);
 }
 
-/// The task that writes a table's log ends with its panic: the table says so, can be read, and is whole when it is opened again.
+/// The task that writes a table's log ended with a panic below it: the table took no more rows until the database was opened again, and commits
+/// gathered in the logs until they were refused too.
 #[test]
-fn a_panic_below_a_tables_log_is_over_with_the_next_opening() {
+fn a_table_takes_rows_again_after_a_panic_below_its_log() {
     let io = FaultyIo::new(Arc::new(MemoryIo::new()));
     let database = Database::on(io.clone());
     let connection = database.connect();
-    connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (1, 1)");
+    connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (0, 0)");
     mover::round(&database.store).unwrap();
+    let (mut expected, mut id) = (vec![0], 0);
+    for kind in [Kind::Write, Kind::Sync] {
+        for length in [1, u64::MAX] {
+            io.inject(Fault {
+                length,
+                is_panic: true,
+                ..lasting(Some(kind), "tonbo/", IoErrorCode::Other)
+            });
+            id += 1;
+            connection.run(&format!("INSERT INTO t VALUES ({id}, {id})"));
+            expected.push(id);
+            wait_until("the panic", || !io.hits().is_empty());
+            if length > 1 {
+                wait_until("a failed round", || database.store.mover.failures() >= 2);
+                let failure = database.store.mover.failure().unwrap();
+                assert_eq!(failure.code, StoreErrorCode::EngineFailed, "{failure:?}");
+                assert!(!failure.message.contains(PANIC_WORDS), "{failure:?}");
+            }
+            // Others don't notice …
+            id += 1;
+            connection.run(&format!("INSERT INTO t VALUES ({id}, {id})"));
+            expected.push(id);
+            assert_eq!(connection.integers("SELECT n FROM t"), expected);
+            io.lift();
+            // … and it is over with the fault.
+            wait_until("the move", || database.store.figures()["deltaRows"] == 0.0);
+            wait_until("the note", || database.store.mover.failure().is_none());
+            assert_eq!(connection.integers("SELECT n FROM t"), expected);
+        }
+    }
+    // An import, whose rows are in no log but this one.
+    let options = numbered("imported");
+    connection.run("CREATE VIRTUAL TABLE imported USING tonbo(id INTEGER PRIMARY KEY, n INTEGER)");
     io.inject(Fault {
-        length: 1,
         is_panic: true,
-        ..lasting(Some(Kind::Write), "tonbo/", IoErrorCode::Other)
+        ..lasting(Some(Kind::Sync), "wal", IoErrorCode::Other)
     });
-    connection.run("INSERT INTO t VALUES (2, 2)");
-    wait_until("a failed round", || database.store.mover.failures() >= 2);
-    let failure = database.store.mover.failure().unwrap();
-    assert_eq!(failure.code, StoreErrorCode::EngineFailed, "{failure:?}");
-    assert!(!failure.message.contains(PANIC_WORDS), "{failure:?}");
-    connection.run("INSERT INTO t VALUES (3, 3)");
-    assert_eq!(connection.integers("SELECT n FROM t"), [1, 2, 3]);
+    let error = import::run(&connection.0, file(), &options, &mut |_| Ok(())).unwrap_err();
+    assert_eq!(error.code, StoreErrorCode::EngineFailed, "{error:?}");
+    io.lift();
+    assert_eq!(connection.integers("SELECT count(*) FROM imported"), [0]);
+    let rows = import::run(&connection.0, file(), &options, &mut |_| Ok(())).unwrap();
     drop(connection);
-    drop(database.store.close());
-    drop(database);
-    let database = Database::on(io);
-    mover::round(&database.store).unwrap();
-    assert_eq!(database.connect().integers("SELECT n FROM t"), [1, 2, 3]);
+    let database = database.reopen();
+    let connection = database.connect();
+    assert_eq!(connection.integers("SELECT n FROM t"), expected);
+    assert_eq!(
+        connection.integers("SELECT count(*) FROM imported"),
+        [rows as i64]
+    );
 }
 
 /// The log's last sync failed, so CREATE failed and took the table's files with it; then the power failed, and the log had the commit after

@@ -5,6 +5,7 @@ mod engine;
 mod machine;
 mod random;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,17 +16,21 @@ use arrow_array::{
 };
 use bytes::Bytes;
 use engine::faults::{copy_of, disk_of};
-use engine::{Connection, Database};
+use engine::{Connection, Database, Rows};
+use heddle_channel::bytes::{Options, channel};
 use heddle_store::activity::Activity;
 use heddle_store::commit::mover;
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::import::{self, ImportOptions};
 use heddle_store::io::MemoryIo;
+use heddle_store::service::{IN_MEMORY, PIECE, Server};
 use heddle_store::session::Session;
 use heddle_store::store::StoreOptions;
+use heddle_store::value::Value;
 use machine::{fuzz, mutate_bytes, mutate_words};
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::WriterProperties;
+use serde::{Deserialize, Serialize};
 
 fn batch() -> RecordBatch {
     let integers: Vec<Option<i64>> = (0..300).map(|n| (n % 7 != 0).then_some(n * n)).collect();
@@ -357,7 +362,7 @@ const DEFINITIONS: &[&str] = &[
     "\"x\" REAL, \"yes\" BOOLEAN",
 ];
 
-/// The catalogue's rows are ordinary ones: somebody may have written them by hand.
+/// The catalogue's rows are ordinary ones: somebody may have written them by hand, with another program.
 #[test]
 fn a_definition_in_the_catalogue_may_be_anything() {
     let io = Arc::new(MemoryIo::new());
@@ -378,6 +383,7 @@ fn a_definition_in_the_catalogue_may_be_anything() {
         let database = Database::on(io.clone());
         let connection = database.connect();
         let text = String::from_utf8_lossy(input).replace(['\'', '\0'], "");
+        connection.0.lift_guard();
         connection.run(&format!(
             "UPDATE heddle_tables SET definition = '{text}' WHERE name = 'items'"
         ));
@@ -397,6 +403,357 @@ fn a_definition_in_the_catalogue_may_be_anything() {
             Ok(_) | Err(_) => Ok(()),
         }
     });
+}
+
+/// Of all rows of the catalogue, and of the others that the store keeps beside the user's.
+const ROWS: &[&str] = &[
+    "UPDATE heddle_tables SET id = 7 WHERE name = 'items'",
+    "UPDATE heddle_tables SET name = 'twins', layout = '1' WHERE id = 1",
+    "UPDATE heddle_tables SET layout = NULL",
+    "INSERT INTO heddle_tables VALUES (9, 'ghost', '\"a\" INTEGER', NULL)",
+    "DELETE FROM heddle_tables WHERE name = 'pairs'",
+    "UPDATE heddle_indexes SET columns = 'price', is_unique = 1 WHERE name = 'by_name'",
+    "UPDATE heddle_indexes SET table_id = 2, id = 77, is_constraint = -1",
+    "INSERT INTO heddle_indexes VALUES (8, 'more', 1, 'name', 0, 0)",
+    "UPDATE heddle_views SET sql = 'CREATE VIEW shown AS SELECT * FROM items', type = 'trigger'",
+    "INSERT INTO heddle_views VALUES (3, 'view', 'other', 'SELECT 1')",
+    "UPDATE heddle_state SET value = value + 5 WHERE name = 'mixed'",
+    "UPDATE heddle_state SET name = 'x' WHERE name = 'catalogue'",
+    "DELETE FROM heddle_state",
+    "UPDATE heddle_log SET changes = x'00', checksum = 0, row_count = 5",
+    "INSERT INTO heddle_log VALUES (5, x'', 0, 0)",
+];
+
+/// As above: each row, each column.
+#[test]
+fn a_row_of_the_catalogue_may_be_anything() {
+    let io = Arc::new(MemoryIo::new());
+    let options = StoreOptions {
+        moves_in_background: false,
+        ..StoreOptions::default()
+    };
+    let database = Database::open(io.clone(), &options).unwrap();
+    let connection = database.connect();
+    prepare(&connection);
+    connection.run(
+        "CREATE INDEX by_name ON items(name); CREATE VIEW shown AS SELECT id, k FROM items, pairs; CREATE TABLE ordinary(id INTEGER PRIMARY KEY);
+         BEGIN; INSERT INTO ordinary VALUES (1); INSERT INTO items VALUES (1000, 'mixed', 0); COMMIT",
+    );
+    drop(connection);
+    drop(database);
+    let files = copy_of(&*io);
+    let seeds: Vec<Vec<u8>> = ROWS.iter().map(|sql| sql.as_bytes().to_vec()).collect();
+    let mutate =
+        |random: &mut random::Random, seeds: &[Vec<u8>]| mutate_words(random, seeds, WORDS);
+    let mut refused = 0;
+    fuzz("catalogue", &seeds, mutate, |input| {
+        let told = |error: StoreError| format!("{error:?}");
+        let io = disk_of(&files);
+        let database = Database::open(io.clone(), &options).map_err(told)?;
+        let connection = database.connect();
+        connection.0.lift_guard();
+        // Some are no statements; they are tried elsewhere.
+        let _written = connection.try_rows(&String::from_utf8_lossy(input));
+        connection.0.reset().map_err(told)?;
+        drop(connection);
+        drop(database);
+        let answers = Database::open(io, &options).and_then(|database| {
+            let connection = database.try_connect()?;
+            for sql in [
+                "SELECT * FROM pairs",
+                "SELECT * FROM items WHERE name > 'item 5'",
+                "SELECT * FROM items",
+                "SELECT * FROM shown",
+                "INSERT INTO items VALUES (3000, 'new', 1)",
+                "DROP TABLE items",
+            ] {
+                match connection.try_rows(sql) {
+                    Err(error) if error.code == StoreErrorCode::EngineFailed => return Err(error),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            Ok(())
+        });
+        match answers {
+            Err(error) if error.code == StoreErrorCode::EngineFailed => Err(told(error)),
+            Err(_) => {
+                refused += 1;
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    });
+    eprintln!("{refused} of them keep the database from opening");
+}
+
+/// A frame of a WAL of SQLite's, and what stands before the first.
+const FRAME_SIZE: usize = 24 + PAGE_SIZE;
+const WAL_HEADER_SIZE: usize = 32;
+const PAGE_SIZE: usize = 4096;
+
+/// A commit's rows, as it left them.
+struct Commit {
+    rows: Rows,
+    is_in_log: bool,
+}
+
+/// What some of the commits make, one after the other.
+fn state_of<'a>(commits: impl Iterator<Item = &'a Commit>) -> Rows {
+    let mut state: BTreeMap<(i64, i64), Vec<Value>> = BTreeMap::new();
+    for row in commits.flat_map(|commit| &commit.rows) {
+        state.insert(
+            (engine::integer(&row[0]), engine::integer(&row[1])),
+            row.clone(),
+        );
+    }
+    state.into_values().collect()
+}
+
+/// SQLite's files cut anywhere, or with frames and pages missing, twice, at another's place, or from an earlier state of the file: what is there
+/// is what was committed up to some moment, or an error tells of it. The log of commits to Tonbo tables alone may end before the database file
+/// does: nothing in either tells how long it was.
+#[test]
+fn sqlites_files_may_be_pieced_together() {
+    const QUERY: &str = "SELECT 1, id, n FROM t UNION ALL SELECT 2, id, n FROM p";
+    let io = Arc::new(MemoryIo::new());
+    let options = StoreOptions {
+        moves_in_background: false,
+        ..StoreOptions::default()
+    };
+    let database = Database::open(io.clone(), &options).unwrap();
+    let connection = database.connect();
+    connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); CREATE TABLE p(id INTEGER PRIMARY KEY, n INTEGER)");
+    connection.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    let (mut commits, mut disks) = (Vec::new(), vec![copy_of(&*io)]);
+    let mut before = connection.rows(QUERY);
+    for step in 0..16 {
+        connection.run(&match step % 4 {
+            0 => format!("INSERT INTO t VALUES ({step}, 0)"),
+            1 => "UPDATE t SET n = n + 1".to_owned(),
+            2 => format!("INSERT INTO p VALUES ({step}, 0)"),
+            _ => format!("BEGIN; INSERT INTO t VALUES ({step}, 0); INSERT INTO p VALUES ({step}, 0); UPDATE p SET n = n + 1; COMMIT"),
+        });
+        let after = connection.rows(QUERY);
+        let changed = after.iter().filter(|row| !before.contains(row));
+        commits.push(Commit {
+            rows: changed.cloned().collect(),
+            is_in_log: step % 4 < 2,
+        });
+        before = after;
+        disks.push(copy_of(&*io));
+    }
+    let mut states: Vec<Rows> = (0..=commits.len())
+        .map(|count| state_of(commits[..count].iter()))
+        .collect();
+    assert_eq!(states.last(), Some(&before));
+    let logged = commits.iter().filter(|commit| commit.is_in_log).count();
+    states.extend((0..logged).map(|kept| {
+        let mut number = 0;
+        state_of(commits.iter().filter(move |commit| {
+            number += usize::from(commit.is_in_log);
+            !commit.is_in_log || number <= kept
+        }))
+    }));
+    let last = disks.last().unwrap().clone();
+    drop(connection);
+    drop(database);
+    let paths = ["main.db-wal", "log.db-wal", "main.db", "log.db"];
+    let seeds: Vec<Vec<u8>> = paths
+        .iter()
+        .enumerate()
+        .map(|(number, path)| [&[number as u8][..], &last[*path]].concat())
+        .collect();
+    let mutate = |random: &mut random::Random, seeds: &[Vec<u8>]| {
+        let number = random.below(paths.len());
+        let mut body = seeds[number][1..].to_vec();
+        let (start, size) = match paths[number].ends_with("-wal") {
+            true => (WAL_HEADER_SIZE, FRAME_SIZE),
+            false => (0, PAGE_SIZE),
+        };
+        for _ in 0..=random.below(2u64) {
+            let count = body.len().saturating_sub(start) / size;
+            if count == 0 {
+                break;
+            }
+            let at = |index: usize| start + index * size..start + (index + 1) * size;
+            let (one, other) = (random.below(count), random.below(count));
+            match random.below(7u64) {
+                0 => body.truncate(at(one).start),
+                1 => body.truncate(random.below(body.len())),
+                2 => {
+                    let copy = body[at(one)].to_vec();
+                    let place = at(other).start;
+                    body.splice(place..place, copy);
+                }
+                3 => {
+                    let copy = body[at(one)].to_vec();
+                    body.extend(copy);
+                }
+                4 => {
+                    let (first, second) = (body[at(one)].to_vec(), body[at(other)].to_vec());
+                    body[at(one)].copy_from_slice(&second);
+                    body[at(other)].copy_from_slice(&first);
+                }
+                5 => {
+                    body.drain(at(one));
+                }
+                // An earlier state of a page, with its own sum, is one of those of docs/tonbo.md that nobody notices.
+                _ if start == 0 => body.extend_from_slice(&[0; PAGE_SIZE]),
+                _ => {
+                    let earlier = &disks[random.below(disks.len())][paths[number]];
+                    if let Some(frame) = earlier.get(at(one)) {
+                        body[at(one)].copy_from_slice(frame);
+                    }
+                }
+            }
+        }
+        [vec![number as u8], body].concat()
+    };
+    fuzz("sqlite files", &seeds, mutate, |input| {
+        let (number, body) = input.split_first().ok_or("no file is named")?;
+        let path = paths[usize::from(*number) % paths.len()];
+        let mut files = last.clone();
+        files.insert(path.to_owned(), body.to_vec());
+        let outcome = Database::open(disk_of(&files), &options)
+            .and_then(|database| database.try_connect()?.try_rows(QUERY));
+        match outcome {
+            Ok(rows) if states.contains(&rows) => Ok(()),
+            Ok(rows) => Err(format!("{path}: {rows:?}")),
+            Err(error) if error.code == StoreErrorCode::EngineFailed => {
+                Err(format!("{path}: {error:?}"))
+            }
+            Err(_) => Ok(()),
+        }
+    });
+}
+
+/// A request as the main thread sends it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a, P> {
+    id: u32,
+    op: &'a str,
+    location: &'a str,
+    sql: &'a str,
+    params: P,
+    batch_rows: Option<f64>,
+}
+
+/// The last response to one.
+#[derive(Deserialize)]
+struct Response {
+    id: u32,
+    #[serde(rename = "type")]
+    kind: String,
+    code: Option<String>,
+    message: Option<String>,
+}
+
+fn request(id: u32, op: &str, sql: &str, params: impl Serialize) -> Vec<u8> {
+    let request = Request {
+        id,
+        op,
+        location: IN_MEMORY,
+        sql,
+        params,
+        batch_rows: Some(64.0),
+    };
+    rmp_serde::to_vec_named(&request).unwrap()
+}
+
+/// Requests reach the decoder of messages, what is bound to statements, and the operations. Those that name addresses and places are not
+/// among them: the main thread may have any directory opened, and what it gives back it had.
+#[test]
+fn a_request_may_be_anything() {
+    const UNTRIED: [&[u8]; 5] = [b"open", b"close", b"alloc", b"free", b"import"];
+    const LAST: u32 = u32::MAX;
+    let (asking, requests) = channel(Options::default());
+    let (responses, answering) = channel(Options::default());
+    let serving = std::thread::spawn(move || {
+        Server::new(Arc::default(), Arc::default(), requests, responses).run();
+    });
+    // Sends a message and one behind it, and returns the errors until that is answered.
+    let ask = |message: &[u8]| {
+        asking.send(message).unwrap();
+        asking
+            .send(&request(LAST, "query", "SELECT 1", ()))
+            .unwrap();
+        let mut errors = Vec::new();
+        loop {
+            let response: Response = rmp_serde::from_slice(&answering.recv().unwrap()).unwrap();
+            match (response.id, &response.kind[..]) {
+                (LAST, "done") => return errors,
+                (_, "error") => errors.push((response.code.unwrap(), response.message.unwrap())),
+                _ => {}
+            }
+        }
+    };
+    assert!(ask(&request(1, "open", "", ())).is_empty());
+    let tables = "CREATE VIRTUAL TABLE t USING tonbo(i INTEGER PRIMARY KEY, x REAL, s TEXT, b BLOB, d DATE, n DECIMAL(9, 2)); CREATE TABLE o(i, x, s, b)";
+    assert!(ask(&request(2, "query", tables, ())).is_empty());
+    let values = || {
+        vec![
+            Value::Integer(-129),
+            Value::Real(0.5),
+            Value::Text("é text".into()),
+            Value::Blob([0, 255, 7].as_slice().into()),
+            Value::Null,
+            Value::Integer(i64::MIN),
+        ]
+    };
+    let named = || {
+        let names = ["i", ":x", "@s", "$b", "d", "n"];
+        let pairs = names.into_iter().map(str::to_owned).zip(values());
+        pairs.collect::<BTreeMap<String, Value>>()
+    };
+    let insert = "INSERT OR REPLACE INTO t VALUES (?, ?, ?, ?, ?, ?)";
+    let seeds = [
+        request(3, "query", insert, values()),
+        request(
+            4,
+            "query",
+            "INSERT INTO o VALUES (?, ?, ?, ?)",
+            values()[..4].to_vec(),
+        ),
+        request(5, "query", "INSERT INTO o VALUES (:i, :x, @s, $b)", named()),
+        request(6, "query", "SELECT ?, ?, typeof(?), ?, ?, ?", values()),
+        request(
+            7,
+            "query",
+            "SELECT * FROM t WHERE i = ?1 OR s LIKE ?3 OR b = ?4",
+            values(),
+        ),
+        request(
+            8,
+            "query",
+            "SELECT 1; DELETE FROM o WHERE i = ?",
+            [Value::Integer(1)],
+        ),
+        request(9, "reset", "", ()),
+        request(10, "stats", "", ()),
+        request(11, "attach", "", ()),
+    ];
+    let mut answered = 0;
+    fuzz("requests", &seeds, mutate_bytes, |input| {
+        let has = |part: &[u8]| input.windows(part.len()).any(|window| window == part);
+        // A piece is one of several.
+        if UNTRIED.iter().any(|op| has(op)) || input.first() == Some(&PIECE) {
+            return Ok(());
+        }
+        let errors = ask(input);
+        answered += u64::from(errors.is_empty());
+        match errors
+            .iter()
+            .find(|(code, _)| matches!(&code[..], "ENGINE_FAILED" | "CORRUPT"))
+        {
+            Some(defect) => Err(format!("{defect:?}")),
+            None => Ok(()),
+        }
+    });
+    // They are not all refused at the door.
+    assert!(answered > 50, "{answered}");
+    asking.close();
+    serving.join().unwrap();
 }
 
 /// Whatever happens to the files of a database: the rows that were there, or an error. SQLite's own WALs are not among them: see docs/tonbo.md,

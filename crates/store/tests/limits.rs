@@ -13,6 +13,7 @@ use heddle_store::io::MemoryIo;
 use heddle_store::parameters::Parameters;
 use heddle_store::session::Session;
 use heddle_store::store::StoreOptions;
+use heddle_store::value::Value;
 
 fn database(options: &StoreOptions) -> Database {
     Database::open(Arc::new(MemoryIo::new()), options).unwrap()
@@ -154,6 +155,22 @@ fn values_beyond_the_limit_are_refused() {
     assert_eq!(error.code, StoreErrorCode::TooBig);
     assert!(error.message.contains("240 MiB"), "{}", error.message);
     assert_eq!(connection.integers("SELECT count(*) FROM t"), [0]);
+}
+
+/// SQLite matches a pattern by a function that calls itself at each `%`: a long one ran into the end of a worker's stack, which is a trap.
+#[test]
+fn patterns_have_a_length_that_every_stack_bears() {
+    let database = Database::new();
+    let connection = database.connect();
+    for (operator, any) in [("LIKE", "%a"), ("GLOB", "*a")] {
+        let matched = |count: usize| {
+            let (text, pattern) = ("a".repeat(count), any.repeat(count));
+            connection.try_rows(&format!("SELECT '{text}' {operator} '{pattern}'"))
+        };
+        assert_eq!(matched(1000).unwrap(), [[Value::Integer(1)]]);
+        let error = matched(1001).unwrap_err();
+        assert_eq!(error.code, StoreErrorCode::SqlError, "{error:?}");
+    }
 }
 
 #[test]

@@ -105,6 +105,38 @@ fn errors_of_statements_tell_nothing_of_rows_and_parameters() {
     }
     let error = run(&connection, "SELECT decimal_add(?1, 1)", &[secret()]).unwrap_err();
     check("decimal_add", &error);
+    // SQLite's own messages quote what its functions and modules are given.
+    connection.run("CREATE VIRTUAL TABLE search USING fts5(s)");
+    run(&connection, "INSERT INTO search VALUES (?1)", &[secret()]).unwrap();
+    let text = |text: String| vec![Value::Text(text.into())];
+    for (sql, values) in [
+        ("SELECT json_extract('{}', ?1)", vec![secret()]),
+        ("SELECT json_extract('{}', s) FROM tonbo_table", Vec::new()),
+        ("SELECT json_set('{}', s, 1) FROM ordinary", Vec::new()),
+        ("SELECT * FROM json_each('{}', ?1)", vec![secret()]),
+        (
+            "SELECT * FROM search WHERE search MATCH ?1",
+            text(format!("{SECRET}\"")),
+        ),
+        (
+            "SELECT * FROM search WHERE search MATCH ?1",
+            text("hunter2 : x".to_owned()),
+        ),
+        (
+            "SELECT * FROM search WHERE search MATCH ?1",
+            text("AND hunter2".to_owned()),
+        ),
+        ("INSERT INTO search(search) VALUES (?1)", vec![secret()]),
+        ("ATTACH ?1 AS other", text(SECRET.repeat(200))),
+        ("DETACH ?1", vec![secret()]),
+    ] {
+        match run(&connection, sql, &values) {
+            Err(error) => check(sql, &error),
+            Ok(()) => panic!("{sql} succeeds"),
+        }
+    }
+    let error = connection.fails("SELECT json_extract('{}', 'b')");
+    assert_eq!(error.message, "bad JSON path: 'b'");
     assert_eq!(connection.integers("SELECT count(*) FROM tonbo_table"), [1]);
 }
 

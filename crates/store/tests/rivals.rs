@@ -1,12 +1,13 @@
 //! Transactions that rival each other for the values of a UNIQUE index: random histories of four connections, in which the first to commit a
 //! value has it, who comes second gets CONFLICT at its commit, and a statement that meets a value which its transaction sees gets CONSTRAINT.
 //!
-//! `HEDDLE_SEED=7 cargo test -p heddle-store --test rivals` runs other histories.
+//! `HEDDLE_SEED=7 cargo test -p heddle-store --test rivals` runs other histories, `HEDDLE_LONG_MINUTES=10` more.
 
 mod engine;
 mod random;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use engine::{Connection, Database, integer};
 use heddle_store::commit::mover;
@@ -15,6 +16,8 @@ use heddle_store::store::StoreOptions;
 use heddle_store::value::Value;
 use random::Random;
 
+/// Of the short form.
+const HISTORIES: u64 = 6;
 const CONNECTIONS: usize = 4;
 const OPERATIONS: usize = 4_000;
 /// Few, so that connections meet.
@@ -55,9 +58,17 @@ struct History {
 
 #[test]
 fn the_first_to_commit_a_value_has_it() {
-    let seed = std::env::var("HEDDLE_SEED").ok();
-    let first = seed.map_or(1, |seed| seed.parse().expect("a seed is a number"));
-    for seed in first..first + 6 {
+    let setting = |name: &str| -> Option<u64> {
+        let value = std::env::var(name).ok()?;
+        Some(value.parse().expect("a setting is a number"))
+    };
+    let first = setting("HEDDLE_SEED").unwrap_or(1);
+    let minutes = setting("HEDDLE_LONG_MINUTES").unwrap_or(0);
+    let end = Instant::now() + Duration::from_secs(60 * minutes);
+    for seed in first.. {
+        if seed - first >= HISTORIES && Instant::now() >= end {
+            break;
+        }
         let mut history = History::new(seed);
         for _ in 0..OPERATIONS {
             history.step();
@@ -65,7 +76,7 @@ fn the_first_to_commit_a_value_has_it() {
         let (conflicts, violations) = (history.conflicts, history.violations);
         assert!(
             conflicts > 50 && violations > 50,
-            "{conflicts} conflicts, {violations} violations"
+            "HEDDLE_SEED={seed}: {conflicts} conflicts, {violations} violations"
         );
     }
 }

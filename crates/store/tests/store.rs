@@ -3,11 +3,14 @@
 mod engine;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use engine::{Collect, Connection, Database, Rows};
 use heddle_store::error::StoreErrorCode;
 use heddle_store::parameters::Parameters;
 use heddle_store::session::Discard;
+use heddle_store::table::Table;
 use heddle_store::value::Value;
 
 fn text(value: &str) -> Value {
@@ -592,6 +595,107 @@ fn updates_and_deletes_give_their_space_back() {
     assert_eq!(size(), 0);
     let database = database.reopen();
     assert_eq!(database.connect().integers("SELECT count(*) FROM t"), [0]);
+}
+
+/// As above, beside a reader and a writer who never pause: what they still see is kept, and no more than that.
+#[test]
+fn space_is_given_back_under_load() {
+    const ROUNDS: u32 = 40;
+    let database = Database::new();
+    let size = || -> u64 {
+        let files = database.io.list("").unwrap();
+        let rows = files.iter().filter(|(path, _)| path.contains("/sst/"));
+        rows.map(|(_, size)| size).sum()
+    };
+    database.connect().run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER, x BLOB);
+         WITH RECURSIVE s(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM s LIMIT 1000)
+         INSERT INTO t SELECT id, 0, randomblob(200) FROM s",
+    );
+    database.flush();
+    let live = size();
+    let (is_over, updates) = (AtomicBool::new(false), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let connection = database.connect();
+            while !is_over.load(Ordering::Relaxed) {
+                connection.run("UPDATE t SET n = n + 1, x = randomblob(200)");
+                updates.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        scope.spawn(|| {
+            let connection = database.connect();
+            while !is_over.load(Ordering::Relaxed) {
+                // One snapshot: each row was written as often as every other.
+                let sql = "SELECT max(n) - min(n) FROM t UNION ALL SELECT count(*) - 1000 FROM t";
+                assert_eq!(connection.integers(sql), [0, 0]);
+            }
+        });
+        for round in 1..=ROUNDS {
+            let before = updates.load(Ordering::Relaxed);
+            while updates.load(Ordering::Relaxed) == before {
+                std::thread::yield_now();
+            }
+            database.flush();
+            // Without any of it given back there would be one for each round.
+            assert!(size() < 24 * live, "round {round}: {} of {live}", size());
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    database.flush();
+    assert!(size() < 8 * live, "{} of {live}", size());
+}
+
+/// DROP TABLE frees the space of its files with the last transaction that reads them, which sees every row until then: with the next statement of
+/// its connection, which forgets the table by it.
+#[test]
+fn a_dropped_tables_files_go_with_its_last_reader() {
+    let database = Database::new();
+    let (reader, other) = (database.connect(), database.connect());
+    other.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); CREATE INDEX t_n ON t(n);
+         CREATE VIRTUAL TABLE stays USING tonbo(id INTEGER PRIMARY KEY); INSERT INTO stays VALUES (1);
+         WITH RECURSIVE s(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM s LIMIT 1000) INSERT INTO t SELECT id, id % 7 FROM s",
+    );
+    database.flush();
+    let table = reader.0.table("t").unwrap().unwrap();
+    let directory = format!("/{}/", Table::directory(table.id));
+    drop(table);
+    let files = || -> usize {
+        let files = database.io.list("").unwrap();
+        files
+            .iter()
+            .filter(|(path, _)| path.contains(&directory))
+            .count()
+    };
+    assert!(files() > 0);
+    reader.run("BEGIN");
+    assert_eq!(reader.integers("SELECT count(*) FROM t WHERE id < 10"), [9]);
+    other.run("DROP TABLE t");
+    assert_eq!(
+        other.fails("SELECT * FROM t").code,
+        StoreErrorCode::SqlError
+    );
+    database.flush();
+    assert!(files() > 0);
+    // By its rows, in files that it has not read yet, and by its index.
+    assert_eq!(reader.integers("SELECT sum(id) FROM t"), [500_500]);
+    assert_eq!(reader.integers("SELECT count(*) FROM t WHERE n = 3"), [143]);
+    reader.run("COMMIT");
+    assert_eq!(
+        reader.fails("SELECT * FROM t").code,
+        StoreErrorCode::SqlError
+    );
+    let start = Instant::now();
+    while files() > 0 {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "{} files",
+            files()
+        );
+        std::thread::yield_now();
+    }
+    assert_eq!(reader.integers("SELECT id FROM stays"), [1]);
 }
 
 /// What SQLite's checkpoint is to ordinary tables, it is to these: nothing is left in the logs.

@@ -2,8 +2,8 @@
 //! snapshots, reopening after a clean close, a lost process and a power failure, and scans of key ranges with projections,
 //! filters and limits. Nothing may ever differ.
 //!
-//! A failure prints its seed. `HEDDLE_TONBO_SEED=7 cargo test -p heddle-store --test tonbo_model` replays one seed;
-//! `HEDDLE_TONBO_SEEDS` (how many) and `HEDDLE_TONBO_STEPS` (how long) make the run longer.
+//! A failure prints its seed, which `HEDDLE_SEED=7 cargo test -p heddle-store --test tonbo_model` begins with. `HEDDLE_LONG_MINUTES` makes each
+//! test go on for so long, `HEDDLE_TONBO_STEPS` each history.
 
 mod random;
 mod support;
@@ -169,6 +169,7 @@ fn run_seed(seed: u64, steps: u64) {
         wal_segment_bytes: [1, 4 << 10, 1 << 20][random.below(3) as usize],
         flush_after: None,
         l0_trigger: 2 + random.below(4) as usize,
+        ..Options::default()
     };
     if random.chance(50) {
         options.seal = Arc::new(BatchesThreshold {
@@ -245,17 +246,26 @@ fn setting(name: &str) -> Option<u64> {
     Some(value.parse().expect("the variable is a number"))
 }
 
+/// How long the long form of a test takes at least.
+fn long() -> Duration {
+    Duration::from_secs(60 * setting("HEDDLE_LONG_MINUTES").unwrap_or(0))
+}
+
+/// Histories of the short form.
+const HISTORIES: u64 = 12;
+
 #[test]
 fn random_histories_match_the_model() {
     let steps = setting("HEDDLE_TONBO_STEPS").unwrap_or(120);
-    let seeds = match setting("HEDDLE_TONBO_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..setting("HEDDLE_TONBO_SEEDS").unwrap_or(12),
-    };
-    for seed in seeds {
+    let first = setting("HEDDLE_SEED").unwrap_or(0);
+    let end = Instant::now() + long();
+    for seed in first.. {
+        if seed - first >= HISTORIES && Instant::now() >= end {
+            break;
+        }
         let run = AssertUnwindSafe(|| run_seed(seed, steps));
         if let Err(panic) = panic::catch_unwind(run) {
-            eprintln!("replay with HEDDLE_TONBO_SEED={seed} HEDDLE_TONBO_STEPS={steps}");
+            eprintln!("replay with HEDDLE_SEED={seed} HEDDLE_TONBO_STEPS={steps}");
             panic::resume_unwind(panic);
         }
     }
@@ -273,8 +283,7 @@ fn sum(rows: &[(Vec<u8>, Row)]) -> i64 {
 /// crash would leave them.
 #[test]
 fn totals_hold_beside_flushes_compactions_and_crashes() {
-    let seconds = setting("HEDDLE_TONBO_SECONDS").unwrap_or(6);
-    let until = Instant::now() + Duration::from_secs(seconds);
+    let until = Instant::now() + long().max(Duration::from_secs(3));
     let fs = TestFs::default();
     let options = Options {
         wal_segment_bytes: 8 << 10,
@@ -347,7 +356,7 @@ fn totals_hold_beside_flushes_compactions_and_crashes() {
                 }
             });
         });
-        let mut random = Random(setting("HEDDLE_TONBO_SEED").unwrap_or(1));
+        let mut random = Random(setting("HEDDLE_SEED").unwrap_or(1));
         let mut commit = 0;
         while going() {
             commit += 1;

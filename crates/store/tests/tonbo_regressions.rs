@@ -85,6 +85,26 @@ fn a_snapshot_held_over_flushes_and_compactions_keeps_every_row() {
     }
 }
 
+/// All that was flushed behind a snapshot stayed in memory for as long as that, though it can't see any of it: one long reader beside writers
+/// took all of the memory.
+#[test]
+fn a_held_snapshot_keeps_what_it_can_see_alone() {
+    let db = open(&TestFs::default());
+    put(&db, 0..100, 1);
+    let held = snapshot(&db);
+    let before = scan(&db, &held);
+    for round in 2..20 {
+        put(&db, 0..100, round);
+        flush(&db);
+        compact(&db);
+        assert!(scan(&db, &held) == before, "after round {round}");
+        // The rows of the snapshot, and those that went to a file with them.
+        assert_eq!(db.kept_for_snapshots().0, 200, "after round {round}");
+    }
+    drop(held);
+    assert_eq!(db.kept_for_snapshots(), (0, 0));
+}
+
 /// A scan was planned with positions in the list of segments, looked up again when it was executed. A flush between the two
 /// shortened the list, so live scans lost whole segments: 16,000 of 20,000 rows.
 #[test]
@@ -315,6 +335,27 @@ fn a_torn_tail_costs_at_most_the_last_commit_and_stays_untouched() {
     }
 }
 
+/// A segment that is torn within its first frame has no frames to number. The first opening went on in a fresh one; the next looked for the
+/// numbers of both, and failed.
+#[test]
+fn a_log_torn_in_its_first_frame_is_one_at_every_later_opening() {
+    let fs = TestFs::default();
+    let db = open(&fs);
+    put(&db, 0..1, 1);
+    let path = last_log(&fs);
+    let bytes = fs.read(&path);
+    for length in (1..bytes.len()).step_by(5) {
+        let fs = fs.image();
+        fs.write(&path, bytes[..length].to_vec());
+        for round in 0..3 {
+            let db = open(&fs);
+            assert_eq!(count(&db), round, "cut at {length}");
+            put(&db, 100 + round as u64..101 + round as u64, 1);
+            block_on(db.close()).expect("the table closes");
+        }
+    }
+}
+
 /// A loss of power may leave anything behind what was synced, zeros for one. The first opening took that for the torn tail that it is; the
 /// next one found that later commits had been acknowledged, called it damage, and the table could not be opened any more. An opening that
 /// got no further than to make a fresh segment behind the torn one had the same effect. And a frame whose header was torn before its
@@ -392,6 +433,189 @@ fn a_damaged_log_is_an_error_that_names_the_file() {
             }
         }
     }
+}
+
+/// A flush took the frames of a commit that had failed for logged ones, and had replay begin behind them. The next commit got their numbers, and
+/// was passed over: acknowledged, and gone at the next opening.
+#[test]
+fn a_flush_after_a_failed_commit_keeps_the_log_of_the_next_one() {
+    for lives_on in [true, false] {
+        let fs = TestFs::default();
+        let db = open(&fs);
+        put(&db, 0..5, 1);
+        fs.fail_flushes(Some(".tonwal"));
+        let (rows, tombstones) = batch(&[(key(5), Some(Row::new(1)))]);
+        block_on(db.ingest_with_tombstones(rows, tombstones)).expect_err("the log's flush fails");
+        fs.fail_flushes(None);
+        flush(&db);
+        // Or another process goes on, and what was written has not reached the disk.
+        let (fs, db) = if lives_on {
+            (fs, db)
+        } else {
+            let fs = fs.after_power_loss();
+            let db = open(&fs);
+            (fs, db)
+        };
+        put(&db, 6..8, 1);
+        put(&db, 8..9, 1);
+        let full = all(&db);
+        assert_eq!(full.len(), 8);
+        assert!(all(&open(&fs.after_power_loss())) == full);
+    }
+}
+
+/// A rotation by age sealed what a failed write had left, and the commit that had been told as failed came back with the next opening.
+#[test]
+fn a_rotation_by_age_leaves_a_failed_commit_out() {
+    let fs = TestFs::default();
+    let options = Options {
+        wal_segment_age: Some(Duration::from_millis(50)),
+        ..Options::default()
+    };
+    let db = try_open(&fs, &options).expect("the table opens");
+    put(&db, 0..5, 1);
+    let active = last_log(&fs);
+    fs.fail_flushes(Some(".tonwal"));
+    let (rows, tombstones) = batch(&[(key(5), Some(Row::new(1)))]);
+    block_on(db.ingest_with_tombstones(rows, tombstones)).expect_err("the log's flush fails");
+    fs.fail_flushes(None);
+    within(Duration::from_secs(60), {
+        let fs = fs.clone();
+        move || {
+            while last_log(&fs) == active {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    });
+    assert_eq!(count(&db), 5);
+    assert!(all(&open(&fs.image())) == all(&db));
+}
+
+/// Transactions are numbered anew where a torn one has ended the log. Replay joined what was left of that one to the later one of the same
+/// number: rows that nobody had acknowledged came to life, or the table could not be opened.
+#[test]
+fn a_torn_commit_stays_apart_from_a_later_one_of_its_number() {
+    for before in [0, 3] {
+        let fs = TestFs::default();
+        let options = Options {
+            wal_segment_bytes: 1 << 20,
+            ..Options::default()
+        };
+        let db = try_open(&fs, &options).expect("the table opens");
+        for number in 0..before {
+            put(&db, number..number + 1, 1);
+        }
+        put(&db, 100..101, 1);
+        let path = last_log(&fs);
+        let mut bytes = fs.read(&path);
+        bytes.pop();
+        let fs = fs.image();
+        fs.write(&path, bytes);
+        // Notes that the log's end is torn, and commits nothing.
+        drop(try_open(&fs, &options).expect("a torn tail is no damage"));
+        let db = try_open(&fs, &options).expect("the table opens");
+        for number in 200..202 + before {
+            put(&db, number..number + 1, 1);
+        }
+        let full = all(&db);
+        assert_eq!(full.len() as u64, 2 * before + 2);
+        let db = try_open(&fs.image(), &options).expect("the table opens once more");
+        assert!(all(&db) == full);
+    }
+}
+
+/// Where the log was damaged in two places, salvage took the transaction that the second one lies in for the one before the first: of a
+/// commit with damaged deletes the upserts came back alone.
+#[test]
+fn salvage_leaves_a_damaged_commit_out_whole() {
+    let fs = TestFs::default();
+    let options = Options {
+        wal_segment_bytes: 1 << 20,
+        salvages: true,
+        ..Options::default()
+    };
+    let db = try_open(&fs, &options).expect("the table opens");
+    let mut ends = Vec::new();
+    let mut commit = |changes: &[Change]| {
+        ingest(&db, changes);
+        ends.push(fs.read(&last_log(&fs)).len());
+    };
+    for number in 0..4 {
+        commit(&[(key(number), Some(Row::new(1)))]);
+    }
+    commit(&[(key(0), None), (key(1), None), (key(50), Some(Row::new(1)))]);
+    commit(&[(key(60), Some(Row::new(1)))]);
+    let path = last_log(&fs);
+    let bytes = fs.read(&path);
+    let mut partly = 0;
+    for second in ends[3]..ends[4] {
+        let fs = fs.image();
+        let mut bytes = bytes.clone();
+        bytes[(ends[0] + ends[1]) / 2] ^= 0x40;
+        bytes[second] ^= 0x40;
+        fs.write(&path, bytes);
+        let db = try_open(&fs, &options).expect("salvage opens what is damaged");
+        let found = all(&db);
+        assert!(!found.contains_key(&key(1)), "the first damage");
+        assert!(
+            found.contains_key(&key(60)),
+            "byte {second}: the commit behind"
+        );
+        let is_whole = !found.contains_key(&key(0)) && found.contains_key(&key(50));
+        let is_absent = found.contains_key(&key(0)) && !found.contains_key(&key(50));
+        assert!(is_whole || is_absent, "byte {second}: half a commit");
+        partly += usize::from(is_absent);
+    }
+    assert!(partly > 0, "no byte mattered");
+}
+
+/// The log's account of its segments kept those that had been pruned, of which there are more and more: it is written with the commits.
+#[test]
+fn the_logs_state_stays_as_small_as_the_log() {
+    let fs = TestFs::default();
+    let options = Options {
+        wal_segment_bytes: 1000,
+        ..Options::default()
+    };
+    let db = try_open(&fs, &options).expect("the table opens");
+    let mut sizes = Vec::new();
+    for round in 0..4 {
+        for number in 0..40 {
+            put(&db, number..number + 10, round);
+            if number % 4 == 0 {
+                flush(&db);
+            }
+        }
+        sizes.push(fs.size("state.json"));
+    }
+    assert!(sizes[0] > 0 && sizes[3] < 2 * sizes[0], "{sizes:?}");
+}
+
+/// Each part of a file has a filter of the keys in it, which was made as large as those of the whole file would need.
+#[test]
+fn filters_are_as_large_as_their_row_groups_need() {
+    let filter_bytes = |keys: u64| {
+        let fs = TestFs::default();
+        let db = open(&fs);
+        put(&db, 0..keys, 1);
+        flush(&db);
+        let path = fs.paths(".parquet").remove(0);
+        let file = bytes::Bytes::from(fs.read(&path));
+        let mut reader = parquet::file::metadata::ParquetMetaDataReader::new();
+        reader.try_parse(&file).expect("the file is whole");
+        let metadata = reader.finish().expect("the file is whole");
+        let groups = metadata.row_groups().iter();
+        let sizes = groups.map(|group| {
+            let columns = group.columns().iter();
+            columns
+                .filter_map(|column| column.bloom_filter_length())
+                .sum::<i32>()
+        });
+        sizes.collect::<Vec<_>>()
+    };
+    let (one, three) = (filter_bytes(60_000), filter_bytes(180_000));
+    assert_eq!((one.len(), three.len()), (1, 3));
+    assert_eq!(three[0], one[0]);
 }
 
 /// When the 1024 batch slots of the memtable were used up, the insert itself sealed it, after the new batch's place in the
@@ -713,6 +937,139 @@ fn an_emptied_table_has_no_files() {
         delete(&db, 10..15);
         assert_eq!(count(&db), 5);
     }
+}
+
+/// Files were numbered anew behind an opening. One that was being written had the name of one that waited for its removal, and a sweep at that
+/// moment took it away.
+#[test]
+fn no_file_gets_the_name_of_one_that_waits_for_its_removal() {
+    let fs = TestFs::default();
+    let options = Options {
+        l0_trigger: 8,
+        ..Options::default()
+    };
+    let db = try_open(&fs, &options).expect("the table opens");
+    for keys in [0..1000, 5000..6000] {
+        put(&db, keys, 1);
+        flush(&db);
+    }
+    let held = snapshot(&db);
+    delete(&db, 5000..6000);
+    flush(&db);
+    while compact(&db) {}
+    assert_eq!(scan(&db, &held).len(), 2000);
+    drop((held, db));
+    let db = try_open(&fs, &options).expect("the table reopens");
+    put(&db, 5000..6000, 2);
+    flush(&db);
+    let plan = block_on(db.inspect_sst_gc_plan()).expect("the plan is read");
+    let waiting = plan.expect("files wait for their removal").candidates;
+    assert_eq!(waiting.len(), 2, "{waiting:?}");
+    for candidate in waiting {
+        assert!(candidate.authorized, "{candidate:?} is used again");
+    }
+    while compact(&db) {}
+    assert_eq!(count(&db), 2000);
+}
+
+/// Of a row and a delete in one commit the place in the batch decided in a merge, and the delete wins in a scan: what a merge left was not what
+/// had been read before.
+#[test]
+fn a_delete_wins_over_a_row_of_its_commit() {
+    for first in [false, true] {
+        let db = open(&TestFs::default());
+        put(&db, 0..10, 1);
+        flush(&db);
+        let mut changes = [(key(5), Some(Row::new(2))), (key(5), None)];
+        if first {
+            changes.reverse();
+        }
+        ingest(&db, &changes);
+        let before = all(&db);
+        flush(&db);
+        assert!(all(&db) == before, "in a file");
+        while compact(&db) {}
+        assert!(all(&db) == before, "merged");
+    }
+}
+
+/// A merge took a kilobyte for each row that it wrote, however small that was, and ended its files so much too early.
+#[test]
+fn a_merge_writes_files_of_the_size_that_is_asked_for() {
+    for (merged_size, files) in [(1 << 20, 1..=1), (128 << 10, 3..=8)] {
+        let fs = TestFs::default();
+        let options = Options {
+            merged_size,
+            ..Options::default()
+        };
+        let db = try_open(&fs, &options).expect("the table opens");
+        for keys in [0..5000, 5000..10_000] {
+            put(&db, keys, 1);
+            flush(&db);
+        }
+        assert!(compact(&db));
+        let paths = fs.paths("sst/L1");
+        assert!(files.contains(&paths.len()), "{paths:?}");
+        assert_eq!(count(&db), 10_000);
+    }
+}
+
+/// Rows came by the thousand, however large they were: more than memory holds, or than a column can.
+#[test]
+fn large_rows_come_in_small_batches() {
+    const ROWS: usize = 40;
+    const SIZE: usize = 1 << 20;
+    let db = open(&TestFs::default());
+    let put = |numbers: std::ops::Range<usize>| {
+        let row = |number| Row {
+            number: Some(number as i64),
+            text: Some("x".repeat(SIZE)),
+        };
+        let changes = numbers.map(|number| (key(number as u64), Some(row(number))));
+        ingest(&db, &changes.collect::<Vec<_>>());
+    };
+    let check = |place: &str| {
+        let batches = block_on(snapshot(&db).scan(&db).collect()).expect("the scan succeeds");
+        let rows: Vec<usize> = batches.iter().map(|batch| batch.num_rows()).collect();
+        assert_eq!(rows.iter().sum::<usize>(), ROWS, "{place}");
+        assert!(rows.iter().all(|rows| *rows <= 17), "{place}: {rows:?}");
+    };
+    put(0..ROWS / 2);
+    flush(&db);
+    put(ROWS / 2..ROWS);
+    check("partly in memory");
+    flush(&db);
+    check("in two files");
+    assert!(compact(&db));
+    check("merged");
+}
+
+/// A publication that is told as failed may have taken effect. A merge then removed its files, which the newest version names, and a flush
+/// wrote its rows a second time.
+#[test]
+fn a_publication_that_is_told_as_failed_counts_where_it_took_effect() {
+    const HEAD: Option<&str> = Some("manifest/version/head.json");
+    let fs = TestFs::default();
+    let db = open(&fs);
+    put(&db, 0..100, 1);
+    let held = snapshot(&db);
+    fs.lose_answers(HEAD);
+    assert!(flush(&db));
+    fs.lose_answers(None);
+    assert_eq!(db.unflushed().0, 0);
+    assert!(!flush(&db), "it has been written");
+    put(&db, 50..150, 2);
+    assert!(flush(&db));
+    let whole = all(&db);
+    fs.lose_answers(HEAD);
+    assert!(compact(&db));
+    fs.lose_answers(None);
+    assert!(all(&db) == whole);
+    assert_eq!(scan(&db, &held).len(), 100);
+    drop(held);
+    while compact(&db) {}
+    assert!(all(&db) == whole);
+    assert!(all(&open(&fs.image())) == whole);
 }
 
 /// A delete that is dropped while an older row of its key is in a file that is not being merged would bring that row back.

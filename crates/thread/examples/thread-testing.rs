@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use heddle_memory::ThreadCachingAllocator;
 use heddle_thread::{self as thread, Builder, ThreadError};
+use support::Dropped;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 #[path = "thread-testing/event_loop.rs"]
@@ -24,6 +25,8 @@ mod event_loop;
 mod faults;
 #[path = "thread-testing/locals.rs"]
 mod locals;
+#[path = "../tests/support/mod.rs"]
+mod support;
 #[path = "thread-testing/waits.rs"]
 mod waits;
 #[path = "../tests/std_api"]
@@ -184,12 +187,6 @@ pub extern "C" fn panic_without_unwinding() -> u32 {
 /// 1 if a panic's payload reaches join and a later thread on the same worker runs; destructors run on the way.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn join_a_panic() -> u32 {
-    struct Dropped(Arc<AtomicU32>);
-    impl Drop for Dropped {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
     let drops = Arc::new(AtomicU32::new(0));
     let dropped = Dropped(Arc::clone(&drops));
     let payload = thread::spawn(move || {

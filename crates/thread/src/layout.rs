@@ -70,6 +70,14 @@ pub const CALL_CLAIMED: u32 = 1;
 pub const CALL_QUEUED: u32 = 2;
 /// Call.state: a worker runs it.
 pub const CALL_RUNNING: u32 = 3;
+/// Control.begun: no instance has been initialised.
+pub const BEGUN_NOT: u32 = 0;
+/// Control.begun: one is being initialised.
+pub const BEGUN_RUNNING: u32 = 1;
+/// Control.begun: one has been, which is enough for all.
+pub const BEGUN_DONE: u32 = 2;
+/// Control.begun: the module's function for that has failed.
+pub const BEGUN_FAILED: u32 = 3;
 /// Call.resultKind: the export returned nothing.
 pub const RESULT_UNDEFINED: u32 = 0;
 /// Call.resultKind: Call.result is a 64-bit float.
@@ -117,6 +125,8 @@ pub mod control {
     pub const REGISTRY: usize = 60;
     /// Address of the Trace; 0: nobody keeps note of what threads do.
     pub const TRACE: usize = 64;
+    /// BEGUN_NOT and so on, of a hosted module; else 0. Its workers wait on it.
+    pub const BEGUN: usize = 68;
 }
 
 /// A worker and the thread that it runs.
@@ -159,8 +169,10 @@ pub mod worker {
     pub const WAIT_KIND: usize = 100;
     /// The id of the thread that it joins; else 0.
     pub const WAIT_ID: usize = 104;
-    /// The last panic's message, UTF-8, cut at 148 bytes.
-    pub const PANIC: usize = 108;
+    /// Where wasm-bindgen's JavaScript in this worker notes a trap.
+    pub const TERMINATED: usize = 108;
+    /// The last panic's message, UTF-8, cut at 144 bytes.
+    pub const PANIC: usize = 112;
 }
 
 /// The head of a Trace; TRACE_CAPACITY events follow it. The event with number n is in place n modulo that.
@@ -243,6 +255,8 @@ pub mod call {
     pub const NAME_SIZE: usize = 44;
     /// Bytes of the message.
     pub const MESSAGE_SIZE: usize = 48;
+    /// 1 where nobody will read the result: the worker frees the record. Only of a hosted module.
+    pub const IS_DETACHED: usize = 52;
     /// The arguments.
     pub const ARGUMENTS: usize = 56;
     /// The thread's name, UTF-8.

@@ -10,18 +10,8 @@ use std::task::{Poll, Waker};
 
 use heddle_thread::{self as thread, Builder, NoEventLoop};
 
-/// Lets others have their turn once.
-async fn yield_once() {
-    let mut has_yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
+mod support;
+use support::yield_once;
 
 #[test]
 fn the_future_need_not_be_send_and_its_result_reaches_join() {

@@ -41,6 +41,7 @@ import {
   BARRIER_PARTIES_OFFSET,
   BARRIER_SIZE,
   BARRIER_WORD_OFFSET,
+  WAITING_FOR_BARRIER,
 } from './internal/layout.ts';
 import { type Handle, type SharedLocation, checkKind } from './internal/location.ts';
 import { OpenRecord, type RecordKind } from './internal/record.ts';
@@ -99,6 +100,7 @@ export class Barrier {
       agent,
       operation: 'waiting at the barrier',
       advice: 'not all have arrived at the barrier; use waitAsync or tryWait here',
+      kind: WAITING_FOR_BARRIER,
     };
   }
 

@@ -30,7 +30,14 @@ import { AbortedError, MayNotBlockError, NotOwnerError, PoisonedError } from './
 import { type Agent, agentOf } from './internal/agent.ts';
 import { mayBlock } from './internal/blocking.ts';
 import { type WaitResult, block, waitAsync } from './internal/futex.ts';
-import { CONDVAR_ALIGN, CONDVAR_SEQUENCE_OFFSET, CONDVAR_SIZE, CONDVAR_WAITERS_OFFSET, WAITING_ON_SEQUENCE } from './internal/layout.ts';
+import {
+  CONDVAR_ALIGN,
+  CONDVAR_SEQUENCE_OFFSET,
+  CONDVAR_SIZE,
+  CONDVAR_WAITERS_OFFSET,
+  WAITING_FOR_CONDVAR,
+  WAITING_ON_SEQUENCE,
+} from './internal/layout.ts';
 import { type Handle, type ResolvedLocation, type SharedLocation, checkKind, handleOf, resolveLocation } from './internal/location.ts';
 import { deadlineAfter, remainingMs } from './internal/time.ts';
 import { type Mutex, type UnlockToken, openRegistryOf } from './Mutex.ts';
@@ -195,7 +202,7 @@ export class Condition {
     token.unlock();
     let result: WaitResult;
     try {
-      result = block(words, SEQUENCE, sequence, timeoutMs, this.#agent, WAITING_ON_SEQUENCE, OPERATION);
+      result = block(words, SEQUENCE, sequence, timeoutMs, this.#agent, WAITING_ON_SEQUENCE | WAITING_FOR_CONDVAR, OPERATION);
     } finally {
       Atomics.sub(words, WAITERS, 1);
     }

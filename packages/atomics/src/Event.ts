@@ -41,6 +41,7 @@ import {
   EVENT_SIZE,
   EVENT_WAITERS_OFFSET,
   EVENT_WORD_OFFSET,
+  WAITING_FOR_EVENT,
 } from './internal/layout.ts';
 import { type Handle, type SharedLocation, checkKind } from './internal/location.ts';
 import { OpenRecord, type RecordKind } from './internal/record.ts';
@@ -98,6 +99,7 @@ export class Event {
       agent,
       operation: 'waiting for the event',
       advice: 'the event is not set; use waitAsync or tryWait here',
+      kind: WAITING_FOR_EVENT,
     };
   }
 

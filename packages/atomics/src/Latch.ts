@@ -24,7 +24,7 @@
  * `std::latch` of C++20, and `CountDownLatch` of Java.
  */
 import { CountError, InvalidArgumentError } from './errors.ts';
-import { LATCH_ALIGN, LATCH_COUNT_OFFSET, LATCH_SIZE } from './internal/layout.ts';
+import { LATCH_ALIGN, LATCH_COUNT_OFFSET, LATCH_SIZE, WAITING_FOR_LATCH } from './internal/layout.ts';
 import { type Handle, type SharedLocation, checkKind } from './internal/location.ts';
 import { OpenRecord, type RecordKind } from './internal/record.ts';
 import {
@@ -60,6 +60,7 @@ export class Latch {
       agent,
       operation: 'waiting for the latch',
       advice: 'the latch is closed; use waitAsync or tryWait here',
+      kind: WAITING_FOR_LATCH,
     };
     this.#attempt = () => {
       const count = Atomics.load(words, COUNT);

@@ -36,6 +36,11 @@ export class Lazy<View, Init> {
     return this.#cell.get() ?? this.#cell.getOrInit(this.#make, options);
   }
 
+  /** As {@link Lazy.value}, without waiting: `undefined` if the value is being made elsewhere. */
+  tryForce(): ReadonlyOf<View> | undefined {
+    return this.#cell.get() ?? this.#cell.tryGetOrInit(this.#make);
+  }
+
   /**
    * As {@link Lazy.value}, without blocking the thread.
    *

@@ -42,6 +42,7 @@ import {
   OWNER_SLOT_MASK,
   POISONED,
   SLOT_UNREGISTERED,
+  WAITING_FOR_ONCE,
   WAITING_ON_OWNER,
 } from './internal/layout.ts';
 import { type Handle, type SharedLocation, checkKind } from './internal/location.ts';
@@ -101,7 +102,7 @@ export class Once {
       agent: this.#record.agent,
       operation: 'waiting for the once',
       advice: 'the initialiser runs elsewhere; use an asynchronous or a try form here',
-      kind: WAITING_ON_OWNER,
+      kind: WAITING_ON_OWNER | WAITING_FOR_ONCE,
       ownerLives: (word) => !this.#isAbandoned(word),
     };
   }
@@ -179,11 +180,12 @@ export class Once {
    * @throws what `initialise` throws; the once is poisoned then
    */
   tryCall(initialise: (state: OnceState) => void): boolean {
-    const owner = this.#record.agent.token;
-    const begun = this.#tryBegin(false);
-    if (typeof begun === 'number') return false;
-    this.#run({ begun, owner }, initialise);
-    return true;
+    return this.#tryCall(initialise, false);
+  }
+
+  /** As {@link Once.tryCall}, also if the once is poisoned; `initialise` is told. */
+  tryCallForce(initialise: (state: OnceState) => void): boolean {
+    return this.#tryCall(initialise, true);
   }
 
   /**
@@ -218,6 +220,14 @@ export class Once {
     const begin: Begin = { begun: 'completed', owner: 0 };
     waitUntil(this.#site, this.#beginAttempt(acceptPoison, true, begin), options?.timeoutMs);
     return this.#run(begin, initialise);
+  }
+
+  #tryCall(initialise: (state: OnceState) => void, acceptPoison: boolean): boolean {
+    const owner = this.#record.agent.token;
+    const begun = this.#tryBegin(acceptPoison);
+    if (typeof begun === 'number') return false;
+    this.#run({ begun, owner }, initialise);
+    return true;
   }
 
   async #callAsync(

@@ -77,14 +77,34 @@ export class OnceCell<View, Init = unknown> {
    * Puts `value` in.
    *
    * @returns whether this call did; `false` if there was one
-   * @throws MayNotBlockError, WouldDeadlockError as {@link OnceCell.getOrInit}
+   * @throws MayNotBlockError, WouldDeadlockError, TimeoutError as {@link OnceCell.getOrInit}
    * @throws InvalidArgumentError `INVALID_ARGUMENT` if it doesn't fit
    */
-  set(value: Init): boolean {
-    return this.#once.callForce(() => this.#data.write(value));
+  set(value: Init, options?: WaitOptions): boolean {
+    return this.#once.callForce(() => this.#data.write(value), options);
   }
 
-  /** As {@link OnceCell.set}, without blocking the thread. */
+  /**
+   * Puts `value` in if that is possible without waiting.
+   *
+   * @returns whether this call did; `false` if there was one; `undefined` if one is being made elsewhere
+   * @throws InvalidArgumentError `INVALID_ARGUMENT` if it doesn't fit
+   */
+  trySet(value: Init): boolean | undefined {
+    let isMine = false;
+    const isComplete = this.#once.tryCallForce(() => {
+      this.#data.write(value);
+      isMine = true;
+    });
+    return isComplete ? isMine : undefined;
+  }
+
+  /**
+   * As {@link OnceCell.set}, without blocking the thread.
+   *
+   * @throws AbortedError `ABORTED` if the signal gave the wait up; its reason is the `cause`
+   * @throws TimeoutError, InvalidArgumentError as {@link OnceCell.set}
+   */
   setAsync(value: Init, options: WaitAsyncOptions = {}): Promise<boolean> {
     return this.#once.callForceAsync(() => this.#data.write(value), options);
   }
@@ -101,6 +121,16 @@ export class OnceCell<View, Init = unknown> {
   getOrInit(make: () => Init, options?: WaitOptions): ReadonlyOf<View> {
     this.#once.callForce(() => this.#data.write(make()), options);
     return this.#complete();
+  }
+
+  /**
+   * The value; `make` makes it if nobody has and nobody does.
+   *
+   * @returns `undefined` if it is being made elsewhere
+   * @throws InvalidArgumentError, what `make` throws, as {@link OnceCell.getOrInit}
+   */
+  tryGetOrInit(make: () => Init): ReadonlyOf<View> | undefined {
+    return this.#once.tryCallForce(() => this.#data.write(make())) ? this.#complete() : undefined;
   }
 
   /**

@@ -25,7 +25,15 @@
  * The futex parker of Rust's std; the pair of handles is crossbeam's.
  */
 import { AbortedError, AlreadyParkedError } from './errors.ts';
-import { PARKER_ALIGN, PARKER_EMPTY, PARKER_NOTIFIED, PARKER_PARKED, PARKER_SIZE, PARKER_STATE_OFFSET } from './internal/layout.ts';
+import {
+  PARKER_ALIGN,
+  PARKER_EMPTY,
+  PARKER_NOTIFIED,
+  PARKER_PARKED,
+  PARKER_SIZE,
+  PARKER_STATE_OFFSET,
+  WAITING_FOR_PARKER,
+} from './internal/layout.ts';
 import { type Handle, type SharedLocation, checkKind } from './internal/location.ts';
 import { OpenRecord, type RecordKind } from './internal/record.ts';
 import {
@@ -100,6 +108,7 @@ export class Parker {
       agent,
       operation: 'parking',
       advice: 'there is no token; use parkAsync or tryPark here',
+      kind: WAITING_FOR_PARKER,
     };
     this.#attempt = () => {
       const state = Atomics.load(words, STATE);

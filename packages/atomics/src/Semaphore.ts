@@ -51,6 +51,7 @@ import {
   SEMAPHORE_SIZE,
   SEMAPHORE_WAITERS_OFFSET,
   SLOT_UNREGISTERED,
+  WAITING_FOR_SEMAPHORE,
   WAITING_ON_SEQUENCE,
 } from './internal/layout.ts';
 import { type Handle, type ResolvedLocation, type SharedLocation, checkKind, handleOf, resolveLocation } from './internal/location.ts';
@@ -274,7 +275,7 @@ export class Semaphore {
         if (this.#takeAs(waiter)) return;
         if (isOver) throw new TimeoutError(OPERATION, timeoutMs);
         const [left, looksAgain] = this.#patience(remainingMs(deadline));
-        const ended = block(words, SEQUENCE, sequence, left, agent, WAITING_ON_SEQUENCE, OPERATION);
+        const ended = block(words, SEQUENCE, sequence, left, agent, WAITING_ON_SEQUENCE | WAITING_FOR_SEMAPHORE, OPERATION);
         if (ended === 'timed-out' && looksAgain) this.#expire(sequence);
         else isOver = ended === 'timed-out';
       }

@@ -25,21 +25,22 @@
  *    between may have changed that and not counted it. So a reaper counts the death first and then reads the addresses, and a waiter
  *    writes its address and then looks whether there are more deaths than it knew: either the reaper sees the waiter, and changes what
  *    it sleeps on, or the waiter sees the death, and looks again.
- *
- * 6. `reaping` names who reaps. Who finds it taken by a thread that is dead, is being declared dead, or has reaped for REAPER_LIFETIME_MS
+ * 6. `reaping` names who reaps (internal/Reaper.ts). Who finds it taken by a thread that is dead, is being declared dead, or has reaped for 1 s
  *    takes it over and finishes what it finds: the slots that are DEAD. Each step of a burial may be done twice, and a reaper gives back
- *    only what is still its own, so that one that was merely slow does no harm: but its waiters aren't kept for it any more (invariant 3).
+ *    only what is still its own, so that one that was merely slow does no harm: but its waiters aren't kept for it any more (invariant 3),
+ *    so it goes on to no other.
+ * 7. What a thread waits on carries the thread's generation, in the upper half. By the time a slow reaper takes out what a dead thread
+ *    waited on, the slot may be another's, who waits on the same word: it has another generation, and stays.
  *
  * Every access is an `Atomics` call, hence SeqCst; invariant 2 needs that.
  */
 import { InvalidArgumentError, InvalidRecordError, RegistryFullError } from './errors.ts';
 import { type Agent, type AgentRegistry, agentOf, joinAgent } from './internal/agent.ts';
 import type { WaitLink } from './internal/deadlock.ts';
-import { mayBlock, spinPause } from './internal/blocking.ts';
+import { mayBlock } from './internal/blocking.ts';
 import { watchWord } from './internal/futex.ts';
 import {
   GENERATION_MAX,
-  LIFE_DEAD,
   LIFE_FREE,
   LIFE_LIVE,
   LIFE_STATE_MASK,
@@ -47,31 +48,34 @@ import {
   OWNER_GENERATION_SHIFT,
   OWNER_MASK,
   OWNER_SLOT_MASK,
-  REAPER_LIFETIME_MS,
   REGISTRY_HEADER_ALIGN,
-  REGISTRY_HEADER_CAPACITY_OFFSET,
-  REGISTRY_HEADER_DEATHS_OFFSET,
-  REGISTRY_HEADER_ID_OFFSET,
-  REGISTRY_HEADER_MAGIC_OFFSET,
-  REGISTRY_HEADER_NEXT_OFFSET,
-  REGISTRY_HEADER_REAPING_OFFSET,
   REGISTRY_HEADER_SIZE,
-  REGISTRY_HEADER_VERSION_OFFSET,
   REGISTRY_MAGIC,
-  REGISTRY_SLOT_LIFE_OFFSET,
   REGISTRY_SLOT_SIZE,
-  REGISTRY_SLOT_WAITING_ON_OFFSET,
   REGISTRY_VERSION,
   SLOT_MAX,
   SLOT_UNREGISTERED,
   WAITING_KIND_MASK,
   WAITING_ON_MUTEX,
-  WAITING_ON_OWNER,
-  WAITING_ON_SEQUENCE,
 } from './internal/layout.ts';
-import { freeAbandoned, freeAbandonedMutex } from './internal/RawMutex.ts';
+import { Reaper } from './internal/Reaper.ts';
+import {
+  MAGIC,
+  VERSION,
+  CAPACITY,
+  ID,
+  REAPING,
+  DEATHS,
+  NEXT,
+  lifeOf,
+  waitingOnOf,
+  waiterGenerationOf,
+  waiterGeneration,
+  waitingForOf,
+  wordIndexOf,
+  isLiveIn,
+} from './internal/registryWords.ts';
 import { type Handle, type ResolvedLocation, type SharedLocation, checkKind, handleOf, resolveLocation } from './internal/location.ts';
-import { deadlineAfter, remainingMs } from './internal/time.ts';
 
 const KIND = 'heddle.ThreadRegistry';
 
@@ -94,21 +98,6 @@ export interface ThreadRegistryOptions {
   readonly location?: SharedLocation;
 }
 
-const wordOf = (byteOffset: number): number => byteOffset >> 2;
-const MAGIC = wordOf(REGISTRY_HEADER_MAGIC_OFFSET);
-const VERSION = wordOf(REGISTRY_HEADER_VERSION_OFFSET);
-const CAPACITY = wordOf(REGISTRY_HEADER_CAPACITY_OFFSET);
-const ID = wordOf(REGISTRY_HEADER_ID_OFFSET);
-const REAPING = wordOf(REGISTRY_HEADER_REAPING_OFFSET);
-const DEATHS = wordOf(REGISTRY_HEADER_DEATHS_OFFSET);
-const NEXT = wordOf(REGISTRY_HEADER_NEXT_OFFSET);
-
-/** The index of a slot's life word. */
-const lifeOf = (slot: number): number => wordOf(REGISTRY_HEADER_SIZE + (slot - 1) * REGISTRY_SLOT_SIZE + REGISTRY_SLOT_LIFE_OFFSET);
-/** The index of the lower half of a slot's waiting-on address; the upper half is 0 in every 32-bit memory. */
-const waitingOnOf = (slot: number): number =>
-  wordOf(REGISTRY_HEADER_SIZE + (slot - 1) * REGISTRY_SLOT_SIZE + REGISTRY_SLOT_WAITING_ON_OFFSET);
-
 const tokenBits = ({ slot, generation }: ThreadToken): number => (generation << OWNER_GENERATION_SHIFT) | slot;
 
 const registriesById = new Map<number, ThreadRegistry>();
@@ -116,6 +105,7 @@ const registriesById = new Map<number, ThreadRegistry>();
 /** The threads of one shared memory. */
 export class ThreadRegistry implements AgentRegistry {
   readonly #words: Int32Array;
+  readonly #reaper: Reaper;
   readonly #location: ResolvedLocation;
   readonly #agent: Agent;
   readonly #deathWatchers = new Set<() => void>();
@@ -129,6 +119,7 @@ export class ThreadRegistry implements AgentRegistry {
   private constructor(location: ResolvedLocation, words: Int32Array, capacity: number) {
     this.#location = location;
     this.#words = words;
+    this.#reaper = new Reaper(words, capacity, () => this.#memoryWords());
     this.capacity = capacity;
     this.#agent = agentOf(location.memory ?? location.buffer);
     this.#agent.registry = this;
@@ -158,7 +149,7 @@ export class ThreadRegistry implements AgentRegistry {
       size,
       REGISTRY_HEADER_ALIGN,
     );
-    const header = new Int32Array(location.buffer, location.byteOffset, wordOf(REGISTRY_HEADER_SIZE));
+    const header = new Int32Array(location.buffer, location.byteOffset, REGISTRY_HEADER_SIZE >> 2);
     Atomics.store(header, VERSION, REGISTRY_VERSION);
     Atomics.store(header, CAPACITY, capacity);
     // Last: who sees the magic sees the rest.
@@ -186,7 +177,7 @@ export class ThreadRegistry implements AgentRegistry {
   }
 
   static #open(location: ResolvedLocation): ThreadRegistry {
-    const header = new Int32Array(location.buffer, location.byteOffset, wordOf(REGISTRY_HEADER_SIZE));
+    const header = new Int32Array(location.buffer, location.byteOffset, REGISTRY_HEADER_SIZE >> 2);
     if (Atomics.load(header, MAGIC) !== REGISTRY_MAGIC) {
       throw new InvalidRecordError(`there is no thread registry at ${location.byteOffset}`);
     }
@@ -211,7 +202,7 @@ export class ThreadRegistry implements AgentRegistry {
       joinAgent(location.memory ?? location.buffer, known.#agent);
       return known;
     }
-    const words = new Int32Array(location.buffer, location.byteOffset, wordOf(ThreadRegistry.byteLength(capacity)));
+    const words = new Int32Array(location.buffer, location.byteOffset, ThreadRegistry.byteLength(capacity) >> 2);
     const registry = new ThreadRegistry(location, words, capacity);
     registriesById.set(id, registry);
     return registry;
@@ -270,7 +261,10 @@ export class ThreadRegistry implements AgentRegistry {
    */
   enter(token: ThreadToken = this.allocate()): ThreadToken {
     this.#checkToken(token);
-    this.#agent.token = tokenBits(token);
+    const bits = tokenBits(token);
+    // Invariant 7.
+    Atomics.store(this.#words, waiterGenerationOf(token.slot), waiterGeneration(bits));
+    this.#agent.token = bits;
     return token;
   }
 
@@ -297,10 +291,7 @@ export class ThreadRegistry implements AgentRegistry {
 
   /** Whether the owner in a lock word is alive. Threads outside the registry always count as alive. */
   isLiveToken(token: number): boolean {
-    const slot = token & OWNER_SLOT_MASK;
-    if (slot === SLOT_UNREGISTERED) return true;
-    if (slot === 0 || slot > this.capacity) return false;
-    return Atomics.load(this.#words, lifeOf(slot)) === ((token & OWNER_GENERATION_MASK) | LIFE_LIVE);
+    return isLiveIn(this.#words, this.capacity, token);
   }
 
   /**
@@ -312,88 +303,16 @@ export class ThreadRegistry implements AgentRegistry {
    * @returns whether it was alive by the registry's books
    */
   reap(thread: ThreadToken | number): boolean {
-    const words = this.#words;
     let token: ThreadToken;
     if (typeof thread === 'number') {
       if (!Number.isInteger(thread) || thread < 1 || thread > this.capacity) return false;
-      const life = Atomics.load(words, lifeOf(thread));
+      const life = Atomics.load(this.#words, lifeOf(thread));
       token = { slot: thread, generation: (life & OWNER_GENERATION_MASK) >>> OWNER_GENERATION_SHIFT };
     } else {
       this.#checkToken(thread);
       token = thread;
     }
-    const bits = tokenBits(token);
-    const generationBits = bits & OWNER_GENERATION_MASK;
-    const ticket = this.#beginReaping(bits);
-    const wasLive =
-      Atomics.compareExchange(words, lifeOf(token.slot), generationBits | LIFE_LIVE, generationBits | LIFE_DEAD) ===
-      (generationBits | LIFE_LIVE);
-    if (wasLive) this.#bury(bits);
-    // Not if another thread has taken over (invariant 6).
-    if (Atomics.compareExchange(words, REAPING, ticket, 0) === ticket) Atomics.notify(words, REAPING);
-    if (wasLive) Atomics.notify(words, DEATHS);
-    return wasLive;
-  }
-
-  /** Becomes the reaper, of whom there is one at a time: what `reaping` is until this thread gives it back. */
-  #beginReaping(dead: number): number {
-    const { token } = this.#agent;
-    // Who declares itself dead must not look like a dead reaper.
-    const me = token === dead ? SLOT_UNREGISTERED : token;
-    return Atomics.compareExchange(this.#words, REAPING, 0, me) === 0 ? me : this.#beginReapingContended(me, dead);
-  }
-
-  #beginReapingContended(me: number, dead: number): number {
-    const words = this.#words;
-    let known = 0;
-    let deadline = 0;
-    // Reaping takes microseconds, so the others spin.
-    for (;;) {
-      const reaper = Atomics.compareExchange(words, REAPING, 0, me);
-      if (reaper === 0) return me;
-      if (reaper !== known) {
-        known = reaper;
-        deadline = deadlineAfter(REAPER_LIFETIME_MS);
-      }
-      const named = reaper & OWNER_MASK;
-      if (named !== dead && this.isLiveToken(named) && remainingMs(deadline) > 0) {
-        spinPause();
-        continue;
-      }
-      // The two bits above the token count who has taken over: threads outside the registry share one.
-      const ticket = me | ((reaper & ~OWNER_MASK) + OWNER_MASK + 1);
-      if (Atomics.compareExchange(words, REAPING, reaper, ticket) !== reaper) continue;
-      for (let slot = 1; slot <= this.capacity; slot += 1) {
-        const life = Atomics.load(words, lifeOf(slot));
-        if ((life & LIFE_STATE_MASK) === LIFE_DEAD) this.#bury((life & OWNER_GENERATION_MASK) | slot);
-      }
-      Atomics.notify(words, DEATHS);
-      return ticket;
-    }
-  }
-
-  /** What a reaper does about a thread whose slot is DEAD; the slot is free in the end. */
-  #bury(dead: number): void {
-    const words = this.#words;
-    const slotOfDead = dead & OWNER_SLOT_MASK;
-    const generationBits = dead & OWNER_GENERATION_MASK;
-    // Invariant 5: before the look at who waits.
-    Atomics.add(words, DEATHS, 1);
-    const memoryWords = this.#memoryWords();
-    for (let slot = 1; slot <= this.capacity; slot += 1) {
-      const waitingOn = Atomics.load(words, waitingOnOf(slot));
-      if (waitingOn !== 0 && slot !== slotOfDead) abandon(memoryWords, waitingOn, dead);
-    }
-    // The dead may have been handed a wake-up that it will never use. First the wake-up, then the record of it: who takes over from
-    // a reaper that died between wakes again.
-    const swallowed = Atomics.load(words, waitingOnOf(slotOfDead));
-    if (swallowed !== 0) {
-      Atomics.notify(memoryWords, wordIndexOf(swallowed));
-      Atomics.compareExchange(words, waitingOnOf(slotOfDead), swallowed, 0);
-    }
-    // A wait at the very beginning of the memory looks like none, and is ended in any case.
-    Atomics.notify(memoryWords, 0);
-    Atomics.compareExchange(words, lifeOf(slotOfDead), generationBits | LIFE_DEAD, generationBits | LIFE_FREE);
+    return this.#reaper.reap(tokenBits(token), this.#agent.token);
   }
 
   /** Calls `onDeath` after each death from now on, until the returned function is called. */
@@ -415,13 +334,16 @@ export class ThreadRegistry implements AgentRegistry {
   }
 
   /**
-   * Says that this thread's blocking wait is on `address`; the locks call it.
+   * Says that this thread's blocking wait is on `address`, and what it is for; the locks call it.
    *
+   * @param purpose one of the WAITING_FOR_ constants; 0 for whoever doesn't say
    * @returns `false` if a thread has died since this one looked last, so that it should look again rather than wait (invariant 5)
    */
-  beginWait(address: number): boolean {
+  beginWait(address: number, purpose: number = 0): boolean {
     const slot = this.#agent.token & OWNER_SLOT_MASK;
     if (slot === SLOT_UNREGISTERED) return true;
+    // For whoever lists the threads, and nobody decides anything by it. The address behind it publishes it.
+    this.#words[waitingForOf(slot)] = purpose;
     Atomics.store(this.#words, waitingOnOf(slot), address);
     const deaths = Atomics.load(this.#words, DEATHS);
     if (deaths === this.#deathsSeen) return true;
@@ -483,22 +405,4 @@ export class ThreadRegistry implements AgentRegistry {
       throw new InvalidArgumentError(`a thread's generation is 0 to ${GENERATION_MAX}, not ${generation}`);
     }
   }
-}
-
-const wordIndexOf = (waitingOn: number): number => (waitingOn >>> 0) >>> 2;
-
-/**
- * Frees the lock somebody waits on, if `dead` owns it, or counts the death, if somebody waits for events; and has the waiter look again
- * in any case: the dead may have changed the word and not come to wake anybody any more.
- */
-function abandon(memoryWords: Int32Array, waitingOn: number, dead: number): void {
-  const index = wordIndexOf(waitingOn);
-  if (index >= memoryWords.length) return;
-  const kind = waitingOn & WAITING_KIND_MASK;
-  const isDead = (token: number): boolean => token === dead;
-  if (kind === WAITING_ON_OWNER) freeAbandoned(memoryWords, index, isDead);
-  else if (kind === WAITING_ON_MUTEX && index + 1 < memoryWords.length) freeAbandonedMutex(memoryWords, index, isDead);
-  // A change, not a mere wake: the waiter may be about to fall asleep.
-  else if (kind === WAITING_ON_SEQUENCE) Atomics.add(memoryWords, index, 1);
-  Atomics.notify(memoryWords, index);
 }

@@ -28,7 +28,14 @@
  */
 import { CountError, InvalidArgumentError } from './errors.ts';
 import { defineDisposeSymbol } from './internal/dispose.ts';
-import { GROUP_COUNT_MASK, GROUP_ROUND_SHIFT, WAIT_GROUP_ALIGN, WAIT_GROUP_SIZE, WAIT_GROUP_WORD_OFFSET } from './internal/layout.ts';
+import {
+  GROUP_COUNT_MASK,
+  GROUP_ROUND_SHIFT,
+  WAIT_GROUP_ALIGN,
+  WAIT_GROUP_SIZE,
+  WAIT_GROUP_WORD_OFFSET,
+  WAITING_FOR_WAIT_GROUP,
+} from './internal/layout.ts';
 import { type Handle, type SharedLocation, checkKind } from './internal/location.ts';
 import { OpenRecord, type RecordKind } from './internal/record.ts';
 import {
@@ -97,6 +104,7 @@ export class WaitGroup {
       agent: this.#record.agent,
       operation: 'waiting for the group',
       advice: 'members of the group are not done; use waitAsync or tryWait here',
+      kind: WAITING_FOR_WAIT_GROUP,
     };
   }
 

@@ -45,6 +45,7 @@ export {
 } from './errors.ts';
 export { Event, type EventHandle, type EventOptions } from './Event.ts';
 export { mayBlock, setMayBlock } from './internal/blocking.ts';
+export { provideWaitAsync } from './internal/helper.ts';
 export { nameLock, nameThread } from './naming.ts';
 export { type DeadlockDetectionOptions, type LockOrderRecord, type OrderLink, enableDeadlockDetection } from './internal/deadlock.ts';
 export type { Handle, SharedLocation } from './internal/location.ts';

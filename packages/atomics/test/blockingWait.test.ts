@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Mutex, ThreadRegistry, type ThreadToken } from '../src/index.ts';
+import { Latch, Mutex, ThreadRegistry, type ThreadToken } from '../src/index.ts';
 import { blockingWaitOf } from '../src/internal/index.ts';
 import {
   OWNER_GENERATION_SHIFT,
@@ -36,6 +36,20 @@ test('a thread that waits for a mutex is seen with the address, and with who hol
   await locked;
   expect(blockingWaitOf(words, 0, slot)).toBeUndefined();
   registry.leave();
+});
+
+test('a thread says what it waits for besides mutexes', async () => {
+  const { registry, words } = inOneMemory();
+  const worker = await spawn();
+  const { slot } = await worker.call<ThreadToken>('enter', registry.handle());
+  // In the room for a lock: of the memory that the thread has entered.
+  const latch = Latch.create(1, { buffer: words.buffer as SharedArrayBuffer, byteOffset: END });
+  const waited = worker.call<void>('on', latch.handle(), 'wait');
+  while (!blockingWaitOf(words, 0, slot)) await new Promise((go) => setTimeout(go, 1));
+  expect(blockingWaitOf(words, 0, slot)).toEqual({ kind: 'latch', address: END, owner: undefined });
+  latch.countDown();
+  await waited;
+  expect(blockingWaitOf(words, 0, slot)).toBeUndefined();
 });
 
 test('what a thread has said of its wait is told; else that it waits on a word', () => {

@@ -3,6 +3,7 @@ import { afterAll, expect, test } from 'vitest';
 import { AtomicI64, Barrier, Event, Latch, Mutex, Once, Parker, Semaphore, WaitGroup } from '../src/index.ts';
 import { setWaitAsyncByHelper } from '../src/internal/futex.ts';
 import { rejectionOf, sleep, spawn } from './support/spawn.ts';
+import { WAITS } from './support/waitOperations.ts';
 
 setWaitAsyncByHelper(true);
 afterAll(() => setWaitAsyncByHelper(false));
@@ -70,4 +71,19 @@ test('a helper waits for everything else that can be waited for', async () => {
   cell.store(0n);
   cell.notify();
   expect((await waiting)[2]).toEqual({ isLeader: false });
+});
+
+test.each(Object.keys(WAITS))('a helper waits for %s, gives up in time and with a signal, and is there for the next', async (operation) => {
+  const { make, wait } = WAITS[operation];
+  const { handle, remove } = make();
+  expect((await rejectionOf(wait(handle, { timeoutMs: 5 }))).code).toBe('TIMEOUT');
+  const controller = new AbortController();
+  const aborted = rejectionOf(wait(handle, { signal: controller.signal }));
+  await sleep(2);
+  controller.abort();
+  expect((await aborted).code).toBe('ABORTED');
+  const waiting = wait(handle);
+  await sleep(2);
+  remove();
+  await waiting;
 });

@@ -1,7 +1,22 @@
 /** The records are where `layout/atomics.json` says: the constants agree with it, and so does what is found in memory. */
 import { LayoutSource } from '@heddle/tools/layout';
 import { describe, expect, test } from 'vitest';
-import { Barrier, Condition, Event, Latch, LockOrder, Mutex, Once, Parker, Semaphore, ThreadRegistry, WaitGroup } from '../src/index.ts';
+import {
+  Barrier,
+  Condition,
+  Event,
+  Latch,
+  LockOrder,
+  Mutex,
+  Once,
+  OnceCell,
+  Parker,
+  RwLock,
+  Semaphore,
+  ThreadRegistry,
+  WaitGroup,
+  u32,
+} from '../src/index.ts';
 import * as generated from '../src/internal/layout.ts';
 
 const source = new LayoutSource('atomics');
@@ -25,6 +40,9 @@ describe('what is written is found where the source says', () => {
   test('locks', async () => {
     expect(wordsAfter('Mutex', (location) => new Mutex(location).lock())).toMatchObject({ word: generated.SLOT_UNREGISTERED });
     expect(wordsAfter('Semaphore', (location) => Semaphore.create(7, location))).toMatchObject({ permits: 7, waiters: 0 });
+    // The lock of whoever writes is at the start.
+    expect(wordsAfter('Mutex', (location) => new RwLock(location).write())).toMatchObject({ word: generated.SLOT_UNREGISTERED });
+    expect(wordsAfter('RwLock', (location) => new RwLock(location).read())).toMatchObject({ departures: 0, crowd: 1 });
     const waited = wordsAfter('Condvar', (location) => {
       const token = new Mutex().lock();
       void new Condition(location).waitAsync(token, { timeoutMs: 1 });
@@ -43,6 +61,11 @@ describe('what is written is found where the source says', () => {
       state: generated.PARKER_NOTIFIED,
     });
     expect(wordsAfter('Once', (location) => new Once(location).call(() => {}))).toMatchObject({ word: generated.ONCE_COMPLETE });
+    // The value is behind the once, at the first multiple of its alignment.
+    const cell = new SharedArrayBuffer(1024);
+    new OnceCell(u32, { buffer: cell, byteOffset: PLACE }).set(77);
+    expect(source.read('Once', cell, PLACE)).toMatchObject({ word: generated.ONCE_COMPLETE });
+    expect(new Uint32Array(cell, PLACE + generated.ONCE_SIZE, 1)[0]).toBe(77);
     expect(wordsAfter('WaitGroup', (location) => new WaitGroup(location).add(2))).toMatchObject({ word: 2 });
   });
 

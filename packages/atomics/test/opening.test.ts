@@ -7,20 +7,29 @@
 import { type Choices, fuzz } from '@heddle/tools/fuzz';
 import { describe, expect, test } from 'vitest';
 import {
+  AtomicBool,
+  AtomicF64,
+  AtomicI32,
   AtomicsError,
+  AtomicU64,
+  AtomicU8,
   Barrier,
   Condition,
   Event,
   Latch,
+  LockOrder,
   Mutex,
   Once,
+  OnceCell,
   Parker,
+  RwLock,
   Semaphore,
   setMayBlock,
   ThreadRegistry,
+  u32,
   WaitGroup,
 } from '../src/index.ts';
-import { environment } from './support/spawn.ts';
+import { environment, errorOf } from './support/spawn.ts';
 
 setMayBlock(false);
 
@@ -35,6 +44,12 @@ const corpus: readonly string[] = [
   '951f1cb07d010c370bf8ce868d6c2b76a6646b0ebfa9994b3486e77be2fb0ef02bdc993a739a8401951148f021f26239',
 ];
 
+/** The same of {@link richerOpeners}. */
+const richerCorpus: readonly string[] = [
+  // A type that is a symbol, which no message can tell.
+  'd1f684166617f09a05907df2f69e798ace386f6f0954b2c38d9ccaebb960e1b027bac686b15022a55122ae3a401b07be',
+];
+
 const BUFFER_BYTES = 512;
 const RECORD = 64;
 const REGISTRY = 256;
@@ -45,10 +60,12 @@ interface Opener {
   readonly byteLength: number;
   readonly create: (location: { buffer: SharedArrayBuffer; byteOffset: number }) => unknown;
   readonly open: (handle: never) => unknown;
+  /** What its handle tells beside the place. */
+  readonly more?: Readonly<Record<string, unknown>>;
   readonly use: (opened: never) => void;
 }
 
-const openers: readonly Opener[] = [
+const plainOpeners: readonly Opener[] = [
   {
     kind: 'heddle.Mutex',
     byteLength: Mutex.byteLength,
@@ -141,6 +158,52 @@ const openers: readonly Opener[] = [
   },
 ];
 
+/** Records whose handles tell more, and cells of any bytes. A list of their own: what a case of the corpus is depends on the list. */
+const richerOpeners: readonly Opener[] = [
+  {
+    kind: 'heddle.RwLock',
+    byteLength: RwLock.byteLength,
+    create: (location) => new RwLock(location).read(),
+    open: (handle) => RwLock.from(handle),
+    use: (rwLock: RwLock) => {
+      rwLock.tryRead()?.unlock();
+      rwLock.tryWrite()?.unlock();
+      rwLock.clearPoison();
+    },
+  },
+  {
+    kind: 'heddle.OnceCell',
+    byteLength: OnceCell.byteLengthOf(u32),
+    create: (location) => new OnceCell(u32, location).set(7),
+    open: (handle) => OnceCell.from(handle, u32),
+    more: { type: u32.signature },
+    use: (cell: OnceCell<number>) => {
+      cell.get();
+      cell.trySet(8);
+      cell.tryGetOrInit(() => 9);
+    },
+  },
+  {
+    kind: 'heddle.LockOrder',
+    byteLength: LockOrder.byteLength(4),
+    create: (location) =>
+      LockOrder.create(ThreadRegistry.create({ capacity: 1 }), { capacity: 4, location }).add({ from: 4, to: 8, token: 1 }),
+    open: (handle: { readonly buffer: SharedArrayBuffer }) =>
+      LockOrder.from({ registry: { kind: 'heddle.ThreadRegistry', buffer: handle?.buffer, byteOffset: REGISTRY }, ...handle } as never),
+    use: (order: LockOrder) => void order.add({ from: 8, to: 4, token: 2 }),
+  },
+  ...[AtomicBool, AtomicU8, AtomicI32, AtomicU64, AtomicF64].map((Cell): Opener => ({
+    kind: Cell.layout.kind,
+    byteLength: Cell.layout.size,
+    create: (location) => new Cell(location),
+    open: (handle) => (Cell as unknown as { from(handle: never): unknown }).from(handle),
+    use: (cell: { load(): never; store(value: never): void; exchange(value: never): unknown }) => {
+      cell.store(cell.load());
+      cell.exchange(cell.load());
+    },
+  })),
+];
+
 /** What stands where a buffer, a memory or a number should. */
 const oddValues = (choices: Choices): unknown =>
   choices.of([
@@ -202,7 +265,7 @@ function mutateWords(choices: Choices, buffer: SharedArrayBuffer, from: number, 
 const outside = (bytes: Uint8Array, from: number, byteLength: number): string =>
   [...bytes.subarray(0, from), ...bytes.subarray(from + byteLength)].join(' ');
 
-function runCase(choices: Choices): boolean {
+function runCase(choices: Choices, openers: readonly Opener[]): boolean {
   const opener = choices.of(openers);
   const buffer = new SharedArrayBuffer(BUFFER_BYTES);
   const withRegistry = choices.once(3);
@@ -211,7 +274,7 @@ function runCase(choices: Choices): boolean {
   mutateWords(choices, buffer, RECORD, opener.byteLength);
   if (withRegistry) mutateWords(choices, buffer, REGISTRY, 64);
 
-  const handle: Record<string, unknown> = { kind: opener.kind, buffer, byteOffset: RECORD };
+  const handle: Record<string, unknown> = { kind: opener.kind, buffer, byteOffset: RECORD, ...opener.more };
   if (withRegistry) handle['registryByteOffset'] = REGISTRY;
   const isOdd = choices.once(2);
   if (isOdd) {
@@ -220,6 +283,7 @@ function runCase(choices: Choices): boolean {
     if (choices.once(6)) handle['memory'] = oddBuffers(choices);
     if (choices.once(4)) handle['byteOffset'] = offset(choices);
     if (choices.once(4)) handle['registryByteOffset'] = offset(choices);
+    for (const key of Object.keys(opener.more ?? {})) if (choices.once(4)) handle[key] = oddValues(choices);
   }
   const before = new Uint8Array(buffer).slice();
   const given: unknown = choices.once(40) ? oddValues(choices) : handle;
@@ -250,9 +314,30 @@ function expectTyped(error: unknown): void {
 }
 
 describe('what opens handles and records', () => {
-  test('refuses nonsense with typed errors, and harms nobody', { timeout: 60_000 + COUNT }, () => {
-    const acceptedCount = fuzz({ seed: SEED, count: COUNT, corpus, run: runCase });
+  test.each([
+    { what: 'plain', openers: plainOpeners, cases: corpus },
+    { what: 'richer', openers: richerOpeners, cases: richerCorpus },
+  ])('refuses nonsense with typed errors, and harms nobody: $what', { timeout: 60_000 + COUNT }, ({ openers, cases }) => {
+    const acceptedCount = fuzz({ seed: SEED, count: COUNT, corpus: cases, run: (choices) => runCase(choices, openers) });
     expect(acceptedCount).toBeGreaterThan(COUNT / 10);
     expect(acceptedCount).toBeLessThan((COUNT * 9) / 10);
+  });
+
+  test('refuses records of another version', () => {
+    for (const [opener, words] of [
+      [plainOpeners.find(({ kind }) => kind === 'heddle.ThreadRegistry')!, 2],
+      [richerOpeners.find(({ kind }) => kind === 'heddle.LockOrder')!, 1],
+    ] as const) {
+      for (let word = 0; word < words; word += 1) {
+        const buffer = new SharedArrayBuffer(BUFFER_BYTES);
+        ThreadRegistry.create({ capacity: 4, location: { buffer, byteOffset: REGISTRY } });
+        opener.create({ buffer, byteOffset: RECORD });
+        const handle = { kind: opener.kind, buffer, byteOffset: RECORD };
+        opener.open(handle as never);
+        // The magic, and what says the version.
+        new Uint32Array(buffer, RECORD)[word] += 1;
+        expect(errorOf(() => opener.open(handle as never)).code, `${opener.kind}, word ${word}`).toBe('INVALID_RECORD');
+      }
+    }
   });
 });

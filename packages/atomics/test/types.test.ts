@@ -10,21 +10,28 @@ import {
   Barrier,
   type BarrierWaitResult,
   type BytesView,
-  type Condition,
+  Condition,
+  Event,
   type Handle,
   type InitOf,
   Latch,
   Lazy,
+  type Member,
   Mutex,
   Once,
   OnceCell,
   Parker,
+  type Permit,
   type PlainOf,
   type ReadToken,
   RwLock,
+  Semaphore,
+  ThreadRegistry,
+  type ThreadToken,
   type Unparker,
   type UnlockToken,
   type ViewOf,
+  WaitGroup,
   array,
   bytes,
   f64,
@@ -143,6 +150,46 @@ describe('cells, handles and waits', () => {
     expectTypeOf(new Parker().unparker()).toEqualTypeOf<Unparker>();
     expectTypeOf(new Once().handle()).toEqualTypeOf<Handle<'heddle.Once'>>();
     expectTypeOf(new Once().callAsync).returns.resolves.toBeBoolean();
+  });
+
+  test('are refused where they are of another kind', () => {
+    const [mutex, rwLock, semaphore] = [new Mutex(), new RwLock(), Semaphore.create(1)];
+    expectTypeOf(semaphore.tryAcquire).returns.toEqualTypeOf<Permit | undefined>();
+    expectTypeOf(semaphore.acquireAsync).returns.resolves.toEqualTypeOf<Permit>();
+    expectTypeOf(new Condition().waitFor).returns.toBeBoolean();
+    expectTypeOf(new WaitGroup().member()).toEqualTypeOf<Member>();
+    expectTypeOf(Event.create().waitAsync).returns.resolves.not.toBeAny();
+    expectTypeOf<ThreadToken>().toEqualTypeOf<{ readonly slot: number; readonly generation: number }>();
+    expectTypeOf(() => {
+      // @ts-expect-error -- a condition is waited for with a mutex
+      new Condition().wait(rwLock.read());
+      // @ts-expect-error -- the mutex's token, not the mutex
+      new Condition().wait(mutex);
+      // @ts-expect-error -- a permit is no lock
+      mutex.lock().acquire();
+      // @ts-expect-error -- a semaphore has a number of permits from the beginning
+      Semaphore.create();
+      // @ts-expect-error -- who reads can't downgrade
+      rwLock.read().downgrade();
+      // @ts-expect-error -- who has a token of one lock has none of another
+      rwLock.downgrade(mutex.lock());
+      // @ts-expect-error -- an event resets itself or not
+      Event.create({ autoReset: 'auto' });
+      // @ts-expect-error -- a member is done once, and waits for nobody
+      new WaitGroup().member().wait();
+      // @ts-expect-error -- an unparker doesn't park
+      new Parker().unparker().park();
+      // @ts-expect-error -- what is done once is a function
+      new Once().call(1);
+      // @ts-expect-error -- slots have numbers
+      ThreadRegistry.create().isLive('1');
+      // @ts-expect-error -- the handle of another kind
+      RwLock.from(semaphore.handle());
+      // @ts-expect-error -- a timeout is a number of milliseconds
+      mutex.lock({ timeoutMs: '1' });
+      // @ts-expect-error -- a blocking wait can't be aborted
+      rwLock.write({ signal: AbortSignal.abort() });
+    }).toBeFunction();
   });
 
   test('of a once cell are for reading', () => {

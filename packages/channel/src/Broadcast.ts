@@ -7,18 +7,22 @@ import { AbortedError, type SharedLocation } from '@heddle/atomics';
 import { checkKind, defineDisposeSymbol, openRegistryOf } from '@heddle/atomics/internal';
 import { type OpenOptions } from './channel.ts';
 import { type Codec, bytesCodec } from './Codec.ts';
-import { ChannelTimeoutError, ClosedError, LaggedError, MessageTooLargeError } from './errors.ts';
+import { ChannelTimeoutError, ClosedError, LaggedError, MessageTooLargeError, SendAbortedError } from './errors.ts';
 import { Broadcasting, type Place, type Reception } from './internal/Broadcasting.ts';
 import { broadcastRecordByteLength } from './internal/broadcastRecord.ts';
-import { type EndHandle, codecFor, decodeWith, encodeWith, endHandle, releasedError } from './internal/end.ts';
+import { type EndHandle, checkProgress, codecFor, decodeWith, encodeWith, endHandle, releasedError, withValue } from './internal/end.ts';
 import { type Counted } from './internal/Ends.ts';
 import { CLOSED, DONE, LAGGED, NOT_NOW, type Result } from './internal/result.ts';
+import { type Operation, type Selectable } from './select.ts';
 import { type AsyncWaitOptions, type WaitOptions } from './Sender.ts';
 
 defineDisposeSymbol();
 
 const SENDER_KIND = 'heddle.BroadcastSender';
 const RECEIVER_KIND = 'heddle.BroadcastReceiver';
+
+/** What a sender waits for, in errors. */
+const SENDING = 'sending to the broadcast channel';
 
 const CAPACITY_DEFAULT = 1024;
 const RING_BYTE_LENGTH_DEFAULT = 65_536;
@@ -206,17 +210,18 @@ export class BroadcastSender<T = Uint8Array> {
    * Sends a value to every receiver, waiting without blocking while the slowest one has a channel with back-pressure full.
    *
    * @throws ChannelTimeoutError `TIMEOUT` with the value
-   * @throws AbortedError `ABORTED` if the signal gave the wait up; its reason is the `cause`
+   * @throws SendAbortedError `ABORTED` with the value, if the signal gave the wait up; its reason is the `cause`
    * @throws ClosedError `CLOSED` with the value
    * @throws MessageTooLargeError `MESSAGE_TOO_LARGE` with the value
    * @throws EncodeError `ENCODE_FAILED` with the value, if the codec can't write it
    */
   async sendAsync(value: T, options: AsyncWaitOptions = {}): Promise<void> {
     const { timeoutMs = Infinity, signal } = options;
-    if (signal?.aborted === true) throw new AbortedError('sending to the broadcast channel', signal.reason);
+    if (signal?.aborted === true) throw new SendAbortedError(SENDING, signal.reason, value);
     // A copy: the caller may change its bytes while this waits.
     const attempt = this.#channel.sending(this.#encode(value).slice());
-    this.#finish(await this.#channel.monitor.performAsync(this.#channel.senders, attempt, { timeoutMs, signal }), value, timeoutMs);
+    const sending = this.#channel.monitor.performAsync(this.#channel.senders, attempt, { timeoutMs, signal });
+    this.#finish(await withValue(SENDING, value, sending), value, timeoutMs);
   }
 
   /** Closes the channel for all ends: nothing more is sent, what is kept is still received. */
@@ -296,6 +301,7 @@ export class BroadcastReceiver<T = Uint8Array> {
   static from<T = Uint8Array>(handle: BroadcastReceiverHandle, options: { readonly codec?: Codec<T> } = {}): BroadcastReceiver<T> {
     checkKind(handle, RECEIVER_KIND);
     const codec = codecFor(handle.codec, options.codec);
+    checkProgress(handle.next);
     openRegistryOf(handle);
     return BroadcastReceiver.open(Broadcasting.open(handle as SharedLocation), codec, handle.next);
   }
@@ -386,6 +392,27 @@ export class BroadcastReceiver<T = Uint8Array> {
     const reception = this.#channel.receiving(this.#place);
     const { monitor, receivers } = this.#channel;
     return this.#finish(await monitor.performAsync(receivers, reception, { timeoutMs, signal }), reception, timeoutMs);
+  }
+
+  /** What `select` needs to receive the next message when there is one. */
+  forSelect(): Selectable {
+    this.#checkOpen();
+    const { location, monitor, receivers } = this.#channel;
+    return {
+      location,
+      waiters: receivers,
+      attempt: (): Operation => {
+        try {
+          const reception = this.#channel.receiving(this.#place);
+          const result = monitor.attemptOrClose(reception);
+          // There is one that it couldn't look at, or that came since it looked.
+          if (result === NOT_NOW) return { isDone: false, isKept: !this.isEmpty || this.#channel.isClosed };
+          return { isDone: true, value: this.#finish(result, reception, 0) };
+        } catch (error) {
+          return { isDone: true, error: error as Error };
+        }
+      },
+    };
   }
 
   /**

@@ -3,6 +3,7 @@ import { AbortedError, InvalidArgumentError, type SharedLocation } from '@heddle
 import { checkKind, defineDisposeSymbol, openRegistryOf } from '@heddle/atomics/internal';
 import { type Codec } from './Codec.ts';
 import { BufferTooSmallError, ChannelTimeoutError, ClosedError, DecodeError, MessageTooLargeError } from './errors.ts';
+import { copyBytes } from './internal/copy.ts';
 import { type EndHandle, codecFor, endHandle, releasedError } from './internal/end.ts';
 import { type Counted } from './internal/Ends.ts';
 import type { Receiving } from './internal/Receiving.ts';
@@ -407,7 +408,7 @@ export class Receiver<T = Uint8Array> {
     const { claimedLength: length, claimedPlace: place, claimedLong } = this.#receiving;
     if (claimedLong !== undefined) target.set(claimedLong);
     else if (length <= LOOP_BYTES_MAX) for (let i = 0; i < length; i += 1) target[i] = bytes[place + i]!;
-    else target.set(bytes.subarray(place, place + length));
+    else copyBytes(bytes, place, length, target, 0);
     this.#receiving.release();
     return length;
   }

@@ -2,13 +2,14 @@
 import { defineDisposeSymbol } from '@heddle/atomics/internal';
 import { InvalidArgumentError } from '@heddle/atomics';
 import { ClosedError } from './errors.ts';
+import { copyBytes } from './internal/copy.ts';
 import { CLOSED } from './internal/result.ts';
 import type { Ring } from './internal/Ring.ts';
 
 defineDisposeSymbol();
 
 /**
- * A place for a message, got by `Sender.reserve`: write {@link Reservation.bytes}, then commit. Until then other senders wait.
+ * A place for a message, got by `Sender.reserve`: write {@link Reservation.bytes} or {@link Reservation.set} them, then commit. Until then other senders wait.
  *
  * With `using`, a place that wasn't committed is abandoned at the end of the block.
  */
@@ -30,6 +31,20 @@ export class Reservation {
   get bytes(): Uint8Array<SharedArrayBuffer> {
     if (this.#bytes === undefined) throw new ClosedError('this reservation is over');
     return this.#bytes;
+  }
+
+  /**
+   * Copies `source` to the message's bytes from `offset` on: as `bytes.set` does, in less time where the host can.
+   *
+   * @throws ClosedError `CLOSED` after it was committed or abandoned
+   * @throws InvalidArgumentError `INVALID_ARGUMENT` where it would not lie within what was reserved
+   */
+  set(source: Uint8Array, offset = 0): void {
+    const { bytes } = this;
+    if (!Number.isInteger(offset) || offset < 0 || offset + source.length > bytes.length) {
+      throw new InvalidArgumentError(`${source.length} bytes from ${offset} on where ${bytes.length} were reserved`);
+    }
+    copyBytes(source, 0, source.length, bytes, offset);
   }
 
   /**

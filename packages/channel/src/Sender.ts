@@ -2,8 +2,9 @@
 import { AbortedError, InvalidArgumentError, type SharedLocation } from '@heddle/atomics';
 import { checkKind, deadlineAfter, defineDisposeSymbol, openRegistryOf, remainingMs } from '@heddle/atomics/internal';
 import { type Codec } from './Codec.ts';
-import { ChannelTimeoutError, ClosedError, EncodeError, MessageTooLargeError } from './errors.ts';
-import { type EndHandle, codecFor, endHandle, releasedError } from './internal/end.ts';
+import { ChannelTimeoutError, ClosedError, EncodeError, MessageTooLargeError, SendAbortedError } from './errors.ts';
+import { BRIEF_MS } from './internal/brief.ts';
+import { type EndHandle, codecFor, endHandle, releasedError, withValue } from './internal/end.ts';
 import { type Counted } from './internal/Ends.ts';
 import { CLOSED, DONE, NOT_NOW, type Result } from './internal/result.ts';
 import { Ring } from './internal/Ring.ts';
@@ -14,6 +15,9 @@ import { type Operation, type Selectable } from './select.ts';
 defineDisposeSymbol();
 
 const KIND = 'heddle.Sender';
+
+/** What is waited for, in errors. */
+const OPERATION = 'sending to the channel';
 
 /** What is posted of a sender; reopen it with {@link Sender.from}. */
 export type SenderHandle = EndHandle<typeof KIND>;
@@ -155,18 +159,18 @@ export class Sender<T = Uint8Array> {
    * Values whose sends one task starts one after the other without awaiting may overtake each other once the channel is full.
    *
    * @throws ChannelTimeoutError `TIMEOUT` with the value
-   * @throws AbortedError `ABORTED` if the signal gave the wait up; its reason is the `cause`
+   * @throws SendAbortedError `ABORTED` with the value, if the signal gave the wait up; its reason is the `cause`
    * @throws ClosedError `CLOSED` with the value
    * @throws EncodeError `ENCODE_FAILED` with the value, if the codec can't write it
    */
   async sendAsync(value: T, options: AsyncWaitOptions = {}): Promise<void> {
     const { timeoutMs = Infinity, signal } = options;
-    if (signal?.aborted === true) throw new AbortedError('sending to the channel', signal.reason);
+    if (signal?.aborted === true) throw new SendAbortedError(OPERATION, signal.reason, value);
     const message = this.#encode(value);
     let result: Result = NOT_NOW;
-    if (message.length <= this.#ring.frameByteLengthMax) result = this.#sending.trySend(message);
+    if (message.length <= this.#ring.frameByteLengthMax) result = this.#sending.trySend(message, BRIEF_MS);
     // A copy: the caller may change its bytes while this waits.
-    if (result === NOT_NOW) result = await this.#sending.sendAsync(message.slice(), timeoutMs, signal);
+    if (result === NOT_NOW) result = await withValue(OPERATION, value, this.#sending.sendAsync(message.slice(), timeoutMs, signal));
     if (result !== DONE) throw this.#errorOf(result, value, timeoutMs);
   }
 
@@ -182,7 +186,7 @@ export class Sender<T = Uint8Array> {
     const messages = values.map((value) => this.#encode(value));
     const deadline = deadlineAfter(options?.timeoutMs ?? Infinity);
     for (let sent = 0; ; sent += 1) {
-      sent += this.#sending.trySendMany(messages, sent);
+      sent += this.#sending.trySendMany(messages, sent, remainingMs(deadline));
       if (sent === messages.length) return;
       const result = this.#sending.send(messages[sent]!, remainingMs(deadline));
       if (result !== DONE) throw this.#errorOf(result, values.slice(sent), options?.timeoutMs ?? Infinity);
@@ -211,21 +215,25 @@ export class Sender<T = Uint8Array> {
    * {@link Sender.sendMany} without blocking the thread.
    *
    * @throws ChannelTimeoutError `TIMEOUT` with those that weren't sent
-   * @throws AbortedError `ABORTED` if the signal gave the wait up; its reason is the `cause`
+   * @throws SendAbortedError `ABORTED` with those that weren't sent, if the signal gave the wait up; its reason is the `cause`
    * @throws ClosedError `CLOSED` with those that weren't sent
    */
   async sendManyAsync(values: readonly T[], options: AsyncWaitOptions = {}): Promise<void> {
     const { timeoutMs = Infinity, signal } = options;
-    if (signal?.aborted === true) throw new AbortedError('sending to the channel', signal.reason);
+    if (signal?.aborted === true) throw new SendAbortedError(OPERATION, signal.reason, values);
     // Copies: the caller may change its bytes while this waits.
     const messages = values.map((value) => this.#encode(value).slice());
     const deadline = deadlineAfter(timeoutMs);
     for (let sent = 0; ; sent += 1) {
-      sent += this.#sending.trySendMany(messages, sent);
+      sent += this.#sending.trySendMany(messages, sent, BRIEF_MS);
       if (sent === messages.length) return;
       // Waits are in order: one message at a time.
       // oxlint-disable-next-line no-await-in-loop
-      const result = await this.#sending.sendAsync(messages[sent]!, remainingMs(deadline), signal);
+      const result = await withValue(
+        OPERATION,
+        values.slice(sent),
+        this.#sending.sendAsync(messages[sent]!, remainingMs(deadline), signal),
+      );
       if (result !== DONE) throw this.#errorOf(result, values.slice(sent), timeoutMs);
     }
   }
@@ -269,7 +277,7 @@ export class Sender<T = Uint8Array> {
   async reserveAsync(byteLength: number, options: AsyncWaitOptions = {}): Promise<Reservation> {
     this.#checkReservation(byteLength);
     const { timeoutMs = Infinity, signal } = options;
-    if (signal?.aborted === true) throw new AbortedError('sending to the channel', signal.reason);
+    if (signal?.aborted === true) throw new AbortedError(OPERATION, signal.reason);
     const result = await this.#sending.reserveAsync(byteLength, timeoutMs, signal);
     if (result !== DONE) throw this.#errorOf(result, undefined, timeoutMs);
     return new Reservation(this.#ring, byteLength);

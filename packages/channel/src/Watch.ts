@@ -9,11 +9,12 @@ import { checkKind, defineDisposeSymbol, openRegistryOf } from '@heddle/atomics/
 import { type OpenOptions } from './channel.ts';
 import { type Codec, bytesCodec } from './Codec.ts';
 import { ChannelTimeoutError, ClosedError, MessageTooLargeError } from './errors.ts';
-import { type EndHandle, codecFor, decodeWith, encodeWith, endHandle, releasedError } from './internal/end.ts';
+import { type EndHandle, checkProgress, codecFor, decodeWith, encodeWith, endHandle, releasedError } from './internal/end.ts';
 import { type Counted } from './internal/Ends.ts';
-import { CLOSED, DONE, type Result } from './internal/result.ts';
+import { CLOSED, DONE, NOT_NOW, type Result } from './internal/result.ts';
 import { type Version, Watching } from './internal/Watching.ts';
 import { checkValueByteLength, watchRecordByteLength } from './internal/watchRecord.ts';
+import { type Operation, type Selectable } from './select.ts';
 import { type AsyncWaitOptions, type WaitOptions } from './Sender.ts';
 
 defineDisposeSymbol();
@@ -245,6 +246,7 @@ export class WatchReceiver<T = Uint8Array> {
   static from<T = Uint8Array>(handle: WatchReceiverHandle, options: { readonly codec?: Codec<T> } = {}): WatchReceiver<T> {
     checkKind(handle, RECEIVER_KIND);
     const codec = codecFor(handle.codec, options.codec);
+    checkProgress(handle.seen);
     openRegistryOf(handle);
     return WatchReceiver.open(Watching.open(handle as SharedLocation), codec, handle.seen | 0);
   }
@@ -343,6 +345,35 @@ export class WatchReceiver<T = Uint8Array> {
     this.#finish(await this.#awaitChangeAsync(timeoutMs, signal), timeoutMs);
   }
 
+  /** What `select` needs to look at the value when it was changed since this end has seen it; it counts as seen then. */
+  forSelect(): Selectable {
+    this.#checkOpen();
+    const channel = this.#channel;
+    const { location, monitor, receivers } = channel;
+    return {
+      location,
+      waiters: receivers,
+      attempt: (): Operation => {
+        try {
+          let version: Version | undefined;
+          const changing = channel.changing(() => this.#seen);
+          const run = (): Result => {
+            const result = changing.run();
+            if (result === DONE) version = channel.read();
+            return result;
+          };
+          const result = monitor.attemptOrClose({ ...changing, run });
+          // There is one that it couldn't look at, or that came since it looked.
+          if (result === NOT_NOW) return { isDone: false, isKept: this.hasChanged || channel.isClosed };
+          if (version !== undefined) return { isDone: true, value: this.#decode(this.#see(version)) };
+          return { isDone: true, error: closedError() };
+        } catch (error) {
+          return { isDone: true, error: error as Error };
+        }
+      },
+    };
+  }
+
   /** The value at first, and whenever it has changed, blocking, until the channel is closed. Values that are overtaken are left out. */
   *[Symbol.iterator](): Generator<T, void, undefined> {
     do yield this.borrowAndUpdate();
@@ -416,10 +447,12 @@ export class WatchReceiver<T = Uint8Array> {
 
   #finish(result: Result, timeoutMs: number): void {
     if (result === DONE) this.markUnchanged();
-    else if (result === CLOSED) throw new ClosedError('the watch channel is closed and its last value was seen');
+    else if (result === CLOSED) throw closedError();
     else throw new ChannelTimeoutError(`the watched value was not changed for ${timeoutMs} ms`);
   }
 }
+
+const closedError = (): ClosedError => new ClosedError('the watch channel is closed and its last value was seen');
 
 /** The bytes of a value, if they are not too many. */
 function encode<T>(codec: Codec<T>, value: T, valueByteLengthMax: number): Uint8Array {

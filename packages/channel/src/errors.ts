@@ -4,6 +4,7 @@
  *
  * Beside these, operations throw `MAY_NOT_BLOCK`, `ABORTED`, `INVALID_ARGUMENT` and `INVALID_RECORD` of `@heddle/atomics`.
  */
+import { AbortedError } from '@heddle/atomics';
 
 /** The codes of the errors that this package defines. */
 export type ChannelErrorCode =
@@ -55,6 +56,22 @@ export class ChannelTimeoutError extends ChannelError {
    */
   constructor(message: string, value?: unknown) {
     super(message);
+    this.value = value;
+  }
+}
+
+/** Sending was given up by its `AbortSignal`, whose reason is the `cause`. */
+export class SendAbortedError extends AbortedError {
+  /** What wasn't sent. */
+  readonly value: unknown;
+
+  /**
+   * @param operation what was waited for
+   * @param reason the signal's reason
+   * @param value what wasn't sent
+   */
+  constructor(operation: string, reason: unknown, value: unknown) {
+    super(operation, reason);
     this.value = value;
   }
 }

@@ -46,6 +46,7 @@ export {
   LaggedError,
   MessageTooLargeError,
   NotSelectableError,
+  SendAbortedError,
   TooManyReceiversError,
 } from './errors.ts';
 export { Receiver, type ReceiverHandle } from './Receiver.ts';

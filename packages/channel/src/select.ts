@@ -3,8 +3,9 @@
  *
  * ## How it waits
  * A blocking select sleeps on the event count of one of its channels, and is a watcher in the others (Waiters.ts): who changes
- * one of those tells that count too. So all its channels must lie in one memory. An asynchronous one waits for the event
- * counts of all of them at once, wherever they lie.
+ * one of those tells that count too. So all its channels must lie in one memory. Each has places for six watchers at each side; who
+ * finds none is served all the same: it looks again every few milliseconds, also whether a place has become free. An asynchronous one
+ * waits for the event counts of all of them at once, wherever they lie.
  *
  * ## Fairness
  * Each round of attempts starts at a random operation: of several that are possible, each is chosen with the same
@@ -20,12 +21,19 @@ import { AbortedError, InvalidArgumentError, MayNotBlockError, mayBlock } from '
 import { type ResolvedLocation, deadlineAfter, remainingMs } from '@heddle/atomics/internal';
 import { ChannelTimeoutError, NotSelectableError } from './errors.ts';
 import { type Waiters } from './internal/Waiters.ts';
+import type { BroadcastReceiver } from './Broadcast.ts';
 import type { Receiver } from './Receiver.ts';
 import type { AsyncWaitOptions, Sender, WaitOptions } from './Sender.ts';
+import type { WatchReceiver } from './Watch.ts';
+
+/** How long a select sleeps that a channel can't tell. */
+const LOOK_AGAIN_MS = 5;
 
 /** What an attempt came to. */
 export interface Operation {
   readonly isDone: boolean;
+  /** Whether another thread kept this one, which may not block, from attempting it; that one may tell nobody when it is done. */
+  readonly isKept?: boolean;
   readonly value?: unknown;
   readonly error?: Error;
 }
@@ -37,11 +45,24 @@ export interface Selectable {
   readonly attempt: () => Operation;
 }
 
-/** One thing that a select waits for: to receive a message, or to send a value. */
-// oxlint-disable-next-line typescript/no-explicit-any -- an end of whatever type
-export type Case = { readonly recv: Receiver<any> } | { readonly send: Sender<any>; readonly value: unknown };
+/**
+ * One thing that a select waits for: to receive a message, from a watch channel a value that this end has not seen, or to send a value.
+ */
+export type Case =
+  // oxlint-disable-next-line typescript/no-explicit-any -- an end of whatever type
+  | { readonly recv: Receiver<any> | BroadcastReceiver<any> | WatchReceiver<any> }
+  // oxlint-disable-next-line typescript/no-explicit-any -- as above
+  | { readonly send: Sender<any>; readonly value: unknown };
 
-type ValueOf<C> = C extends { readonly recv: Receiver<infer T> } ? T : undefined;
+type ValueOf<C> = C extends { readonly recv: infer Receiving }
+  ? Receiving extends Receiver<infer T>
+    ? T
+    : Receiving extends BroadcastReceiver<infer T>
+      ? T
+      : Receiving extends WatchReceiver<infer T>
+        ? T
+        : never
+  : undefined;
 
 /** Which case was chosen, and the message if it was one that receives. */
 export type Selected<Cases extends Readonly<Record<string, Case>>> = {
@@ -66,46 +87,45 @@ interface Named extends Selectable {
  *
  * @throws MayNotBlockError `MAY_NOT_BLOCK` if none is possible and this thread may not block; use `selectAsync` there
  * @throws ChannelTimeoutError `TIMEOUT` if none was possible in time
- * @throws NotSelectableError `NOT_SELECTABLE` if it has to wait and the channels lie in several memories, or if too many selects
- *   wait for one of them
- * @throws ClosedError, DecodeError, MessageTooLargeError as the operation that was chosen
+ * @throws NotSelectableError `NOT_SELECTABLE` if it has to wait and the channels lie in several memories
+ * @throws ClosedError, DecodeError, LaggedError, MessageTooLargeError as the operation that was chosen
  */
 export function select<const Cases extends Readonly<Record<string, Case>>>(cases: Cases, options?: WaitOptions): Selected<Cases> {
   const operations = operationsOf(cases);
-  const first = attemptAll(operations);
+  const { selected: first } = attemptAll(operations);
   if (first !== undefined) return first as Selected<Cases>;
   const timeoutMs = options?.timeoutMs ?? Infinity;
   if (!mayBlock()) throw new MayNotBlockError('no operation is possible; use selectAsync or trySelect here');
   const home = homeOf(operations);
   const address = home.eventsAddress;
   const deadline = deadlineAfter(timeoutMs);
-  const announced: Waiters[] = [];
+  const retirements: ((() => void) | undefined)[] = operations.map(() => undefined);
   try {
-    for (const { waiters } of operations) {
-      if (!waiters.announceSelect(address)) throw new NotSelectableError('too many selects wait for one of the channels');
-      announced.push(waiters);
-    }
     for (;;) {
+      for (const [i, { waiters }] of operations.entries()) retirements[i] ??= waiters.announceSelect(address);
+      const isTold = !retirements.includes(undefined);
       const { ticket } = home;
       // Invariant 1.
-      let selected = attemptAll(operations);
-      const shouldWait = (): boolean => (selected = attemptAll(operations)) === undefined;
-      const result = selected === undefined ? home.sleep(ticket, remainingMs(deadline), shouldWait) : 'ok';
+      let { selected } = attemptAll(operations);
+      const shouldWait = (): boolean => ({ selected } = attemptAll(operations)).selected === undefined;
+      const left = remainingMs(deadline);
+      const result = selected === undefined ? home.sleep(ticket, isTold ? left : Math.min(left, LOOK_AGAIN_MS), shouldWait) : 'ok';
       if (selected !== undefined) return selected as Selected<Cases>;
-      if (result === 'timed-out') throw timeoutOf(timeoutMs);
+      if (result === 'timed-out' && remainingMs(deadline) <= 0) throw timeoutOf(timeoutMs);
     }
   } finally {
-    for (const waiters of announced) waiters.retireSelect(address);
+    for (const retire of retirements) retire?.();
   }
 }
 
 /**
- * Does one of the operations that are possible, if any is: {@link select} with a default.
+ * Does one of the operations that are possible, if any is: {@link select} with a default. On a thread that may not block, "not possible"
+ * can also mean that another thread is in the middle of a long copy into or out of a broadcast or watch channel.
  *
  * @returns `undefined` if none is possible
  */
 export function trySelect<const Cases extends Readonly<Record<string, Case>>>(cases: Cases): Selected<Cases> | undefined {
-  return attemptAll(operationsOf(cases)) as Selected<Cases> | undefined;
+  return attemptAll(operationsOf(cases)).selected as Selected<Cases> | undefined;
 }
 
 /**
@@ -122,25 +142,22 @@ export async function selectAsync<const Cases extends Readonly<Record<string, Ca
   if (signal?.aborted === true) throw new AbortedError('selecting', signal.reason);
   const operations = operationsOf(cases);
   const deadline = deadlineAfter(timeoutMs);
-  const announced: Waiters[] = [];
+  // Each sleeps on the events of its own channel, where there is a place for everybody.
+  const retirements = operations.map(({ waiters }) => waiters.announceSelect(waiters.eventsAddress)!);
   const stopWatching = operations.map(({ waiters }) => waiters.watchDeaths());
   try {
-    for (const { waiters } of operations) {
-      waiters.announceSelect(waiters.eventsAddress);
-      announced.push(waiters);
-    }
     for (;;) {
       const tickets = operations.map(({ waiters }) => waiters.ticket);
       // Invariant 1.
-      const selected = attemptAll(operations);
+      const { selected, isKept } = attemptAll(operations);
       if (selected !== undefined) return selected as Selected<Cases>;
       const left = remainingMs(deadline);
       if (left <= 0) throw timeoutOf(timeoutMs);
       // oxlint-disable-next-line no-await-in-loop -- one wait after the other
-      await waitForAny(operations, tickets, left, signal);
+      await waitForAny(operations, tickets, isKept ? Math.min(left, LOOK_AGAIN_MS) : left, signal);
     }
   } finally {
-    for (const waiters of announced) waiters.retireSelect(waiters.eventsAddress);
+    for (const retire of retirements) retire();
     for (const stop of stopWatching) stop();
   }
 }
@@ -174,15 +191,24 @@ function operationsOf(cases: Readonly<Record<string, Case>>): Named[] {
   return operations;
 }
 
-function attemptAll(operations: readonly Named[]): { chosen: string; value: unknown } | undefined {
+/** What a round of attempts came to. */
+interface Round {
+  readonly selected: { readonly chosen: string; readonly value: unknown } | undefined;
+  /** Whether an operation couldn't be attempted; see {@link Operation}. */
+  readonly isKept: boolean;
+}
+
+function attemptAll(operations: readonly Named[]): Round {
   const start = Math.floor(Math.random() * operations.length);
+  let isAnyKept = false;
   for (let i = 0; i < operations.length; i += 1) {
     const { name, attempt } = operations[(start + i) % operations.length]!;
-    const { isDone, value, error } = attempt();
+    const { isDone, isKept, value, error } = attempt();
     if (error !== undefined) throw error;
-    if (isDone) return { chosen: name, value };
+    if (isDone) return { selected: { chosen: name, value }, isKept: false };
+    isAnyKept ||= isKept === true;
   }
-  return undefined;
+  return { selected: undefined, isKept: isAnyKept };
 }
 
 /** Where a blocking select sleeps. */

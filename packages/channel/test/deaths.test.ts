@@ -2,36 +2,133 @@
  * Channels with threads at their ends that send and receive in all the ways there are, give up, and are terminated at random: nothing
  * is lost but what a dead one had in its hands, nothing arrives twice, torn or before what its sender sent earlier, and nobody is stuck.
  *
- * A share of it in the daily run; ten million messages with HEDDLE_LONG_MINUTES. HEDDLE_SEED chooses what the threads do and who is
- * terminated.
+ * A share of it in the daily run. With HEDDLE_LONG_MINUTES ten million messages, or as many as pass in so many minutes, of which each
+ * kind of channel has its share: most messages are sent or received in a way that waits, some for a timer. HEDDLE_SEED chooses what
+ * the threads do and who is terminated.
  */
 import { ThreadRegistry, type ThreadToken } from '@heddle/atomics';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
-import { type Channel, channel, channelByteLength, unbounded } from '../src/index.ts';
-import { HANDS, TICKET, TOTAL, WRONG } from './support/deaths.ts';
+import {
+  type BroadcastReceiver,
+  LaggedError,
+  type WatchReceiver,
+  broadcast,
+  broadcastByteLength,
+  channel,
+  channelByteLength,
+  unbounded,
+  watch,
+} from '../src/index.ts';
+import { HANDS, type Heard, TICKET, TOTAL, WRONG } from './support/deaths.ts';
 import { type TestWorker, connectBrowser, connectNode, isBrowser } from './support/rpc.ts';
 import { environment, sleep } from './support/spawn.ts';
 
-const IS_LONG = Number(environment('HEDDLE_LONG_MINUTES') ?? 0) > 0;
+const LONG_MINUTES = Number(environment('HEDDLE_LONG_MINUTES') ?? 0);
+const IS_LONG = LONG_MINUTES > 0;
 const SEED = Number(environment('HEDDLE_SEED') ?? 1) >>> 0;
-const TIMEOUT_MS = IS_LONG ? 60 * 60_000 : 120_000;
+const TIMEOUT_MS = 120_000 + 2 * LONG_MINUTES * 60_000;
 
 const RING_BYTES = 256;
-const REGISTRY_AT = channelByteLength(RING_BYTES);
+const REGISTRY_AT = Math.max(channelByteLength(RING_BYTES), broadcastByteLength(RING_BYTES));
 const SILENT_AT = REGISTRY_AT + ThreadRegistry.byteLength(64);
 const LOCATION_BYTES = SILENT_AT + channelByteLength(RING_BYTES);
 
 interface Kind {
+  /** In the long form, at most. */
   readonly messages: number;
-  readonly make: (location: { readonly buffer: SharedArrayBuffer }) => Channel<Uint8Array>;
+  /** How much of the long form's time it has. */
+  readonly timeShare: number;
+  readonly make: (location: { readonly buffer: SharedArrayBuffer }) => Ends;
+  /** What senders and receivers do; if not given, each message goes to one receiver. */
+  readonly jobs?: readonly [send: string, receive: string];
+  /** Receives here, too, until the channel is closed. */
+  readonly hear?: (receiver: never) => Promise<unknown>;
+  /** Looks at what was heard here and by those who outlived the channel. */
+  readonly check?: (run: Run, deaths: number) => void;
 }
 
+/** The ends of any channel. */
+interface Ends {
+  readonly sender: { handle(): unknown; release(): void };
+  readonly receiver: { handle(): unknown };
+}
+
+/** Receives all of a broadcast. */
+async function hearAll(receiver: BroadcastReceiver): Promise<Heard> {
+  let [received, skipped] = [0, 0];
+  for (;;) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- until it is closed
+      for await (const _ of receiver) received += 1;
+      return { before: 0, received, skipped };
+    } catch (error) {
+      if (!(error instanceof LaggedError)) throw error;
+      skipped += error.skipped;
+    }
+  }
+}
+
+/** Everybody heard of every message since he came, or was told how many he had missed. */
+function checkHeard(run: Run, deaths: number): void {
+  const { received, skipped } = run.heardHere as Heard;
+  const total = received + skipped;
+  expect(total).toBeLessThanOrEqual(run.words[TOTAL]);
+  expect(run.words[TOTAL] - total).toBeLessThanOrEqual(deaths * HANDS);
+  for (const heard of run.heardThere as Heard[]) expect(heard.before + heard.received + heard.skipped).toBe(total);
+}
+
+const makeBroadcast =
+  (backPressure: boolean): Kind['make'] =>
+  (location) =>
+    broadcast({ capacity: 4, ringByteLength: RING_BYTES, backPressure, location });
+
 const KINDS: Record<string, Kind> = {
-  bounded: { messages: 10_000_000, make: (location) => channel({ capacity: 4, ringByteLength: RING_BYTES, location }) },
+  bounded: { messages: 10_000_000, timeShare: 0.55, make: (location) => channel({ capacity: 4, ringByteLength: RING_BYTES, location }) },
   // As a oneshot has it.
-  'for one message': { messages: 1_000_000, make: (location) => channel({ capacity: 1, ringByteLength: RING_BYTES, location }) },
-  'without room': { messages: 1_000_000, make: (location) => channel({ capacity: 0, ringByteLength: RING_BYTES, location }) },
-  'with a limit': { messages: 1_000_000, make: (location) => unbounded({ limitByteLength: RING_BYTES, location }) },
+  'for one message': {
+    messages: 1_000_000,
+    timeShare: 0.1,
+    make: (location) => channel({ capacity: 1, ringByteLength: RING_BYTES, location }),
+  },
+  'without room': {
+    messages: 1_000_000,
+    timeShare: 0.1,
+    make: (location) => channel({ capacity: 0, ringByteLength: RING_BYTES, location }),
+  },
+  'that broadcasts': {
+    messages: 1_000_000,
+    timeShare: 0.05,
+    make: makeBroadcast(false),
+    jobs: ['broadcast', 'listen'],
+    hear: hearAll,
+    check: checkHeard,
+  },
+  'that broadcasts with back-pressure': {
+    messages: 1_000_000,
+    timeShare: 0.05,
+    make: makeBroadcast(true),
+    jobs: ['broadcast', 'listen'],
+    hear: hearAll,
+    check: (run, deaths) => {
+      checkHeard(run, deaths);
+      expect((run.heardHere as Heard).skipped).toBe(0);
+    },
+  },
+  'that is watched': {
+    messages: 1_000_000,
+    timeShare: 0.05,
+    make: (location) => watch(new Uint8Array(8).fill(0xff), { valueByteLengthMax: 64, location }),
+    jobs: ['change', 'follow'],
+    hear: async (receiver: WatchReceiver) => {
+      for await (const _ of receiver);
+      return receiver.borrow();
+    },
+    // In the end all have seen the last one.
+    check: (run) => {
+      for (const last of run.heardThere) expect(last).toEqual(run.heardHere);
+    },
+  },
+  'with a limit': { messages: 1_000_000, timeShare: 0.1, make: (location) => unbounded({ limitByteLength: RING_BYTES, location }) },
 };
 const MESSAGES_SHORT = 2000;
 
@@ -65,22 +162,38 @@ class Run {
   readonly words = new Int32Array(new SharedArrayBuffer(64));
   readonly received: Int32Array;
   readonly #deaths: number;
+  readonly #startMs = performance.now();
+  readonly #limitMs: number;
   readonly #registry: ThreadRegistry;
-  readonly #channel: Channel<Uint8Array>;
-  readonly #silent: Channel<Uint8Array>;
+  readonly #kind: Kind;
+  readonly #channel: Ends;
+  readonly #silent: Ends;
+  readonly #hearing: Promise<unknown>;
+  /** What was received here, and by those who outlived the channel. */
+  heardHere: unknown;
+  readonly heardThere: unknown[] = [];
   readonly #participants: Participant[] = [];
   readonly #running = new Map<number, Promise<unknown>>();
   #failure: Error | undefined;
   #started = 0;
 
-  constructor(deaths: number, total: number, { make }: Kind) {
+  constructor(deaths: number, total: number, kind: Kind) {
+    const { make, timeShare } = kind;
+    this.#kind = kind;
     const buffer = new SharedArrayBuffer(LOCATION_BYTES);
     this.#deaths = deaths;
+    this.#limitMs = IS_LONG ? timeShare * LONG_MINUTES * 60_000 : Infinity;
     this.#registry = ThreadRegistry.create({ location: { buffer, byteOffset: REGISTRY_AT } });
     this.#channel = make({ buffer });
     this.#silent = channel({ ringByteLength: RING_BYTES, location: { buffer, byteOffset: SILENT_AT } });
     this.words[TOTAL] = total;
+    this.#hearing = kind.hear?.(this.#channel.receiver as never) ?? Promise.resolve();
     this.received = new Int32Array(new SharedArrayBuffer(4 * Math.ceil(total / 32)));
+  }
+
+  /** How much of it is done: of the messages, or of the time. */
+  get #progress(): number {
+    return Math.max(Atomics.load(this.words, TICKET) / this.words[TOTAL], (performance.now() - this.#startMs) / this.#limitMs);
   }
 
   /** How many of the messages arrived. */
@@ -98,9 +211,8 @@ class Run {
       await this.#start(index);
     }
     for (let death = 1; death <= this.#deaths; death += 1) {
-      const sent = Math.floor((this.words[TOTAL] * death) / (this.#deaths + 1));
       // oxlint-disable-next-line no-await-in-loop -- until they have come so far
-      while (Atomics.load(this.words, TICKET) < sent) await this.#pause();
+      while (this.#progress < death / (this.#deaths + 1)) await this.#pause();
       const index = (SEED + death * 7) % 4;
       const { worker, token } = this.#participants[index];
       // oxlint-disable-next-line no-await-in-loop -- one death after the other
@@ -109,10 +221,15 @@ class Run {
       // oxlint-disable-next-line no-await-in-loop -- one death after the other
       await this.#start(index);
     }
+    // oxlint-disable-next-line no-await-in-loop -- until there is nothing more to do
+    while (this.#progress < 1) await this.#pause();
+    // What has its number by now is sent, and no more.
+    Atomics.store(this.words, TOTAL, Math.min(this.words[TOTAL], Atomics.load(this.words, TICKET)));
     // The last sender closes the channel.
     this.#channel.sender.release();
     // oxlint-disable-next-line no-await-in-loop -- until all are through
     while (this.#running.size > 0) await this.#pause();
+    this.heardHere = await this.#hearing;
     for (const { worker, token } of this.#participants) {
       this.#registry.reap(token);
       idle.push(worker);
@@ -141,11 +258,15 @@ class Run {
       words: this.words,
       received: this.received,
     };
-    const running = worker.call(index % 2 === 0 ? 'send' : 'receive', share, this.#started, SEED + this.#started * 101);
+    const job = (this.#kind.jobs ?? ['send', 'receive'])[index % 2];
+    const running = worker.call(job, share, this.#started, SEED + this.#started * 101);
     this.#participants[index] = { worker, token };
     this.#running.set(index, running);
     running.then(
-      () => this.#running.delete(index),
+      (heard) => {
+        this.#running.delete(index);
+        if (index % 2 === 1) this.heardThere.push(heard);
+      },
       (error: Error) => {
         this.#failure = error;
       },
@@ -158,6 +279,13 @@ test.for(Object.entries(KINDS))('a channel %s outlives those at its ends', { tim
   const total = IS_LONG ? kind.messages : MESSAGES_SHORT;
   const run = new Run(deaths, total, kind);
   await run.run();
+  if (IS_LONG) console.info(`${name}: ${run.words[TOTAL]} of at most ${total} messages, ${deaths} deaths, HEDDLE_SEED=${SEED}`);
   expect(run.words[WRONG]).toBe(0);
-  expect(total - run.count).toBeLessThanOrEqual(deaths * HANDS);
+  if (kind.check !== undefined) {
+    kind.check(run, deaths);
+    expect(run.heardThere.length).toBe(2);
+    return;
+  }
+  expect(run.words[TOTAL] - run.count).toBeLessThanOrEqual(deaths * HANDS);
+  expect(run.count).toBeGreaterThan(0);
 });

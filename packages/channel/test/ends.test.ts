@@ -10,13 +10,18 @@ setMayBlock(false);
 const CHANNEL_BYTE_OFFSET = 4096;
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
 
+interface Thread {
+  readonly worker: TestWorker;
+  readonly token: ThreadToken;
+}
+
 interface Stage {
   readonly registry: ThreadRegistry;
   readonly ends: Channel<Uint8Array>;
   /** A registered worker. */
-  readonly enter: () => Promise<{ readonly worker: TestWorker; readonly token: ThreadToken }>;
+  readonly enter: () => Promise<Thread>;
   /** What a supervisor does when it sees a thread end. */
-  readonly kill: (thread: { readonly worker: TestWorker; readonly token: ThreadToken }) => Promise<void>;
+  readonly kill: (thread: Thread) => Promise<void>;
 }
 
 /** A registry and a channel in one memory, which this thread has entered. */

@@ -6,10 +6,11 @@
  */
 import { describe, expect, test } from 'vitest';
 import corpus from 'heddle-channel/tests/corpus/messagepack.txt?raw';
-import { type Codec, DecodeError, channel, jsonCodec, textCodec } from '../src/index.ts';
+import { type Codec, DecodeError, broadcast, channel, jsonCodec, textCodec, watch } from '../src/index.ts';
 import { inspect } from '../src/internal/messagepack.ts';
 import { msgpackCodec } from '../src/msgpack.ts';
 import { structuredCodec } from '../src/structured.ts';
+import { sampleCodec } from './support/codecs.ts';
 import { environment } from './support/spawn.ts';
 
 const ROUNDS = 3_000;
@@ -68,6 +69,8 @@ const structures = [
   [new RangeError('far', { cause: 1 }), /a+/gu, [, 1, ,], NaN, -0], // oxlint-disable-line no-sparse-arrays -- holes are tried too
 ];
 
+const sample = { flag: true, x: 0.5, hits: 7, tag: new Uint8Array(5).fill(1), list: [1, 2, 3] };
+
 const isEqual = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
 
 const decoders: readonly { codec: Codec<unknown>; values: readonly unknown[] }[] = [
@@ -75,6 +78,8 @@ const decoders: readonly { codec: Codec<unknown>; values: readonly unknown[] }[]
   { codec: jsonCodec(), values: [json, [json, json], 1] },
   { codec: msgpackCodec(), values: [record, [record, record], 'text', Array.from({ length: 300 }, () => [])] },
   { codec: structuredCodec(), values: [record, ...structures] },
+  // Of one length, whose bits nearly all are values: what is cut off, added to or no boolean is told.
+  { codec: sampleCodec, values: [sample, { ...sample, flag: false }] },
 ];
 
 describe.each(decoders)('the decoder of $codec.name', ({ codec, values }) => {
@@ -105,6 +110,31 @@ describe.each(decoders)('the decoder of $codec.name', ({ codec, values }) => {
     },
     (LONG_MINUTES + 1) * 60_000,
   );
+});
+
+test('a broadcast and a watch tell what their codec cannot read, and go on', () => {
+  const codec = jsonCodec();
+  const raw = { ...codec, encode: (bytes: unknown) => bytes as Uint8Array };
+  const samples = [json, [json, json], 1].map((value) => codec.encode(value).slice());
+  const [news, latest] = [broadcast({ codec: raw, ringByteLength: 1 << 14 }), watch<unknown>(samples[2], { codec: raw })];
+  let told = 0;
+  for (let round = 0; round < ROUNDS / 3; round += 1) {
+    const bytes = mutated(SEED + round, samples);
+    news.sender.send(bytes);
+    latest.sender.send(bytes);
+    const outcomes = [() => news.receiver.recv(), () => latest.receiver.borrowAndUpdate()].map((read) => {
+      try {
+        return { value: read() };
+      } catch (error) {
+        if (!(error instanceof DecodeError) || !isEqual(error.bytes, bytes))
+          throw new Error(`HEDDLE_SEED=${SEED + round} is not told`, { cause: error });
+        return undefined;
+      }
+    });
+    expect(outcomes[0]).toEqual(outcomes[1]);
+    if (outcomes[0] === undefined) told += 1;
+  }
+  expect([told > 0, told < ROUNDS / 3]).toEqual([true, true]);
 });
 
 /** A random value of what both formats have; those of `more` are had in addition. */

@@ -1,7 +1,16 @@
 /** Operations beside sending and receiving one message: batches, looks, and messages in place. */
 import { setMayBlock } from '@heddle/atomics';
 import { describe, expect, test } from 'vitest';
-import { type BufferTooSmallError, type Codec, type DecodeError, channel, textCodec } from '../src/index.ts';
+import {
+  type Borrow,
+  type BufferTooSmallError,
+  type Codec,
+  type DecodeError,
+  type Reservation,
+  channel,
+  channelByteLength,
+  textCodec,
+} from '../src/index.ts';
 import { errorOf, rejectionOf, sleep, spawn } from './support/spawn.ts';
 
 setMayBlock(false);
@@ -126,6 +135,32 @@ describe('receiving into a buffer', () => {
 });
 
 describe('a message in place', () => {
+  test('is the bytes of the channel themselves', async () => {
+    const buffer = new SharedArrayBuffer(channelByteLength(256));
+    const { sender, receiver } = channel({ ringByteLength: 256, location: { buffer } });
+    const shared = new Uint8Array(buffer);
+    const forms: (() => Promise<[Reservation, () => Borrow | Promise<Borrow>]>)[] = [
+      async () => [sender.reserve(8), () => receiver.borrow()],
+      async () => [sender.tryReserve(8)!, () => receiver.tryBorrow()!],
+      async () => [await sender.reserveAsync(8), () => receiver.borrowAsync()],
+    ];
+    for (const form of forms) {
+      /* oxlint-disable no-await-in-loop -- one message after the other */
+      const [place, borrow] = await form();
+      expect(place.bytes.buffer).toBe(buffer);
+      place.bytes.fill(5);
+      const { byteOffset } = place.bytes;
+      expect(shared[byteOffset]).toBe(5);
+      place.commit();
+      using message = await borrow();
+      expect([message.bytes.buffer === buffer, message.bytes.byteOffset, message.bytes.length]).toEqual([true, byteOffset, 8]);
+      // What is written now is what is read: there is no copy that could be older.
+      shared[byteOffset] = 6;
+      expect(message.bytes[0]).toBe(6);
+      /* oxlint-enable no-await-in-loop */
+    }
+  });
+
   test('is written, committed and read without a copy', () => {
     const { sender, receiver } = channel({ ringByteLength: 256 });
     for (let step = 0; step < 60; step += 1) {
@@ -141,6 +176,19 @@ describe('a message in place', () => {
       expect(errorOf(() => reservation.commit()).code).toBe('CLOSED');
     }
     expect(receiver.isEmpty).toBe(true);
+  });
+
+  test('is set as an array is, within what was reserved', () => {
+    const { sender, receiver } = channel();
+    const reservation = sender.reserve(1000);
+    reservation.set(new Uint8Array(900).fill(5), 100);
+    reservation.set(new Uint8Array(100).fill(4));
+    for (const offset of [101, -1, 0.5]) {
+      expect(errorOf(() => reservation.set(new Uint8Array(900), offset)).code).toBe('INVALID_ARGUMENT');
+    }
+    reservation.commit();
+    expect(errorOf(() => reservation.set(new Uint8Array(1))).code).toBe('CLOSED');
+    expect(Array.from(receiver.recv())).toEqual(Array.from({ length: 1000 }, (_, index) => (index < 100 ? 4 : 5)));
   });
 
   test('is abandoned or released at the end of a block', async () => {

@@ -1,7 +1,28 @@
 /** Waiting for whichever operation is possible first. */
 import { setMayBlock } from '@heddle/atomics';
+import { SLOT_UNREGISTERED } from '@heddle/atomics/internal';
 import { describe, expect, test } from 'vitest';
-import { type ReceiverHandle, channel, channelByteLength, jsonCodec, select, selectAsync, textCodec, trySelect } from '../src/index.ts';
+import {
+  type ReceiverHandle,
+  broadcast,
+  broadcastByteLength,
+  channel,
+  channelByteLength,
+  jsonCodec,
+  select,
+  selectAsync,
+  textCodec,
+  trySelect,
+  watch,
+  watchByteLength,
+} from '../src/index.ts';
+import {
+  BROADCAST_HEADER_LOCK_OFFSET,
+  CHANNEL_HEADER_RECEIVER_WATCHERS_OFFSET,
+  WATCHERS,
+  WATCHER_TOKEN_SHIFT,
+  WATCH_HEADER_LOCK_OFFSET,
+} from '../src/internal/layout.ts';
 import { errorOf, rejectionOf, sleep, spawn } from './support/spawn.ts';
 
 setMayBlock(false);
@@ -95,7 +116,114 @@ describe('a select', () => {
   });
 });
 
+describe('a select of news and states', () => {
+  test('receives what this end has not received or seen', async () => {
+    const work = channel<string>({ codec: textCodec });
+    const news = broadcast({ capacity: 2, codec: textCodec });
+    const state = watch('light', { codec: textCodec });
+    const cases = { work: { recv: work.receiver }, news: { recv: news.receiver }, state: { recv: state.receiver } } as const;
+    expect(trySelect(cases)).toBeUndefined();
+    news.sender.send('one');
+    expect(trySelect(cases)).toEqual({ chosen: 'news', value: 'one' });
+    for (const theme of ['dark', 'auto']) state.sender.send(theme);
+    expect(trySelect(cases)).toEqual({ chosen: 'state', value: 'auto' });
+    expect([trySelect(cases), state.receiver.hasChanged]).toEqual([undefined, false]);
+
+    const first = selectAsync(cases);
+    await sleep(SOON_MS);
+    news.sender.send('two');
+    expect(await first).toEqual({ chosen: 'news', value: 'two' });
+    const second = selectAsync(cases);
+    await sleep(SOON_MS);
+    state.sender.send('light');
+    expect(await second).toEqual({ chosen: 'state', value: 'light' });
+    expect((await rejectionOf(selectAsync(cases, { timeoutMs: SOON_MS }))).code).toBe('TIMEOUT');
+  });
+
+  test('throws what the operation throws', async () => {
+    const news = broadcast({ capacity: 2, codec: textCodec });
+    const state = watch('light', { codec: textCodec });
+    for (const message of ['one', 'two', 'three']) news.sender.send(message);
+    expect(errorOf(() => trySelect({ news: { recv: news.receiver } }))).toMatchObject({ code: 'LAGGED', skipped: 1 });
+    expect(trySelect({ news: { recv: news.receiver } })?.value).toBe('two');
+    expect(trySelect({ news: { recv: news.receiver } })?.value).toBe('three');
+    const waiting = [
+      rejectionOf(selectAsync({ news: { recv: news.receiver } })),
+      rejectionOf(selectAsync({ state: { recv: state.receiver } })),
+    ];
+    // The last ones close.
+    news.sender.release();
+    state.sender.release();
+    expect((await Promise.all(waiting)).map(({ code }) => code)).toEqual(['CLOSED', 'CLOSED']);
+    news.receiver.release();
+    expect(errorOf(() => trySelect({ news: { recv: news.receiver } })).code).toBe('CLOSED');
+  });
+
+  test('looks again where another thread kept it from looking', async () => {
+    const buffer = new SharedArrayBuffer(broadcastByteLength(RING) + watchByteLength(64));
+    const news = broadcast({ ringByteLength: RING, codec: textCodec, location: { buffer, byteOffset: 0 } });
+    const stateAt = broadcastByteLength(RING);
+    const state = watch('light', { valueByteLengthMax: 64, codec: textCodec, location: { buffer, byteOffset: stateAt } });
+    const cases = { news: { recv: news.receiver }, state: { recv: state.receiver } } as const;
+    for (const [chosen, lockAt] of [
+      ['news', BROADCAST_HEADER_LOCK_OFFSET],
+      ['state', stateAt + WATCH_HEADER_LOCK_OFFSET],
+    ] as const) {
+      (chosen === 'news' ? news : state).sender.send(chosen);
+      // Another thread is in the middle of a long copy, and tells nobody when it is done with it.
+      const lock = new Int32Array(buffer, lockAt, 1);
+      expect(Atomics.exchange(lock, 0, SLOT_UNREGISTERED)).toBe(0);
+      expect(trySelect(cases)).toBeUndefined();
+      const selected = selectAsync(cases);
+      // oxlint-disable-next-line no-await-in-loop -- so that it has looked in vain
+      await sleep(SOON_MS);
+      Atomics.store(lock, 0, 0);
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect(await selected).toEqual({ chosen, value: chosen });
+    }
+  });
+
+  test('blocks until there are some', async () => {
+    const [newsSize, stateSize] = [broadcastByteLength(RING), watchByteLength(64)];
+    const buffer = new SharedArrayBuffer(newsSize + stateSize);
+    const news = broadcast({ ringByteLength: RING, codec: textCodec, location: { buffer, byteOffset: 0 } });
+    const state = watch('light', { valueByteLengthMax: 64, codec: textCodec, location: { buffer, byteOffset: newsSize } });
+    const worker = await spawn();
+    const got = worker.call<{ news: string[]; states: string[] }>('selectNews', news.receiver.handle(), state.receiver.handle(), 'last');
+    const sent = ['one', 'two', 'three', 'last'];
+    for (const text of sent) {
+      state.sender.send(text);
+      news.sender.send(text);
+      // oxlint-disable-next-line no-await-in-loop -- so that it sleeps again at times
+      await sleep(SOON_MS / 3);
+    }
+    const { news: messages, states } = await got;
+    expect(messages).toEqual(sent);
+    // Those that were overtaken are left out.
+    expect(states).toEqual(sent.filter((text) => states.includes(text)));
+    expect(states.at(-1)).toBe('last');
+  });
+});
+
 describe('a select that blocks', () => {
+  /** The seventh select that waited for one side of a channel was refused, for a channel has places for six watchers. */
+  test('is served also where there is no place for it', async () => {
+    const size = channelByteLength(RING);
+    const buffer = new SharedArrayBuffer(2 * size);
+    const [home, full] = [0, size].map((byteOffset) => channel({ ringByteLength: RING, location: { buffer, byteOffset } }));
+    // All places are those of threads in no registry, which count as living; what they sleep on is nobody's.
+    const places = new BigUint64Array(buffer, size + CHANNEL_HEADER_RECEIVER_WATCHERS_OFFSET, WATCHERS);
+    places.fill((BigInt(SLOT_UNREGISTERED) << BigInt(WATCHER_TOKEN_SHIFT)) | 8n);
+    const handles = [home.receiver.handle(), full.receiver.handle()];
+    const worker = await spawn();
+    expect((await rejectionOf(worker.call('selectOnce', handles, SOON_MS))).code).toBe('TIMEOUT');
+    const selected = worker.call<{ value: Uint8Array }>('selectOnce', handles);
+    await sleep(SOON_MS);
+    full.sender.send(Uint8Array.of(7));
+    expect((await selected).value).toEqual(Uint8Array.of(7));
+    expect(places.every((place) => place !== 0n)).toBe(true);
+  });
+
   test('is woken by each of its channels, and by their ends', async () => {
     const count = 1500;
     const ends = channels<Uint8Array>(3, {});

@@ -2,19 +2,30 @@
 import { array, bytes, f64, u64 } from '@heddle/atomics';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import {
+  type Borrow,
+  BroadcastReceiver,
+  type BroadcastSender,
   type Codec,
   type DecodeError,
   type Receiver,
   type ReceiverHandle,
+  type Reservation,
   type SenderHandle,
   Sender,
+  type WatchReceiver,
+  type WatchSender,
+  broadcast,
   bytesCodec,
   channel,
   jsonCodec,
   openReceiver,
   readableStream,
+  select,
+  selectAsync,
   structCodec,
   textCodec,
+  trySelect,
+  watch,
   writableStream,
 } from '../src/index.ts';
 import { msgpackCodec } from '../src/msgpack.ts';
@@ -79,6 +90,58 @@ describe('the type of the values', () => {
     expectTypeOf(receiver.recv()).toEqualTypeOf<boolean>();
     expectTypeOf<DecodeError['code']>().toEqualTypeOf<'DECODE_FAILED'>();
   });
+
+  test('is that of what a select chose', () => {
+    const texts = channel({ codec: textCodec });
+    const readings = channel({ codec: msgpackCodec<Reading>() });
+    const news = broadcast({ codec: jsonCodec<number[]>() });
+    const state = watch('light', { codec: textCodec });
+    const got = trySelect({
+      text: { recv: texts.receiver },
+      reading: { recv: readings.receiver },
+      news: { recv: news.receiver },
+      state: { recv: state.receiver },
+      room: { send: texts.sender, value: '' },
+    });
+    type Got =
+      | { readonly chosen: 'text'; readonly value: string }
+      | { readonly chosen: 'reading'; readonly value: Reading }
+      | { readonly chosen: 'news'; readonly value: number[] }
+      | { readonly chosen: 'state'; readonly value: string }
+      | { readonly chosen: 'room'; readonly value: undefined };
+    expectTypeOf(got).toEqualTypeOf<Got | undefined>();
+    if (got?.chosen === 'reading') expectTypeOf(got.value).toEqualTypeOf<Reading>();
+    expectTypeOf(selectAsync({ text: { recv: texts.receiver } }))
+      .resolves.toHaveProperty('value')
+      .toEqualTypeOf<string>();
+    expect(got?.chosen).toBe('room');
+  });
+
+  test('is told to everybody by a broadcast, and kept by a watch', () => {
+    const told = broadcast({ codec: jsonCodec<number[]>() });
+    expectTypeOf(told.sender).toEqualTypeOf<BroadcastSender<number[]>>();
+    expectTypeOf(told.receiver).toEqualTypeOf<BroadcastReceiver<number[]>>();
+    expectTypeOf(told.sender.subscribe()).toEqualTypeOf<BroadcastReceiver<number[]>>();
+    expectTypeOf<typeof told.receiver.tryRecv>().returns.toEqualTypeOf<number[] | undefined>();
+    expectTypeOf(broadcast().receiver).toEqualTypeOf<BroadcastReceiver>();
+    const kept = watch(1, { codec: jsonCodec<number>() });
+    expectTypeOf(kept.sender).toEqualTypeOf<WatchSender<number>>();
+    expectTypeOf(kept.receiver).toEqualTypeOf<WatchReceiver<number>>();
+    expectTypeOf(kept.receiver.borrow()).toEqualTypeOf<number>();
+    expectTypeOf<typeof kept.receiver.borrowAsync>().returns.resolves.toEqualTypeOf<number>();
+    expect(kept.sender.borrow()).toBe(1);
+  });
+
+  test('is bytes where they lie', () => {
+    const { sender, receiver } = channel();
+    using place = sender.reserve(1);
+    expectTypeOf(place).toEqualTypeOf<Reservation>();
+    place.commit();
+    using message = receiver.borrow();
+    expectTypeOf(message).toEqualTypeOf<Borrow>();
+    expectTypeOf(message.bytes).toEqualTypeOf<Uint8Array>();
+    expectTypeOf<typeof receiver.recvInto>().returns.toBeNumber();
+  });
 });
 
 /** Never called: what is in here is wrong, and the compiler has to say so. */
@@ -109,5 +172,40 @@ export function refused(sender: Sender<Reading>, receiver: Receiver<Reading>, ha
   void readableStream(receiver).pipeTo(new WritableStream<string>());
   // @ts-expect-error ends are made by channels
   void new Sender();
+  // @ts-expect-error a message is borrowed to be read: there is nothing to commit
+  receiver.borrow().commit();
+  // @ts-expect-error a place is reserved by its length
+  sender.reserve('1');
+  // @ts-expect-error a blocking wait can't be aborted
+  receiver.recv({ signal: AbortSignal.abort() });
+  // @ts-expect-error a case receives or sends
+  select({ job: { wait: receiver } });
+  // @ts-expect-error what is sent has a value
+  select({ job: { send: sender } });
+  // @ts-expect-error a case receives from receivers
+  select({ job: { recv: sender } });
+  // @ts-expect-error sending to a watch channel never waits
+  select({ job: { send: watch('light', { codec: textCodec }).sender, value: '' } });
   void [text, reading];
+}
+
+/** As above. */
+export function refusedToAll(told: BroadcastSender<string>, kept: WatchReceiver<number>, handle: ReceiverHandle): void {
+  // @ts-expect-error of another type
+  told.send(1);
+  // @ts-expect-error who sends to all doesn't receive
+  told.recv();
+  // @ts-expect-error a broadcast isn't opened by the handle of a channel
+  BroadcastReceiver.from(handle);
+  // @ts-expect-error a back-pressure is there or not
+  broadcast({ backPressure: 'block' });
+  // @ts-expect-error a watch has a value from the beginning
+  watch();
+  // @ts-expect-error who follows a value doesn't change it
+  kept.send(1);
+  // @ts-expect-error the codec is of other values
+  watch('text', { codec: jsonCodec<number>() });
+  // @ts-expect-error it is a number
+  const text: string = kept.borrow();
+  void text;
 }

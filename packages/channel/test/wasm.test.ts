@@ -1,6 +1,8 @@
 /** One record, two languages: threads of TypeScript and threads of Rust in Wasm, over one memory. */
 import { ThreadRegistry, type ThreadToken } from '@heddle/atomics';
 import { describe, expect, test } from 'vitest';
+import { broadcast, openReceiver, openSender } from '../src/index.ts';
+import { BROADCAST_HEADER_CURSORS_OFFSET, CURSORS, CURSOR_SIZE, CURSOR_TOKEN_OFFSET } from '../src/internal/layout.ts';
 import type { TestWorker } from './support/rpc.ts';
 import { rejectionOf, sleep, spawn } from './support/spawn.ts';
 import { type WasmProgram, loadWasm } from './support/wasm.ts';
@@ -78,6 +80,36 @@ describe('a TypeScript thread and a Rust thread', () => {
     expect(rest).toEqual([first, first]);
   });
 
+  test('hold senders up in a broadcast channel, whoever is slow', async () => {
+    const count = 600;
+    const { program, typescript, rust } = await start();
+    const others = [await spawnWith(program), await spawnWith(program)].map(({ worker }) => worker);
+    // In the place of one of Rust's, whose ends nobody has.
+    const byteOffset = await rust.call<number>('wasm', 'broadcast_new');
+    const location = { memory: program.memory, byteOffset };
+    const own = broadcast({ capacity: 2, ringByteLength: 4096, backPressure: true, location });
+    const cursors = new Int32Array(program.memory.buffer, byteOffset + BROADCAST_HEADER_CURSORS_OFFSET, (CURSORS * CURSOR_SIZE) >> 2);
+    const digests = [
+      others[0].call<number>('wasm', 'broadcast_digest', byteOffset),
+      others[1].call<number>('digestOfBroadcast', byteOffset),
+    ];
+    const isCursor = (word: number, i: number): boolean => (i * 4) % CURSOR_SIZE === CURSOR_TOKEN_OFFSET && word !== 0;
+    while (cursors.filter(isCursor).length < 1 + digests.length) await sleep(1);
+    const sending = [
+      rust.call('wasm', 'broadcast_send_numbers', byteOffset, 1, count),
+      typescript.call('broadcastNumbers', byteOffset, count + 1, count),
+    ];
+    // All wait for this one; a receiver that was overtaken throws or traps.
+    let digest = 0;
+    for (let n = 0; n < 2 * count; n += 1) {
+      const message = await own.receiver.recvAsync();
+      digest = (Math.imul(digest, 31) + new DataView(message.buffer, message.byteOffset).getUint32(0, true)) >>> 0;
+    }
+    await Promise.all(sending);
+    own.sender.close();
+    expect((await Promise.all(digests)).map((number) => number >>> 0)).toEqual([digest, digest]);
+  });
+
   test('follow the value of a watch channel, whoever changes it', async () => {
     const count = 3_000;
     const { program, typescript, rust } = await start();
@@ -94,12 +126,60 @@ describe('a TypeScript thread and a Rust thread', () => {
     }
   });
 
-  test('pass a semaphore and a condition on', async () => {
-    const { typescript, rust } = await start();
-    const opened = rust.call<number>('wasm', 'gate_wait');
-    await sleep(20);
-    await typescript.call('wasm', 'gate_open');
-    expect(await opened).toBe(1);
+  test.each([
+    [3, 'full and empty'],
+    [0, 'in a rendezvous'],
+  ])('talk over byte channels whose Rust end is a task (capacity %i: %s)', async (capacity) => {
+    const count = 300;
+    const { program, typescript, rust } = await start();
+    const { worker: other } = await spawnWith(program);
+    // Of the messages of up to 99 bytes about half take several frames.
+    const there = await rust.call<number>('wasm', 'channel_new', capacity, 128);
+    const back = await rust.call<number>('wasm', 'channel_new', capacity, 128);
+    const [reversed, received] = await Promise.all([
+      rust.call<number>('task', 'channel_reverse_task', there, back),
+      other.call<number>('receiveReversed', back),
+      typescript.call('sendToMemory', there, count),
+    ]);
+    expect([reversed, received]).toEqual([1 + count, count]);
+  });
+
+  test('tell another when a task that was told goes', async () => {
+    const { program, typescript, rust } = await start();
+    const channel = await rust.call<number>('wasm', 'channel_new', 4, 128);
+    const gone = await rust.call<number>('wasm', 'channel_recv_task', channel);
+    const staying = typescript.call<number>('task', 'channel_recv_task', channel);
+    expect(await rust.call('wasm', 'task_poll', gone)).toBe(0);
+    const sender = openSender({ location: { memory: program.memory, byteOffset: channel } });
+    await sender.sendAsync(new Uint8Array(41));
+    await rust.call('wasm', 'task_drop', gone);
+    expect(await staying).toBe(42);
+    // Nobody is left who would take a message.
+    await sender.sendAsync(Uint8Array.of(1));
+    expect(openReceiver({ location: { memory: program.memory, byteOffset: channel } }).tryRecv()).toEqual(Uint8Array.of(1));
+  });
+
+  test('see the same in a broadcast, and follow the same value, as tasks', async () => {
+    const count = 300;
+    const { program, typescript, rust } = await start();
+    const others = [await spawnWith(program), await spawnWith(program)].map(({ worker }) => worker);
+    const channel = await rust.call<number>('wasm', 'broadcast_new');
+    const digests = [
+      others[0].call<number>('task', 'broadcast_digest_task', channel),
+      others[1].call<number>('digestOfBroadcast', channel),
+    ];
+    await Promise.all([
+      rust.call('task', 'broadcast_send_numbers_task', channel, 1, count),
+      typescript.call('broadcastNumbers', channel, count + 1, count),
+    ]);
+    await rust.call('wasm', 'broadcast_close', channel);
+    const [first, second] = (await Promise.all(digests)).map((digest) => digest >>> 0);
+    expect(second).toBe(first);
+
+    const watched = await rust.call<number>('wasm', 'watch_new');
+    const followed = rust.call<number>('task', 'watch_follow_task', watched);
+    await typescript.call('countInWatch', watched, count);
+    expect(await followed).toBe(count);
   });
 
   test('learn from each other that an owner has trapped or was terminated', async () => {

@@ -6,7 +6,7 @@ export type MemoryErrorCode =
   | 'MALFORMED_MODULE'
   /** The module was not linked for threads; the message says what is missing and how to add it. */
   | 'MODULE_NOT_THREADED'
-  /** The engine gives no shared memory of the asked size, whatever the maximum. */
+  /** The engine gives no shared memory of the asked size, whatever the maximum; or what was asked for is no size. */
   | 'MEMORY_REFUSED'
   /** The module can't be rewritten for threads; the error is a RewriteError, whose `reason` says why. */
   | 'MODULE_NOT_REWRITABLE'

@@ -8,6 +8,9 @@
  * lies below it then is damaged as well, so that such a block is not used again. A frame of more than a guard's size may step over
  * it unseen; `wasm-opt --stack-check` adds a check to every function.
  *
+ * A thread that asks for more stack gets a block of the first size that holds it, of a list of its own: each list's blocks are twice as large as
+ * those of the one before.
+ *
  * Free blocks are a stack of their own in shared memory (R. K. Treiber's): the list's word holds the newest one's address, and that
  * block's first word the next one's. The upper half of the list's word counts changes, so that an address which has gone and come
  * back is told from one that stayed.
@@ -21,13 +24,15 @@ import { MemoryViews } from './MemoryViews.ts';
 import { PAGE_SIZE } from './createMemory.ts';
 import {
   BLOCK_LIST_BLOCK_SIZE_OFFSET,
+  BLOCK_LIST_COUNT,
   BLOCK_LIST_CREATED_OFFSET,
   BLOCK_LIST_HEAD_OFFSET,
+  BLOCK_LIST_SIZE,
   GUARD_BYTES,
   GUARD_WORD,
 } from './internal/layout.ts';
 
-/** How big the blocks are, in bytes. */
+/** How big the blocks are, in bytes, of threads that ask for no more. */
 export interface BlockSizes {
   /** At least this much stack. */
   readonly stackSize: number;
@@ -43,6 +48,9 @@ export interface ThreadBlocksHandle extends BlockSizes {
 
 /** The alignment of stacks in LLVM's ABI for Wasm. */
 const STACK_ALIGN = 16;
+
+/** What a memory with addresses of 32 bits has at most. */
+const MEMORY_SIZE_MAX = 2 ** 32;
 
 const alignDown = (value: number, align: number): number => Math.floor(value / align) * align;
 
@@ -96,7 +104,7 @@ export class ThreadBlock {
     if (this.#isFree) return;
     this.#isFree = true;
     this.check();
-    this.#list?.put(this.address);
+    this.#list?.put(this);
   }
 
   #guards(): [low: number, high: number] {
@@ -115,19 +123,24 @@ export class ThreadBlocks {
   }
 
   /**
-   * An empty list, in a page of its own.
+   * Empty lists, in a page of their own.
    *
    * @throws MemoryError `OUT_OF_MEMORY`
    */
   static create({ memory, ...sizes }: BlockSizes & { readonly memory: WebAssembly.Memory }): ThreadBlocks {
+    checkStack(sizes);
     const address = growBy(memory, PAGE_SIZE);
     const blocks = new ThreadBlocks({ memory, address, ...sizes });
     // Published by whatever brings the handle to other agents.
-    blocks.#views.words[(address + BLOCK_LIST_BLOCK_SIZE_OFFSET) / 4] = blockSizeOf(sizes);
+    for (let list = 0; list < BLOCK_LIST_COUNT; list += 1) {
+      const size = blocks.#sizeIn(list);
+      // What a memory has no addresses for has no list either.
+      if (size < MEMORY_SIZE_MAX) blocks.#views.words[(blocks.#addressOf(list) + BLOCK_LIST_BLOCK_SIZE_OFFSET) / 4] = size;
+    }
     return blocks;
   }
 
-  /** The list that another agent created. */
+  /** The lists that another agent created. */
   static from(handle: ThreadBlocksHandle): ThreadBlocks {
     const blocks = new ThreadBlocks(handle);
     if (blocks.#views.words[(handle.address + BLOCK_LIST_BLOCK_SIZE_OFFSET) / 4] !== blockSizeOf(handle)) {
@@ -136,30 +149,57 @@ export class ThreadBlocks {
     return blocks;
   }
 
+  /** Where a list is. */
+  #addressOf(list: number): number {
+    return this.handle.address + list * BLOCK_LIST_SIZE;
+  }
+
+  /** Bytes of each block of a list. */
+  #sizeIn(list: number): number {
+    return blockSizeOf(this.handle) * 2 ** list;
+  }
+
+  /** The first list whose blocks have so many bytes. */
+  #listFor(size: number): number {
+    let list = 0;
+    while (this.#sizeIn(list) < size) list += 1;
+    return list;
+  }
+
   /** Blocks ever created: those of threads, and free ones. */
   get createdCount(): number {
-    return Atomics.load(this.#views.words, (this.handle.address + BLOCK_LIST_CREATED_OFFSET) / 4);
+    let count = 0;
+    for (let list = 0; list < BLOCK_LIST_COUNT; list += 1) {
+      count += Atomics.load(this.#views.words, (this.#addressOf(list) + BLOCK_LIST_CREATED_OFFSET) / 4);
+    }
+    return count;
   }
 
   /**
    * A block for a thread: one that another has given back, or new pages.
    *
+   * @param stackSize the bytes of stack that it has at least; those of the handle where absent, and never less
    * @throws MemoryError `OUT_OF_MEMORY`
    */
-  take(): ThreadBlock {
-    const size = blockSizeOf(this.handle);
-    let address = this.#pop();
+  take(stackSize: number = 0): ThreadBlock {
+    checkStack({ stackSize });
+    const list = this.#listFor(blockSizeOf({ stackSize, tls: this.handle.tls }));
+    const size = this.#sizeIn(list);
+    if (list >= BLOCK_LIST_COUNT || size >= MEMORY_SIZE_MAX) {
+      throw new MemoryError('OUT_OF_MEMORY', `no memory holds a stack of ${stackSize} bytes`);
+    }
+    let address = this.#pop(list);
     if (address === 0) {
       address = growBy(this.handle.memory, size);
-      Atomics.add(this.#views.words, (this.handle.address + BLOCK_LIST_CREATED_OFFSET) / 4, 1);
+      Atomics.add(this.#views.words, (this.#addressOf(list) + BLOCK_LIST_CREATED_OFFSET) / 4, 1);
     }
     return new ThreadBlock({ views: this.#views, address, size, sizes: this.handle, list: this });
   }
 
-  /** A block's own way back to the list. */
-  put(address: number): void {
+  /** A block's own way back to its list. */
+  put({ address, size }: ThreadBlock): void {
     const { longs, words } = this.#views;
-    const index = (this.handle.address + BLOCK_LIST_HEAD_OFFSET) / 8;
+    const index = (this.#addressOf(this.#listFor(size)) + BLOCK_LIST_HEAD_OFFSET) / 8;
     for (;;) {
       const head = Atomics.load(longs, index);
       Atomics.store(words, address / 4, Number(head & 0xffff_ffffn));
@@ -167,8 +207,8 @@ export class ThreadBlocks {
     }
   }
 
-  #pop(): number {
-    const index = (this.handle.address + BLOCK_LIST_HEAD_OFFSET) / 8;
+  #pop(list: number): number {
+    const index = (this.#addressOf(list) + BLOCK_LIST_HEAD_OFFSET) / 8;
     for (;;) {
       const { longs, words } = this.#views;
       const head = Atomics.load(longs, index);
@@ -183,11 +223,17 @@ export class ThreadBlocks {
 
 /** A block in pages of its own that goes to no list. */
 export function takeSingleBlock(memory: WebAssembly.Memory, sizes: BlockSizes): ThreadBlock {
+  checkStack(sizes);
   const size = blockSizeOf(sizes);
   return new ThreadBlock({ views: new MemoryViews(memory), address: growBy(memory, size), size, sizes, list: undefined });
 }
 
 const nextHead = (head: bigint, address: number): bigint => (BigInt.asUintN(32, (head >> 32n) + 1n) << 32n) | BigInt(address);
+
+/** A stack of less than nothing would reach into what lies above its block. */
+function checkStack({ stackSize }: Pick<BlockSizes, 'stackSize'>): void {
+  if (!(stackSize >= 0)) throw new MemoryError('OUT_OF_MEMORY', `no memory holds a stack of ${stackSize} bytes`);
+}
 
 /** All parts, rounded up to pages; what that leaves is stack. */
 function blockSizeOf({ stackSize, tls }: BlockSizes): number {

@@ -20,11 +20,15 @@ export interface CreateMemoryOptions {
  * little), the maximum is halved until the engine agrees.
  *
  * @returns the memory
- * @throws MemoryError `MEMORY_REFUSED` where not even the initial pages can be had.
+ * @throws MemoryError `MEMORY_REFUSED` where not even the initial pages can be had, or pages are no whole numbers.
  */
 export function createMemory({ initialPages, maximumPages = PAGES_MAX }: CreateMemoryOptions): WebAssembly.Memory {
   if (typeof SharedArrayBuffer === 'undefined') {
     throw new MemoryError('MEMORY_REFUSED', 'there is no SharedArrayBuffer here: the page is not cross-origin isolated');
+  }
+  // What is no number would be halved for ever.
+  if (![initialPages, maximumPages].every((pages) => Number.isSafeInteger(pages) && pages >= 0)) {
+    throw new MemoryError('MEMORY_REFUSED', `pages are whole numbers: not ${initialPages} at first, and ${maximumPages} at most`);
   }
   let maximum = Math.min(Math.max(maximumPages, initialPages), PAGES_MAX);
   for (;;) {

@@ -63,6 +63,9 @@ function verdictOf(report: ModuleReport): string[] {
   if (report.problems.length === 0) return ['This module can have threads.'];
   const lines = ["This module can't have threads as it is:"];
   for (const { code, reason } of report.problems) lines.push(`  ${code}: ${reason}`);
+  if (report.problems.some(({ code }) => code === 'ACTIVE_SEGMENTS')) {
+    lines.push('', 'Active segments go without linking it again, too:', '  heddle-inspect program.wasm --rewrite out.wasm');
+  }
   for (const { toolchain, lines: shell } of adviceFor(report)) lines.push('', `With ${toolchain}:`, ...shell.map((line) => `  ${line}`));
   return lines;
 }

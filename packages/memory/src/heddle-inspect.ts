@@ -6,7 +6,8 @@ import { adviceFor } from './advice.ts';
 import { formatReport } from './formatReport.ts';
 import { inspect } from './inspect.ts';
 import { makePassive } from './makePassive.ts';
-import { RewriteError } from './RewriteError.ts';
+import { MemoryError } from './MemoryError.ts';
+import { RewriteError, type RewriteReason } from './RewriteError.ts';
 
 const HELP = `heddle-inspect FILE [--json] [--rewrite OUT [--share-memory] [--flag-address N] [--start once|every]]
 
@@ -21,6 +22,13 @@ flags of rustc, clang or zig to link it.
   --help            this text
 
 Ends with 0 if the module can have threads, 1 if it can't, 2 if it couldn't be read or rewritten, or was called wrongly.`;
+
+/** By which of these options a module is rewritten after all, where the reason that it was not is one that has such an option. */
+const OPTION_FOR: Partial<Record<RewriteReason, string>> = {
+  MEMORY_NOT_SHARED: '--share-memory',
+  MEMORY_SIZE_USED: '--flag-address N',
+  START_NOT_SEPARABLE: '--start once|every',
+};
 
 const EXIT = { fit: 0, unfit: 1, failed: 2 } as const;
 
@@ -42,23 +50,43 @@ async function main(): Promise<number> {
   }
   const [file, ...others] = positionals;
   if (file === undefined || others.length > 0) throw new Error('name one file; --help tells more');
-  const { start, 'flag-address': flagAddress } = values;
+  const { start, 'flag-address': flagAddress, 'share-memory': shareMemory } = values;
   if (start !== undefined && start !== 'once' && start !== 'every') throw new Error(`--start is once or every, not ${start}`);
+  if (values.rewrite === undefined && (shareMemory || flagAddress !== undefined || start !== undefined)) {
+    throw new Error('--share-memory, --flag-address and --start say how to rewrite: they go with --rewrite OUT');
+  }
   let bytes: Uint8Array = await readFile(file);
   if (values.rewrite !== undefined) {
-    const address = flagAddress === undefined ? undefined : Number(flagAddress);
-    bytes = makePassive(bytes, { shareMemory: values['share-memory'], flagAddress: address, start }).bytes;
+    const address = flagAddress === undefined ? undefined : addressOf(flagAddress);
+    bytes = about(file, () => makePassive(bytes, { shareMemory, flagAddress: address, start }).bytes);
     await writeFile(values.rewrite, bytes);
   }
-  const report = inspect(bytes);
+  const report = about(file, () => inspect(bytes));
   console.log(values.json ? JSON.stringify({ ...report, advice: adviceFor(report) }, undefined, 2) : formatReport(report));
   return report.problems.length === 0 ? EXIT.fit : EXIT.unfit;
+}
+
+function addressOf(text: string): number {
+  const address = /^(?:\d+|0x[\da-f]+)$/iu.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(address)) throw new Error(`--flag-address is a number of bytes, not "${text}"`);
+  return address;
+}
+
+/** Has an error say which file it is about, and which option mends it, if one does. */
+function about<T>(file: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (!(error instanceof MemoryError)) throw error;
+    const reason = error instanceof RewriteError ? error.reason : undefined;
+    const option = reason && OPTION_FOR[reason];
+    throw new Error(`${file}: ${reason ? `${reason}: ` : ''}${error.message}${option ? ` (here: ${option})` : ''}`, { cause: error });
+  }
 }
 
 try {
   process.exitCode = await main();
 } catch (error) {
-  const reason = error instanceof RewriteError ? `${error.reason}: ` : '';
-  console.error(`heddle-inspect: ${reason}${error instanceof Error ? error.message : String(error)}`);
+  console.error(`heddle-inspect: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = EXIT.failed;
 }

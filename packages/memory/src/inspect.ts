@@ -153,10 +153,12 @@ function problem(code: Problem['code'], reason: string, remedy: string = LINK_FL
 }
 
 /** What is wrong with the memory and what is put into it. */
-function memoryProblems({ memory, segments }: Omit<ModuleReport, 'problems'>, { memories }: Contents): Problem[] {
+function memoryProblems({ memory, ownMemory, segments }: Omit<ModuleReport, 'problems'>, { memories }: Contents): Problem[] {
   const problems: Problem[] = [];
-  if (!memory) problems.push(problem('MEMORY_NOT_IMPORTED', 'the module has a memory of its own instead of importing one'));
-  else if (!memory.isShared) problems.push(problem('MEMORY_NOT_SHARED', 'the module imports a memory that is not shared'));
+  if (!memory) {
+    const reason = ownMemory ? 'the module has a memory of its own instead of importing one' : 'the module imports no memory, and has none';
+    problems.push(problem('MEMORY_NOT_IMPORTED', reason));
+  } else if (!memory.isShared) problems.push(problem('MEMORY_NOT_SHARED', 'the module imports a memory that is not shared'));
   if (memories.some(({ type }) => type.is64Bit || type.hasPageSize)) {
     const reason = 'the memory has addresses of 64 bits, or pages of another size';
     problems.push(problem('MEMORY_OF_64_BITS', reason, 'compile it for wasm32'));
@@ -167,7 +169,8 @@ function memoryProblems({ memory, segments }: Omit<ModuleReport, 'problems'>, { 
     );
   }
   if (segments.active > 0) {
-    const reason = `${segments.active} data segments are active: each further thread's instance would overwrite live memory with them`;
+    const which = segments.active === 1 ? 'a data segment is' : `${segments.active} data segments are`;
+    const reason = `${which} active: each further thread's instance would overwrite live memory with ${segments.active === 1 ? 'it' : 'them'}`;
     problems.push(problem('ACTIVE_SEGMENTS', reason, `rewrite it (makePassive, heddle-inspect --rewrite), or ${LINK_FLAGS}`));
   }
   return problems;

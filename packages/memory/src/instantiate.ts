@@ -23,7 +23,7 @@ export interface InstantiateOptions {
   readonly glue?: WasmBindgenGlue | undefined;
   /** Imports of a module without glue, besides its memory. */
   readonly imports?: WebAssembly.Imports | undefined;
-  /** Bytes of stack, rounded up to pages of 64 KiB; 1 MiB where absent. */
+  /** Bytes of stack, rounded up to pages of 64 KiB; where absent those of the blocks, or else 1 MiB. */
   readonly stackSize?: number | undefined;
   /** Where a bare module's stack and thread-local storage come from and go back to; pages that are not given back where absent. */
   readonly blocks?: ThreadBlocks | undefined;
@@ -72,6 +72,19 @@ export function instantiate(options: InstantiateOptions): ThreadInstance {
   return { abi, exports, memory, block };
 }
 
+/**
+ * Has an instance whose thread has ended serve another one, with a block of that one's own and thread-local storage as at first: takes
+ * microseconds where an instance of its own takes longer. Its stack has `stackSize` bytes at least, those of the blocks where that is
+ * absent. What the module keeps in other globals stays as it is: LLVM's linker makes none.
+ *
+ * @throws MemoryError `MODULE_NOT_THREADED` for instances without a block, `OUT_OF_MEMORY`, `BAD_HANDLE` where the blocks are those of
+ *   another module.
+ */
+export function renew({ abi, exports, memory, block }: ThreadInstance, blocks: ThreadBlocks, stackSize?: number): ThreadInstance {
+  if (!block) throw new MemoryError('MODULE_NOT_THREADED', `an instance of the kind ${abi} has no block: instantiate another one`);
+  return { abi, exports, memory, block: giveBlock(exports, { memory, blocks, stackSize }) };
+}
+
 /** How a module without glue is instantiated: one that gives its threads their stacks itself has a function for them to begin at. */
 function abiOf(module: WebAssembly.Module): Abi {
   return WebAssembly.Module.exports(module).some(({ name }) => name === 'wasi_thread_start') ? 'wasi-threads' : 'bare';
@@ -116,16 +129,19 @@ function refreshSize(memory: WebAssembly.Memory): void {
 }
 
 /** Gives a fresh instance a block of its own. */
-function giveBlock(exports: WebAssembly.Exports, { memory, blocks, stackSize = STACK_SIZE }: InstantiateOptions): ThreadBlock {
+function giveBlock(
+  exports: WebAssembly.Exports,
+  { memory, blocks, stackSize }: Pick<InstantiateOptions, 'memory' | 'blocks' | 'stackSize'>,
+): ThreadBlock {
   const { __stack_pointer: stackPointer, __wasm_init_tls: initTls } = exports;
-  const sizes = sizesOf(exports, stackSize);
+  const sizes = sizesOf(exports, stackSize ?? STACK_SIZE);
   if (!(stackPointer instanceof WebAssembly.Global) || typeof initTls !== 'function' || !sizes) {
     throw new MemoryError(
       'MODULE_NOT_THREADED',
       'the module exports no stack pointer or no thread-local storage; inspect(bytes) says how to link it',
     );
   }
-  const block = blocks ? blocks.take() : takeSingleBlock(memory, sizes);
+  const block = blocks ? blocks.take(stackSize) : takeSingleBlock(memory, sizes);
   if (block.address + block.size - block.tlsBase < sizes.tls.size || block.tlsBase % sizes.tls.align !== 0) {
     throw new MemoryError('BAD_HANDLE', `the blocks have no room for the ${sizes.tls.size} bytes of this module's thread-local storage`);
   }

@@ -1,5 +1,16 @@
 import { expect, test } from 'vitest';
-import { createMemory, createMemoryFor, inspect, instantiate, MemoryError, MemoryViews, PAGE_SIZE, ThreadBlocks } from '../src/index.ts';
+import {
+  createMemory,
+  createMemoryFor,
+  inspect,
+  instantiate,
+  MemoryError,
+  MemoryViews,
+  PAGE_SIZE,
+  renew,
+  ThreadBlocks,
+  type ThreadInstance,
+} from '../src/index.ts';
 import { bareModule } from './modules.ts';
 import { runInWorkers } from './support/spawn.ts';
 
@@ -34,6 +45,27 @@ test('what a thread has given back the next one gets, with its thread-local stor
   expect([blocks.take().address, blocks.take().address, blocks.take().address]).toEqual([second.address, first.address, 4 * PAGE_SIZE]);
   expect(blocks.createdCount).toBe(3);
   expect(views.bytes.subarray(first.tlsBase, first.tlsBase + sizes.tls.size).some((byte) => byte !== 0)).toBe(false);
+});
+
+test('a thread that asks for more stack gets a block that holds it, and leaves it to the next one that does', () => {
+  const blocks = blocksIn(64);
+  const big = blocks.take(3 * PAGE_SIZE);
+  expect(big.stackSize).toBeGreaterThanOrEqual(3 * PAGE_SIZE);
+  // As its list has them: of one page, two, four.
+  expect(big.size).toBe(4 * PAGE_SIZE);
+  const small = blocks.take();
+  expect(small.address).toBe(big.address + big.size);
+  big.free();
+  small.free();
+  expect(blocks.take().address).toBe(small.address);
+  expect(ThreadBlocks.from(blocks.handle).take(2 * PAGE_SIZE).address).toBe(big.address);
+  expect(blocks.createdCount).toBe(2);
+  // Those that are no size made blocks whose stacks began outside of them.
+  for (const stackSize of [64 * PAGE_SIZE, 2 ** 32, Infinity, -1, -PAGE_SIZE, Number.NaN]) {
+    expect(() => blocks.take(stackSize)).toThrow(expect.objectContaining({ code: 'OUT_OF_MEMORY' }));
+  }
+  const create = (): unknown => ThreadBlocks.create({ memory: blocks.handle.memory, stackSize: -1, tls: { size: 4, align: 4 } });
+  expect(create).toThrow(expect.objectContaining({ code: 'OUT_OF_MEMORY' }));
 });
 
 test('a stack that was left by its end is a named error, and its block is used no more', () => {
@@ -79,6 +111,26 @@ test('four workers that take and free blocks all the time need four', async () =
   const once = Array.from({ length: 20 }, (_, n) => 8 + n);
   for (const numbers of results) expect(numbers).toEqual(Array.from({ length: 300 }, () => once).flat());
   expect(blocks.createdCount).toBeLessThanOrEqual(4);
+});
+
+test('an instance serves one thread after the other, each with fresh thread-local storage', async () => {
+  const bytes = bareModule();
+  const { memory: limits, tls } = inspect(bytes);
+  if (!limits || !tls) throw new Error('the module has a memory and thread-local storage');
+  const memory = createMemoryFor(limits);
+  const blocks = ThreadBlocks.create({ memory, stackSize: 1024, tls });
+  const bump = ({ exports }: ThreadInstance): unknown => (exports['bump'] as () => number)();
+  const first = instantiate({ module: await WebAssembly.compile(bytes), memory, blocks });
+  expect([bump(first), bump(first)]).toEqual([8, 9]);
+  first.block?.free();
+  const second = renew(first, blocks);
+  expect(second.exports).toBe(first.exports);
+  expect([bump(second), second.block?.address, blocks.createdCount]).toEqual([8, first.block?.address, 1]);
+  second.block?.free();
+  const roomy = renew(first, blocks, 3 * PAGE_SIZE);
+  expect([bump(roomy), roomy.block?.size, blocks.createdCount]).toEqual([8, 4 * PAGE_SIZE, 2]);
+  const plain = { ...first, abi: 'plain', block: undefined } as const;
+  expect(() => renew(plain, blocks)).toThrow(expect.objectContaining({ code: 'MODULE_NOT_THREADED' }));
 });
 
 test('blocks that are too small for a module are refused', () => {

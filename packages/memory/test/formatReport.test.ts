@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { adviceFor, formatReport, inspect, readModule, toolchainOf } from '../src/index.ts';
-import { bareModule, moduleOf, modules } from './modules.ts';
+import { activeModule, bareModule, moduleOf, modules } from './modules.ts';
 
 const text = (value: string): number[] => [value.length, ...new TextEncoder().encode(value)];
 
@@ -36,6 +36,18 @@ test('a module of wasi-threads is told from others, and what it asks of its host
   expect(report.problems).toEqual([]);
   expect(report.wasi).toEqual({ importsThreadSpawn: true, exportsThreadStart: true, functions: ['fd_write'] });
   expect(formatReport(report)).toMatch(/^wasi-threads +thread-spawn imported, wasi_thread_start exported\nwasi +fd_write$/mu);
+});
+
+test('active segments are said to go by rewriting', () => {
+  expect(formatReport(inspect(activeModule({ isShared: true })))).toContain('  heddle-inspect program.wasm --rewrite out.wasm');
+  expect(formatReport(inspect(moduleOf([])))).not.toContain('--rewrite');
+});
+
+test('what has no memory is not told of its own, and who brings a component hears of its core module', () => {
+  expect(formatReport(inspect(moduleOf([[5, [1, 0, 1]]])))).toContain('the module has a memory of its own');
+  expect(formatReport(inspect(moduleOf([])))).toContain('MEMORY_NOT_IMPORTED: the module imports no memory, and has none');
+  expect(() => inspect(Uint8Array.of(0, 0x61, 0x73, 0x6d, 0x0d, 0, 1, 0))).toThrow('core module');
+  expect(() => inspect(Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0))).toThrow('version 1');
 });
 
 test('advice is for the toolchain that made the module, where it says which, and else for all', () => {

@@ -55,7 +55,10 @@ test('--json prints the report', async () => {
 
 test('what is no module, is not there, or was not named ends it with 2 and a line on stderr', async () => {
   const { folder, file } = await fileOf(new TextEncoder().encode('no module'));
-  expect(await run(file)).toMatchObject({ code: 2, out: '', error: expect.stringContaining('not a WebAssembly module') as string });
+  const refused = await run(file);
+  expect(refused).toMatchObject({ code: 2, out: '', error: expect.stringContaining('not a WebAssembly module') as string });
+  // Of many files that a script goes through, it was this one.
+  expect(refused.error).toContain(file);
   expect(await run(join(folder, 'none.wasm'))).toMatchObject({ code: 2, error: expect.stringContaining('none.wasm') as string });
   expect(await run()).toMatchObject({ code: 2, error: expect.stringContaining('name one file') as string });
   expect(await run(file, '--jsn')).toMatchObject({ code: 2, error: expect.stringContaining('--jsn') as string });
@@ -66,11 +69,24 @@ test('--rewrite writes a module whose segments are copied once, or says why ther
   const out = join(folder, 'out.wasm');
   const refused = await run(file, '--rewrite', out);
   expect(refused).toMatchObject({ code: 2, error: expect.stringContaining('MEMORY_NOT_SHARED') as string });
+  expect(refused.error).toContain('(here: --share-memory)');
   const written = await run(file, '--rewrite', out, '--share-memory', '--flag-address', '64', '--json');
   // It has no stack to export: that is left to be told.
   expect(JSON.parse(written.out)).toMatchObject({ segments: { active: 0, passive: 2 }, memory: { isShared: true, initialPages: 1 } });
   expect(WebAssembly.validate(await readFile(out))).toBe(true);
   expect(await run(file, '--rewrite', out, '--start', 'never')).toMatchObject({ code: 2 });
+});
+
+test('options of rewriting that can mean nothing are refused, not passed over', async () => {
+  const { folder, file } = await fileOf(activeModule({ isShared: true }));
+  for (const option of [['--share-memory'], ['--flag-address', '64'], ['--start', 'once']]) {
+    expect(await run(file, ...option)).toMatchObject({ code: 2, out: '', error: expect.stringContaining('--rewrite') as string });
+  }
+  // An empty text was taken for address 0.
+  for (const address of ['', 'a page', '1e3', '99999999999999999999']) {
+    const { code, error } = await run(file, '--rewrite', join(folder, 'out.wasm'), `--flag-address=${address}`);
+    expect([code, error]).toEqual([2, `heddle-inspect: --flag-address is a number of bytes, not "${address}"\n`]);
+  }
 });
 
 test('--help tells of the exit codes', async () => {

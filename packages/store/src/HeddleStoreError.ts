@@ -1,6 +1,12 @@
 /**
  * The one error class of this package. Programs tell failures apart by {@link HeddleStoreError.code}; the message is for people.
+ *
+ * Errors end up in logs, and with strangers. So a message names tables, columns, files and row numbers, never what is in a row or bound to a
+ * parameter; and of the SQL text, which may have values in it, no more than a word. The whole text, and the key that is to blame, are there for
+ * who asks for them: they are no properties that `console.log`, `util.inspect` or `JSON.stringify` would show.
  */
+
+import type { Row } from './SqlValue.ts';
 
 /**
  * What kind of failure it was.
@@ -67,6 +73,12 @@ export interface StoreErrorDetails {
   readonly offset?: number | undefined;
   /** The SQL text of the call that failed. */
   readonly sql?: string | undefined;
+  /** The table whose key is to blame. */
+  readonly table?: string | undefined;
+  /** The columns of that key, in its order. */
+  readonly columns?: readonly string[] | undefined;
+  /** The values in those columns. */
+  readonly key?: Readonly<Row> | undefined;
   /** What caused it: an abort signal's reason, an error of the host. */
   readonly cause?: unknown;
 }
@@ -80,14 +92,38 @@ export class HeddleStoreError extends Error {
   readonly sqliteCode: number | undefined;
   /** Where in {@link sql} SQLite saw the error, as an index into the string (UTF-16 units). */
   readonly offset: number | undefined;
-  /** The SQL text of the call that failed. */
-  readonly sql: string | undefined;
+  /** The table whose key is to blame; see {@link key}. */
+  readonly table: string | undefined;
+  /** The columns of that key, in its order. */
+  readonly columns: readonly string[] | undefined;
+  readonly #sql: string | undefined;
+  readonly #key: Readonly<Row> | undefined;
 
   constructor(code: StoreErrorCode, message: string, details: StoreErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.sqliteCode = details.sqliteCode;
     this.offset = details.offset;
-    this.sql = details.sql;
+    this.table = details.table;
+    this.columns = details.columns;
+    this.#sql = details.sql;
+    this.#key = details.key;
+  }
+
+  /** The SQL text of the call that failed. */
+  get sql(): string | undefined {
+    return this.#sql;
+  }
+
+  /**
+   * The key that is to blame, as a row of {@link columns}: of a `CONSTRAINT`, the refused row's values in the PRIMARY KEY, UNIQUE constraint or
+   * unique index that another row has them in; of a `BAD_IMPORT`, the key that the file has twice or the table has already; of a
+   * `CONFLICT`, the key of a row that another transaction has written first. `undefined` where there is none or it isn't known, as
+   * always of ordinary tables, of which SQLite tells the columns in the message and no values.
+   *
+   * It is what is in a row: mind where it goes.
+   */
+  get key(): Readonly<Row> | undefined {
+    return this.#key;
   }
 }

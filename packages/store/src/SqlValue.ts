@@ -51,7 +51,7 @@ function checkParam(value: unknown, what: string, sql: string): void {
       return;
     case 'bigint':
       if (value >= INTEGER_MIN && value <= INTEGER_MAX) return;
-      throw new HeddleStoreError('MISUSE', `${what} does not fit SQLite's INTEGER of 64 bits: ${value}`, { sql });
+      throw new HeddleStoreError('MISUSE', `${what} does not fit SQLite's INTEGER of 64 bits`, { sql });
     case 'object':
       if (value === null || value instanceof Uint8Array) return;
       throw new HeddleStoreError('MISUSE', `${what} is ${describe(value)}, which SQLite has no type for`, { sql });

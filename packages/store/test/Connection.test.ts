@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { HeddleStoreError } from '../src/index.ts';
 import { SHARED_LOCATIONS, sharedDatabase } from './support/database.ts';
 import { expectError } from './support/errors.ts';
 import { column, countRows, createItems } from './support/rows.ts';
@@ -109,5 +110,52 @@ describe('a connection', () => {
     expect(await countRows(db, 'items')).toBe(5);
     await db.exec('BEGIN; DELETE FROM items WHERE id = 1; COMMIT');
     expect(await countRows(db, 'items')).toBe(4);
+  });
+
+  // They stayed with the thread of the pool that had run them: a later call failed, or not, by which thread it got.
+  test('settings end with the call on the pool, or with the connection', async () => {
+    const db = database();
+    await createItems(db, 5);
+    await db.exec('PRAGMA query_only = ON; PRAGMA foreign_keys = OFF; SELECT count(*) FROM items');
+    const connection = await db.connection();
+    await using other = await db.connection();
+    for (const each of [connection, other]) {
+      expect(await column(each, 'PRAGMA query_only')).toEqual([0]);
+      expect(await column(each, 'PRAGMA foreign_keys')).toEqual([1]);
+    }
+    await connection.exec('PRAGMA query_only = ON');
+    await expectError(
+      connection.transaction((tx) => tx.exec('DELETE FROM items')),
+      'PERMISSION_DENIED',
+    );
+    expect(await column(connection, 'PRAGMA query_only')).toEqual([1]);
+    await connection.release();
+    expect(await column(db, 'PRAGMA query_only')).toEqual([0]);
+    await db.exec('DELETE FROM items');
+    expect(await countRows(db, 'items')).toBe(0);
+  });
+
+  // SQLite forgets all of temp then, the declarations of Tonbo tables among it.
+  test('PRAGMA temp_store leaves Tonbo tables and temporary ones where they are', async () => {
+    const db = database();
+    await createItems(db, 5);
+    await using connection = await db.connection();
+    await connection.exec('CREATE TEMP TABLE own(x); INSERT INTO own VALUES (7)');
+    await connection.exec('PRAGMA temp_store = MEMORY');
+    expect(await countRows(connection, 'items')).toBe(5);
+    expect(await column(connection, 'SELECT x FROM own')).toEqual([7]);
+  });
+
+  test('what the database stands on is refused: settings, its own tables, foreign keys to Tonbo tables', async () => {
+    const db = database();
+    await createItems(db, 5);
+    await expectError(db.exec('PRAGMA synchronous = OFF'), 'MISUSE', /durability/);
+    await expectError(db.exec("ATTACH 'log.db' AS log"), 'MISUSE', /log\.db/);
+    await expectError(db.exec('CREATE VIRTUAL TABLE temp.z USING tonbo(id INTEGER)'), 'MISUSE', /name none/);
+    await expectError(db.exec('DELETE FROM heddle_tables'), 'SQL_ERROR', /heddle_tables may not be modified/);
+    const sql = 'CREATE TABLE orders(item REFERENCES items(id))';
+    const error = await db.exec(sql).catch((error: HeddleStoreError) => error);
+    expect(error).toMatchObject({ code: 'SQL_ERROR', offset: sql.indexOf('items') });
+    expect(await countRows(db, 'items')).toBe(5);
   });
 });

@@ -2,7 +2,8 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import fs, { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -72,3 +73,37 @@ test('a killed process leaves no lock behind', async () => {
   (await openNodeFiles(root)).dispose();
   expect(existsSync(root)).toBe(true);
 });
+
+// Only Linux tells what a descriptor is of.
+test(
+  'the names of a new file are synced up to the root’s parent, once, behind its bytes',
+  { skip: process.platform !== 'linux' },
+  async () => {
+    const root = temporaryDirectory();
+    const files = await openNodeFiles(root);
+    const synced: string[] = [];
+    const { fdatasyncSync, fsyncSync } = fs;
+    const note = (sync: (file: number) => void) => (file: number) => {
+      sync(file);
+      synced.push(readlinkSync(`/proc/self/fd/${file}`));
+    };
+    fs.fdatasyncSync = note(fdatasyncSync);
+    fs.fsyncSync = note(fsyncSync);
+    syncBuiltinESMExports();
+    onTestFinished(() => {
+      Object.assign(fs, { fdatasyncSync, fsyncSync });
+      syncBuiltinESMExports();
+    });
+    const file = files.open('x/y', OPEN_OR_CREATE) as number;
+    files.write(file, bytes('abc'), 0);
+    await files.sync(file);
+    expect(synced).toEqual([join(root, 'x/y'), join(root, 'x'), root, join(root, '..')]);
+    await files.sync(file);
+    expect(synced.slice(4)).toEqual([join(root, 'x/y')]);
+    // Another name in the same directory, and one that goes.
+    await files.sync(files.open('x/z', OPEN_OR_CREATE) as number);
+    await files.remove('x/z');
+    expect(synced.slice(5)).toEqual([join(root, 'x/z'), join(root, 'x'), join(root, 'x')]);
+    files.dispose();
+  },
+);

@@ -4,6 +4,7 @@
  */
 import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
+import type { Durability } from '../src/index.ts';
 import type { TabsPage } from './pages/tabs.ts';
 import { BROWSERS, type BrowserName, launch, PageServer } from './support/pages.ts';
 import { check, Ledger, more, openTab, openTabs, untilLeads } from './support/tabs.ts';
@@ -65,20 +66,23 @@ describe.each(BROWSERS)('in %s', (name) => {
   );
 
   describe('a leader that goes while all tabs write', () => {
-    const WAYS: [string, (tab: Page, browser: BrowserName) => Promise<unknown>][] = [
+    const WAYS: [string, (tab: Page, browser: BrowserName) => Promise<unknown>, Durability?][] = [
       ['is closed', (tab) => tab.close()],
+
       ['is left for another page', (tab) => tab.goto('about:blank')],
       ['loses its workers and is left', (tab) => tab.evaluate(() => page.terminateWorkers()).then(() => tab.goto('about:blank'))],
       ['closes its database', (tab) => tab.evaluate(() => page.close())],
     ];
-    if (name === 'chromium') WAYS.push(['crashes', crash]);
+    // Relaxed durability is about the loss of power: tabs may go as they like.
+    if (name === 'chromium') WAYS.push(['crashes', crash], ['crashes, with durability relaxed', crash, 'relaxed']);
+    else WAYS.push(['is closed, with durability relaxed', (tab) => tab.close(), 'relaxed']);
 
     test.each(WAYS)(
       'and %s, has its place taken: nothing acknowledged is lost, nothing is there twice',
-      async (_, go) => {
+      async (_, go, durability = 'full') => {
         const ledger = new Ledger(server);
         const context = await launch(name);
-        const tabs = await openTabs(server, context, 3);
+        const tabs = await openTabs(server, context, 3, { durability });
         const first = (): Page => tabs[0];
         await tabs[0].evaluate(() => page.create());
         await Promise.all(tabs.map((tab, index) => tab.evaluate((number) => page.write(number), index + 1)));
@@ -87,7 +91,7 @@ describe.each(BROWSERS)('in %s', (name) => {
           const leader = tabs.shift() as Page;
           await go(leader, name);
           await untilLeads(first());
-          const another = await openTab(server, context);
+          const another = await openTab(server, context, { durability });
           await another.evaluate((number) => page.write(number), 3 + round);
           tabs.push(another);
         }

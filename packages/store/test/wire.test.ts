@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { pack, Reader } from '../src/internal/MessagePack.ts';
+import { errorFrom, plainError } from '../src/internal/tabs/messages.ts';
 import { Assembler, decodeResponse, encodeRequest, errorOf, pieces } from '../src/internal/wire.ts';
 
 const message = (size: number) => pack({ bytes: Uint8Array.from({ length: size }, (_, index) => index % 251) });
@@ -40,4 +41,28 @@ test('the place of an error in the SQL text counts UTF-16 units, whatever stands
   const offset = new TextEncoder().encode(sql.slice(0, sql.indexOf('nonsense'))).length;
   const error = errorOf({ type: 'error', code: 'SQL_ERROR', message: 'no such column', sqliteCode: 1, offset }, sql);
   expect(error).toMatchObject({ code: 'SQL_ERROR', sqliteCode: 1, offset: sql.indexOf('nonsense'), sql });
+});
+
+/** A failure of the engine's about a key with every kind of value, one column named as an object's prototype is. */
+function keyed() {
+  const key = { table: 't', columns: ['a', '__proto__', 'c', 'd'], values: [2n ** 60n, 'hunter2', Uint8Array.of(0, 255), null] };
+  const { response } = decodeResponse(pack({ id: 1, type: 'error', code: 'CONSTRAINT', message: 'there already', key }), []);
+  if (response.type !== 'error') throw new Error(`a failure was sent, not ${response.type}`);
+  return { key, error: errorOf(response, 'INSERT') };
+}
+
+test('the key that is to blame is there for who asks, and in no log', () => {
+  const { key, error } = keyed();
+  expect(error).toMatchObject({ code: 'CONSTRAINT', table: 't', columns: key.columns });
+  expect(Object.entries(error.key ?? {})).toEqual(key.columns.map((name, index) => [name, key.values[index]]));
+  expect(JSON.parse(JSON.stringify(error))).toMatchObject({ table: 't', columns: key.columns });
+  expect(`${String(error)} ${JSON.stringify(error)} ${Object.getOwnPropertyNames(error).join()}`).not.toMatch(/hunter2|key|sql\b/);
+});
+
+test('an error that is posted to another tab loses nothing', () => {
+  const { error } = keyed();
+  const posted = errorFrom(structuredClone(plainError(error)));
+  const { code, message, table, columns, sql, key } = error;
+  expect(posted).toMatchObject({ code, message, table, columns, sql });
+  expect(Object.entries(posted.key ?? {})).toEqual(Object.entries(key ?? {}));
 });

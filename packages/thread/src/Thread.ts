@@ -11,6 +11,7 @@ import { abortedError } from './internal/Job.ts';
 import type { ModuleCall, ModuleWorker } from './internal/ModuleWorker.ts';
 import { keepWorker, takeWorker } from './internal/spares.ts';
 import { valueOf } from './internal/valueOf.ts';
+import type { ModuleWaitKind } from './internal/waits.ts';
 import { ThreadError } from './ThreadError.ts';
 import { ThreadRef } from './ThreadRef.ts';
 
@@ -106,6 +107,15 @@ export class Thread<Result> {
   /** Whether `join` would settle at once. */
   get isFinished(): boolean {
     return this.#outcome !== undefined;
+  }
+
+  /**
+   * What the thread waits for: to be unparked, for another one's end, for a lock or a channel of this family of packages that blocks it, or for its
+   * event loop, whatever its function awaits there. Undefined where it computes, waits for anything else or has ended, and where memory can't be
+   * shared. A look from outside: it may have what it waited for by now.
+   */
+  get waitsFor(): ModuleWaitKind | undefined {
+    return this.isFinished ? undefined : this.#worker.waitsFor;
   }
 
   /** @internal Whether somebody has asked for the result. */

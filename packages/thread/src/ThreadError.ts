@@ -14,7 +14,7 @@ export type ThreadErrorCode =
   | 'POOL_EXHAUSTED'
   /** The module has no exported function of that name. */
   | 'UNKNOWN_EXPORT'
-  /** An argument that can't be passed: neither a number nor a bigint, or too many. */
+  /** An argument that can't be passed, or an option that can't be meant: a count that is none, a location that is relative. */
   | 'BAD_ARGUMENT'
   /** The page may not share memory; the message says which headers are missing. */
   | 'NOT_CROSS_ORIGIN_ISOLATED'

@@ -17,7 +17,7 @@
  */
 import { parallelism } from '#platform';
 import { type Durations, Histogram } from './internal/Histogram.ts';
-import { abortedError, Job } from './internal/Job.ts';
+import { abortedError, Job, type JobWaitKind } from './internal/Job.ts';
 import { JobQueue } from './internal/JobQueue.ts';
 import { type Begun, mapping } from './internal/mapping.ts';
 import type { ModuleWorker } from './internal/ModuleWorker.ts';
@@ -98,6 +98,8 @@ export interface JobStatus {
   readonly name: string;
   readonly priority: number;
   readonly state: 'queued' | 'running';
+  /** What a job that runs waits for, as `Thread.waitsFor` and `WasmRuntime.threads()` tell it. */
+  readonly waitsFor: JobWaitKind | undefined;
 }
 
 const IDLE_TIMEOUT_MS = 10_000;
@@ -363,7 +365,7 @@ export class ThreadPool implements AsyncDisposable {
   jobs(): JobStatus[] {
     const status =
       (state: JobStatus['state']) =>
-      (job: Job): JobStatus => ({ name: job.name, priority: job.priority, state });
+      (job: Job): JobStatus => ({ name: job.name, priority: job.priority, state, waitsFor: job.waitsFor?.() });
     return [...Array.from(this.#running, status('running')), ...this.#queue.jobs().map(status('queued'))];
   }
 
@@ -399,7 +401,7 @@ function checkOptions({ threads = 1, maxThreads = 1, idleTimeoutMs = 0, queueMax
 
 /** By its shape: with the class, whoever runs modules only would have it bundled. */
 function isRuntime(target: URL | string | WasmRuntime): target is WasmRuntime {
-  return typeof target === 'object' && 'spawnWith' in target;
+  return typeof target === 'object' && target !== null && 'spawnWith' in target;
 }
 
 function jobOf(options: RunOptions, target: URL | string | WasmRuntime, args: readonly unknown[]): Job {
@@ -413,12 +415,17 @@ function jobOf(options: RunOptions, target: URL | string | WasmRuntime, args: re
   return new Job({ name: name ?? exportName, priority, signal, work: { type: 'module', module, exportName, args, transfer } });
 }
 
-async function runOnWorker({ name, work }: Job, worker: ModuleWorker): Promise<unknown> {
+async function runOnWorker(job: Job, worker: ModuleWorker): Promise<unknown> {
+  const { name, work } = job;
   if (work.type !== 'module') throw new TypeError('a Wasm job runs on its runtime');
+  job.waitsFor = () => worker.waitsFor;
   return valueOf(await worker.run(work), `job '${name}'`);
 }
 
-async function runOnRuntime({ name, work }: Job): Promise<unknown> {
+async function runOnRuntime(job: Job): Promise<unknown> {
+  const { name, work } = job;
   if (work.type !== 'wasm') throw new TypeError("a module's job runs on a worker");
-  return work.runtime.spawnWith({ name }, work.exportName, ...work.args).join();
+  const thread = work.runtime.spawnWith({ name }, work.exportName, ...work.args);
+  job.waitsFor = () => work.runtime.threads().find(({ threadId }) => threadId === thread.id)?.waitsFor?.kind;
+  return thread.join();
 }

@@ -4,17 +4,18 @@
  * The agent that starts a runtime (a page's main thread, usually) holds the module and the memory, but never instantiates and
  * never blocks: to spawn it writes a record into the memory and notifies.
  */
-import { canNestWorkers, isolationProblem, keepAlive, mayBlock, parallelism } from '#platform';
+import { isolationProblem, keepAlive, mayBlock } from '#platform';
 import { defineDisposeSymbol } from '@heddle/atomics/internal';
-import { createMemoryFor, type MemoryLimits } from '@heddle/memory';
+import { type Abi, type CompiledModule, createMemoryFor, type MemoryLimits } from '@heddle/memory';
 import { startSupervisor } from '#supervisor-host';
 import { startWorker } from '#worker-host';
 import { Control, type ThreadStatus } from './internal/Control.ts';
 import { WorkerBroker } from './internal/delegation.ts';
 import type { WorkerHandle } from './internal/platform/types.ts';
 import { type PerformanceTrackOptions, performanceTracks } from './internal/performanceTracks.ts';
-import type { FromSupervisor, StartMessage, ToSupervisor } from './internal/protocol.ts';
+import type { FromSupervisor, PrintedLine, StartMessage, ToSupervisor } from './internal/protocol.ts';
 import { SharedRecords } from './internal/SharedRecords.ts';
+import { startMessage } from './internal/startMessage.ts';
 import type { ThreadEvent } from './internal/Trace.ts';
 import { within } from './internal/within.ts';
 import { ThreadError } from './ThreadError.ts';
@@ -23,12 +24,26 @@ import { WasmThread, type WasmValue } from './WasmThread.ts';
 /** What to start. */
 export interface WasmRuntimeOptions {
   /**
-   * The module: where it is, its bytes, or the compiled module (then `memory` is needed too). A runtime, closed or not, stands for its
-   * module with a fresh memory: nothing is loaded or compiled again.
+   * The module: where it is, its bytes, what `compileForThreads` of @heddle/memory returned, or the compiled module (then `memory` and `glue` are
+   * needed too). A runtime, closed or not, stands for its module with a fresh memory: nothing is loaded or compiled again.
+   *
+   * One whose Rust code uses the crate heddle-thread spawns by itself. Any other – of C, C++, Zig, Rust, or a program of wasi-threads – is hosted:
+   * rewritten where its data segments are active, and each thread given what its kind needs.
    */
-  readonly module: URL | string | Uint8Array | ArrayBuffer | WebAssembly.Module | WasmRuntime;
-  /** Where the JavaScript is that wasm-bindgen wrote for `--target web`. */
-  readonly glue: URL | string;
+  readonly module: URL | string | Uint8Array | ArrayBuffer | WebAssembly.Module | CompiledModule | WasmRuntime;
+  /** Where the JavaScript is that wasm-bindgen wrote for `--target web`; none for a module without wasm-bindgen. */
+  readonly glue?: URL | string | undefined;
+  /** Of a module without heddle-thread: how its instances are made; found out where absent. `plain`: its threads keep nothing in memory. */
+  readonly abi?: Abi | 'plain' | undefined;
+  /**
+   * Of a module without heddle-thread: where the module is that exports `imports`, a function that makes those of an instance
+   * (`WasmImports`). Each worker calls it, for bare modules once, for others for each thread.
+   */
+  readonly imports?: URL | string | undefined;
+  /** What the imports get as `data`: anything that structured clone copies, handles of locks and channels among it. */
+  readonly importsData?: unknown;
+  /** Of a program of WASI: what it is given. */
+  readonly wasi?: WasiProgram | undefined;
   /** A memory to use, big enough for the module and not yet used by an instance of it. A fresh one where absent. */
   readonly memory?: WebAssembly.Memory | undefined;
   /** What the memory may grow to, in bytes; as much as the module and the engine allow where absent. */
@@ -49,6 +64,21 @@ export interface WasmRuntimeOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What a program of WASI is given. `runtime.spawn('_start')` runs it, and its join has what it ended with. */
+export interface WasiProgram {
+  /** Its arguments, its own name first; none where absent. */
+  readonly args?: readonly string[] | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Folders of Node, Deno or Bun, by what the program calls them; no files where absent. */
+  readonly folders?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Hears the lines that the program prints, which go to the host's own streams where it is absent. They come by message: some may come after
+   * the join of the thread that printed them, none after `close`.
+   */
+  readonly stdout?: ((line: string) => void) | undefined;
+  readonly stderr?: ((line: string) => void) | undefined;
+}
+
 /** A runtime as it can be posted to a worker; `WasmRuntime.from(handle)` opens it there. */
 export interface WasmRuntimeHandle {
   readonly kind: 'heddle-wasm-runtime';
@@ -56,13 +86,18 @@ export interface WasmRuntimeHandle {
   readonly memory: WebAssembly.Memory;
   /** Address of the runtime's record. */
   readonly control: number;
+  /** Where that is, for a module without heddle-thread; else in the module's own memory. */
+  readonly records: WebAssembly.Memory | undefined;
 }
 
 /** A thread's properties. */
 export interface WasmThreadOptions {
   /** Shown by `threads()` and in panic messages, cut at 40 bytes. The export's name where absent. */
   readonly name?: string | undefined;
-  /** Bytes of stack; the runtime's where absent. */
+  /**
+   * Bytes of stack; the runtime's where absent. A bare module's threads have at least the runtime's; those of wasi-threads get theirs from the
+   * program.
+   */
   readonly stackSize?: number | undefined;
 }
 
@@ -72,8 +107,6 @@ export interface CloseOptions {
   readonly graceMs?: number | undefined;
 }
 
-const STACK_SIZE = 1024 * 1024;
-const THREADS_MAX = 16;
 const GRACE_MS = 2000;
 
 /** How long the supervisor is awaited beyond the grace, in milliseconds. Bun now and then loses the last message of a worker and its end. */
@@ -85,6 +118,8 @@ interface Owner {
   readonly hear: (listener: (message: FromSupervisor) => void) => void;
   /** What the memory was made by; undefined where it was given. */
   readonly limits: MemoryLimits | undefined;
+  /** Of a module without heddle-thread: what it was compiled to. */
+  readonly compiled: CompiledModule | undefined;
   /** Resolves when the supervisor has ended or failed, with the reason. */
   readonly gone: Promise<string>;
   /** Ends supervisor and workers without asking. */
@@ -96,6 +131,8 @@ interface Beginning {
   readonly signal: AbortSignal | undefined;
   /** What the memory was made by, where it is made already. */
   readonly limits: MemoryLimits | undefined;
+  /** Who hears what a program of WASI prints. */
+  readonly print: (line: PrintedLine) => void;
 }
 
 export class WasmRuntime implements AsyncDisposable {
@@ -109,8 +146,11 @@ export class WasmRuntime implements AsyncDisposable {
    */
   readonly crashed: Promise<ThreadError>;
   readonly #control: Control;
+  readonly #records: WebAssembly.Memory | undefined;
   readonly #owner: Owner | undefined;
   readonly #exports: ReadonlyMap<string, number>;
+  /** Whether threads of a hosted module get their stacks from here. */
+  readonly #givesStacks: boolean;
   /** On while joins are awaited, so that Node doesn't exit meanwhile. */
   readonly #keepAlive = keepAlive();
   /** What ends the observers of threads. */
@@ -121,7 +161,8 @@ export class WasmRuntime implements AsyncDisposable {
   private constructor(handle: WasmRuntimeHandle, owner?: Owner) {
     this.module = handle.module;
     this.memory = handle.memory;
-    this.#control = new Control(new SharedRecords(handle.memory), handle.control);
+    this.#records = handle.records;
+    this.#control = new Control(new SharedRecords(handle.records ?? handle.memory), handle.control);
     this.#owner = owner;
     this.crashed = new Promise((resolve) => {
       owner?.hear((message) => {
@@ -131,15 +172,15 @@ export class WasmRuntime implements AsyncDisposable {
         if (!this.#closed) resolve(new ThreadError('THREAD_TERMINATED', `the supervisor is gone: ${reason}`));
       });
     });
-    this.#exports = new Map(
-      WebAssembly.Module.exports(handle.module).flatMap(({ name, kind }, index) => (kind === 'function' ? [[name, index] as const] : [])),
-    );
+    const exports = WebAssembly.Module.exports(handle.module);
+    this.#exports = new Map(exports.flatMap(({ name, kind }, index) => (kind === 'function' ? [[name, index] as const] : [])));
+    this.#givesStacks = exports.some(({ name }) => name === '__stack_pointer') && !this.#exports.has('wasi_thread_start');
   }
 
   /**
    * Compiles the module in a worker, creates its memory and the pool, and resolves when the pool waits for threads.
    *
-   * @throws ThreadError `NOT_CROSS_ORIGIN_ISOLATED`, `MODULE_UNFIT`, `START_FAILED`, `ABORTED`.
+   * @throws ThreadError `NOT_CROSS_ORIGIN_ISOLATED`, `BAD_ARGUMENT`, `MODULE_UNFIT`, `START_FAILED`, `ABORTED`.
    */
   static async start(options: WasmRuntimeOptions): Promise<WasmRuntime> {
     const problem = isolationProblem();
@@ -149,13 +190,18 @@ export class WasmRuntime implements AsyncDisposable {
     // A memory like that of the runtime whose module is used again; in other cases the supervisor makes it.
     const limits = options.module instanceof WasmRuntime ? options.module.#owner?.limits : undefined;
     const memory = options.memory ?? (limits && createMemoryFor(limits, options.memoryBytesMax));
-    return WasmRuntime.#begin(startMessage(options, memory), { signal, limits });
+    const { wasi } = options;
+    const print = ({ stream, line }: PrintedLine): void => wasi?.[stream]?.(line);
+    const module = options.module instanceof WasmRuntime ? (options.module.#owner?.compiled ?? options.module.module) : options.module;
+    return WasmRuntime.#begin(startMessage({ ...options, module, memory }), { signal, limits, print });
   }
 
   // By itself: a closure that saw the options would keep the runtime in them, and its memory, for as long as this one lives.
-  static async #begin(message: StartMessage, { signal, limits: given }: Beginning): Promise<WasmRuntime> {
+  static async #begin(message: StartMessage, { signal, limits: given, print }: Beginning): Promise<WasmRuntime> {
     const supervisor = startSupervisor(`${message.name} supervisor`);
     const outcome = Promise.withResolvers<Extract<FromSupervisor, { type: 'started' }>>();
+    // Also where nobody waits for it, as the message could not be posted.
+    outcome.promise.catch(() => {});
     const listeners = new Set<(message: FromSupervisor) => void>();
     supervisor.onMessage((heard) => {
       for (const listener of listeners) listener(heard as FromSupervisor);
@@ -167,6 +213,7 @@ export class WasmRuntime implements AsyncDisposable {
     const broker = new WorkerBroker(startWorker, (report) => supervisor.post({ type: 'report', report } satisfies ToSupervisor));
     listeners.add((heard) => {
       if (heard.type === 'request') broker.serve(heard.request);
+      else if (heard.type === 'printed') print(heard);
       else if (heard.type === 'started') outcome.resolve(heard);
       else if (heard.type === 'failed') outcome.reject(new ThreadError(heard.error.code, heard.error.message));
     });
@@ -177,11 +224,18 @@ export class WasmRuntime implements AsyncDisposable {
     const abort = (): void => outcome.reject(aborted(signal));
     signal?.addEventListener('abort', abort);
     try {
-      supervisor.post(message);
-      const { module, memory, limits, control } = await outcome.promise;
+      postStart(supervisor, message);
+      const { module, memory, limits, control, hosted } = await outcome.promise;
       supervisor.setKeepAlive(false);
-      const owner: Owner = { supervisor, hear: (listener) => listeners.add(listener), limits: limits ?? given, gone: gone.promise, end };
-      return new WasmRuntime({ kind: 'heddle-wasm-runtime', module, memory, control }, owner);
+      const owner: Owner = {
+        supervisor,
+        hear: (listener) => listeners.add(listener),
+        limits: limits ?? given,
+        compiled: hosted?.compiled,
+        gone: gone.promise,
+        end,
+      };
+      return new WasmRuntime({ kind: 'heddle-wasm-runtime', module, memory, control, records: hosted?.records }, owner);
     } catch (error) {
       supervisor.post({ type: 'close', graceMs: 0 } satisfies ToSupervisor);
       supervisor.setKeepAlive(false);
@@ -191,14 +245,23 @@ export class WasmRuntime implements AsyncDisposable {
     }
   }
 
-  /** Opens a runtime that another agent started, to spawn and to join from here. */
+  /** Opens a runtime that another agent started, to spawn and to join from here. @throws ThreadError `BAD_ARGUMENT` for what is no handle of one */
   static from(handle: WasmRuntimeHandle): WasmRuntime {
+    const { kind } = (handle ?? {}) as Partial<WasmRuntimeHandle>;
+    if (kind !== 'heddle-wasm-runtime')
+      throw new ThreadError('BAD_ARGUMENT', 'this is no handle of a runtime: post what its handle() gives');
     return new WasmRuntime(handle);
   }
 
   /** This runtime as it can be posted to a worker. */
   handle(): WasmRuntimeHandle {
-    return { kind: 'heddle-wasm-runtime', module: this.module, memory: this.memory, control: this.#control.address };
+    return {
+      kind: 'heddle-wasm-runtime',
+      module: this.module,
+      memory: this.memory,
+      control: this.#control.address,
+      records: this.#records,
+    };
   }
 
   /**
@@ -217,6 +280,12 @@ export class WasmRuntime implements AsyncDisposable {
   spawnWith(options: WasmThreadOptions, exportName: string, ...args: WasmValue[]): WasmThread {
     const exportIndex = this.#exports.get(exportName);
     if (exportIndex === undefined) throw new ThreadError('UNKNOWN_EXPORT', `the module exports no function '${exportName}'`);
+    if (this.#records && options.stackSize !== undefined && !this.#givesStacks) {
+      throw new ThreadError(
+        'BAD_ARGUMENT',
+        'threads of this module get no stacks from outside: the program gives them their own, or they have none',
+      );
+    }
     const thread = WasmThread.spawn(this.#control, {
       exportIndex,
       args,
@@ -312,24 +381,12 @@ export class WasmRuntime implements AsyncDisposable {
   }
 }
 
-function startMessage(options: WasmRuntimeOptions, memory: WebAssembly.Memory | undefined): StartMessage {
-  const module = options.module instanceof WasmRuntime ? options.module.module : options.module;
-  const cpus = parallelism();
-  const threads = Math.max(1, options.threads ?? cpus);
-  return {
-    type: 'start',
-    module: module instanceof URL ? module.href : module instanceof ArrayBuffer ? new Uint8Array(module) : module,
-    glue: options.glue instanceof URL ? options.glue.href : options.glue,
-    memory,
-    memoryBytesMax: options.memoryBytesMax,
-    threads,
-    threadsMax: Math.max(threads, options.maxThreads ?? Math.max(THREADS_MAX, 4 * cpus)),
-    stackSize: options.stackSize ?? STACK_SIZE,
-    parallelism: cpus,
-    isTraced: options.isTraced ?? false,
-    name: options.name ?? 'wasm thread',
-    isDelegating: !canNestWorkers(),
-  };
+function postStart(supervisor: WorkerHandle, message: StartMessage): void {
+  try {
+    supervisor.post(message);
+  } catch (cause) {
+    throw new ThreadError('BAD_ARGUMENT', "importsData can't be passed to workers: only what structured clone copies", { cause });
+  }
 }
 
 function aborted(signal: AbortSignal | undefined): ThreadError {

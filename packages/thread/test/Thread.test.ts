@@ -1,5 +1,9 @@
+import { Mutex, snapshot } from '@heddle/atomics';
+import { channel } from '@heddle/channel';
 import { expect, expectTypeOf, onTestFinished, test } from 'vitest';
 import { Builder, spawn, ThreadError, WasmRuntime, type Thread } from '../src/index.ts';
+import { Tally } from './fixtures/adding.ts';
+import type * as adding from './fixtures/adding.ts';
 import type * as jobs from './fixtures/jobs.ts';
 import type * as threads from './fixtures/threads.ts';
 import type * as work from './fixtures/work.ts';
@@ -37,7 +41,20 @@ test.each(['no-such-function', 'notAFunction'])('%s is no function to call', asy
 test('a module that is not there is named', async () => {
   const missing = spawn(new URL('./fixtures/missing.ts', import.meta.url)).join();
   await expect(missing).rejects.toBeInstanceOf(ThreadError);
-  await expect(missing).rejects.toMatchObject({ code: 'START_FAILED' });
+  await expect(missing).rejects.toMatchObject({ code: 'START_FAILED', message: expect.stringContaining('fixtures/missing.ts') as string });
+});
+
+// Engines say of a mistake in a module neither where it is nor what it is for.
+test("a module that can't be read is named, but not with all of its text", async () => {
+  const broken = `data:text/javascript,${encodeURIComponent(`export default (${' '.repeat(1000)}`)}`;
+  // What the engine says behind that may have all of it: Deno's message does.
+  const named = expect.stringMatching(/: data:text[^…]{1,200}… can't be imported: /u) as string;
+  await expect(spawn(broken).join()).rejects.toMatchObject({ code: 'START_FAILED', message: named });
+});
+
+// A relative one was looked for beside this package's own worker, and the message had that place.
+test.each(['./work.ts', '../work.ts', undefined, null, 5])('%s is no location of a module', async (location) => {
+  await expect(spawn(location as string).join()).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
 });
 
 test("what can't be cloned is refused, on the way in and on the way out", async () => {
@@ -51,6 +68,31 @@ test('an argument is handed over when it is transferred', async () => {
   const thread = new Builder({ exportName: 'firstByte', transfer: [bytes.buffer] }).spawn<typeof work.firstByte>(url, bytes);
   expect(await thread.join()).toBe(7);
   expect(bytes).toHaveLength(0);
+});
+
+test('locks, channels and shared structs are arguments: threads take turns at a struct, with what comes through a channel', async () => {
+  const numbers = channel({ capacity: 4 });
+  const counts = channel({ capacity: 2 });
+  const tally = new Mutex(Tally);
+  const addingUrl = new URL('./fixtures/adding.ts', import.meta.url);
+  const add = (): Thread<number> =>
+    new Builder({ exportName: 'addUp' }).spawn<typeof adding.addUp>(
+      addingUrl,
+      numbers.receiver.handle(),
+      tally.handle(),
+      counts.sender.handle(),
+    );
+  const threads = [add(), add()];
+  // oxlint-disable-next-line no-await-in-loop -- as fast as they are taken
+  for (let number = 1; number <= 100; number += 1) await numbers.sender.sendAsync(Uint8Array.of(number));
+  numbers.sender.close();
+  const ends = await Promise.all(threads.map((thread) => thread.join()));
+  expect(ends.reduce((sum, count) => sum + count, 0)).toBe(100);
+  const told = [await counts.receiver.recvAsync(), await counts.receiver.recvAsync()].map(([count]) => count);
+  expect(new Set(told)).toEqual(new Set(ends));
+  const lock = await tally.lockAsync();
+  expect(snapshot(lock.value)).toEqual({ count: 100, sum: 2525 });
+  lock.unlock();
 });
 
 test('a signal ends a thread, also one that blocks', async () => {

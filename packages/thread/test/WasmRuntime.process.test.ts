@@ -6,7 +6,7 @@ import { outputOf, PROCESS_TIMEOUT_MS } from './process.ts';
 vi.setConfig({ testTimeout: PROCESS_TIMEOUT_MS });
 
 /** Runs lines as a module that has `runtime`, in a process of this host of its own; what it printed. */
-async function inProcess(lines: string): Promise<string> {
+async function inProcess(lines: string, stream: 'stdout' | 'stderr' = 'stdout'): Promise<string> {
   const index = new URL('../src/index.ts', import.meta.url).href;
   const script = `
     // Whoever waits on the main thread would freeze a page.
@@ -16,7 +16,7 @@ async function inProcess(lines: string): Promise<string> {
       module: ${JSON.stringify(modules.threadTesting.module.href)}, glue: ${JSON.stringify(modules.threadTesting.glue.href)}, threads: 2,
     });
     ${lines}`;
-  return outputOf(script);
+  return outputOf(script, stream);
 }
 
 test('a process ends by itself when only parked workers remain', async () => {
@@ -60,4 +60,25 @@ test('a supervisor that dies takes the workers along: who started the runtime is
     console.log('closed');
     process.exit();`;
   expect(await inProcess(lines)).toBe('THREAD_TERMINATED\nclosed');
+});
+
+test('process.exit ends all of it, whatever threads do', async () => {
+  const lines = `
+    const word = await runtime.spawn('new_word', 0).join();
+    runtime.spawn('wait_while', word, 0);
+    runtime.spawn('spin_ms', 600000);
+    spawn(${JSON.stringify(new URL('./fixtures/jobs.ts', import.meta.url).href)}).join().then((sum) => {
+      console.log(sum);
+      process.exit();
+    });`;
+  expect(await inProcess(lines)).toBe('0');
+});
+
+test("a panic prints where it happened, by the names of Rust's functions", async () => {
+  const printed = await inProcess(`await runtime.spawn('panic_now').join().catch(() => {});`, 'stderr');
+  expect(printed).toMatch(/thread 'panic_now' panicked at .*\.rs:\d+:\d+:\nthe weft broke\n/);
+  // Bun tells no names of what is in Wasm.
+  if (process.versions['bun'] !== undefined) return;
+  expect(printed).toMatch(/\bpanic_now\b.*wasm/);
+  expect(printed).toMatch(/heddle_thread.*report_panic|core.*panicking::panic_fmt/);
 });

@@ -7,7 +7,7 @@
  * | trap | WasmRuntime.test.ts, spawnAsync.test.ts (also in a callback); here: the engine's own | – |
  * | stack overflow | WasmRuntime.test.ts, spawnAsync.test.ts; here: of the engine's stack | an error, as any |
  * | out of memory | here | the engine's: its worker dies |
- * | worker terminated | WasmRuntime.test.ts (`close`), WasmRuntime.process.test.ts (under a thread: only there can it be noticed) | Thread.test.ts, ThreadPool.test.ts, park.test.ts |
+ * | worker terminated | WasmRuntime.test.ts (`close`), WasmRuntime.process.test.ts and deaths.browser.test.ts (under a thread) | Thread.test.ts, ThreadPool.test.ts, park.test.ts |
  * | a script that does not load | here: the supervisor's, a worker's | here: the worker's; Thread.test.ts: the module |
  * | a module that does not fit | WasmRuntime.test.ts, here | Thread.test.ts (what it exports) |
  * | exhausted pool | WasmRuntime.test.ts: calls, threads of Rust | ThreadPool.test.ts |

@@ -13,13 +13,13 @@ function argumentsOfHost(): readonly string[] {
   return process.versions['bun'] === undefined ? [condition, '--input-type=module', '-'] : [condition, 'run', '-'];
 }
 
-/** What a module printed that a process of this host ran. */
-export async function outputOf(script: string): Promise<string> {
+/** What a module printed that a process of this host ran, or what was printed of its errors. */
+export async function outputOf(script: string, stream: 'stdout' | 'stderr' = 'stdout'): Promise<string> {
   const child = spawn(process.execPath, argumentsOfHost(), {
     cwd: fileURLToPath(new URL('.', import.meta.url)),
-    stdio: ['pipe', 'pipe', 'inherit'],
+    stdio: ['pipe', stream === 'stdout' ? 'pipe' : 'ignore', stream === 'stderr' ? 'pipe' : 'inherit'],
     timeout: PROCESS_TIMEOUT_MS,
   });
-  child.stdin.end(script);
-  return (await text(child.stdout)).trim();
+  child.stdin!.end(script);
+  return (await text(child[stream]!)).trim();
 }

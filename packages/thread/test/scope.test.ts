@@ -50,7 +50,7 @@ test('where it is asked to, the first error ends all others, also those that blo
     async (s) => {
       blocked.push(s.spawnWith<typeof jobs.block>({ exportName: 'block' }, url, words()));
       s.spawnWith<typeof jobs.fail>(fail, url, 'first');
-      await blocked[0]!.join();
+      await blocked[0].join();
     },
     { abortsOnError: true },
   );

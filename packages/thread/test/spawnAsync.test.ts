@@ -74,6 +74,18 @@ describe('a thread that is a future and fails', () => {
     expect(await call('await_timers')).toBe(42);
   });
 
+  // wasm-bindgen's JavaScript refused what other threads' event loops called in the moment until the note of a trap was taken back.
+  test('traps beside others: what their event loops call arrives', async () => {
+    let isOver = false;
+    const goOn = async (): Promise<void> => {
+      while (!isOver) expect(await call('await_timers')).toBe(42);
+    };
+    const others = [goOn(), goOn(), goOn()];
+    for (let round = 0; round < 12; round += 1) expect(await call('join_an_async_trap', 1)).toBe(1);
+    isOver = true;
+    await Promise.all(others);
+  });
+
   test('runs beyond its stack: a named error', async () => {
     expect(await call('join_an_async_overflow')).toBe(1);
   });

@@ -4,7 +4,7 @@
  */
 import * as Comlink from 'comlink';
 import type { Run } from '../../agents/Agents.ts';
-import { oneWayOf } from '../../cases.ts';
+import { oneWayOf, roundTripSizeOf } from '../../cases.ts';
 import type { Session, Subject } from '../../measurement.ts';
 import { oneWaySession, roundTripSession } from '../sessions.ts';
 import { putStamp, stampOf } from '../stamps.ts';
@@ -26,10 +26,10 @@ interface Consumer {
 export const comlink: Subject = {
   bench: 'channel',
   name: 'comlink',
-  supports: (caseName) => caseName === 'roundtrip-8B' || oneWayOf(caseName)?.isBorrowed === false,
+  supports: (caseName) => roundTripSizeOf(caseName) !== undefined || oneWayOf(caseName)?.isBorrowed === false,
   async open(caseName): Promise<Session> {
     const oneWay = oneWayOf(caseName);
-    const { size, pairs } = oneWay ?? { size: 8, pairs: 1 };
+    const { size, pairs } = oneWay ?? { size: roundTripSizeOf(caseName) ?? 8, pairs: 1 };
     const parts = Array.from({ length: pairs }, () => {
       const { port1, port2 } = new MessageChannel();
       return [port1, port2].map((port, index) => ({

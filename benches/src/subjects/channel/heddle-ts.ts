@@ -4,7 +4,7 @@
  */
 import { channel, Receiver, Sender, type ReceiverHandle, type SenderHandle } from '@heddle/channel';
 import type { Run } from '../../agents/Agents.ts';
-import { capacityFor, type OneWay, oneWayOf } from '../../cases.ts';
+import { capacityFor, type OneWay, oneWayOf, roundTripSizeOf } from '../../cases.ts';
 import type { Session, Subject } from '../../measurement.ts';
 import { oneWaySession, roundTripSession } from '../sessions.ts';
 import { putStamp, stampOf } from '../stamps.ts';
@@ -22,14 +22,15 @@ function newChannel(size: number): { sender: SenderHandle; receiver: ReceiverHan
 export const heddleTs: Subject = {
   bench: 'channel',
   name: 'heddle-ts',
-  supports: (caseName) => caseName === 'roundtrip-8B' || oneWayOf(caseName) !== undefined,
+  supports: (caseName) => roundTripSizeOf(caseName) !== undefined || oneWayOf(caseName) !== undefined,
   async open(caseName): Promise<Session> {
     const oneWay = oneWayOf(caseName);
     if (!oneWay) {
-      const [there, back] = [newChannel(8), newChannel(8)];
+      const size = roundTripSizeOf(caseName) ?? 8;
+      const [there, back] = [newChannel(size), newChannel(size)];
       return roundTripSession(script, [
-        { role: 'ask', setup: { sender: there.sender, receiver: back.receiver } },
-        { role: 'answer', setup: { sender: back.sender, receiver: there.receiver } },
+        { role: 'ask', setup: { sender: there.sender, receiver: back.receiver, size } },
+        { role: 'answer', setup: { sender: back.sender, receiver: there.receiver, size } },
       ]);
     }
     return oneWay.isBorrowed ? oneWaySessionOf(oneWay, 'produceInPlace', 'consumeInPlace') : oneWaySessionOf(oneWay, 'produce', 'consume');
@@ -92,7 +93,7 @@ export function produceInPlace({ sender: handle, size }: { sender: SenderHandle;
   return (count) => {
     for (let stamp = 0; stamp < count; stamp += 1) {
       const place = sender.reserve(size);
-      place.bytes.set(source);
+      place.set(source);
       putStamp(place.bytes, stamp);
       place.commit();
     }
@@ -116,12 +117,13 @@ export function consumeInPlace({ receiver: handle }: { receiver: ReceiverHandle 
 interface Ends {
   readonly sender: SenderHandle;
   readonly receiver: ReceiverHandle;
+  readonly size: number;
 }
 
 export function ask(ends: Ends): Run {
   const sender = Sender.from(ends.sender);
   const receiver = Receiver.from(ends.receiver);
-  const message = new Uint8Array(8);
+  const message = new Uint8Array(ends.size);
   return (count) => {
     let sum = 0;
     for (let stamp = 0; stamp < count; stamp += 1) {

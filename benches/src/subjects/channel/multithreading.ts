@@ -6,7 +6,7 @@
  * `TextDecoder` refuses shared memory.
  */
 import { channel, move, spawn } from 'multithreading';
-import { capacityFor, oneWayOf } from '../../cases.ts';
+import { capacityFor, oneWayOf, roundTripSizeOf } from '../../cases.ts';
 import type { Session, Subject } from '../../measurement.ts';
 import { poolSession, timeTasks } from '../multithreading.ts';
 import { checkSums } from '../stamps.ts';
@@ -22,7 +22,7 @@ const storageFor = (size: number): number => capacityFor(size) * (2 * size + 64)
 
 const openChannel = (size: number) => channel<Message>(capacityFor(size), { size: storageFor(size) });
 
-const supports = (caseName: string): boolean => caseName === 'roundtrip-8B' || oneWayOf(caseName)?.isBorrowed === false;
+const supports = (caseName: string): boolean => roundTripSizeOf(caseName) !== undefined || oneWayOf(caseName)?.isBorrowed === false;
 
 export const multithreading: Subject = {
   bench: 'channel',
@@ -30,7 +30,7 @@ export const multithreading: Subject = {
   supports,
   async open(caseName): Promise<Session> {
     const oneWay = oneWayOf(caseName);
-    if (!oneWay) return roundTrips();
+    if (!oneWay) return roundTrips(roundTripSizeOf(caseName) ?? 8);
     const { size, pairs } = oneWay;
     const [sender, receiver] = openChannel(size);
     return poolSession(async (count) => {
@@ -104,19 +104,23 @@ export const multithreadingBlocking: Subject = {
   },
 };
 
-function roundTrips(): Session {
-  const [ping, pinged] = openChannel(8);
-  const [pong, ponged] = openChannel(8);
+function roundTrips(size: number): Session {
+  const [ping, pinged] = openChannel(size);
+  const [pong, ponged] = openChannel(size);
   return poolSession(async (count) => {
     const start = performance.now();
     const tasks = [
-      spawn(move(ping.clone(), ponged.clone(), count), async (ping, ponged, count) => {
+      spawn(move(ping.clone(), ponged.clone(), count, size, isText(size)), async (ping, ponged, count, size, isText) => {
+        const text = isText ? 'x'.repeat(size - 8) : '';
+        const numbers: number[] = new Array(size / 8).fill(1.5);
         let sum = 0;
         for (let stamp = 0; stamp < count; stamp += 1) {
-          await ping.send(stamp);
+          numbers[0] = stamp;
+          await ping.send(isText ? `${String(stamp).padStart(8, '0')}${text}` : size === 8 ? stamp : numbers);
           const received = await ponged.recv();
           if (!received.ok) throw received.error;
-          sum += Number(received.value);
+          const { value } = received;
+          sum += typeof value === 'number' ? value : Number(typeof value === 'string' ? value.slice(0, 8) : value[0]);
         }
         return sum;
       }).join(),

@@ -4,7 +4,7 @@
  * The `-borrowed` cases transfer a buffer that was allocated for the message, which is how the platform avoids the copy.
  */
 import type { Run } from '../../agents/Agents.ts';
-import { oneWayOf } from '../../cases.ts';
+import { oneWayOf, roundTripSizeOf } from '../../cases.ts';
 import type { Session, Subject } from '../../measurement.ts';
 import { oneWaySession, roundTripSession } from '../sessions.ts';
 import { putStamp, stampOf } from '../stamps.ts';
@@ -20,9 +20,9 @@ interface Setup {
 export const postMessageSubject: Subject = {
   bench: 'channel',
   name: 'postmessage',
-  supports: (caseName) => caseName === 'roundtrip-8B' || oneWayOf(caseName) !== undefined,
+  supports: (caseName) => roundTripSizeOf(caseName) !== undefined || oneWayOf(caseName) !== undefined,
   async open(caseName): Promise<Session> {
-    const { size, pairs, isBorrowed } = oneWayOf(caseName) ?? { size: 8, pairs: 1, isBorrowed: false };
+    const { size, pairs, isBorrowed } = oneWayOf(caseName) ?? { size: roundTripSizeOf(caseName) ?? 8, pairs: 1, isBorrowed: false };
     const roles = oneWayOf(caseName) ? ['produce', 'consume'] : ['ask', 'answer'];
     // Two pairs don't share anything: a port has one other end.
     const parts = Array.from({ length: pairs }, () => {

@@ -4,7 +4,7 @@
  */
 import { RingBuffer } from 'ringbuf.js';
 import type { Run } from '../../agents/Agents.ts';
-import { capacityFor, oneWayOf } from '../../cases.ts';
+import { capacityFor, oneWayOf, roundTripSizeOf } from '../../cases.ts';
 import type { Session, Subject } from '../../measurement.ts';
 import { oneWaySession, roundTripSession } from '../sessions.ts';
 import { putStamp, stampOf } from '../stamps.ts';
@@ -23,15 +23,16 @@ export const ringbuf: Subject = {
   name: 'ringbuf.js',
   supports(caseName) {
     const oneWay = oneWayOf(caseName);
-    return caseName === 'roundtrip-8B' || (oneWay?.pairs === 1 && !oneWay.isBorrowed);
+    return roundTripSizeOf(caseName) !== undefined || (oneWay?.pairs === 1 && !oneWay.isBorrowed);
   },
   async open(caseName): Promise<Session> {
     const oneWay = oneWayOf(caseName);
     if (!oneWay) {
-      const [there, back] = [newStorage(8), newStorage(8)];
+      const size = roundTripSizeOf(caseName) ?? 8;
+      const setup: Rings = { there: newStorage(size), back: newStorage(size), size };
       return roundTripSession(script, [
-        { role: 'ask', setup: { there, back } },
-        { role: 'answer', setup: { there, back } },
+        { role: 'ask', setup },
+        { role: 'answer', setup },
       ]);
     }
     const setup: Setup = { storage: newStorage(oneWay.size), size: oneWay.size };
@@ -81,11 +82,12 @@ export function consume({ storage, size }: Setup): Run {
 interface Rings {
   readonly there: SharedArrayBuffer;
   readonly back: SharedArrayBuffer;
+  readonly size: number;
 }
 
-export function ask({ there, back }: Rings): Run {
+export function ask({ there, back, size }: Rings): Run {
   const [out, into] = [new RingBuffer(there, Uint8Array), new RingBuffer(back, Uint8Array)];
-  const message = new Uint8Array(8);
+  const message = new Uint8Array(size);
   return (count) => {
     let sum = 0;
     for (let stamp = 0; stamp < count; stamp += 1) {
@@ -98,9 +100,9 @@ export function ask({ there, back }: Rings): Run {
   };
 }
 
-export function answer({ there, back }: Rings): Run {
+export function answer({ there, back, size }: Rings): Run {
   const [into, out] = [new RingBuffer(there, Uint8Array), new RingBuffer(back, Uint8Array)];
-  const message = new Uint8Array(8);
+  const message = new Uint8Array(size);
   return (count) => {
     for (let n = 0; n < count; n += 1) {
       pop(into, message);

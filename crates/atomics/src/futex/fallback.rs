@@ -135,10 +135,6 @@ pub(super) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -
     }
 }
 
-pub(super) fn wake(word: &AtomicU32, count: u32) -> u32 {
-    wake_address(word, count)
-}
-
 pub(super) fn wake_address(address: *const AtomicU32, count: u32) -> u32 {
     #[cfg(shuttle)]
     let count = match count {

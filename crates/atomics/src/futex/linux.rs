@@ -28,10 +28,6 @@ pub(super) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -
     result == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ETIMEDOUT)
 }
 
-pub(super) fn wake(word: &AtomicU32, count: u32) -> u32 {
-    wake_address(word, count)
-}
-
 pub(super) fn wake_address(address: *const AtomicU32, count: u32) -> u32 {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     // SAFETY: the kernel uses the address as a key only; it need not be mapped.

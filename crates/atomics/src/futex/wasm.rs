@@ -22,11 +22,6 @@ pub(super) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -
 }
 
 #[inline]
-pub(super) fn wake(word: &AtomicU32, count: u32) -> u32 {
-    wake_address(word, count)
-}
-
-#[inline]
 pub(super) fn wake_address(address: *const AtomicU32, count: u32) -> u32 {
     // SAFETY: the instruction reads no memory; it only needs an aligned address inside the memory, which the address
     // of a word that exists or existed is, since a memory never shrinks.

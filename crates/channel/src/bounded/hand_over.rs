@@ -13,7 +13,8 @@
 //!    without having been told waits for an offer to come.
 //! 4. `try_send` succeeds if more receivers wait than values: then its offer is nobody's, for its sender doesn't wait.
 //! 5. Threads and tasks wait in the same queues and are woken in the same way. Wakers are cloned for a wait, woken and dropped
-//!    without the lock, and so are values: each may run somebody's code, which may use the channel.
+//!    without the lock, and so are values: each may run somebody's code, which may use the channel. So selects, which may be tasks, are
+//!    told without it, too.
 //!
 //! # Fairness
 //! First come, first served, on both sides; but who comes before one that was told has looked may be faster than that one.
@@ -65,7 +66,7 @@ impl<T> HandOver<T> {
         }
     }
 
-    /// What a select waits for to send: who changes the queues tells it under the lock, under which it looks.
+    /// What a select waits for to send: it looks under the lock, and who changed the queues under it tells it afterwards (invariant 5).
     pub(super) fn sending(&self) -> Operation<'_> {
         Operation {
             side: &self.selecting_to_send,
@@ -94,9 +95,11 @@ impl<T> HandOver<T> {
             .unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// Tells the selects that wait to send, under the lock, that a receiver may be free: one came, or a value went.
-    fn tell_of_receiver(&self, state: &Queues<T>) {
-        if state.has_free_receiver() {
+    /// Lets go of the lock, and tells the selects that wait to send if a receiver may be free: one came, or a value went.
+    fn leave_and_tell(&self, state: MutexGuard<'_, Queues<T>>) {
+        let is_free = state.has_free_receiver();
+        drop(state);
+        if is_free {
             self.selecting_to_send.signal(ALL);
         }
     }
@@ -120,19 +123,19 @@ impl<T> HandOver<T> {
                 return Err((value, Refusal::NotNow));
             }
             let (_ticket, woken) = state.offer(value, Waiter::Nobody);
-            self.selecting_to_recv.signal(ALL);
             drop(state);
+            self.selecting_to_recv.signal(ALL);
             woken.wake();
             return Ok(());
         };
         let word = Arc::new(AtomicU32::new(ASLEEP));
         let (ticket, woken) = state.offer(value, Waiter::Thread(Arc::clone(&word)));
-        self.selecting_to_recv.signal(ALL);
         drop(state);
         let _offered = Offered {
             channel: self,
             ticket,
         };
+        self.selecting_to_recv.signal(ALL);
         woken.wake();
         loop {
             let parked = sleep(&word, deadline, &"a receiver of a channel");
@@ -146,7 +149,7 @@ impl<T> HandOver<T> {
                 Parked::Look => continue,
             };
             let offer = state.withdraw_offer(ticket).expect("it was just there");
-            self.tell_of_receiver(&state);
+            self.leave_and_tell(state);
             return Err((offer.value, refusal));
         }
     }
@@ -155,8 +158,7 @@ impl<T> HandOver<T> {
     pub(super) fn recv(&self, patience: Patience) -> Result<T, Refusal> {
         let mut state = self.state();
         if let Some((value, sender)) = state.take_offer() {
-            self.tell_of_receiver(&state);
-            drop(state);
+            self.leave_and_tell(state);
             sender.wake();
             return Ok(value);
         }
@@ -169,12 +171,12 @@ impl<T> HandOver<T> {
         let word = Arc::new(AtomicU32::new(ASLEEP));
         let ticket = state.ticket();
         state.request(ticket, Waiter::of(&word));
-        self.selecting_to_send.signal(ALL);
         drop(state);
         let _requested = Requested {
             channel: self,
             ticket,
         };
+        self.selecting_to_send.signal(ALL);
         loop {
             let parked = sleep(&word, deadline, &"a sender of a channel");
             let mut state = self.state();
@@ -224,8 +226,8 @@ impl<T> HandOver<T> {
             };
             let (new, woken) = state.offer(offered, waiter);
             *ticket = Some(new);
-            self.selecting_to_recv.signal(ALL);
             drop(state);
+            self.selecting_to_recv.signal(ALL);
             woken.wake();
             return Poll::Pending;
         };
@@ -260,8 +262,7 @@ impl<T> HandOver<T> {
         };
         if let Some((value, sender, request)) = taken {
             *ticket = None;
-            self.tell_of_receiver(&state);
-            drop(state);
+            self.leave_and_tell(state);
             drop(request);
             sender.wake();
             return Poll::Ready(Ok(value));
@@ -273,10 +274,10 @@ impl<T> HandOver<T> {
         }
         let waiting = *ticket.get_or_insert_with(|| state.ticket());
         let renewed = state.request(waiting, waiter);
+        drop(state);
         if renewed.is_none() {
             self.selecting_to_send.signal(ALL);
         }
-        drop(state);
         drop(renewed);
         Poll::Pending
     }
@@ -287,9 +288,10 @@ impl<T> HandOver<T> {
         let mut state = self.state();
         let offer = state.withdraw_offer(ticket);
         if offer.is_some() {
-            self.tell_of_receiver(&state);
+            self.leave_and_tell(state);
+        } else {
+            drop(state);
         }
-        drop(state);
         drop(offer);
     }
 
@@ -307,9 +309,9 @@ impl<T> HandOver<T> {
     pub(super) fn close(&self) {
         let mut state = self.state();
         let waiters = state.close();
+        drop(state);
         self.selecting_to_send.signal(ALL);
         self.selecting_to_recv.signal(ALL);
-        drop(state);
         waiters.into_iter().for_each(Waiter::wake);
     }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     layout::FRAME_ALIGN,
-    protocol::{Core, Patience, Refusal},
+    protocol::{Core, Patience, Refusal, UNCOUNTED},
 };
 use core::{
     mem::{MaybeUninit, needs_drop},
@@ -29,7 +29,11 @@ enum Slots<T> {
     Segments(Segments<T>),
 }
 
+/// Processors fetch cache lines in pairs. The core's first line ends one, so that what senders write lies in the next pair, and what receivers
+/// write in the one behind.
+#[repr(C, align(128))]
 pub(super) struct Ring<T> {
+    before: [u32; 16],
     pub(super) core: Core,
     slots: Slots<T>,
     pub(super) sending: Wakers,
@@ -59,7 +63,8 @@ impl<T> Ring<T> {
     fn new(capacity: usize, slots: Slots<T>) -> Self {
         let units = u32::try_from(capacity).expect("at most 2^26") * UNITS;
         Self {
-            core: Core::new(units, u32::MAX, 0),
+            before: [0; 16],
+            core: Core::new(units, UNCOUNTED, 0),
             slots,
             sending: Wakers::new(),
             receiving: Wakers::new(),
@@ -168,6 +173,10 @@ impl<T> Ring<T> {
     pub(super) fn wake_all(&self) {
         self.sending.wake_all();
         self.receiving.wake_all();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        (self.core.units() / UNITS) as usize
     }
 
     pub(super) fn capacity(&self) -> usize {

@@ -16,6 +16,11 @@
 //! What remains must still be the beginning of the history, so: before a mixed commit, and before the mover writes anything to Tonbo, the
 //! WALs are synced ([`sync_wal`]); and rows of the log file whose `after_mixed` the database file does not know are dropped at the next open.
 //!
+//! # A lost end
+//! A WAL that is cut short looks like one that is whole: SQLite takes what is there. So each mixed commit says, in `main`, which row the log file
+//! had last by then (`logged` in `heddle_state`). Groups are written one after another, and a cut takes the later ones first: where that row is
+//! missing, and `floor` does not say that it was moved, the end is lost, and is told. Behind the last mixed commit nobody notices.
+//!
 //! # Group commit
 //! Who comes to an idle log writes everything that waits in one SQLite commit, with one sync: [`group`](super::group). Source: "group commit"
 //! as in DeWitt et al., *Implementation Techniques for Main Memory Database Systems* (1984).
@@ -30,7 +35,8 @@
 mod remains;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::ffi;
 
@@ -73,7 +79,8 @@ const COLUMNS: &str = "(sequence INTEGER PRIMARY KEY, changes BLOB NOT NULL, row
 /// A commit's row, ready to be written.
 pub struct Record {
     sequence: Sequence,
-    changes: Vec<u8>,
+    /// As it is bound: it may be large, and is copied for nobody.
+    changes: Arc<[u8]>,
     row_count: usize,
     after_mixed: Sequence,
 }
@@ -88,7 +95,7 @@ impl Record {
         Ok(Record {
             sequence,
             after_mixed,
-            changes: changes.encode()?,
+            changes: changes.encode()?.into(),
             row_count: changes.row_count(),
         })
     }
@@ -96,7 +103,7 @@ impl Record {
     fn values(&self) -> [Value; 4] {
         [
             Value::Integer(self.sequence as i64),
-            Value::Blob(self.changes.as_slice().into()),
+            Value::Blob(self.changes.clone()),
             Value::Integer(self.row_count as i64),
             Value::Integer(crc32fast::hash(&self.changes).into()),
         ]
@@ -108,17 +115,44 @@ pub fn create_main_tables(main: Handle) -> StoreResult<()> {
     main.execute(&format!(
         "CREATE TABLE IF NOT EXISTS {MAIN_LOG}{COLUMNS};
          CREATE TABLE IF NOT EXISTS main.heddle_state(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-         INSERT OR IGNORE INTO main.heddle_state VALUES ('mixed', 0), ('catalogue', 0);"
+         INSERT OR IGNORE INTO main.heddle_state VALUES ('mixed', 0), ('catalogue', 0), ('logged', 0);"
     ))
 }
 
-/// Writes a mixed commit's row within the transaction that is open on `main`, and drops those below `floor`, which are in Tonbo.
-pub fn write_to_main(main: Handle, record: &Record, floor: Sequence) -> StoreResult<()> {
+/// Writes a mixed commit's row within the transaction that is open on `main`, and drops those below `floor`, which are in Tonbo. `logged` is
+/// what [`LogFile::sync`] returned.
+pub fn write_to_main(
+    main: Handle,
+    record: &Record,
+    floor: Sequence,
+    logged: Option<Sequence>,
+) -> StoreResult<()> {
     trim(main, MAIN_LOG, floor)?;
     main.statement(&format!("INSERT INTO {MAIN_LOG} VALUES (?1, ?2, ?3, ?4)"))?
         .run(&record.values())?;
+    if let Some(logged) = logged {
+        set_logged(main, logged)?;
+    }
     main.statement("UPDATE main.heddle_state SET value = ?1 WHERE name = 'mixed'")?
         .run(&[Value::Integer(record.sequence as i64)])
+}
+
+/// Notes what the log file has, durably, as the last thing: 0 where that is not known.
+pub fn set_logged(main: Handle, logged: Sequence) -> StoreResult<()> {
+    main.statement("UPDATE main.heddle_state SET value = ?1 WHERE name = 'logged'")?
+        .run(&[Value::Integer(logged as i64)])
+}
+
+/// What [`set_logged`] noted last.
+pub fn logged(main: Handle) -> StoreResult<Sequence> {
+    match main
+        .statement("SELECT value FROM main.heddle_state WHERE name = 'logged'")?
+        .first(&[])?
+        .as_deref()
+    {
+        Some([Value::Integer(logged)]) => Ok(*logged as Sequence),
+        _ => Err(lost_state()),
+    }
 }
 
 /// The last mixed commit that the connection's snapshot of `main` shows, and how often the catalogue had changed by then; opens that snapshot
@@ -195,6 +229,9 @@ fn trim(handle: Handle, table: &str, floor: Sequence) -> StoreResult<()> {
 /// The log file.
 pub struct LogFile {
     durability: Durability,
+    /// A commit of the last group that was written, or 0. Relaxed: written under the connection's lock, and read by who only says what was
+    /// written at least.
+    last: AtomicU64,
     groups: Groups<Record>,
     connection: Mutex<LogConnection>,
 }
@@ -222,6 +259,7 @@ impl LogFile {
         }
         Ok(LogFile {
             durability,
+            last: AtomicU64::new(0),
             groups: Groups::new(),
             connection: Mutex::new(LogConnection(handle)),
         })
@@ -268,12 +306,27 @@ impl LogFile {
         Ok(found.is_some())
     }
 
-    /// Returns when every record that was appended survives the loss of power.
-    pub fn sync(&self) -> StoreResult<()> {
-        match self.durability {
-            Durability::Full => Ok(()),
-            Durability::Relaxed => self.sync_wal(),
+    /// Returns when every record that was appended survives the loss of power; a commit of the last group of them, if this process has written
+    /// one.
+    pub fn sync(&self) -> StoreResult<Option<Sequence>> {
+        let last = self.last.load(Ordering::Relaxed);
+        if self.durability == Durability::Relaxed {
+            self.sync_wal()?;
         }
+        Ok((last != 0).then_some(last))
+    }
+
+    /// Whether the file has lost its end: neither has it the row of `logged`, which was the last at some time, nor is that commit in Tonbo.
+    pub fn has_lost(&self, logged: Sequence) -> StoreResult<bool> {
+        if logged == 0 || self.floor()? > logged {
+            return Ok(false);
+        }
+        let connection = self.connection();
+        let found = connection
+            .0
+            .statement("SELECT 1 FROM log WHERE sequence = ?1")?
+            .first(&[Value::Integer(logged as i64)])?;
+        Ok(found.is_none())
     }
 
     /// Makes what is in the log survive the loss of power, whatever it was written with.
@@ -319,12 +372,15 @@ impl LogFile {
         self.groups.append(record, |group| self.write(group))
     }
 
-    /// Takes back a record that was appended, durably.
+    /// Takes back a record that was appended, durably. Its row stays, empty: `main` may say that it is there.
     pub fn remove(&self, sequence: Sequence) -> StoreResult<()> {
+        let empty = Record::new(sequence, &Changes::default(), 0)?;
         self.connection()
             .0
-            .statement("DELETE FROM log WHERE sequence = ?1")?
-            .run(&[Value::Integer(sequence as i64)])
+            .statement(
+                "UPDATE log SET changes = ?2, row_count = ?3, checksum = ?4 WHERE sequence = ?1",
+            )?
+            .run(&empty.values())
     }
 
     /// Forgets the commits below `floor`: they are in Tonbo.
@@ -350,7 +406,11 @@ impl LogFile {
                 statement.bind(5, &Value::Integer(record.after_mixed as i64))?;
                 statement.run(&record.values())
             })
-        })
+        })?;
+        if let Some(record) = group.last() {
+            self.last.store(record.sequence, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn connection(&self) -> MutexGuard<'_, LogConnection> {

@@ -9,7 +9,7 @@
 //!
 //! # When that fails
 //! On a full disk, say: the rows stay in the deltas and the logs, commits go on as far as the logs can be written, and the mover tries again,
-//! after longer and longer pauses, until it succeeds. [`Mover::failure`] tells why it doesn't.
+//! after longer and longer pauses, until it succeeds – where memory was refused, in smaller pieces each time. [`Mover::failure`] tells why it doesn't.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 
 use crate::activity::check_interrupt;
-use crate::error::{StoreError, StoreResult};
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::Key;
 use crate::store::Store;
 use crate::sync::timed::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -226,9 +226,16 @@ impl Mover {
 pub fn run(store: &Store) {
     while store.mover.wait() {
         // Without it, a panic would end the thread, and commits would gather until they fail.
-        store
-            .mover
-            .note(caught("moving commits into tables", || round(store)));
+        let outcome = caught("moving commits into tables", || round(store));
+        if let Err(error) = &outcome
+            && matches!(
+                error.code,
+                StoreErrorCode::OutOfMemory | StoreErrorCode::EngineFailed
+            )
+        {
+            store.unflushed.halve();
+        }
+        store.mover.note(outcome);
     }
     // None comes behind these.
     let errands = std::mem::take(&mut store.mover.state().errands);

@@ -2,6 +2,11 @@
 //!
 //! A small commit's rows are noted one by one. A large one's stand together, as keys that were sorted before the sequencer's lock was taken:
 //! under the lock, noting it, voiding it and forgetting it take no longer than for a small one.
+//!
+//! # How far it reaches back
+//! To the oldest transaction that is open, but over no more than [`ROWS_MAX`] rows: an old transaction would otherwise have all rows kept that
+//! were written since. One that is older than what is known can't be told from one that comes second, and has to begin again
+//! ([`RecentWrites::reaches`]). Only those that write ask.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,6 +22,9 @@ use crate::table::version::{Buffer, Sequence};
 /// Rows beyond which forgotten ones are looked for.
 const SWEEP_ROWS: usize = 64 * 1024;
 
+/// Rows of which it is known when they were written; beyond, the oldest half of the commits is forgotten. A commit that has more is known alone.
+const ROWS_MAX: usize = 1 << 20;
+
 /// Rows between two looks at the interrupt word.
 const LOOK_ROWS: usize = 1024;
 
@@ -24,6 +32,11 @@ const LOOK_ROWS: usize = 1024;
 pub struct RecentWrites {
     rows: HashMap<(TableId, Key), Sequence>,
     large: BTreeMap<Sequence, Keys>,
+    /// How many rows `large` has.
+    large_rows: usize,
+    rows_max: usize,
+    /// The commits up to this one may be forgotten, whoever would ask for them.
+    floor: Sequence,
     sweep_at: usize,
 }
 
@@ -73,15 +86,37 @@ impl<'a> Footprint<'a> {
 
 impl Default for RecentWrites {
     fn default() -> RecentWrites {
-        RecentWrites {
-            rows: HashMap::new(),
-            large: BTreeMap::new(),
-            sweep_at: SWEEP_ROWS,
-        }
+        RecentWrites::keeping(ROWS_MAX)
     }
 }
 
+fn rows_of(keys: &Keys) -> usize {
+    keys.values().map(Vec::len).sum()
+}
+
 impl RecentWrites {
+    /// Nothing yet, and later no more rows than that, but for those of one commit.
+    pub fn keeping(rows_max: usize) -> RecentWrites {
+        RecentWrites {
+            rows: HashMap::new(),
+            large: BTreeMap::new(),
+            large_rows: 0,
+            rows_max,
+            floor: 0,
+            sweep_at: SWEEP_ROWS,
+        }
+    }
+
+    /// How many rows are kept.
+    pub fn row_count(&self) -> usize {
+        self.rows.len() + self.large_rows
+    }
+
+    /// Whether all commits after `seen` are known.
+    pub fn reaches(&self, seen: Sequence) -> bool {
+        seen >= self.floor
+    }
+
     /// Whether a commit after `seen` wrote any row of a table.
     pub fn has_any(&self, table: TableId, seen: Sequence) -> bool {
         let mut later = self.large.range(seen + 1..);
@@ -92,59 +127,89 @@ impl RecentWrites {
                 .any(|((id, _), last)| *id == table && *last > seen)
     }
 
-    /// Whether a commit after `seen` wrote a row of a table that `buffer` writes too.
+    /// A row of a table that `buffer` writes and a commit after `seen` wrote, too, if there is one.
     ///
     /// # Errors
     /// [`StoreErrorCode::Interrupted`](crate::error::StoreErrorCode::Interrupted).
-    pub fn has_any_of(&self, table: TableId, buffer: &Buffer, seen: Sequence) -> StoreResult<bool> {
-        Ok(self.has_small(table, buffer, seen)? || self.has_large(table, buffer, seen)?)
+    pub fn first_of(
+        &self,
+        table: TableId,
+        buffer: &Buffer,
+        seen: Sequence,
+    ) -> StoreResult<Option<Key>> {
+        match self.first_small(table, buffer, seen)? {
+            None => self.first_large(table, buffer, seen),
+            found => Ok(found),
+        }
     }
 
-    fn has_small(&self, table: TableId, buffer: &Buffer, seen: Sequence) -> StoreResult<bool> {
+    fn first_small(
+        &self,
+        table: TableId,
+        buffer: &Buffer,
+        seen: Sequence,
+    ) -> StoreResult<Option<Key>> {
         if self.rows.len() < buffer.len() {
             for (place, ((id, key), last)) in self.rows.iter().enumerate() {
                 look(place)?;
                 if *id == table && *last > seen && buffer.contains_key(key) {
-                    return Ok(true);
+                    return Ok(Some(key.clone()));
                 }
             }
-            return Ok(false);
+            return Ok(None);
         }
         for (place, key) in buffer.keys().enumerate() {
             look(place)?;
             let last = self.rows.get(&(table, key.clone()));
             if last.is_some_and(|last| *last > seen) {
-                return Ok(true);
+                return Ok(Some(key.clone()));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
-    fn has_large(&self, table: TableId, buffer: &Buffer, seen: Sequence) -> StoreResult<bool> {
+    fn first_large(
+        &self,
+        table: TableId,
+        buffer: &Buffer,
+        seen: Sequence,
+    ) -> StoreResult<Option<Key>> {
         let later = self.large.range(seen + 1..);
         for theirs in later.filter_map(|(_, keys)| keys.get(&table)) {
             if theirs.len() < buffer.len() {
                 for (place, key) in theirs.iter().enumerate() {
                     look(place)?;
                     if buffer.contains_key(key) {
-                        return Ok(true);
+                        return Ok(Some(key.clone()));
                     }
                 }
             } else {
                 for (place, key) in buffer.keys().enumerate() {
                     look(place)?;
                     if theirs.binary_search(key).is_ok() {
-                        return Ok(true);
+                        return Ok(Some(key.clone()));
                     }
                 }
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Notes a commit, which comes after all others.
-    pub fn note(&mut self, sequence: Sequence, footprint: Footprint<'_>) -> Before {
+    pub fn note(&mut self, sequence: Sequence, footprint: Footprint<'_>) -> (Before, Forgotten) {
+        let before = self.add(sequence, footprint);
+        let (mut forgotten, last) = (Forgotten::new(), sequence - 1);
+        while self.row_count() > self.rows_max && self.floor < last {
+            self.floor += (last - self.floor).div_ceil(2);
+            self.sweep_at = 0;
+            forgotten.extend(self.forget(self.floor));
+        }
+        (before, forgotten)
+    }
+
+    fn add(&mut self, sequence: Sequence, footprint: Footprint<'_>) -> Before {
         if let Some(keys) = footprint.keys {
+            self.large_rows += rows_of(&keys);
             self.large.insert(sequence, keys);
             return Before::new();
         }
@@ -164,7 +229,13 @@ impl RecentWrites {
                 None => self.rows.remove(&place),
             };
         }
-        self.large.remove(&sequence).into_iter().collect()
+        let forgotten: Forgotten = self.large.remove(&sequence).into_iter().collect();
+        self.count_out(forgotten)
+    }
+
+    fn count_out(&mut self, forgotten: Forgotten) -> Forgotten {
+        self.large_rows -= forgotten.iter().map(rows_of).sum::<usize>();
+        forgotten
     }
 
     /// Forgets the commits up to `oldest`.
@@ -181,14 +252,14 @@ impl RecentWrites {
             return Forgotten::new();
         }
         let later = self.large.split_off(&(oldest + 1));
-        std::mem::replace(&mut self.large, later)
-            .into_values()
-            .collect()
+        let earlier = std::mem::replace(&mut self.large, later);
+        self.count_out(earlier.into_values().collect())
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) -> Forgotten {
         self.rows.clear();
+        self.large_rows = 0;
         std::mem::take(&mut self.large).into_values().collect()
     }
 }

@@ -9,6 +9,7 @@
 //! | `past` | what snapshots of `main` from before the last commits to `main` must see |
 //! | `recent` | which rows the reserved and the recently published commits wrote |
 //! | `active` | the snapshots in use, by their sequence |
+//! | `awaited` | mixed commits that a reader's snapshot of `main` shows and that are not published yet |
 //! | `entered` | connections inside a transaction, by the last mixed commit when it began: none of them needs an older `past` |
 //!
 //! # Invariants
@@ -16,9 +17,14 @@
 //! 2. First committer wins: a number is reserved only if no row of the transaction was reserved or committed after its snapshot.
 //!    A reservation counts as a commit until it is voided. A commit that changes a table's indexes counts as a write of all its rows; one that
 //!    has built an index comes second to every write since its snapshot.
-//! 3. `recent` holds every row written after the oldest snapshot that is active or that `past` may still give out.
+//! 3. `recent` holds every row written after the oldest snapshot that is active or that `past` may still give out, or says that it doesn't:
+//!    then that snapshot's transaction may not write.
 //! 4. A commit that also wrote `main` (*mixed*) is visible to a snapshot exactly if its row in `main` is: the reader names the last mixed
 //!    commit that its snapshot of `main` shows, and gets the tables as they were from that commit until the next mixed one.
+//! 5. Of commits that wrote `main` alone and of others that did not write it, all snapshots see the same first, where both halves of each are of
+//!    one moment ([`Sequencer::snapshot_of`]): nothing is published while the half of `main` is taken; and who has to wait for a mixed commit
+//!    gets the tables as that leaves them, not with what came behind. A transaction that reads `main` first and a Tonbo table later has halves of
+//!    two moments.
 //!
 //! # Waiting
 //! A committer waits for smaller numbers; each belongs to a thread that is past every lock it needs, so the wait ends. A reader waits for a
@@ -33,6 +39,7 @@ use imbl::OrdMap;
 use super::changes::Changes;
 use super::recent::{Before, Footprint, Forgotten, RecentWrites};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::key::Key;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::table::gate::is_gated;
 use crate::table::version::{Sequence, TableVersion};
@@ -55,6 +62,21 @@ pub struct Published {
     pub tables: OrdMap<TableId, Arc<TableVersion>>,
 }
 
+/// Why a transaction gets no number.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The error.
+    pub error: StoreError,
+    /// The row that another transaction has written, by its table and key, where it is one.
+    pub row: Option<(TableId, Key)>,
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        Refusal { error, row: None }
+    }
+}
+
 /// See the module's documentation.
 pub struct Sequencer {
     state: Mutex<State>,
@@ -69,7 +91,17 @@ struct State {
     past: VecDeque<Arc<Published>>,
     recent: RecentWrites,
     active: BTreeMap<Sequence, usize>,
+    awaited: BTreeMap<Sequence, Awaited>,
     entered: BTreeMap<Sequence, usize>,
+}
+
+/// A mixed commit that readers wait for.
+#[derive(Default)]
+struct Awaited {
+    /// How many.
+    count: usize,
+    /// The tables as it left them, once it is published. It is among the active snapshots from then on, for each reader once.
+    published: Option<Arc<Published>>,
 }
 
 /// What a transaction reads. Kept until it ends.
@@ -113,6 +145,7 @@ impl Sequencer {
                 past: VecDeque::new(),
                 recent: RecentWrites::default(),
                 active: BTreeMap::new(),
+                awaited: BTreeMap::new(),
                 entered: BTreeMap::new(),
             }),
             moved: Condvar::new(),
@@ -147,18 +180,21 @@ impl Sequencer {
     /// # Errors
     /// [`StoreErrorCode::Conflict`] where that lies too many mixed commits back.
     pub fn snapshot(self: &Arc<Self>, mixed: Sequence) -> StoreResult<Snapshot> {
+        self.snapshot_of(|| Ok(mixed))
+    }
+
+    /// As [`Sequencer::snapshot`], of what `read` finds in `main`: it takes the snapshot of `main`, while nothing is published.
+    ///
+    /// # Errors
+    /// Those of `read`, too.
+    pub fn snapshot_of(
+        self: &Arc<Self>,
+        read: impl FnOnce() -> StoreResult<Sequence>,
+    ) -> StoreResult<Snapshot> {
         let mut state = self.lock();
-        while state.published.mixed < mixed {
-            let (next, outcome) = self
-                .moved
-                .wait_timeout(state, WAIT_MAX)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = next;
-            if outcome.timed_out() && state.published.mixed < mixed {
-                return Err(failed(format!(
-                    "commit {mixed} is in the database file but was never published"
-                )));
-            }
+        let mixed = read()?;
+        if state.published.mixed < mixed {
+            return self.wait_for(state, mixed);
         }
         let published = if state.published.mixed == mixed {
             state.published.clone()
@@ -177,9 +213,46 @@ impl Sequencer {
         })
     }
 
+    /// A snapshot with a mixed commit that `main` shows already.
+    fn wait_for(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        mixed: Sequence,
+    ) -> StoreResult<Snapshot> {
+        state.awaited.entry(mixed).or_default().count += 1;
+        let published = loop {
+            let (next, outcome) = self
+                .moved
+                .wait_timeout(state, WAIT_MAX)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = next;
+            let awaited = state.awaited.get(&mixed);
+            let published = awaited.and_then(|awaited| awaited.published.clone());
+            if published.is_some() || outcome.timed_out() {
+                break published;
+            }
+        };
+        if let Some(awaited) = state.awaited.get_mut(&mixed) {
+            awaited.count -= 1;
+            if awaited.count == 0 {
+                state.awaited.remove(&mixed);
+            }
+        }
+        match published {
+            Some(published) => Ok(Snapshot {
+                published,
+                sequencer: self.clone(),
+            }),
+            None => Err(failed(format!(
+                "commit {mixed} is in the database file but was never published"
+            ))),
+        }
+    }
+
     /// Gives a transaction the next number, if none of its rows was written since `snapshot`.
     ///
     /// # Errors
+    /// With the row that was, where it is one:
     /// [`StoreErrorCode::Conflict`], [`StoreErrorCode::TableBusy`], [`StoreErrorCode::Interrupted`] or, where a table was dropped,
     /// [`StoreErrorCode::NotFound`].
     pub fn reserve<'a>(
@@ -187,10 +260,14 @@ impl Sequencer {
         snapshot: &Snapshot,
         changes: &Changes,
         claims: impl Iterator<Item = &'a Claim> + Clone,
-    ) -> StoreResult<Reservation> {
+    ) -> Result<Reservation, Refusal> {
         let seen = snapshot.published.sequence;
         let footprint = Footprint::new(changes)?;
         let mut state = self.lock();
+        if !state.recent.reaches(seen) {
+            let message = "others have written so much since this transaction began that nobody knows whether they met it: roll back and try again";
+            return Err(StoreError::new(StoreErrorCode::Conflict, message).into());
+        }
         for (id, buffer) in &changes.tables {
             let version = state.published.tables.get(id).ok_or_else(|| {
                 StoreError::new(
@@ -200,10 +277,17 @@ impl Sequencer {
             })?;
             let table = &version.table;
             if table.writers.are_gated() {
-                return Err(is_gated(table));
+                return Err(is_gated(table).into());
             }
-            if !table.writers.may_write_since(seen) || state.recent.has_any_of(*id, buffer, seen)? {
-                return Err(conflict(table, "a row that this one writes"));
+            let met = match table.writers.may_write_since(seen) {
+                true => state.recent.first_of(*id, buffer, seen)?,
+                false => return Err(conflict(table, OWN_ROW).into()),
+            };
+            if let Some(key) = met {
+                return Err(Refusal {
+                    row: Some((*id, key)),
+                    ..conflict(table, OWN_ROW).into()
+                });
             }
         }
         for Claim {
@@ -213,31 +297,34 @@ impl Sequencer {
         } in claims.clone()
         {
             if !holds_gate && table.writers.are_gated() {
-                return Err(is_gated(table));
+                return Err(is_gated(table).into());
             }
             // Invariant 3: the committer's own snapshot is active.
             if !table.writers.may_write_since(seen)
                 || *has_built && state.recent.has_any(table.id, seen)
             {
-                return Err(conflict(table, "what this one indexes"));
+                return Err(conflict(table, "what this one indexes").into());
             }
         }
         let sequence = state.next;
         state.next += 1;
         state.reserved.insert(sequence);
-        let before = state.recent.note(sequence, footprint);
+        let (before, forgotten) = state.recent.note(sequence, footprint);
         let claim = |claim: &Claim| {
             let before = claim.table.writers.begin_anew(sequence);
             (claim.table.clone(), before)
         };
-        Ok(Reservation {
+        let reservation = Reservation {
             sequence,
             after_mixed: state.published.mixed,
             before,
             claimed: claims.map(claim).collect(),
             sequencer: self.clone(),
             is_settled: false,
-        })
+        };
+        drop(state);
+        drop(forgotten);
+        Ok(reservation)
     }
 
     /// Gives a bulk write to one table the next number; the caller holds the table's import gate, and has drained its delta.
@@ -364,6 +451,16 @@ impl Reservation {
         if is_mixed {
             published.mixed = self.sequence;
         }
+        let State {
+            awaited,
+            active,
+            published,
+            ..
+        } = &mut *state;
+        if let Some(awaited) = awaited.get_mut(&self.sequence) {
+            awaited.published = Some(published.clone());
+            *active.entry(self.sequence).or_default() += awaited.count;
+        }
         state.reserved.remove(&self.sequence);
         self.is_settled = true;
         drop(state);
@@ -389,12 +486,15 @@ impl Drop for Reservation {
     }
 }
 
+/// What a transaction comes second to.
+const OWN_ROW: &str = "a row that this one writes";
+
 fn conflict(table: &Table, what: &str) -> StoreError {
     StoreError::new(
         StoreErrorCode::Conflict,
         format!(
             "another transaction has written {what} in {}: roll back and try again",
-            table.name
+            table.name()
         ),
     )
 }

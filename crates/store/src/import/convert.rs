@@ -12,15 +12,17 @@ use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, UInt32A
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Schema, TimeUnit};
 
+use crate::activity::check_interrupt;
 use crate::collation::Collation;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{self, Key};
 use crate::module::rules::Rules;
 use crate::module::values;
+use crate::offending_key::OffendingKey;
 use crate::schema::{ColumnType, KeyKind, TableSchema, quote_identifier};
 use crate::statement::Handle;
+use crate::table::packed;
 use crate::table::rows::{Cell, ColumnArray, build_column};
-use crate::table::{Table, packed};
 use crate::value::Value;
 
 use super::file::ImportFile;
@@ -103,8 +105,9 @@ enum Source {
 
 /// Turns a file's batches into a table's.
 pub struct Converter<'a> {
-    table: &'a Table,
-    schema: TableSchema,
+    /// The table's name.
+    table: &'a str,
+    schema: &'a TableSchema,
     sources: Vec<Source>,
     rules: Rules,
     rows_before: i64,
@@ -114,8 +117,8 @@ impl<'a> Converter<'a> {
     /// Matches columns by name, without regard to case.
     pub fn new(
         handle: Handle,
-        table: &'a Table,
-        schema: TableSchema,
+        table: &'a str,
+        schema: &'a TableSchema,
         file: &ImportFile,
         row_number: Option<&str>,
     ) -> StoreResult<Converter<'a>> {
@@ -130,7 +133,7 @@ impl<'a> Converter<'a> {
                 return Err(bad(format!(
                     "the file's column {} is not in table {}",
                     field.name(),
-                    table.name
+                    table
                 )));
             }
         }
@@ -141,7 +144,7 @@ impl<'a> Converter<'a> {
         {
             return Err(bad(format!(
                 "table {} has no INTEGER column {name} for the rows' numbers",
-                table.name
+                table
             )));
         }
         let sources = schema.columns.iter().map(|column| {
@@ -163,19 +166,19 @@ impl<'a> Converter<'a> {
                     "the file's column {} is {}, that of table {} is {}",
                     column.name,
                     file.field(position).data_type(),
-                    table.name,
+                    table,
                     column.kind.sql_name()
                 ))),
                 None if column.not_null && column.default.is_none() => Err(bad(format!(
                     "the file has no column {}, which is NOT NULL in table {}",
-                    column.name, table.name
+                    column.name, table
                 ))),
                 None => Ok(Source::Default),
             }
         });
         Ok(Converter {
             sources: sources.collect::<StoreResult<_>>()?,
-            rules: Rules::new(handle, &table.name, &schema)?,
+            rules: Rules::new(handle, table, schema)?,
             table,
             schema,
             rows_before: 0,
@@ -185,16 +188,17 @@ impl<'a> Converter<'a> {
     /// A batch of the table's schema, sorted by key, and its keys.
     pub fn convert(&mut self, batch: &RecordBatch) -> StoreResult<(RecordBatch, Vec<Key>)> {
         let rows = batch.num_rows();
-        let schema = &self.schema;
+        let schema = self.schema;
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.columns.len() + 1);
         for (position, (column, source)) in schema.columns.iter().zip(&self.sources).enumerate() {
+            check_interrupt()?;
             let array: ArrayRef = match source {
                 Source::Default if column.default.is_none() => {
                     arrow_array::new_null_array(&column.kind.arrow(), rows)
                 }
                 Source::Default => {
                     let values = (0..rows)
-                        .map(|_| self.rules.default(schema, &self.table.name, position))
+                        .map(|_| self.rules.default(schema, self.table, position))
                         .collect::<StoreResult<Vec<Value>>>()?;
                     build_column(column.kind, values.iter().map(Cell::from))
                 }
@@ -215,12 +219,14 @@ impl<'a> Converter<'a> {
             if column.not_null
                 && let Some(row) = (0..rows).find(|row| array.is_null(*row))
             {
-                return Err(self.refused(row, values::not_null(&self.table.name, column)));
+                return Err(self.refused(row, values::not_null(self.table, column)));
             }
             columns.push(array);
         }
         let mut keys = self.keys(schema, &columns, rows)?;
+        check_interrupt()?;
         self.check(&columns, &keys)?;
+        check_interrupt()?;
         self.rows_before += rows as i64;
         if !keys.is_sorted() {
             let mut order: Vec<u32> = (0..rows as u32).collect();
@@ -232,17 +238,27 @@ impl<'a> Converter<'a> {
             }
             keys.sort();
         }
-        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(bad(format!(
-                "the file has two rows with the same key of table {}",
-                self.table.name
-            )));
-        }
         let mut stored: Vec<ArrayRef> = vec![Arc::new(BinaryArray::from_iter_values(keys.iter()))];
-        stored.extend(by_slots(&self.schema, &columns, rows)?);
+        stored.extend(by_slots(self.schema, &columns, rows)?);
         let batch = RecordBatch::try_new(self.schema.arrow.clone(), stored)
             .map_err(|error| bad(error.to_string()))?;
+        if let Some(row) = keys.windows(2).position(|pair| pair[0] == pair[1]) {
+            let message = format!(
+                "the file has two rows with the same key of table {}",
+                self.table
+            );
+            return Err(bad(message).about(self.key_of(&batch, &keys, row)));
+        }
         Ok((batch, keys))
+    }
+
+    /// The key of a converted batch's row.
+    pub fn key_of(&self, batch: &RecordBatch, keys: &[Key], row: usize) -> OffendingKey {
+        OffendingKey::of_row(self.table, self.schema, &keys[row], |column| {
+            // A key's columns are stored from the beginning on, behind the key; none is among the packed ones.
+            let array = ColumnArray::new(batch.column(1 + column.slot));
+            array.map_or(Value::Null, |array| Value::from(array.cell(row)))
+        })
     }
 
     /// Refuses rows that a CHECK constraint does not hold for.
@@ -260,7 +276,7 @@ impl<'a> Converter<'a> {
             let cell = |column: usize| Value::from(columns[column].cell(row));
             let rowid = key::decode_integer(key);
             self.rules
-                .check(&self.schema, rowid, cell)
+                .check(self.schema, rowid, cell)
                 .map_err(|error| self.refused(row, error))?;
         }
         Ok(())
@@ -285,7 +301,7 @@ impl<'a> Converter<'a> {
         if schema.key == KeyKind::RowId {
             return Err(bad(format!(
                 "table {} has no declared key: give it one, for instance an INTEGER PRIMARY KEY filled by rowNumber",
-                self.table.name
+                self.table
             )));
         }
         let key_columns: Vec<(ColumnArray, Collation)> = schema

@@ -11,6 +11,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 
 use super::convert::bad;
+use crate::activity::check_interrupt;
 use crate::error::{StoreError, StoreResult};
 use crate::table::unflushed::values_size;
 
@@ -60,6 +61,7 @@ impl<I: Iterator<Item = StoreResult<RecordBatch>>> Gather<I> {
     fn batch(&mut self) -> StoreResult<Option<RecordBatch>> {
         let (mut parts, mut rows, mut size) = (Vec::new(), 0, 0);
         while rows < self.limits.rows {
+            check_interrupt()?;
             let Some(piece) = self.piece()? else { break };
             let room = BatchLimits {
                 rows: self.limits.rows - rows,

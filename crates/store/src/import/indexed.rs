@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
+use super::Target;
 use crate::commit::changes::Changes;
 use crate::commit::log::Record;
 use crate::commit::mover;
 use crate::error::{StoreError, StoreResult};
 use crate::index::{Index, maintain};
 use crate::key::{Key, decode_integer};
+use crate::offending_key::OffendingKey;
 use crate::store::Store;
 use crate::table::packed;
 use crate::table::range::KeyRange;
@@ -23,6 +25,7 @@ use crate::value::{Row, Value};
 /// Writes a batch whose keys are sorted, unlike each other and new, and makes it visible. The caller holds the table's gate.
 pub fn write(
     store: &Arc<Store>,
+    target: Target<'_>,
     version: &TableVersion,
     batch: &RecordBatch,
     keys: &[Key],
@@ -30,12 +33,16 @@ pub fn write(
     let table = &version.table;
     let rows = rows_of(batch, table.schema.layout.stored.len())?;
     let entries = maintain::entries_of(&version.indexes, keys.iter().zip(&rows))
-        .map_err(|index| index.violation(&table.name, &table.schema))?;
+        .map_err(|(index, row)| violation(target, index, row))?;
     for index in version.indexes.iter().filter(|index| index.is_unique) {
         if let Some(buffer) = entries.get(&index.id)
-            && has_any(store, index, buffer)?
+            && let Some(met) = first_known(store, index, buffer)?
         {
-            return Err(index.violation(&table.name, &table.schema));
+            let of_entry = |row: &&Row| index.unique_key(row).as_ref() == Some(&met);
+            return Err(match rows.iter().find(of_entry) {
+                Some(row) => violation(target, index, row),
+                None => index.violation(target.name, target.schema),
+            });
         }
     }
     let own: Buffer = keys
@@ -102,12 +109,19 @@ fn rows_of(batch: &RecordBatch, stored: usize) -> StoreResult<Vec<Row>> {
     Ok((0..batch.num_rows()).map(row).collect())
 }
 
-/// Whether an index has an entry with any of these keys.
-fn has_any(store: &Store, index: &Index, buffer: &Buffer) -> StoreResult<bool> {
+/// The error of a row whose values another row has.
+fn violation(target: Target<'_>, index: &Index, row: &[Value]) -> StoreError {
+    let Target { name, schema, .. } = target;
+    let key = OffendingKey::of_index(index, name, schema, row);
+    index.violation(name, schema).about(key)
+}
+
+/// The first of these keys that an index has an entry with, if there is one.
+fn first_known(store: &Store, index: &Index, buffer: &Buffer) -> StoreResult<Option<Key>> {
     let entries = index.table(store)?;
     let published = store.sequencer.published();
     let Some(version) = published.tables.get(&entries.id) else {
-        return Ok(false);
+        return Ok(None);
     };
     for key in buffer.keys() {
         let request = Request {
@@ -116,8 +130,8 @@ fn has_any(store: &Store, index: &Index, buffer: &Buffer) -> StoreResult<bool> {
             ..Request::default()
         };
         if !Scan::new(version.clone(), Buffer::new(), request)?.is_done() {
-            return Ok(true);
+            return Ok(Some(key.clone()));
         }
     }
-    Ok(false)
+    Ok(None)
 }

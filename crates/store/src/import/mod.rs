@@ -16,10 +16,13 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 
+use crate::activity::{self, check_interrupt};
 use crate::commit::mover;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::{Key, decode_integer};
+use crate::offending_key::OffendingKey;
 use crate::parameters::Parameters;
+use crate::schema::TableSchema;
 use crate::session::{Discard, Session};
 use crate::store::Store;
 use crate::table::Table;
@@ -51,6 +54,16 @@ pub struct ImportOptions {
     pub create: bool,
 }
 
+/// The table that is imported into.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    table: &'a Arc<Table>,
+    /// Its name, as the importing connection knows it.
+    name: &'a str,
+    /// Its columns, likewise.
+    schema: &'a TableSchema,
+}
+
 /// How far an import is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
@@ -68,6 +81,27 @@ pub fn run(
     options: &ImportOptions,
     report: &mut dyn FnMut(Progress) -> StoreResult<()>,
 ) -> StoreResult<u64> {
+    let mut done = 0;
+    let outcome = activity::while_running(session.activity(), || {
+        run_batches(session, source, options, report, &mut done)
+    });
+    outcome.map_err(|mut error| {
+        if error.code == StoreErrorCode::Interrupted {
+            error.message = format!("interrupted after {done} rows, which stay");
+        }
+        error
+    })?;
+    Ok(done)
+}
+
+/// As [`run`]; counts the rows of acknowledged batches in `done`.
+fn run_batches(
+    session: &Session,
+    source: Bytes,
+    options: &ImportOptions,
+    report: &mut dyn FnMut(Progress) -> StoreResult<()>,
+    done: &mut u64,
+) -> StoreResult<()> {
     let batch_rows = options.batch_rows.unwrap_or(BATCH_ROWS).max(1);
     let batches = BatchLimits {
         rows: batch_rows,
@@ -86,28 +120,26 @@ pub fn run(
         .entry(&options.table)?
         .ok_or_else(|| no_table(&options.table))?;
     let table = session.store().table(entry.id)?;
-    let schema = entry.schema()?;
+    let target = Target {
+        table: &table,
+        name: &entry.name,
+        schema: &entry.schema()?,
+    };
     let mut converter = Converter::new(
         session.handle(),
-        &table,
-        schema,
+        target.name,
+        target.schema,
         &file,
         options.row_number.as_deref(),
     )?;
     let store = session.store();
     let _gate = close_gate(store, &table)?;
-    let mut done = 0;
     while let Some(mut batch) = file.next_batch()? {
-        if session.is_interrupted() {
-            return Err(StoreError::new(
-                StoreErrorCode::Interrupted,
-                format!("interrupted after {done} rows, which stay"),
-            ));
-        }
+        check_interrupt()?;
         if batch.num_rows() == 0 {
             continue;
         }
-        let room = limit - done;
+        let room = limit - *done;
         if room == 0 {
             break;
         }
@@ -115,14 +147,15 @@ pub fn run(
             batch = batch.slice(0, room as usize);
         }
         let (batch, keys) = converter.convert(&batch)?;
-        write(store, &table, batch, &keys)?;
-        done += keys.len() as u64;
+        let key_of = |batch: &RecordBatch, row: usize| converter.key_of(batch, &keys, row);
+        write(store, target, batch, &keys, key_of)?;
+        *done += keys.len() as u64;
         report(Progress {
-            rows: done,
+            rows: *done,
             rows_total,
         })?;
     }
-    Ok(done)
+    Ok(())
 }
 
 fn no_table(name: &str) -> StoreError {
@@ -145,17 +178,19 @@ fn close_gate<'a>(store: &Store, table: &'a Arc<Table>) -> StoreResult<Gate<'a>>
     Ok(gate)
 }
 
-/// Writes a batch whose keys are sorted and unlike each other, and makes it visible.
+/// Writes a batch whose keys are sorted and unlike each other, and makes it visible. `key_of` tells the key of one of its rows.
 fn write(
     store: &Arc<Store>,
-    table: &Arc<Table>,
+    target: Target<'_>,
     batch: RecordBatch,
     keys: &[Key],
+    key_of: impl Fn(&RecordBatch, usize) -> OffendingKey,
 ) -> StoreResult<()> {
+    let Target { table, name, .. } = target;
     let dropped = || {
         StoreError::new(
             StoreErrorCode::NotFound,
-            format!("table {} has been dropped", table.name),
+            format!("table {name} has been dropped"),
         )
     };
     let writing = store.mover.writing();
@@ -166,14 +201,14 @@ fn write(
     let current = version()?;
     if let Some(duplicate) = find_duplicate(&current, keys)? {
         return Err(convert::bad(format!(
-            "the table {} has a row with the key of row {} of a batch already",
-            table.name,
+            "the table {name} has a row with the key of row {} of a batch already",
             duplicate + 1
-        )));
+        ))
+        .about(key_of(&batch, duplicate)));
     }
     if !current.indexes.is_empty() {
         drop(writing);
-        return indexed::write(store, &current, &batch, keys);
+        return indexed::write(store, target, &current, &batch, keys);
     }
     // A base that is kept meanwhile would keep in memory what is flushed.
     drop(current);

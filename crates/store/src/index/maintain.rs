@@ -116,18 +116,19 @@ impl Writer<'_> {
     }
 }
 
-/// The entries of rows that a table did not have, by index; the first index of which two rows have the same values is the error.
+/// The entries of rows that a table did not have, by index; the first index of which two rows have the same values is the error, with one of
+/// those.
 pub fn entries_of<'a>(
     indexes: &'a [Arc<Index>],
     rows: impl Iterator<Item = (&'a Key, &'a Row)> + Clone,
-) -> Result<BTreeMap<TableId, crate::table::version::Buffer>, &'a Index> {
+) -> Result<BTreeMap<TableId, crate::table::version::Buffer>, (&'a Index, &'a Row)> {
     let mut by_index = BTreeMap::new();
     for index in indexes {
         let mut buffer = crate::table::version::Buffer::new();
         for (key, row) in rows.clone() {
             let (entry_key, entry) = index.entry(row, key);
             if buffer.insert(entry_key, Some(entry)).is_some() {
-                return Err(index);
+                return Err((index, row));
             }
         }
         by_index.insert(index.id, buffer);

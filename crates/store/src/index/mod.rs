@@ -165,11 +165,21 @@ impl Index {
         (bytes, has_null)
     }
 
+    /// The names of its columns to who knows the table by `schema`.
+    pub fn column_names<'a>(&'a self, schema: &'a TableSchema) -> impl Iterator<Item = &'a str> {
+        let names = self.columns.iter().zip(&self.names);
+        names.map(|(slot, name)| {
+            schema
+                .at_slot(*slot)
+                .map_or(name, |column| &column.name)
+                .as_str()
+        })
+    }
+
     /// The error of a row whose values another row has, in the words of a connection that knows the table by `schema`.
     pub fn violation(&self, table: &str, schema: &TableSchema) -> StoreError {
-        let names = self.columns.iter().zip(&self.names);
-        let columns: Vec<String> = names
-            .map(|(slot, name)| schema.at_slot(*slot).map_or(name, |column| &column.name))
+        let columns: Vec<String> = self
+            .column_names(schema)
             .map(|name| format!("{table}.{name}"))
             .collect();
         let mut error = StoreError::new(

@@ -2,7 +2,7 @@
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::schema::IndexedColumn;
-use crate::tokens::{Named, Token, Tokens};
+use crate::tokens::{Named, Token, Tokens, place_of_named};
 
 /// What a statement about an index begins with.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,6 +78,14 @@ pub fn end_of(sql: &str, end: usize) -> StoreResult<usize> {
 }
 
 impl Creation {
+    /// An error about the columns, at the one that it names.
+    pub fn at_named(&self, error: StoreError, sql: &str) -> StoreError {
+        match place_of_named(&error.message, sql, self.end) {
+            Some(at) => error.at(at),
+            None => error,
+        }
+    }
+
     /// The columns, and the byte behind the statement.
     pub fn columns(&self, sql: &str) -> StoreResult<(Vec<IndexedColumn>, usize)> {
         let mut tokens = Tokens::new(&sql[self.end..]);

@@ -11,6 +11,7 @@ use super::{Index, Indexes, build};
 use crate::catalogue::{self, IndexEntry};
 use crate::commit::sequencer::Claim;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::guard;
 use crate::names;
 use crate::schema::{IndexedColumn, TableSchema, quote_identifier};
 use crate::session::Shared;
@@ -76,6 +77,7 @@ fn create(shared: &Shared, sql: &str, creation: &Creation) -> StoreResult<Option
         return Ok((!is_elsewhere && !is_free()?).then_some(length));
     };
     let (columns, length) = creation.columns(sql)?;
+    guard::check_name(&creation.name).map_err(|error| creation.at_named(error, sql))?;
     if creation.name.to_ascii_lowercase().starts_with("sqlite_") {
         let message = format!("object name reserved for internal use: {}", creation.name);
         return Err(StoreError::of_sqlite(message));
@@ -84,7 +86,7 @@ fn create(shared: &Shared, sql: &str, creation: &Creation) -> StoreResult<Option
         return Ok(Some(length));
     }
     let target = shared.store.table(table.id)?;
-    check_columns(&columns, &table.schema()?)?;
+    check_columns(&columns, &table.schema()?).map_err(|error| creation.at_named(error, sql))?;
     let entry = IndexEntry {
         id: shared.store.new_table_id(),
         name: creation.name.clone(),
@@ -140,12 +142,14 @@ fn build(
     let tables = catalogue::read(shared.handle)?;
     let table = tables.iter().find(|table| table.id == entry.table);
     let table = table.ok_or_else(|| dropped(&version.table))?;
-    let index = Arc::new(Index::new(entry, &table.schema()?)?);
+    let schema = table.schema()?;
+    let index = Arc::new(Index::new(entry, &schema)?);
     let built = shared.store.new_index(entry, |entries| {
         index.bind(entries);
         build::fill(
             &index,
             entries,
+            (&table.name, &schema),
             version,
             buffer,
             &|| shared.is_interrupted(),
@@ -310,6 +314,6 @@ pub fn drop_all(shared: &Shared, table: TableId) -> StoreResult<()> {
 fn dropped(table: &Table) -> StoreError {
     StoreError::new(
         StoreErrorCode::NotFound,
-        format!("table {} has been dropped", table.name),
+        format!("table {} has been dropped", table.name()),
     )
 }

@@ -52,9 +52,9 @@ pub unsafe fn start(
     plan: &Plan<'_>,
     arguments: &[*mut ffi::sqlite3_value],
 ) -> StoreResult<()> {
-    let table = handle.table(shared)?;
     let transaction = shared.transaction()?;
     handle.check_current(shared)?;
+    let table = handle.table(shared)?;
     let version = transaction.version(&shared.store, &table)?;
     let known = match &plan.index {
         Some((id, _)) => statement::visible(shared, &version)?

@@ -57,9 +57,9 @@ fn check_table(
     is_quick: bool,
     report: &mut Report<'_>,
 ) -> StoreResult<()> {
-    let table = handle.table(shared)?;
     let transaction = shared.transaction()?;
     handle.check_current(shared)?;
+    let table = handle.table(shared)?;
     let version = transaction.version(&shared.store, &table)?;
     let buffer = transaction.buffer(&table);
     let indexes = statement::visible(shared, &version)?;

@@ -4,6 +4,7 @@
 //! the session runs a statement; they share the session's state through `Shared`.
 
 mod bounds;
+mod conflict;
 mod filter;
 mod integrity;
 mod plan;
@@ -14,7 +15,7 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use rusqlite::ffi;
 
@@ -25,6 +26,8 @@ use crate::index::scan::Walk;
 use crate::index::statement as index_statement;
 use crate::key::{self, Key};
 use crate::names;
+use crate::offending_key::OffendingKey;
+use crate::parents;
 use crate::routing;
 use crate::schema::{KeyKind, TableSchema};
 use crate::session::{Purpose, Shared};
@@ -44,8 +47,9 @@ struct TableHandle {
     id: TableId,
     name: String,
     schema: TableSchema,
-    /// The table, or why it couldn't be used when it was declared.
-    table: StoreResult<Arc<Table>>,
+    /// The table, or why it couldn't be used when it was declared. Not kept alive: an idle connection that has a dropped table still declared
+    /// would keep its files.
+    table: StoreResult<Weak<Table>>,
     /// CHECK constraints and defaults, prepared when a statement first needs them.
     rules: RefCell<Option<Rules>>,
 }
@@ -146,7 +150,12 @@ unsafe fn on_table(
                 ffi::sqlite3_free((*table).zErrMsg.cast());
                 (*table).zErrMsg = message_for_sqlite(&error.message);
             }
-            code_of(&error)
+            let code = code_of(&error);
+            if error.key.is_some() {
+                // SAFETY: the caller's promise; the session outlives its connection's tables.
+                unsafe { (*(*table.cast::<TableHandle>()).shared).note_refused(error) };
+            }
+            code
         }
     }
 }
@@ -257,6 +266,7 @@ fn create(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
         return Ok(TableHandle::of(shared, &entry));
     }
     names::is_free(shared.handle, name, false)?;
+    parents::check_name(shared.handle, name)?;
     rules::validate(shared.handle, name, &schema)?;
     let id = store.new_table_id();
     let entry = catalogue::Entry {
@@ -292,6 +302,14 @@ fn connect(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
     }
 }
 
+/// The error for a Tonbo table that is to stand in a schema.
+pub fn not_in(schema: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorCode::Misuse,
+        format!("a Tonbo table cannot stand in the schema {schema}: name none"),
+    )
+}
+
 fn parse(words: &[String]) -> StoreResult<(&str, TableSchema)> {
     let [_, place, name, arguments @ ..] = words else {
         return Err(StoreError::new(
@@ -300,10 +318,7 @@ fn parse(words: &[String]) -> StoreResult<(&str, TableSchema)> {
         ));
     };
     if place != "temp" {
-        return Err(StoreError::new(
-            StoreErrorCode::Misuse,
-            format!("a Tonbo table cannot stand in the schema {place}: name none"),
-        ));
+        return Err(not_in(place));
     }
     Ok((
         name,
@@ -314,9 +329,9 @@ fn parse(words: &[String]) -> StoreResult<(&str, TableSchema)> {
 impl TableHandle {
     /// The table; one that could not be opened, because of a fault that may be over, is tried again.
     fn table(&self, shared: &Shared) -> StoreResult<Arc<Table>> {
-        match &self.table {
-            Ok(table) => Ok(table.clone()),
-            Err(_) => shared.store.table(self.id),
+        match self.table.as_ref().ok().and_then(Weak::upgrade) {
+            Some(table) => Ok(table),
+            None => shared.store.table(self.id),
         }
     }
 
@@ -355,7 +370,7 @@ impl TableHandle {
             id,
             name: name.into(),
             schema,
-            table,
+            table: table.map(|table| Arc::downgrade(&table)),
             rules: RefCell::new(None),
         }
     }
@@ -635,9 +650,9 @@ unsafe fn update(
     shared: &Shared,
     values: &[*mut ffi::sqlite3_value],
 ) -> StoreResult<Option<i64>> {
-    let table = &handle.table(shared)?;
     let mut transaction = shared.transaction()?;
     handle.check_current(shared)?;
+    let table = &handle.table(shared)?;
     // SAFETY: the caller's promise.
     let old = match unsafe { value_of(values[0]) } {
         Value::Null => None,
@@ -712,27 +727,38 @@ unsafe fn update(
     handle.check(shared, &key, &row)?;
     let row = handle.schema.by_slots(row);
     let mut rivals = Vec::new();
-    let mut failure = None;
     let old_key = old.as_ref().map(|(key, _)| key);
     if old_key != Some(&key) && transaction.has_row(&shared.store, table, &key)? {
-        failure = Some(duplicate(handle));
-        rivals.push(key.clone());
+        rivals.push((key.clone(), None));
     }
-    for (rival, index) in writer.rivals(&transaction, old_key, &row)? {
-        failure.get_or_insert_with(|| index.violation(&handle.name, &handle.schema));
-        rivals.push(rival);
-    }
-    if let Some(failure) = failure {
+    let of_indexes = writer.rivals(&transaction, old_key, &row)?;
+    rivals.extend(
+        of_indexes
+            .into_iter()
+            .map(|(rival, index)| (rival, Some(index))),
+    );
+    if let Some(index) = rivals.first().map(|(_, index)| *index) {
         // SAFETY: within xUpdate.
         let on_conflict = unsafe { ffi::sqlite3_vtab_on_conflict(shared.handle.raw()) };
+        let failure = || match index {
+            None => duplicate(handle),
+            Some(index) => index.violation(&handle.name, &handle.schema),
+        };
         match on_conflict {
             ffi::SQLITE_REPLACE => {
-                for rival in rivals {
+                for (rival, _) in rivals {
                     writer.delete(&mut transaction, rival)?;
                 }
             }
-            // SQLite itself passes over the row for OR IGNORE.
-            _ => return Err(failure),
+            // SQLite itself passes over the row, and the key is nobody's concern.
+            ffi::SQLITE_IGNORE => return Err(failure()),
+            _ => {
+                let (name, schema) = (&handle.name, &handle.schema);
+                return Err(failure().about(match index {
+                    None => OffendingKey::of_row(name, schema, &key, |c| row[c.slot].clone()),
+                    Some(index) => OffendingKey::of_index(index, name, schema, &row),
+                }));
+            }
         }
     }
     if handle.schema.has_rowid()
@@ -808,8 +834,13 @@ unsafe extern "C" fn x_sync(table: *mut ffi::sqlite3_vtab) -> c_int {
             match shared.open_transaction().as_mut() {
                 Some(transaction) if !transaction.is_reserved() => shared.unnoticed(|| {
                     let reindexings = index_statement::reindexings(shared, transaction)?;
-                    let has_altered = shared.has_altered();
-                    transaction.sync(&shared.store, shared.handle, reindexings, has_altered)
+                    let names = match shared.has_altered() {
+                        true => Some(catalogue::names(shared.handle)?),
+                        false => None,
+                    };
+                    transaction
+                        .sync(&shared.store, shared.handle, reindexings, names)
+                        .map_err(|refusal| conflict::told(shared, transaction, refusal))
                 }),
                 _ => Ok(()),
             }

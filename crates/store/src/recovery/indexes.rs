@@ -84,9 +84,11 @@ fn build(
     let index = index.ok_or_else(|| StoreError::corrupt("its columns are not the table's"))?;
     means.host.fs.remove_all(&Table::directory(entry.id))?;
     let entries = Arc::new(open_entries(means, entry, Recovery::Refuse)?);
+    let table = version.table.clone();
     build::fill(
         &index,
         &entries,
+        (&table.name(), &table.schema),
         version,
         Buffer::default(),
         &|| false,

@@ -3,6 +3,7 @@
 //! | damaged | [`Recovery::Refuse`] | [`Recovery::Salvage`] |
 //! |---|---|---|
 //! | SQLite's WALs | `CORRUPT` | commits from the damaged one on are left out; indexes are built anew |
+//! | the end of the log file's WAL, before a commit to ordinary tables, too | `CORRUPT` | what it had is left out; indexes are built anew |
 //! | the log file | `CORRUPT` | damaged commits are left out; where it can't be read at all, it begins anew; indexes are built anew |
 //! | Tonbo's log of a table | `CORRUPT` for that table | damaged commits are left out; indexes are built anew |
 //! | a table's rows or deletes | `CORRUPT` for statements that read them | those of damaged pages are left out; indexes are built anew |
@@ -156,6 +157,17 @@ impl Salvage {
             message: error.message,
         });
         Ok(())
+    }
+
+    /// As [`Salvage::meet`], for a log file that ends before commits that it had. Where it is damaged, that has been told.
+    pub(crate) fn meet_lost_end(&mut self) -> StoreResult<()> {
+        let wal = format!("{LOG_FILE}-wal");
+        let mut told = self.found.iter().map(|damage| &damage.file);
+        if told.any(|file| *file == wal || file == LOG_FILE) {
+            return Ok(());
+        }
+        let message = format!("{wal} has lost its end, where acknowledged commits were");
+        self.meet(&wal, StoreError::corrupt(message))
     }
 
     /// Copies a file as it is, once; returns where to, if there is such a file.

@@ -157,6 +157,12 @@ pub(crate) fn recover(
         salvage.meet(LOG_FILE, StoreError::corrupt(message))?;
         log.adopt_orphans(published.mixed)?;
     }
+    let logged = log::logged(main)?;
+    if log.has_lost(logged)? {
+        salvage.meet_lost_end()?;
+        // What is missing has been told.
+        log::transaction(main, || log::set_logged(main, 0))?;
+    }
     let floor = log.floor()?;
     let own = log.read(floor).map_err(|error| salvage.advise(error))?;
     let mixed = log::read(main, log::MAIN_LOG, 0)?;

@@ -8,15 +8,16 @@
 use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use rusqlite::ffi;
 
 use super::lock::{FileLock, LockLevel};
 use super::page_sums::PageSums;
 use super::temporary::{OutOfMemory, TemporaryFile};
-use super::wal_index::{Attachment, SlotMask, WalIndex};
+use super::wal_index::{Attachment, Sharing, SlotMask, WalIndex};
 use crate::error::{StoreError, StoreErrorCode};
 use crate::io::{FileId, IoError, IoErrorCode, IoResult, SharedIo};
 
@@ -25,6 +26,34 @@ const SECTOR_SIZE: c_int = 4096;
 
 thread_local! {
     static LAST_ERROR: RefCell<Option<IoError>> = const { RefCell::new(None) };
+
+    /// The lock that this thread was refused last.
+    static REFUSED: RefCell<Option<Refused>> = const { RefCell::new(None) };
+}
+
+/// A lock of a WAL index that a connection could not have.
+struct Refused {
+    // Not kept open by it: whoever was refused may never ask again.
+    file: Weak<SharedFile>,
+    mask: SlotMask,
+    sharing: Sharing,
+}
+
+/// For busy handlers: returns when the lock could be had that this thread was refused last, or after `timeout`. A second call waits for that
+/// long if there was no refusal in between.
+pub fn wait_for_lock(timeout: Duration) {
+    match REFUSED.take() {
+        Some(Refused {
+            file,
+            mask,
+            sharing,
+        }) => {
+            if let Some(file) = file.upgrade() {
+                file.wal_index.wait_until_free(mask, sharing, timeout);
+            }
+        }
+        None => heddle_thread::sleep(timeout),
+    }
 }
 
 /// The last failure of a file under SQLite on this thread, which SQLite has turned into one of its result codes; taken
@@ -371,10 +400,11 @@ unsafe extern "C" fn lock(record: *mut ffi::sqlite3_file, level: c_int) -> c_int
             OpenFile::Temporary(_) => true,
         };
         if granted {
-            ffi::SQLITE_OK
-        } else {
-            ffi::SQLITE_BUSY
+            return ffi::SQLITE_OK;
         }
+        // What is waited for is none of the WAL index's locks.
+        REFUSED.take();
+        ffi::SQLITE_BUSY
     })
 }
 
@@ -502,19 +532,30 @@ unsafe extern "C" fn shm_lock(
             return ffi::SQLITE_IOERR_SHMLOCK;
         };
         let mask = (((1u32 << count) - 1) << first) as SlotMask;
-        let granted = if flags & ffi::SQLITE_SHM_UNLOCK != 0 {
+        if flags & ffi::SQLITE_SHM_UNLOCK != 0 {
             file.wal_index.unlock(attachment, mask);
-            true
-        } else if flags & ffi::SQLITE_SHM_SHARED != 0 {
-            file.wal_index.lock_shared(attachment, mask)
+            return ffi::SQLITE_OK;
+        }
+        let (granted, sharing) = if flags & ffi::SQLITE_SHM_SHARED != 0 {
+            (
+                file.wal_index.lock_shared(attachment, mask),
+                Sharing::Shared,
+            )
         } else {
-            file.wal_index.lock_exclusive(attachment, mask)
+            (
+                file.wal_index.lock_exclusive(attachment, mask),
+                Sharing::Exclusive,
+            )
         };
         if granted {
-            ffi::SQLITE_OK
-        } else {
-            ffi::SQLITE_BUSY
+            return ffi::SQLITE_OK;
         }
+        REFUSED.set(Some(Refused {
+            file: Arc::downgrade(file),
+            mask,
+            sharing,
+        }));
+        ffi::SQLITE_BUSY
     })
 }
 

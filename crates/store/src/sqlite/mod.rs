@@ -36,7 +36,7 @@ use std::sync::OnceLock;
 use rusqlite::{OpenFlags, ffi};
 
 pub(crate) use clock::unix_ms;
-pub use file::take_io_error;
+pub use file::{take_io_error, wait_for_lock};
 pub use vfs::{Vfs, register_vfs, register_vfs_within};
 pub(crate) use wal_damage::find_wal_damage;
 

@@ -3,15 +3,22 @@
 //! SQLite asks its VFS for memory that all connections of a database see. Where they are threads of one memory that is
 //! plain heap memory. SQLite itself orders its accesses, by these locks and by barriers.
 //!
+//! # Waiting
+//! SQLite asks for a lock, is refused, and asks again when its busy handler returns. So nobody waits for a lock in [`WalIndex::lock_shared`]
+//! or [`WalIndex::lock_exclusive`], but the busy handler does in [`WalIndex::wait_until_free`]: who gives the lock back wakes it. It is not
+//! handed over – who comes first takes it – for a statement may end without asking again.
+//!
 //! # Invariants
 //! 1. A region never moves or shrinks while any connection is attached; the last one to leave frees all. The next to come
 //!    finds none and rebuilds the index from the WAL, as after a restart.
 //! 2. A lock slot has either one exclusive holder or any count of shared ones.
 
 use std::cell::UnsafeCell;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::ffi;
+
+use crate::sync::timed::{Condvar, Mutex, MutexGuard, PoisonError};
 
 const SLOT_COUNT: usize = ffi::SQLITE_SHM_NLOCK as usize;
 
@@ -25,10 +32,19 @@ pub(super) struct Attachment {
     exclusive: SlotMask,
 }
 
+/// How a lock is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    Shared,
+    Exclusive,
+}
+
 /// Shared memory and locks of one database.
 #[derive(Debug, Default)]
 pub(super) struct WalIndex {
     state: Mutex<State>,
+    /// Notified when locks are given back while somebody waits.
+    released: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +53,16 @@ struct State {
     shared: [u32; SLOT_COUNT],
     exclusive: SlotMask,
     attached: u32,
+    waiting: u32,
+}
+
+impl State {
+    /// Whether nobody holds the slots of `mask` in a way that keeps others from having them so.
+    fn is_free(&self, mask: SlotMask, sharing: Sharing) -> bool {
+        let is_shared =
+            || (0..SLOT_COUNT).any(|slot| mask >> slot & 1 == 1 && self.shared[slot] != 0);
+        self.exclusive & mask == 0 && (sharing == Sharing::Shared || !is_shared())
+    }
 }
 
 /// Zeroed memory, aligned for the 64-bit fields SQLite lays over it.
@@ -65,6 +91,7 @@ impl WalIndex {
         if state.attached == 0 {
             state.regions.clear();
         }
+        self.notify(state);
     }
 
     /// The address of region `index` of `size` bytes; null where it does not exist and `extend` is false. The caller stays
@@ -89,7 +116,7 @@ impl WalIndex {
     pub(super) fn lock_shared(&self, attachment: &mut Attachment, mask: SlotMask) -> bool {
         let mut state = self.state();
         let wanted = mask & !attachment.shared;
-        if state.exclusive & wanted != 0 {
+        if !state.is_free(wanted, Sharing::Shared) {
             return false;
         }
         for slot in 0..SLOT_COUNT {
@@ -103,8 +130,7 @@ impl WalIndex {
     pub(super) fn lock_exclusive(&self, attachment: &mut Attachment, mask: SlotMask) -> bool {
         let mut state = self.state();
         let wanted = mask & !attachment.exclusive;
-        let shared = (0..SLOT_COUNT).any(|slot| wanted >> slot & 1 == 1 && state.shared[slot] != 0);
-        if shared || state.exclusive & wanted != 0 {
+        if !state.is_free(wanted, Sharing::Exclusive) {
             return false;
         }
         state.exclusive |= wanted;
@@ -121,6 +147,27 @@ impl WalIndex {
         state.exclusive &= !(attachment.exclusive & mask);
         attachment.shared &= !mask;
         attachment.exclusive &= !mask;
+        self.notify(state);
+    }
+
+    /// Returns when the slots of `mask` could be had, or after `timeout`.
+    pub(super) fn wait_until_free(&self, mask: SlotMask, sharing: Sharing, timeout: Duration) {
+        let mut state = self.state();
+        state.waiting += 1;
+        let (mut state, _) = self
+            .released
+            .wait_timeout_while(state, timeout, |state| !state.is_free(mask, sharing))
+            .unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+    }
+
+    /// Locks were given back.
+    fn notify(&self, state: MutexGuard<'_, State>) {
+        let has_waiting = state.waiting > 0;
+        drop(state);
+        if has_waiting {
+            self.released.notify_all();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -156,6 +203,35 @@ mod tests {
         index.unlock(&mut two, 0b1000);
         assert!(index.lock_exclusive(&mut two, 0b1000));
         index.detach(two);
+    }
+
+    /// Who waited for a lock slept for up to 20 ms at a time, and came to see it free by chance: writers beside a checkpoint in a loop stood
+    /// still for a second and more.
+    #[test]
+    fn who_waits_for_a_lock_is_woken_when_it_is_given_back() {
+        const FOR_EVER: Duration = Duration::from_secs(3600);
+        let index = &WalIndex::default();
+        let (mut reader, mut writer) = (index.attach(), index.attach());
+        assert!(index.lock_shared(&mut reader, 0b0010));
+        assert!(index.lock_exclusive(&mut writer, 0b0001));
+        std::thread::scope(|scope| {
+            for (mask, sharing) in [
+                (0b0001, Sharing::Exclusive),
+                (0b0001, Sharing::Shared),
+                (0b0010, Sharing::Exclusive),
+            ] {
+                scope.spawn(move || index.wait_until_free(mask, sharing, FOR_EVER));
+            }
+            while index.state().waiting < 3 {
+                std::thread::yield_now();
+            }
+            // Neither is that of a reader in the way of another, nor is one waited for that is free.
+            index.wait_until_free(0b0010, Sharing::Shared, FOR_EVER);
+            index.wait_until_free(0b1000, Sharing::Exclusive, FOR_EVER);
+            index.unlock(&mut writer, 0b0001);
+            index.detach(reader);
+        });
+        index.detach(writer);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub fn is_gated(table: &Table) -> StoreError {
         StoreErrorCode::TableBusy,
         format!(
             "table {} is being imported into or indexed: try again when that is done",
-            table.name
+            table.name()
         ),
     )
 }

@@ -51,8 +51,8 @@ pub struct Table {
     pub id: TableId,
     /// The table that it belongs to: itself or, where it holds an index's entries, the table whose rows those find.
     pub owner: TableId,
-    /// Its name when it was opened.
-    pub name: String,
+    /// See [`Table::name`].
+    name: Mutex<Arc<str>>,
     /// Its key, and what its Tonbo holds. Its columns may have been altered since: those of a statement are its connection's.
     pub schema: TableSchema,
     /// Its Tonbo.
@@ -98,7 +98,7 @@ impl Table {
         Ok(Table {
             id,
             owner,
-            name: name.into(),
+            name: Mutex::new(name.into()),
             schema,
             source: Arc::new(source),
             host: means.host.clone(),
@@ -109,6 +109,22 @@ impl Table {
             delta_memory: CommonShare::new(means.memory.share()),
             wants_merge: AtomicBool::new(false),
         })
+    }
+
+    /// Its name, as the last commit to its schema has it. A statement's is its connection's.
+    pub fn name(&self) -> Arc<str> {
+        self.name
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// A commit has named it `name`.
+    pub fn rename(&self, name: &str) {
+        let mut known = self.name.lock().unwrap_or_else(PoisonError::into_inner);
+        if **known != *name {
+            *known = name.into();
+        }
     }
 
     /// Has Tonbo take upserts and deletes. Room for them is the caller's.
@@ -158,7 +174,7 @@ impl Table {
         let next = rowids.greatest.unwrap_or(0).checked_add(1).ok_or_else(|| {
             StoreError::new(
                 StoreErrorCode::NoSpace,
-                format!("table {} has used up its row ids", self.name),
+                format!("table {} has used up its row ids", self.name()),
             )
         })?;
         rowids.greatest = Some(next);

@@ -7,15 +7,18 @@
 //! | of | flushed from on | why |
 //! |---|---|---|
 //! | a table | [`FLUSH_ROWS`], or a quarter of the budget below | a flush costs by the row, and a file has to pay for itself |
-//! | all tables together | [`BUDGET_SHARE`] of the statements' memory, at least [`BUDGET_SIZE_MIN`]: the largest tables first, *before* a write exceeds it | they share one memory |
+//! | all tables together | [`BUDGET_SHARE`] of the statements' memory, from [`BUDGET_SIZE_MIN`] to [`BUDGET_SIZE_MAX`]: the largest tables first, *before* a write exceeds it | they share one memory |
 //! | a table that is closed, or was opened | [`REPLAY_ROWS`] or [`REPLAY_SIZE`] | what a session leaves, each later one replays |
+//!
+//! Where memory is refused to the mover, the budget is halved, again and again: what it writes at once is a part of it, and what was refused once would
+//! be refused for ever.
 //!
 //! A write comes in pieces of at most a quarter of the budget, so that the second bound is exceeded by one row, and by the piece of an index
 //! that is being built, at most. A flush copies the table's rows: once into order, and once compressed, by the row group. Readers of an older
 //! snapshot keep the rows as they were in memory for as long.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use arrow_array::{Array, RecordBatch};
 
@@ -27,6 +30,9 @@ pub const BUDGET_SHARE: usize = 4;
 
 /// What they may take however little that is: files of a few rows would cost more than they free.
 pub const BUDGET_SIZE_MIN: usize = 4 << 20;
+
+/// What they may take however much that is: a flush brings a table's rows together, and a column holds less than 2 GiB.
+pub const BUDGET_SIZE_MAX: usize = 1 << 30;
 
 /// A table may have a part of the budget, and a write at once.
 const TABLE_SHARE: usize = 4;
@@ -45,15 +51,25 @@ pub const REPLAY_SIZE: usize = 4 << 20;
 pub struct UnflushedBudget {
     size_max: usize,
     size: AtomicUsize,
+    /// How often the budget was halved.
+    halvings: AtomicU32,
 }
 
 impl UnflushedBudget {
     /// That of a store whose statements may take `memory_size` bytes.
     pub fn new(memory_size: usize) -> Arc<UnflushedBudget> {
         Arc::new(UnflushedBudget {
-            size_max: (memory_size / BUDGET_SHARE).max(BUDGET_SIZE_MIN),
+            size_max: (memory_size / BUDGET_SHARE).clamp(BUDGET_SIZE_MIN, BUDGET_SIZE_MAX),
             size: AtomicUsize::new(0),
+            halvings: AtomicU32::new(0),
         })
+    }
+
+    /// There is less memory than was thought.
+    pub fn halve(&self) {
+        if self.size_max() > BUDGET_SIZE_MIN {
+            self.halvings.fetch_add(1, Relaxed);
+        }
     }
 
     /// The bytes that all tables' rows take, about.
@@ -63,17 +79,18 @@ impl UnflushedBudget {
 
     /// The bytes that they may take.
     pub fn size_max(&self) -> usize {
-        self.size_max
+        let halved = self.size_max.checked_shr(self.halvings.load(Relaxed));
+        halved.unwrap_or(0).max(BUDGET_SIZE_MIN)
     }
 
     /// The bytes from which on a table goes to a file, and those that are written at once.
     pub fn table_size_max(&self) -> usize {
-        self.size_max / TABLE_SHARE
+        self.size_max() / TABLE_SHARE
     }
 
     /// Whether so many more bytes may come.
     pub fn has_room(&self, size: usize) -> bool {
-        self.size().saturating_add(size) <= self.size_max
+        self.size().saturating_add(size) <= self.size_max()
     }
 }
 
@@ -167,5 +184,25 @@ impl Unflushed {
 impl Drop for Unflushed {
     fn drop(&mut self) {
         self.note((0, 0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_halved_down_to_the_least() {
+        let budget = UnflushedBudget::new(16 * BUDGET_SHARE * BUDGET_SIZE_MIN);
+        assert_eq!(budget.size_max(), 16 * BUDGET_SIZE_MIN);
+        let mut seen = Vec::new();
+        for _ in 0..100 {
+            budget.halve();
+            seen.push(budget.size_max() / BUDGET_SIZE_MIN);
+        }
+        assert_eq!(seen[..4], [8, 4, 2, 1]);
+        assert!(seen[4..].iter().all(|size| *size == 1));
+        assert!(budget.has_room(BUDGET_SIZE_MIN));
+        assert!(!budget.has_room(BUDGET_SIZE_MIN + 1));
     }
 }

@@ -24,7 +24,7 @@ use fusio::executor::{Executor, Instant, NoopMutex, NoopRwLock, Timer};
 
 pub use self::block_on::block_on;
 use self::task::Task;
-pub use self::task::{TASK_FAILED_WORDS, TaskFailed, TaskHandle};
+pub use self::task::{TASK_FAILED_WORDS, TaskFailed, TaskHandle, was_refused_memory};
 use self::timer::{Sleep, Timers};
 
 /// Threads that run tasks. A task that syncs a file keeps one busy, so one alone would let tables wait for each other.

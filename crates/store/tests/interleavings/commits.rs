@@ -57,7 +57,9 @@ fn reserve(
     snapshot: &Snapshot,
     changes: &Changes,
 ) -> StoreResult<Reservation> {
-    sequencer.reserve(snapshot, changes, [].iter())
+    sequencer
+        .reserve(snapshot, changes, [].iter())
+        .map_err(|refusal| refusal.error)
 }
 
 // ---- the sequencer alone
@@ -237,6 +239,81 @@ fn a_commit_that_is_checked_against_too_new_a_snapshot_is_found() {
     });
 }
 
+/// Two readers beside a commit to a Tonbo table, one to an ordinary table, and one to both. `take` takes a snapshot of both, and tells how many
+/// commits to ordinary tables alone it shows.
+fn read_by_two(take: impl Fn(&Store) -> (Snapshot, u64) + Clone + Send + Sync + 'static) {
+    let store = Store::new(1, Sizes::default());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut threads = Vec::new();
+    for _ in 0..2 {
+        let (store, seen, take) = (store.clone(), seen.clone(), take.clone());
+        threads.push(thread::spawn(move || {
+            let entered = store.sequencer.enter();
+            let (snapshot, plain) = take(&store);
+            let sequence = snapshot.published.sequence;
+            drop(snapshot);
+            store.sequencer.leave(entered);
+            seen.lock().unwrap().push((sequence, plain));
+        }));
+    }
+    for is_mixed in [false, true] {
+        let store = store.clone();
+        threads.push(thread::spawn(move || {
+            let entered = store.sequencer.enter();
+            let own = store.sequencer.snapshot_of(|| Ok(store.main.mixed()));
+            let changes = change(1, is_mixed.into());
+            let reservation = reserve(&store.sequencer, &own.unwrap(), &changes).unwrap();
+            if is_mixed {
+                store.main.write(reservation.sequence());
+                store.main.commit();
+            }
+            thread::yield_now();
+            reservation.publish(is_mixed, |_| {});
+            store.sequencer.leave(entered);
+        }));
+    }
+    let main = store.main.clone();
+    threads.push(thread::spawn(move || main.commit_plain()));
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let seen = seen.lock().unwrap();
+    let (first, second) = (seen[0], seen[1]);
+    let is_before =
+        |one: (Sequence, u64), other: (Sequence, u64)| one.0 <= other.0 && one.1 <= other.1;
+    assert!(
+        is_before(first, second) || is_before(second, first),
+        "two snapshots contradict each other: {first:?} and {second:?}"
+    );
+}
+
+/// A snapshot's two halves were of two moments: a commit to an ordinary table and one to a Tonbo table could come between them, and a reader that
+/// saw the second but not the first met one that saw the first but not the second.
+#[test]
+fn snapshots_show_commits_to_either_kind_of_table_in_one_order() {
+    check(8000, || {
+        read_by_two(|store| {
+            let mut plain = 0;
+            let snapshot = store.sequencer.snapshot_of(|| {
+                let (mixed, shown) = store.main.shown();
+                plain = shown;
+                Ok(mixed)
+            });
+            (snapshot.unwrap(), plain)
+        });
+    });
+}
+
+#[test]
+fn snapshots_with_halves_of_two_moments_are_found() {
+    finds(8000, None, "contradict each other", || {
+        read_by_two(|store| {
+            let (mixed, plain) = store.main.shown();
+            (store.sequencer.snapshot(mixed).unwrap(), plain)
+        });
+    });
+}
+
 /// What is known of recent commits equals what a plain list of them says.
 #[test]
 fn recent_writes_are_those_of_a_list() {
@@ -255,10 +332,13 @@ fn recent_writes_are_those_of_a_list() {
                     .filter(|(other, of, _)| *other > seen && *of == table);
                 let overlaps = later.clone().any(|(_, _, other)| !other.is_disjoint(&ids));
                 let buffer = &changes.tables[&table];
-                assert_eq!(recent.has_any_of(table, buffer, seen).unwrap(), overlaps);
+                assert_eq!(
+                    recent.first_of(table, buffer, seen).unwrap().is_some(),
+                    overlaps
+                );
                 assert_eq!(recent.has_any(table, seen), later.count() > 0);
             }
-            let before = recent.note(sequence, Footprint::new(&changes).unwrap());
+            let (before, _) = recent.note(sequence, Footprint::new(&changes).unwrap());
             // As a reservation is: before another transaction could write the same rows.
             if pick(5) == 0 {
                 drop(recent.void(sequence, before));
@@ -368,16 +448,54 @@ fn a_gate_that_does_not_wait_for_those_under_way_is_found() {
 
 // ---- group commit
 
-/// Five records, of which one group may fail and one may panic: each gets the outcome of the group that it was in, and nobody waits for ever.
+/// Everything that was written since the oldest open transaction began was kept, however much that was.
+#[test]
+fn what_is_kept_for_an_old_transaction_is_bounded() {
+    const ROWS_MAX: usize = 40;
+    check_alone(1, || {
+        let mut recent = RecentWrites::keeping(ROWS_MAX);
+        let mut first = 0;
+        let mut fresh = |count: i64| {
+            first += count;
+            change_all(1, &(first - count..first).collect::<Vec<_>>())
+        };
+        for sequence in 1..400 {
+            // Small commits and large ones, all of other rows; some are taken back.
+            let changes = fresh(if sequence % 10 == 0 { 9 } else { 1 });
+            let (before, _) = recent.note(sequence, Footprint::new(&changes).unwrap());
+            assert!(recent.row_count() <= ROWS_MAX);
+            let is_void = sequence % 7 == 0;
+            if is_void {
+                drop(recent.void(sequence, before));
+            }
+            // Who has begun just before is told what came since.
+            assert!(recent.reaches(sequence - 1));
+            let buffer = &changes.tables[&1];
+            let is_known = recent.first_of(1, buffer, sequence - 1).unwrap().is_some();
+            assert_eq!(is_known, !is_void);
+        }
+        assert!(!recent.reaches(0));
+        // One that alone has more than is kept.
+        let changes = fresh(2 * ROWS_MAX as i64);
+        drop(recent.note(400, Footprint::new(&changes).unwrap()));
+        assert!(recent.reaches(399) && !recent.reaches(398));
+        assert!(recent.has_any(1, 399));
+    });
+}
+
+/// The most records that any group of [`grouped`] had, in whatever order the threads ran.
+static GROUP_MAX: AtomicUsize = AtomicUsize::new(0);
+
+/// Five records, of which one group may fail and one may panic: each is written once, gets the outcome of the group that it was in, and nobody
+/// waits for ever.
 fn grouped() {
     let groups = Arc::new(Groups::new());
-    let written = Arc::new(Mutex::new(Vec::new()));
+    let outcomes = Arc::new(Mutex::new(Vec::<(Vec<u32>, bool)>::new()));
     let is_writing = Arc::new(AtomicBool::new(false));
-    let count = Arc::new(AtomicUsize::new(0));
     let threads: Vec<_> = (0..5)
         .map(|record| {
-            let (groups, written) = (groups.clone(), written.clone());
-            let (is_writing, count) = (is_writing.clone(), count.clone());
+            let (groups, outcomes) = (groups.clone(), outcomes.clone());
+            let is_writing = is_writing.clone();
             thread::spawn(move || {
                 let outcome: StoreResult<()> = groups.append(record, |group: &[u32]| {
                     assert!(
@@ -386,30 +504,39 @@ fn grouped() {
                     );
                     thread::yield_now();
                     is_writing.store(false, Ordering::Relaxed);
-                    match count.fetch_add(1, Ordering::Relaxed) {
-                        0 => return Err(StoreError::new(StoreErrorCode::NoSpace, "no space")),
+                    let mut outcomes = outcomes.lock().unwrap();
+                    let number = outcomes.len();
+                    outcomes.push((group.to_vec(), number > 1));
+                    drop(outcomes);
+                    match number {
+                        0 => Err(StoreError::new(StoreErrorCode::NoSpace, "no space")),
                         1 => std::panic::resume_unwind(Box::new("in the middle of a write")),
-                        _ => written.lock().unwrap().extend(group),
+                        _ => Ok(()),
                     }
-                    Ok(())
                 });
-                let is_written = written.lock().unwrap().contains(&record);
-                assert_eq!(outcome.is_ok(), is_written, "another's outcome");
+                let own = (outcomes.lock().unwrap().iter())
+                    .find(|(group, _)| group.contains(&record))
+                    .map(|(_, is_written)| *is_written);
+                assert_eq!(Some(outcome.is_ok()), own, "another's outcome");
             })
         })
         .collect();
     for thread in threads {
         thread.join().unwrap();
     }
-    let mut written = written.lock().unwrap().clone();
+    let outcomes = outcomes.lock().unwrap();
+    let mut written: Vec<u32> = (outcomes.iter().flat_map(|(group, _)| group).copied()).collect();
     written.sort_unstable();
-    written.dedup();
-    assert!(written.len() <= 5 && count.load(Ordering::Relaxed) <= 5);
+    assert_eq!(written, [0, 1, 2, 3, 4], "each once");
+    let largest = outcomes.iter().map(|(group, _)| group.len()).max();
+    GROUP_MAX.fetch_max(largest.unwrap_or_default(), Ordering::Relaxed);
 }
 
 #[test]
 fn writes_that_come_together_all_end_with_their_own_outcome() {
     check(4000, grouped);
+    // All that gathered behind the first one: one write, and one sync, for four.
+    assert_eq!(GROUP_MAX.load(Ordering::Relaxed), 4);
 }
 
 #[test]
@@ -427,8 +554,12 @@ pub fn transact(
 ) -> StoreResult<bool> {
     let writer = is_mixed.then(|| store.main.writer.lock().unwrap());
     let entered = store.sequencer.enter();
-    let mixed = store.main.mixed();
-    let outcome = store.sequencer.snapshot(mixed).and_then(|snapshot| {
+    let mut mixed = 0;
+    let taken = store.sequencer.snapshot_of(|| {
+        mixed = store.main.mixed();
+        Ok(mixed)
+    });
+    let outcome = taken.and_then(|snapshot| {
         assert_eq!(
             snapshot.published.mixed, mixed,
             "the Tonbo tables of another moment than `main`'s"
@@ -437,8 +568,9 @@ pub fn transact(
         let handle = Handle::new(&store.main, is_mixed);
         let commits = body(&mut transaction).and_then(|commits| {
             transaction
-                .sync(store, handle, Vec::new(), false)
+                .sync(store, handle, Vec::new(), None)
                 .map(|()| commits)
+                .map_err(|refusal| refusal.error)
         });
         match commits {
             Ok(true) => {

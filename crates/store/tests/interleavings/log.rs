@@ -68,9 +68,9 @@ impl LogFile {
         Ok(())
     }
 
-    pub fn sync(&self) -> StoreResult<()> {
+    pub fn sync(&self) -> StoreResult<Option<Sequence>> {
         shuttle::thread::yield_now();
-        Ok(())
+        Ok(None)
     }
 
     pub fn trim(&self, floor: Sequence) -> StoreResult<()> {
@@ -81,7 +81,12 @@ impl LogFile {
 }
 
 /// In the store this becomes durable, and visible, with SQLite's own commit.
-pub fn write_to_main(main: Handle, record: &Record, _floor: Sequence) -> StoreResult<()> {
+pub fn write_to_main(
+    main: Handle,
+    record: &Record,
+    _floor: Sequence,
+    _logged: Option<Sequence>,
+) -> StoreResult<()> {
     main.main().write(record.sequence);
     Ok(())
 }

@@ -11,6 +11,8 @@ pub struct Main {
     // Locks of std's: held at no point at which another thread may go on.
     mixed: Mutex<Sequence>,
     pending: Mutex<Sequence>,
+    /// How many transactions have written ordinary tables alone.
+    plain: Mutex<u64>,
     /// SQLite's lock of the one writer.
     pub writer: shuttle::sync::Mutex<()>,
 }
@@ -20,6 +22,18 @@ impl Main {
     pub fn mixed(&self) -> Sequence {
         shuttle::thread::yield_now();
         *self.mixed.lock().unwrap()
+    }
+
+    /// The same, and how many transactions it shows that have written ordinary tables alone.
+    pub fn shown(&self) -> (Sequence, u64) {
+        shuttle::thread::yield_now();
+        (*self.mixed.lock().unwrap(), *self.plain.lock().unwrap())
+    }
+
+    /// A transaction that has written ordinary tables alone is committed.
+    pub fn commit_plain(&self) {
+        shuttle::thread::yield_now();
+        *self.plain.lock().unwrap() += 1;
     }
 
     /// The writer's commit gets its row.

@@ -95,7 +95,7 @@ impl Store {
     }
 
     pub fn sync_logs(&self) -> StoreResult<()> {
-        self.log.sync()
+        self.log.sync().map(drop)
     }
 
     pub fn oldest_shut_change(&self) -> Option<Sequence> {

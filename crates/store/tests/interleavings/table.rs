@@ -37,7 +37,6 @@ use version::Delta;
 pub struct Table {
     pub id: TableId,
     pub owner: TableId,
-    pub name: String,
     pub schema: TableSchema,
     pub source: Arc<Source>,
     pub writers: Writers,
@@ -52,7 +51,6 @@ impl Table {
         Arc::new(Table {
             id,
             owner: id,
-            name: format!("t{id}"),
             source: Source::new(schema.arrow.clone()),
             schema,
             writers: Writers::default(),
@@ -61,6 +59,12 @@ impl Table {
             delta_memory: CommonShare::new(memory.share()),
         })
     }
+
+    pub fn name(&self) -> String {
+        format!("t{}", self.id)
+    }
+
+    pub fn rename(&self, _name: &str) {}
 
     pub fn ingest(&self, batch: RecordBatch, deletes: Vec<bool>) -> StoreResult<()> {
         self.source.ingest(batch, deletes)

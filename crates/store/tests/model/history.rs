@@ -181,7 +181,7 @@ impl History {
             let (id, version) = published.tables.iter().nth(index).unwrap();
             let _writing = store.mover.writing();
             mover::write_files(store, *id, Due::Any).unwrap();
-            text = format!("move, flush {}", version.table.name);
+            text = format!("move, flush {}", version.table.name());
         }
         self.note(text);
     }

@@ -31,6 +31,10 @@ struct State {
     next_tag: u64,
     conditional_puts: BTreeMap<String, u64>,
     flush_held: bool,
+    /// Flushes of paths that contain this fail.
+    failing_flushes: Option<String>,
+    /// Conditional puts of paths that contain this are told as failed after they have taken effect.
+    lost_answers: Option<String>,
     flushes_waiting: usize,
     /// What a crash before each change would leave, see [`TestFs::record_crashes`].
     crashes: Option<Vec<TestFs>>,
@@ -180,6 +184,16 @@ impl TestFs {
         }
     }
 
+    /// From now on `flush` of a path that contains `part` fails, or of none.
+    pub fn fail_flushes(&self, part: Option<&str>) {
+        self.state().failing_flushes = part.map(str::to_owned);
+    }
+
+    /// From now on a conditional put of a path that contains `part`, or of none, takes effect and is told as failed.
+    pub fn lose_answers(&self, part: Option<&str>) {
+        self.state().lost_answers = part.map(str::to_owned);
+    }
+
     fn sync(&self, path: &str) {
         let mut state = self.changing(path);
         if let Some(entry) = state.files.get_mut(path) {
@@ -246,6 +260,10 @@ impl Write for TestFile {
                 state = self.fs.0.changed.wait(state).expect("the lock is whole");
             }
             state.flushes_waiting -= 1;
+            let failing = state.failing_flushes.as_ref();
+            if failing.is_some_and(|part| self.path.contains(part.as_str())) {
+                return Err(io::Error::other("the disk is on strike").into());
+            }
         }
         self.fs.sync(&self.path);
         Ok(())
@@ -381,7 +399,12 @@ impl FsCas for TestFs {
                 metadata: metadata.unwrap_or_default().into_iter().collect(),
             };
             let tag = entry.tag.to_string();
+            let lost = state.lost_answers.as_ref();
+            let is_lost = lost.is_some_and(|part| path.contains(part.as_str()));
             state.files.insert(path, entry);
+            if is_lost {
+                return Err(io::Error::other("the answer was lost").into());
+            }
             Ok(tag)
         })
     }

@@ -18,7 +18,8 @@ pub use fs::TestFs;
 use fusio::path::Path;
 use tonbo::db::{
     CompactionOptions, CompactionStrategy, DB, DbBuilder, Expr, LeveledPlannerConfig, NeverSeal,
-    ScalarValue, SealPolicy, Snapshot, WalSyncPolicy,
+    ScalarValue, SealPolicy, Snapshot, WalConfig, WalRecoveryMode, WalSyncPolicy,
+    wal_tuning::WalConfigExt,
 };
 
 pub type Db = DB<TestFs, TestExecutor>;
@@ -60,6 +61,12 @@ pub struct Options {
     pub flush_after: Option<usize>,
     /// How many files a flush leaves before they are merged.
     pub l0_trigger: usize,
+    /// Whether what is damaged in the log is passed over.
+    pub salvages: bool,
+    /// The bytes of a file that a merge writes.
+    pub merged_size: usize,
+    /// How old a log segment gets.
+    pub wal_segment_age: Option<Duration>,
 }
 
 impl Default for Options {
@@ -69,6 +76,9 @@ impl Default for Options {
             wal_segment_bytes: 16 << 10,
             flush_after: None,
             l0_trigger: 2,
+            salvages: false,
+            merged_size: 64 << 20,
+            wal_segment_age: None,
         }
     }
 }
@@ -80,12 +90,21 @@ pub fn try_open(fs: &TestFs, options: &Options) -> Result<Db, String> {
     };
     let compaction = CompactionOptions::new()
         .strategy(CompactionStrategy::Leveled(planner))
+        .max_output_bytes(options.merged_size)
         .manual()
         .disable_l0_backpressure();
+    let recovery = match options.salvages {
+        false => WalRecoveryMode::default(),
+        true => WalRecoveryMode::SkipCorrupted,
+    };
+    let wal = WalConfig::default()
+        .recovery_mode(recovery)
+        .segment_max_age(options.wal_segment_age);
     let builder = DbBuilder::from_schema_key_name(schema(), "_key")
         .and_then(|builder| builder.object_store_with_fs(Arc::new(fs.clone()), Path::from("table")))
         .map_err(|error| error.to_string())?
         .table_name("table")
+        .wal_config(wal)
         .wal_flush_interval(Duration::ZERO)
         .wal_sync_policy(WalSyncPolicy::Disabled)
         .wal_segment_bytes(options.wal_segment_bytes)

@@ -1,12 +1,10 @@
 //! Threads that are a future, and local futures.
 
 use std::cell::Cell;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
-use std::task::Poll;
 use std::time::Duration;
 
 use heddle_thread::{self as thread, Builder, ThreadError};
@@ -14,6 +12,8 @@ use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
+
+use crate::support::{Dropped, yield_once};
 
 #[wasm_bindgen]
 extern "C" {
@@ -95,29 +95,10 @@ pub extern "C-unwind" fn spawn_async_join(count: u32) -> f64 {
         .sum()
 }
 
-/// Lets others have their turn once.
-async fn yield_once() {
-    let mut has_yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 /// 1 if a local future runs while the thread's own waits, another panics alone, one that spins lets timers fire, what is left is dropped,
 /// and wasm-bindgen's own local futures run too.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn run_local_futures() -> u32 {
-    struct Dropped(Arc<AtomicU32>);
-    impl Drop for Dropped {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
     let drops = Arc::new(AtomicU32::new(0));
     let dropped = Dropped(Arc::clone(&drops));
     let thread = thread::spawn_async(move || async {

@@ -138,7 +138,9 @@ pub unsafe extern "C-unwind" fn wait_for(kind: u32, gate: *const AtomicU32) -> u
         9 => {
             let barrier = Arc::new(Barrier::new(2));
             let other = Arc::clone(&barrier);
-            let helper = gate.then(move || drop(other.wait()));
+            let helper = gate.then(move || {
+                other.wait();
+            });
             barrier.wait();
             helper
         }
@@ -161,7 +163,9 @@ pub unsafe extern "C-unwind" fn wait_for(kind: u32, gate: *const AtomicU32) -> u
         12 => {
             let event = Arc::new(Event::manual_reset());
             let other = Arc::clone(&event);
-            let helper = gate.then(move || drop(other.set()));
+            let helper = gate.then(move || {
+                other.set();
+            });
             event.wait();
             helper
         }

@@ -61,6 +61,7 @@ import {
   POISONED,
   RESERVED,
   SLOT_UNREGISTERED,
+  WAITING_FOR_MUTEX,
   WAITING_ON_MUTEX,
 } from './layout.ts';
 import { deadlineAfter, remainingMs } from './time.ts';
@@ -85,6 +86,14 @@ export const CLEAN = 1;
 /** An owner died or panicked while it held the lock. */
 export const TAKEN_POISONED = 2;
 
+/** What a lock is a part of; where it is none, nothing. */
+export interface RawMutexUse {
+  /** What the lock is called in errors. */
+  readonly name?: string;
+  /** What is waited for: one of the WAITING_FOR_ constants. */
+  readonly purpose?: number;
+}
+
 /** The lock at one word. */
 export class RawMutex {
   readonly #words: Int32Array;
@@ -92,18 +101,21 @@ export class RawMutex {
   readonly #agent: Agent;
   readonly #name: string;
   readonly #operation: string;
+  /** What is told of a wait for it. */
+  readonly #kind: number;
 
   /**
    * @param words a view of shared memory
    * @param index the index of the lock word in it
    * @param agent this thread, as the locks of that memory see it
-   * @param name what the lock is called in errors
+   * @param use what it is a part of
    */
-  constructor(words: Int32Array, index: number, agent: Agent, name: string = NAME) {
+  constructor(words: Int32Array, index: number, agent: Agent, { name = NAME, purpose = WAITING_FOR_MUTEX }: RawMutexUse = {}) {
     this.#words = words;
     this.#index = index;
     this.#agent = agent;
     this.#name = name;
+    this.#kind = WAITING_ON_MUTEX | purpose;
     this.#operation = name === NAME ? LOCK_OPERATION : `taking ${name}`;
   }
 
@@ -247,7 +259,7 @@ export class RawMutex {
             return this.#isHeld(word);
           };
           const [left, expires] = this.#patience(word, remainingMs(deadline));
-          const ended = block(this.#words, this.#index, word, left, agent, WAITING_ON_MUTEX, this.#operation, lives);
+          const ended = block(this.#words, this.#index, word, left, agent, this.#kind, this.#operation, lives);
           if (ended === 'timed-out' && expires) this.#expire(word);
           else isOver = ended === 'timed-out';
         }

@@ -51,6 +51,7 @@ import {
   RW_LOCK_SEAT_COUNT,
   RW_LOCK_WRITER_OFFSET,
   SLOT_UNREGISTERED,
+  WAITING_FOR_RW_LOCK,
   WAITING_ON_SEQUENCE,
 } from './layout.ts';
 import { FAILED, type Outcome, RawMutex } from './RawMutex.ts';
@@ -65,6 +66,8 @@ const SEATS_END = SEATS + RW_LOCK_SEAT_COUNT;
 const NAME = 'the reader-writer lock';
 /** What beginning to read is called in errors. */
 export const READ_OPERATION: string = `reading under ${NAME}`;
+/** What is told of a writer that waits for readers to leave. */
+const WAITS_FOR_READERS = WAITING_ON_SEQUENCE | WAITING_FOR_RW_LOCK;
 /** What beginning to write is called in errors. */
 export const WRITE_OPERATION: string = `writing under ${NAME}`;
 
@@ -85,7 +88,7 @@ export class RawRwLock {
   constructor(words: Int32Array, agent: Agent) {
     this.#words = words;
     this.#agent = agent;
-    this.#writer = new RawMutex(words, WRITER, agent, NAME);
+    this.#writer = new RawMutex(words, WRITER, agent, { name: NAME, purpose: WAITING_FOR_RW_LOCK });
   }
 
   /** Whether somebody writes, or waits for it; of the past as soon as it is known. */
@@ -302,7 +305,7 @@ export class RawRwLock {
       // A reader may have died before a reaper could know that we wait.
       const stillRead = (): boolean => this.#hasReaders();
       const left = remainingMs(deadline);
-      isOver = block(words, DEPARTURES, departures, left, this.#agent, WAITING_ON_SEQUENCE, WRITE_OPERATION, stillRead) === 'timed-out';
+      isOver = block(words, DEPARTURES, departures, left, this.#agent, WAITS_FOR_READERS, WRITE_OPERATION, stillRead) === 'timed-out';
     }
   }
 

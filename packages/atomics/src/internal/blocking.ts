@@ -68,6 +68,33 @@ export function spinWhile(words: Int32Array, index: number, expected: number): b
   return false;
 }
 
+/** The longest that a batch is waited for, in rounds. */
+const LINGER_ROUNDS_MAX = 128;
+/** Where no batches came lately, one wait in so many looks for one. */
+const LINGER_PROBE_INTERVAL = 16;
+
+let lingerRounds = 1;
+let waitsWithoutLinger = 0;
+
+/**
+ * As {@link spinWhile}, for a word that counts what another thread makes: once it has changed, this gives it some time for more, as long
+ * as more came lately. What is passed on one at a time takes the time that cache lines need to go to and fro, many times what it takes to
+ * make one. Who waits for a single answer finds no more, and doesn't linger.
+ */
+export function spinForBatch(words: Int32Array, index: number, expected: number): boolean {
+  if (!spinWhile(words, index, expected)) return false;
+  let rounds = lingerRounds;
+  if (rounds === 0) {
+    waitsWithoutLinger = (waitsWithoutLinger + 1) % LINGER_PROBE_INTERVAL;
+    if (waitsWithoutLinger !== 0) return true;
+    rounds = 1;
+  }
+  const seen = Atomics.load(words, index);
+  for (let round = 0; round < rounds; round += 1) spinPause();
+  lingerRounds = Atomics.load(words, index) === seen ? rounds >> 1 : Math.min(LINGER_ROUNDS_MAX, rounds * 2);
+  return true;
+}
+
 const pause: ((iterations?: number) => void) | undefined = (Atomics as { pause?: (iterations?: number) => void }).pause?.bind(Atomics);
 
 /** Tells the processor that this thread waits for another one. */

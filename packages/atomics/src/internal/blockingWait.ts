@@ -64,6 +64,11 @@ const KINDS: ReadonlyMap<number, BlockingWaitKind> = new Map([
   [WAITING_FOR_CHANNEL, 'channel'],
 ]);
 
+/** What a wait with a WAITING_FOR_ constant is for; a `word` for any other number. */
+export function blockingWaitKind(purpose: number): BlockingWaitKind {
+  return KINDS.get(purpose) ?? 'word';
+}
+
 /**
  * What the thread in `slot` blocks on; undefined where it doesn't.
  *
@@ -77,8 +82,7 @@ export function blockingWaitOf(words: Int32Array, registry: number, slot: number
   const purpose = Atomics.load(words, (record + REGISTRY_SLOT_WAITING_FOR_OFFSET) >>> 2);
   const owned = waitingOn & WAITING_KIND_MASK;
   const address = (waitingOn & ~WAITING_KIND_MASK) >>> 0;
-  // TypeScript's locks say no more than what the word's owner is to a reaper.
-  const kind = KINDS.get(purpose) ?? (owned === WAITING_ON_MUTEX ? 'mutex' : 'word');
+  const kind = blockingWaitKind(purpose);
   const hasOwner = owned === WAITING_ON_MUTEX || owned === WAITING_ON_OWNER;
   const word = hasOwner && address >>> 2 < words.length ? Atomics.load(words, address >>> 2) : 0;
   const owner = word & OWNER_SLOT_MASK;

@@ -11,7 +11,7 @@
  *    and sleep on.
  * 3. A thread that is about to block can't react to its own pending asynchronous waits, so before it blocks it takes those
  *    out of their queues in the same way ({@link leaveAsyncQueues}): a wake-up never goes to a thread that sleeps
- *    elsewhere.
+ *    elsewhere. So it does with those of Rust's tasks.
  * 4. A reaper wakes those who block, since the dead may have changed a word without waking, or been woken in vain. Asynchronous
  *    waiters it doesn't know of: they look again after each death themselves.
  */
@@ -19,6 +19,8 @@ import { AbortedError, MayNotBlockError } from '../errors.ts';
 import { type Agent } from './agent.ts';
 import { mayBlock } from './blocking.ts';
 import { type RawWait, waitAsyncByHelper } from './helper.ts';
+import { WAITING_KIND_MASK } from './layout.ts';
+import { ownWaits } from './ownWaits.ts';
 
 /** How a wait ended: woken or for no reason, the word had another value, or the time ran out. */
 export type WaitResult = 'ok' | 'not-equal' | 'timed-out';
@@ -38,10 +40,8 @@ export interface AsyncWaitOptions {
 /** Words that can be waited on. */
 export type WaitWords = Int32Array | BigInt64Array;
 
-interface PendingWait {
-  readonly words: WaitWords;
-  readonly index: number;
-}
+/** Has a wait end, for no reason. */
+type Withdraw = () => void;
 
 type RawWaitAsync = (words: WaitWords, index: number, expected: number | bigint, timeoutMs: number) => RawWait;
 
@@ -49,7 +49,9 @@ type RawWaitAsync = (words: WaitWords, index: number, expected: number | bigint,
 const notifyAll = Atomics.notify.bind(Atomics) as (words: WaitWords, index: number) => number;
 const rawWait = Atomics.wait.bind(Atomics) as (words: WaitWords, index: number, expected: number | bigint, timeoutMs: number) => WaitResult;
 
-const pendingWaits = new Set<PendingWait>();
+const pendingWaits = new Set<Withdraw>();
+/** Where each module of Rust whose tasks wait on this thread puts what takes them out of their queues: `crates/atomics/src/futex/promises.rs`. */
+const scope = globalThis as { readonly heddleTaskQueues?: Set<Withdraw> };
 const nativeWaitAsync = (Atomics as { waitAsync?: RawWaitAsync }).waitAsync?.bind(Atomics);
 let rawWaitAsync: RawWaitAsync = nativeWaitAsync ?? waitAsyncByHelper;
 
@@ -61,7 +63,7 @@ export function setWaitAsyncByHelper(byHelper: boolean): void {
 /**
  * Blocks while `words[index]` is `expected`.
  *
- * @param kind what the registry is told about the address: 0, or one of the WAITING_ON_ kinds
+ * @param kind what is told of the wait: one of the WAITING_FOR_ constants, and for the registry a WAITING_ON_ kind of the address; 0 for neither
  * @param shouldWait looked at after the registry was told and before the wait; `false` means don't wait
  * @throws MayNotBlockError `MAY_NOT_BLOCK` on a thread that may not block
  */
@@ -78,15 +80,29 @@ export function block(
   if (timeoutMs <= 0) return 'timed-out';
   if (!mayBlock()) throw new MayNotBlockError(operation);
   if (pendingWaits.size > 0) leaveAsyncQueues();
+  if (scope.heddleTaskQueues !== undefined) leaveTaskQueues(scope.heddleTaskQueues);
+  const purpose = kind & ~WAITING_KIND_MASK;
   const { registry } = agent;
-  if (registry === undefined) return rawWait(words, index, expected, timeoutMs);
-  const mayWait = registry.beginWait((words.byteOffset + index * words.BYTES_PER_ELEMENT) | kind);
+  if (registry === undefined) return sleep(words, index, expected, timeoutMs, purpose);
+  const mayWait = registry.beginWait((words.byteOffset + index * words.BYTES_PER_ELEMENT) | (kind & WAITING_KIND_MASK), purpose);
   try {
     if (!mayWait) return 'ok';
     if (shouldWait !== undefined && !shouldWait()) return 'ok';
-    return rawWait(words, index, expected, timeoutMs);
+    return sleep(words, index, expected, timeoutMs, purpose);
   } finally {
     registry.endWait();
+  }
+}
+
+/** Sleeps, and tells of it if somebody listens. */
+function sleep(words: WaitWords, index: number, expected: number | bigint, timeoutMs: number, purpose: number): WaitResult {
+  const listener = ownWaits();
+  if (listener === undefined) return rawWait(words, index, expected, timeoutMs);
+  listener.begin(purpose, words.buffer);
+  try {
+    return rawWait(words, index, expected, timeoutMs);
+  } finally {
+    listener.end();
   }
 }
 
@@ -107,27 +123,29 @@ export function waitAsync(
   if (timeoutMs <= 0) return 'timed-out';
   // First: of a death before, the compare sees the changes of the word, and the watch all others: it begins with the deaths that this
   // thread knows.
-  const stopWatching = agent?.registry?.watchDeaths(() => void notifyAll(words, index));
+  let cancel: Withdraw = () => {};
+  const withdraw = (): void => {
+    cancel();
+    notifyAll(words, index);
+  };
+  const stopWatching = agent?.registry?.watchDeaths(withdraw);
   const raw = rawWaitAsync(words, index, expected, timeoutMs);
+  cancel = raw.cancel ?? cancel;
   if (!raw.async) {
     stopWatching?.();
     return raw.value as WaitResult;
   }
 
-  const pending: PendingWait = { words, index };
-  pendingWaits.add(pending);
+  pendingWaits.add(withdraw);
   retainProcess();
   const settle = (): void => {
-    pendingWaits.delete(pending);
+    pendingWaits.delete(withdraw);
     stopWatching?.();
     releaseProcess();
   };
   const result = raw.value as Promise<WaitResult>;
   if (signal === undefined) return result.finally(settle);
-  return withAbort(result, signal, operation, () => {
-    raw.cancel?.();
-    notifyAll(words, index);
-  }).finally(settle);
+  return withAbort(result, signal, operation, withdraw).finally(settle);
 }
 
 /** `result`, unless `signal` comes first: then `withdraw` is called. */
@@ -155,7 +173,19 @@ export function watchWord(words: Int32Array, index: number, expected: number, on
 
 /** Takes this thread's pending asynchronous waits out of their queues; they look again when the thread is back. */
 function leaveAsyncQueues(): void {
-  for (const { words, index } of pendingWaits) notifyAll(words, index);
+  for (const withdraw of pendingWaits) withdraw();
+}
+
+/** {@link leaveAsyncQueues} for Rust's tasks. */
+function leaveTaskQueues(queues: Set<Withdraw>): void {
+  for (const withdraw of queues) {
+    try {
+      withdraw();
+    } catch {
+      // Its module has trapped, and has no tasks any more.
+      queues.delete(withdraw);
+    }
+  }
 }
 
 // A timer that never fires in practice, while anything is pending.

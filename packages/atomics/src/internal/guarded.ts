@@ -38,7 +38,9 @@ export function resolveGuarded(
  */
 export function checkGuardedType(handle: Handle<string>, type: SharedType<unknown>): void {
   if (handle.type !== type.signature) {
-    throw new InvalidRecordError(`what is guarded there is ${handle.type ?? 'nothing'}, not ${type.signature}`);
+    // Whoever posted it may have made it: a symbol, for one, is no part of a text.
+    const found = typeof handle.type === 'string' ? handle.type : handle.type === undefined ? 'nothing' : 'of no type';
+    throw new InvalidRecordError(`what is guarded there is ${found}, not ${type.signature}`);
   }
 }
 

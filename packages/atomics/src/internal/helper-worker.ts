@@ -8,7 +8,7 @@ const scope = globalThis as unknown as {
 
 // The types of 32 and of 64 bits come together: the casts below stand for both.
 scope.addEventListener('message', ({ data: { words, index, expected, timeoutMs, control } }) => {
-  const result = Atomics.load(control, 0) === 1 ? 'timed-out' : Atomics.wait(words as Int32Array, index, expected as number, timeoutMs);
+  const result = Atomics.load(control, 0) === 1 ? 'ok' : Atomics.wait(words as Int32Array, index, expected as number, timeoutMs);
   if (result === 'ok' && Atomics.load(control, 0) === 1) {
     // Given up before the wait began: the wake-up was for somebody else.
     Atomics.notify(words as Int32Array, index, 1);

@@ -2,9 +2,9 @@
  * `Atomics.waitAsync` for engines without it: a helper thread blocks in our place and posts how the wait ended.
  *
  * A helper serves one wait at a time and is kept for the next. Its wait begins a little later than it was asked for; it
- * compares the word then, so nothing is missed. A wait that is given up before its helper begins would stay in the queue
- * and swallow a wake-up, so `cancel` leaves a mark that the helper reads after its wait: what it got in vain it passes on,
- * without asking this thread.
+ * compares the word then, so nothing is missed. A wait that is ended before its helper begins would stay in the queue
+ * and swallow a wake-up, or sleep through a death, so `cancel` leaves a mark that the helper reads before and after its wait:
+ * what it got in vain it passes on, without asking this thread.
  */
 
 /** What `Atomics.waitAsync` returns, and how to give the wait up where that takes more than a notification. */
@@ -42,6 +42,19 @@ function startHelper(): Helper {
     done?.(event.data);
   });
   return helper;
+}
+
+/**
+ * Lets Rust's tasks on this thread wait where the engine has no `Atomics.waitAsync`: their futures (`lock_async`, `recv_async`, …) call what
+ * this gives them, which has helper workers wait, as the asynchronous forms of this package do. Does nothing where the engine needs none.
+ *
+ * Threads of `@heddle/thread` have it. Call it once on any other thread of a page that polls such futures; Node has `Atomics.waitAsync`
+ * in every version that this package runs on.
+ */
+export function provideWaitAsync(): void {
+  if ('waitAsync' in Atomics || typeof Worker !== 'function') return;
+  // The name that `crates/atomics/src/futex/promises.rs` asks for.
+  Object.defineProperty(globalThis, 'heddleWaitAsync', { value: waitAsyncByHelper, configurable: true });
 }
 
 /** As `Atomics.waitAsync`. */

@@ -46,6 +46,8 @@ export const WAITING_ON_OWNER = 1;
 export const WAITING_ON_SEQUENCE = 2;
 /** Waiting-on: the address is that of a mutex, which the reaper takes from a dead owner or claimant. */
 export const WAITING_ON_MUTEX = 3;
+/** Waiting-on, bits 48–63: the lower bits of the generation of the thread that wrote it. */
+export const WAITING_GENERATION_SHIFT = 48;
 /** Waiting-for: a mutex. */
 export const WAITING_FOR_MUTEX = 0x100;
 /** Waiting-for: a reader-writer lock. */
@@ -73,7 +75,7 @@ export const RW_LOCK_SEAT_COUNT = 28;
 /** The first word of a registry: the letters "hedr". */
 export const REGISTRY_MAGIC = 0x7264_6568;
 /** The version of the registry's record. */
-export const REGISTRY_VERSION = 2;
+export const REGISTRY_VERSION = 3;
 /** The first word of a record of lock orders: the letters "hedo". */
 export const LOCK_ORDER_MAGIC = 0x6f64_6568;
 /** The most links that a record of lock orders can have room for. */
@@ -178,9 +180,9 @@ export const REGISTRY_SLOT_SIZE = 16;
 export const REGISTRY_SLOT_ALIGN = 8;
 /** State in bits 0–1 (FREE, LIVE, DEAD), generation in bits 12–29 as in the lock word. */
 export const REGISTRY_SLOT_LIFE_OFFSET = 0;
-/** What the blocking wait is for, for whoever lists the threads: WAITING_FOR_MUTEX and so on; 0 where nobody has said so. Only while waitingOn is not 0. */
+/** What the blocking wait is for, for whoever lists the threads: WAITING_FOR_MUTEX and so on; 0 where nobody has said so. Only while waitingOn has an address. */
 export const REGISTRY_SLOT_WAITING_FOR_OFFSET = 4;
-/** The byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. In a 32-bit memory the upper half stays 0. */
+/** Bits 0–47: the byte address of the word that the thread's blocking wait is on, with what it is of in bits 0–1; 0 when it waits on nothing. Bits 48–63: the lower 16 bits of the generation of the thread that wrote it, so that a reaper takes out only what is of the dead. */
 export const REGISTRY_SLOT_WAITING_ON_OFFSET = 8;
 
 /** Bytes of LockOrderHeader: The head of the orders in which TypeScript's threads take the locks of a memory, kept while deadlock detection is on; `capacity` links follow it. */

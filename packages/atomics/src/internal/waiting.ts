@@ -39,7 +39,7 @@ export interface WaitSite {
   readonly operation: string;
   /** Why a thread that may not block can't go on, and what to use instead. */
   readonly advice: string;
-  /** What the registry is told about the word: 0 if not given, or one of the WAITING_ON_ kinds. */
+  /** What is told of the wait: one of the WAITING_FOR_ constants, together with a WAITING_ON_ kind of the word; 0 if not given. */
   readonly kind?: number;
   /** Whether the owner in a value of the word lives; looked at after the registry was told of the wait. */
   readonly ownerLives?: (word: number) => boolean;

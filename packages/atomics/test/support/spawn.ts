@@ -9,10 +9,10 @@ export async function spawn(): Promise<TestWorker> {
   return worker;
 }
 
-/** Starts such a worker that somebody terminates in the end. */
-export async function startWorker(): Promise<TestWorker> {
+/** Starts such a worker that somebody terminates in the end; its name may say of what engine it is, in browsers. */
+export async function startWorker(name: string = ''): Promise<TestWorker> {
   const worker = isBrowser
-    ? connectBrowser(new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }))
+    ? connectBrowser(new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name }))
     : await connectNode(new URL('./worker.ts', import.meta.url));
   await worker.call('ping');
   return worker;

@@ -15,6 +15,7 @@ import {
   AtomicU64,
   AtomicU8,
   Barrier,
+  Condition,
   Event,
   Latch,
   Mutex,
@@ -22,11 +23,15 @@ import {
   OnceCell,
   Parker,
   RwLock,
+  Semaphore,
   type SharedLocation,
   Unparker,
+  PoisonedError,
   WaitGroup,
+  u32,
 } from '../../src/index.ts';
 import { Visit } from './types.ts';
+import { waitStepsOf } from './waits.ts';
 
 /** Numbers in, a number out, as the exports of a Wasm module. */
 export type Step = (...args: number[]) => number | Promise<number>;
@@ -57,6 +62,8 @@ export function stepsOf(memory: WebAssembly.Memory): Record<string, Step> {
   const place = (byteOffset: number): SharedLocation => ({ memory, byteOffset });
   const numbersAt = (byteOffset: number): Uint32Array => new Uint32Array(memory.buffer, byteOffset, 1);
   return {
+    ...waitStepsOf(memory),
+
     latch_create: (at, count) => Number(Latch.create(count, place(at)).tryWait()),
     latch_count_down: (at, n) => {
       try {
@@ -131,6 +138,61 @@ export function stepsOf(memory: WebAssembly.Memory): Record<string, Step> {
       return times;
     },
 
+    condvar_take_turns: (mutexAt, conditionAt, turn, parties, times) => {
+      const mutex = new Mutex(u32, place(mutexAt));
+      const condition = new Condition(place(conditionAt));
+      let last = 0;
+      for (let time = 0; time < times; time += 1) {
+        using lock = mutex.lock();
+        condition.waitFor(lock, Infinity, () => lock.value % parties === turn);
+        lock.value += 1;
+        last = lock.value;
+        if (parties === 2) condition.notifyOne();
+        else condition.notifyAll();
+      }
+      return last;
+    },
+    condvar_wait_for: (mutexAt, conditionAt, least) => {
+      try {
+        using lock = new Mutex(u32, place(mutexAt)).lock();
+        new Condition(place(conditionAt)).waitFor(lock, Infinity, () => lock.value >= least);
+        return lock.value;
+      } catch (error) {
+        if (error instanceof PoisonedError) return 2 ** 32 - 1;
+        throw error;
+      }
+    },
+
+    semaphore_create: (at, permits) => Semaphore.create(permits, place(at)).available,
+    semaphore_pass: (at, insideAt, count, times) => {
+      const semaphore = Semaphore.at(place(at));
+      const inside = numbersAt(insideAt);
+      let most = 0;
+      for (let time = 0; time < times; time += 1) {
+        using _ = semaphore.acquire({ count });
+        most = Math.max(most, Atomics.add(inside, 0, count) + count);
+        Atomics.sub(inside, 0, count);
+      }
+      return most;
+    },
+    semaphore_pong: (at, otherAt, count, times) => {
+      const [semaphore, other] = [Semaphore.at(place(at)), Semaphore.at(place(otherAt))];
+      for (let time = 0; time < times; time += 1) {
+        semaphore.acquire({ count });
+        for (let permit = 0; permit < count; permit += 1) other.release();
+      }
+      return times;
+    },
+    semaphore_ping: (at, otherAt, count, times) => {
+      const [semaphore, other] = [Semaphore.at(place(at)), Semaphore.at(place(otherAt))];
+      for (let time = 0; time < times; time += 1) {
+        for (let permit = 0; permit < count; permit += 1) semaphore.release();
+        other.acquire({ count });
+      }
+      return times;
+    },
+    semaphore_acquire: (at, count) => Semaphore.at(place(at)).acquire({ count }).count,
+
     once_force: (at, number) => {
       const numbers = numbersAt(number);
       new Once(place(at)).callForce(() => (numbers[0] += 1));
@@ -167,6 +229,19 @@ export function stepsOf(memory: WebAssembly.Memory): Record<string, Step> {
         if (reading.value.sum * 2 !== reading.value.hits) return 1;
       }
       return 0;
+    },
+    /** Never ends: whoever waits for it terminates the thread. */
+    locks_die: async (mutexAt, writtenAt, readAt) => {
+      new RwLock(place(readAt)).read();
+      new RwLock(place(writtenAt)).write();
+      new Mutex(place(mutexAt)).lock();
+      return new Promise(() => {});
+    },
+    locks_take: (mutexAt, writtenAt, readAt) => {
+      using lock = new Mutex(place(mutexAt)).lock({ acceptPoisoned: true });
+      using reading = new RwLock(place(writtenAt)).read({ acceptPoisoned: true });
+      using writing = new RwLock(place(readAt)).write({ acceptPoisoned: true });
+      return Number(lock.poisoned) | (Number(reading.poisoned) << 1) | (Number(writing.poisoned) << 2);
     },
     cell_get_or_init: (at, hits) => {
       const made = new OnceCell(Visit, place(at)).getOrInit(() => ({

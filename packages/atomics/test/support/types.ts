@@ -26,3 +26,6 @@ export const Visit = struct({
   last: struct({ worker: bool, name: bytes(6) }),
   recent: array(u16, 4),
 });
+
+/** A number that tasks count up: the `u32` in a lock of Rust's. */
+export const Count = struct({ count: u32 });

@@ -18,6 +18,24 @@ export async function loadWasm(): Promise<WasmProgram> {
   return { glueUrl: glueUrl.href, module, memory };
 }
 
+/** The functions of an instance. */
+export type Exports = Record<string, (...args: number[]) => number>;
+
+interface Glue {
+  initSync(options: { module: WebAssembly.Module; memory: WebAssembly.Memory; thread_stack_size: number }): unknown;
+}
+
+/** An instance for this thread. */
+export async function instantiateWasm({ glueUrl, module, memory }: WasmProgram): Promise<Exports> {
+  const glue = (await import(/* @vite-ignore */ glueUrl)) as Glue;
+  return glue.initSync({ module, memory, thread_stack_size: 1 << 20 }) as Exports;
+}
+
+/** The text at an address; a copy, as none may be decoded where it is shared. */
+export function textIn(memory: WebAssembly.Memory, at: number, byteLength: number): string {
+  return new TextDecoder().decode(new Uint8Array(memory.buffer, at, byteLength).slice());
+}
+
 async function bytesOf(url: URL): Promise<BufferSource> {
   if (isBrowser) return (await fetch(url)).arrayBuffer();
   const name = 'node:fs/promises';

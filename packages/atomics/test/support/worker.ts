@@ -35,11 +35,17 @@ import {
   enableDeadlockDetection,
   nameLock,
   nameThread,
+  provideWaitAsync,
 } from '../../src/index.ts';
 import { RawMutex, agentOf } from '../../src/internal/index.ts';
 import { type Step, stepsOf } from './steps.ts';
 import { Visit } from './types.ts';
+import { WAITS } from './waitOperations.ts';
+import { beOfEngine } from './engine.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
+
+beOfEngine();
+provideWaitAsync();
 
 const pauseWord = new Int32Array(new SharedArrayBuffer(4));
 const pause = (ms: number): void => void Atomics.wait(pauseWord, 0, 0, ms);
@@ -426,6 +432,9 @@ const jobs: Jobs = {
       Atomics.store(state, 0, 1);
       return new Promise(() => {});
     }),
+
+  /** Does an operation that has to wait, blocking, for at most so long. */
+  waitInVain: (operation: string, handle: Handle<string>, timeoutMs: number) => WAITS[operation].block(handle, { timeoutMs }),
 
   /** Reaps a thread, as a supervisor would. */
   reap: (registry: ThreadRegistryHandle, token: ThreadToken) => ThreadRegistry.from(registry).reap(token),

@@ -44,6 +44,7 @@ import { OWNER_SLOT_MASK, type ResolvedLocation, SLOT_UNREGISTERED } from '@hedd
 import { InvalidRecordError, type SharedLocation } from '@heddle/atomics';
 import { TooManyReceiversError } from '../errors.ts';
 import { type BroadcastRecord, type BroadcastRecordOptions, createBroadcastRecord, openBroadcastRecord } from './broadcastRecord.ts';
+import { copyBytes } from './copy.ts';
 import {
   BROADCAST_FRAME_LENGTH_OFFSET,
   BROADCAST_FRAME_NUMBER_OFFSET,
@@ -309,7 +310,7 @@ export class Broadcasting implements Monitored {
     }
     frames[(place >> 2) + LENGTH_WORD] = message.length;
     writeNumber(frames, (place >> 2) + NUMBER_WORD, number);
-    this.#record.bytes.set(message, place + BROADCAST_FRAME_SIZE);
+    copyBytes(message, 0, message.length, this.#record.bytes, place + BROADCAST_FRAME_SIZE);
     // Invariant 3.
     if (Atomics.compareExchange(words, TAIL, tail, (tail + advance) | 0) !== tail) return CLOSED;
     writeNumber(words, SENT, number + 1);
@@ -360,6 +361,9 @@ export class Broadcasting implements Monitored {
 
   /** The frame at a position before the tail. */
   #frameAt(position: number, tail: number): Frame {
+    const kept = (tail - position) >>> 0;
+    // In a broken record, frames could be looked for in all of 2^32 positions, or beside the ring.
+    if (kept > this.#size || (position & (FRAME_ALIGN - 1)) !== 0) throw this.#broken(`${kept} bytes of messages from ${position} on`);
     let place = position & (this.#size - 1);
     let end = position;
     if (this.#frames[place >> 2] === FRAME_WRAP) {
@@ -368,7 +372,9 @@ export class Broadcasting implements Monitored {
     }
     const length = this.#frames[(place >> 2) + LENGTH_WORD]! & FRAME_LENGTH_MASK;
     end = (end + ((BROADCAST_FRAME_SIZE + length + FRAME_ALIGN - 1) & -FRAME_ALIGN)) | 0;
-    if ((end - position) >>> 0 > (tail - position) >>> 0) throw this.#broken(`a message of ${length} bytes at ${place}`);
+    if ((end - position) >>> 0 > kept || place + BROADCAST_FRAME_SIZE + length > this.#size) {
+      throw this.#broken(`a message of ${length} bytes at ${place}`);
+    }
     return { place, length, number: readNumber(this.#frames, (place >> 2) + NUMBER_WORD), end };
   }
 

@@ -17,16 +17,13 @@
  * Monitors: C. A. R. Hoare, "Monitors: An Operating System Structuring Concept" (1974); here the condition is signalled after the
  * lock was given back, and looked at again.
  */
-import { FAILED, RawMutex, TAKEN_POISONED, deadlineAfter, remainingMs, spinPause } from '@heddle/atomics/internal';
+import { FAILED, RawMutex, TAKEN_POISONED, WAITING_FOR_CHANNEL, deadlineAfter, remainingMs, spinPause } from '@heddle/atomics/internal';
 import { MayNotBlockError, mayBlock } from '@heddle/atomics';
+import { BRIEF_MS, BRIEF_SPIN_ROUNDS } from './brief.ts';
 import { type Counted, Ends, type Side } from './Ends.ts';
 import { type SharedRecord } from './record.ts';
 import { NOT_NOW, type Result, TIMED_OUT } from './result.ts';
 import { type Waiters } from './Waiters.ts';
-
-/** How long a thread that may not block spins for the lock, which is held for the time of one copy. */
-const BRIEF_SPIN_MS = 2;
-const BRIEF_SPIN_ROUNDS = 64;
 
 /** What is done under the lock, and waited for while it can't be done. */
 export interface Attempt {
@@ -65,7 +62,7 @@ export class Monitor {
    */
   constructor(record: SharedRecord, lock: number, endsByteOffset: number, channel: Monitored) {
     this.#record = record;
-    this.#lock = new RawMutex(record.words, lock, record.agent);
+    this.#lock = new RawMutex(record.words, lock, record.agent, { purpose: WAITING_FOR_CHANNEL });
     this.#ends = new Ends(record, endsByteOffset);
     this.#channel = channel;
   }
@@ -172,6 +169,12 @@ export class Monitor {
     if (this.#ends.remove(side, counted)) this.#channel.close();
   }
 
+  /** {@link Monitor.attempt}, and once more where the channel turns out to be deserted, and is closed. */
+  attemptOrClose(attempt: Attempt): Result {
+    const result = this.attempt(attempt);
+    return result === NOT_NOW && this.closeIfDeserted() ? this.attempt(attempt) : result;
+  }
+
   /** Closes the channel if a side has lost its last end: whoever had one may be dead. */
   closeIfDeserted(): boolean {
     if (!this.#ends.isDeserted()) return false;
@@ -202,7 +205,7 @@ export class Monitor {
       this.#enter();
       return true;
     }
-    const deadline = deadlineAfter(BRIEF_SPIN_MS);
+    const deadline = deadlineAfter(BRIEF_MS);
     do {
       const outcome = this.#lock.takeUnowned();
       if (outcome === TAKEN_POISONED) this.#recover();

@@ -1,9 +1,11 @@
 /**
  * What a receiver does: it takes `receiveLock`, finds the oldest frame, reads it and takes it out. The protocol is in Ring.ts.
  */
-import { OWNER_MASK, deadlineAfter, remainingMs, spinWhile } from '@heddle/atomics/internal';
+import { OWNER_MASK, deadlineAfter, remainingMs, spinForBatch } from '@heddle/atomics/internal';
 import { InvalidRecordError, MayNotBlockError, mayBlock } from '@heddle/atomics';
 import { InUseError } from '../errors.ts';
+import { BRIEF_MS } from './brief.ts';
+import { copyBytes } from './copy.ts';
 import { FRAME_CONTINUED, FRAME_HEADER_SIZE, FRAME_LENGTH_MASK, POSITION_CLOSED } from './layout.ts';
 import { type ChannelRecord } from './record.ts';
 import { CLOSED, DONE, NOT_NOW, type Result, TIMED_OUT, TOO_LARGE } from './result.ts';
@@ -49,12 +51,13 @@ export class Receiving {
   }
 
   /**
-   * Claims the oldest message, without waiting: DONE, and it is to be read and then released, or kept.
+   * Claims the oldest message, without waiting except for others who are receiving, at most `lockTimeoutMs`: DONE, and it is to be read and
+   * then released, or kept.
    *
    * @param lengthMax a longer message is left: TOO_LARGE, and {@link Receiving.claimedLength} tells how long it is
    */
-  tryClaim(lengthMax: number): Result {
-    if (this.#isClaimed || !this.#lockReceivingBriefly()) return NOT_NOW;
+  tryClaim(lengthMax: number, lockTimeoutMs?: number): Result {
+    if (this.#isClaimed || !this.#lockReceivingBriefly(lockTimeoutMs)) return NOT_NOW;
     return this.#claim(lengthMax, false);
   }
 
@@ -66,23 +69,27 @@ export class Receiving {
    */
   claim(timeoutMs: number, lengthMax: number): Result {
     if (this.#isClaimed) throw new InUseError('receiving while a message is borrowed');
-    let result = this.tryClaim(lengthMax);
+    const deadline = deadlineAfter(timeoutMs);
+    let result = this.tryClaim(lengthMax, timeoutMs);
     if (result !== NOT_NOW) return result;
     if (!mayBlock()) throw new MayNotBlockError('the channel is empty; use the asynchronous form or the one that tries here');
-    if (spinWhile(this.#words, TAIL, this.#words[TAIL_SEEN]!)) {
-      result = this.tryClaim(lengthMax);
+    if (spinForBatch(this.#words, TAIL, this.#words[TAIL_SEEN]!)) {
+      result = this.tryClaim(lengthMax, remainingMs(deadline));
       if (result !== NOT_NOW) return result;
     }
-    const deadline = deadlineAfter(timeoutMs);
     for (let hasSlept = false; ; hasSlept = true) {
+      if (this.#partial === undefined) {
+        const options = { hasSlept, timeoutMs: remainingMs(deadline) };
+        if (!this.#ring.lockAgain(this.#ring.receiveLock, this.#ring.receivers, options)) return TIMED_OUT;
+      }
       const ticket = this.#ring.receivers.announce();
-      if (this.#partial === undefined) this.#ring.lockAgain(this.#ring.receiveLock, this.#ring.receivers, hasSlept);
       result = this.#claim(lengthMax, hasSlept);
       if (result !== NOT_NOW || this.#ring.closeIfDeserted()) {
         this.#ring.receivers.retire();
         if (result !== NOT_NOW) return result;
         continue;
       }
+      this.#tellOfReceiver();
       // Only now: the dead one may have committed a frame before.
       if (this.#ring.receivers.block(ticket, remainingMs(deadline), () => this.#shouldWait()) === 'timed-out')
         return this.#lastClaim(lengthMax);
@@ -101,7 +108,10 @@ export class Receiving {
     try {
       for (let hasSlept = false; ; hasSlept = true) {
         if (hasSlept && this.#partial === undefined && this.#ring.receiveLock.isLocked) this.#ring.receivers.signal();
-        if (this.#isClaimed || !this.#lockReceivingBriefly()) await this.#ring.lockAsync(this.#ring.receiveLock);
+        if (this.#isClaimed || !this.#lockReceivingBriefly(BRIEF_MS)) {
+          const options = { hasSlept, timeoutMs: remainingMs(deadline), signal, operation: OPERATION };
+          if (!(await this.#ring.lockAsync(this.#ring.receiveLock, this.#ring.receivers, options))) return TIMED_OUT;
+        }
         const ticket = this.#ring.receivers.announce();
         const result = this.#claim(lengthMax, hasSlept);
         if (result !== NOT_NOW || this.#ring.closeIfDeserted()) {
@@ -109,6 +119,7 @@ export class Receiving {
           if (result !== NOT_NOW) return result;
           continue;
         }
+        this.#tellOfReceiver();
         const options = { timeoutMs: remainingMs(deadline), signal, operation: OPERATION };
         try {
           if ((await this.#ring.receivers.wait(ticket, options)) === 'timed-out') return this.#lastClaim(lengthMax);
@@ -121,6 +132,11 @@ export class Receiving {
     } finally {
       stopWatching();
     }
+  }
+
+  /** Tells the selects that wait to send, once this is counted: in a rendezvous that is what they wait for. */
+  #tellOfReceiver(): void {
+    if (this.#ring.capacity === 0) this.#ring.senders.signalSelects();
   }
 
   /** A copy of the claimed message. */
@@ -199,7 +215,8 @@ export class Receiving {
     const words = this.#words;
     const frames = this.#frames;
     for (;;) {
-      const head = Atomics.load(words, HEAD) & POSITION_MASK;
+      // Only the owner of the lock moves it.
+      const head = words[HEAD]! & POSITION_MASK;
       let tail = words[TAIL_SEEN]! & POSITION_MASK;
       if (tail === head) {
         const seen = this.#look();
@@ -241,7 +258,7 @@ export class Receiving {
       if (partial !== undefined) {
         const end = this.#partialLength + length;
         if (end + rest !== partial.length) throw this.#broken(`${end} bytes and ${rest} more of a message of ${partial.length}`);
-        partial.set(this.#ring.bytes.subarray(place + FRAME_HEADER_SIZE, place + FRAME_HEADER_SIZE + length), this.#partialLength);
+        copyBytes(this.#ring.bytes, this.claimedPlace, length, partial, this.#partialLength);
         this.#partialLength = end;
       }
       // Without a beginning, it was taken by a receiver that died.
@@ -273,7 +290,9 @@ export class Receiving {
 
   #isSenderGone(): boolean {
     const owner = this.#ring.sendLock.word & OWNER_MASK;
-    return owner === 0 || !this.#ring.isLive(owner);
+    if (owner === 0) return true;
+    // A task of Rust's may have taken the side along to another thread before its thread ended.
+    return !this.#ring.isLive(owner) && (this.#ring.sendLock.word & OWNER_MASK) === owner;
   }
 
   #allocate(length: number): Uint8Array<ArrayBuffer> {
@@ -313,7 +332,7 @@ export class Receiving {
     this.#ring.receivers.signal();
   }
 
-  #lockReceivingBriefly(): boolean {
-    return this.#partial !== undefined || this.#ring.lockBriefly(this.#ring.receiveLock);
+  #lockReceivingBriefly(lockTimeoutMs?: number): boolean {
+    return this.#partial !== undefined || this.#ring.lockBriefly(this.#ring.receiveLock, lockTimeoutMs);
   }
 }

@@ -52,8 +52,18 @@
  * ## Source
  * The two-lock queue of Michael and Scott (1996), on a ring.
  */
-import { FAILED, RawMutex, type ResolvedLocation, TAKEN_POISONED, deadlineAfter, remainingMs, spinPause } from '@heddle/atomics/internal';
-import { type SharedLocation, mayBlock } from '@heddle/atomics';
+import {
+  FAILED,
+  RawMutex,
+  type ResolvedLocation,
+  TAKEN_POISONED,
+  WAITING_FOR_CHANNEL,
+  deadlineAfter,
+  remainingMs,
+  spinPause,
+} from '@heddle/atomics/internal';
+import { AbortedError, type SharedLocation, TimeoutError, mayBlock } from '@heddle/atomics';
+import { BRIEF_MS, BRIEF_SPIN_ROUNDS } from './brief.ts';
 import { type Counted, Ends, type Side } from './Ends.ts';
 import { FRAME_HEADER_SIZE, POSITION_CLOSED } from './layout.ts';
 import { Receiving } from './Receiving.ts';
@@ -62,9 +72,15 @@ import { Sending } from './Sending.ts';
 import { Waiters } from './Waiters.ts';
 import { HEAD, POSITION_MASK, RECEIVED, RECEIVER_WORDS, RECEIVE_LOCK, SENDER_WORDS, SEND_LOCK, SENT, TAIL } from './words.ts';
 
-/** How long a thread that may not block spins for a lock that is held for the time of one copy. */
-const BRIEF_SPIN_MS = 2;
-const BRIEF_SPIN_ROUNDS = 64;
+/** How long a side is waited for, and by whom. */
+export interface LockPatience {
+  /** Whether this is a waiter that was woken. */
+  readonly hasSlept: boolean;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  /** What is waited for, in errors. */
+  readonly operation: string;
+}
 
 /** The channel at one place, for the ends of one thread. */
 export class Ring {
@@ -107,8 +123,11 @@ export class Ring {
     this.capacity = capacity;
     this.limit = Math.max(1, capacity);
     this.frameByteLengthMax = this.#size / 2 - FRAME_HEADER_SIZE;
-    this.sendLock = new RawMutex(words, SEND_LOCK, agent);
-    this.receiveLock = new RawMutex(words, RECEIVE_LOCK, agent);
+    this.sendLock = new RawMutex(words, SEND_LOCK, agent, { name: 'the sending side of the channel', purpose: WAITING_FOR_CHANNEL });
+    this.receiveLock = new RawMutex(words, RECEIVE_LOCK, agent, {
+      name: 'the receiving side of the channel',
+      purpose: WAITING_FOR_CHANNEL,
+    });
     // In a rendezvous those who wait for room and those who wait to be received sleep together.
     this.senders = new Waiters(record, SENDER_WORDS, capacity === 0 ? Infinity : 1);
     this.receivers = new Waiters(record, RECEIVER_WORDS, 1);
@@ -214,33 +233,55 @@ export class Ring {
     return true;
   }
 
-  /** Takes the lock of a side, blocking. A dead owner has left nothing half-done (invariant 1). */
-  lock(lock: RawMutex): void {
-    if (!lock.takeFree(this.token) && lock.take(Infinity) === TAKEN_POISONED) lock.clearPoison();
-  }
-
-  /** {@link Ring.lock} after a sleep: if it is taken for a long message, its owner may be who should have been woken. */
-  lockAgain(lock: RawMutex, waiters: Waiters, hasSlept: boolean): void {
-    if (hasSlept && lock.isLocked) waiters.signal();
-    this.lock(lock);
-  }
-
-  /** {@link Ring.lock} without blocking the thread. */
-  async lockAsync(lock: RawMutex): Promise<void> {
-    if ((await lock.takeAsync(Infinity, undefined)) === TAKEN_POISONED) lock.clearPoison();
+  /**
+   * Takes the lock of a side, blocking for at most `timeoutMs`: it is held for the time of one copy, and as long as a place is reserved, a
+   * message borrowed, or a long one under way. A dead owner has left nothing half-done (invariant 1).
+   *
+   * @returns whether it was to be had in time
+   */
+  lock(lock: RawMutex, timeoutMs: number = Infinity): boolean {
+    if (lock.takeFree(this.token)) return true;
+    const outcome = lock.take(timeoutMs);
+    if (outcome === TAKEN_POISONED) lock.clearPoison();
+    return outcome !== FAILED;
   }
 
   /**
-   * Takes the lock of a side, which is held for the time of one copy. Where this thread may not block it spins, and `false` means
-   * that it was in vain.
+   * {@link Ring.lock} for who may have slept: if it is taken for a long message, its owner may be who should have been woken, and who gives
+   * up may have been told of something that the next one can have.
    */
-  lockBriefly(lock: RawMutex): boolean {
-    if (lock.takeFree(this.token)) return true;
-    if (mayBlock()) {
-      this.lock(lock);
+  lockAgain(lock: RawMutex, waiters: Waiters, { hasSlept, timeoutMs }: Pick<LockPatience, 'hasSlept' | 'timeoutMs'>): boolean {
+    if (hasSlept && lock.isLocked) waiters.signal();
+    const isLocked = this.lock(lock, timeoutMs);
+    if (!isLocked && hasSlept) waiters.signal();
+    return isLocked;
+  }
+
+  /**
+   * {@link Ring.lockAgain} without blocking the thread.
+   *
+   * @throws AbortedError `ABORTED` if the signal gives the wait up
+   */
+  async lockAsync(lock: RawMutex, waiters: Waiters, { hasSlept, timeoutMs, signal, operation }: LockPatience): Promise<boolean> {
+    try {
+      if ((await lock.takeAsync(timeoutMs, signal)) === TAKEN_POISONED) lock.clearPoison();
       return true;
+    } catch (error) {
+      if (hasSlept) waiters.signal();
+      if (error instanceof TimeoutError) return false;
+      throw error instanceof AbortedError ? new AbortedError(operation, error.cause) : error;
     }
-    const deadline = deadlineAfter(BRIEF_SPIN_MS);
+  }
+
+  /**
+   * Takes the lock of a side: blocking for at most `timeoutMs`, and where this thread may not block, it spins for the time of one copy.
+   *
+   * @returns whether it was to be had
+   */
+  lockBriefly(lock: RawMutex, timeoutMs: number = Infinity): boolean {
+    if (lock.takeFree(this.token)) return true;
+    if (mayBlock()) return this.lock(lock, timeoutMs);
+    const deadline = deadlineAfter(BRIEF_MS);
     do {
       const outcome = lock.takeUnowned();
       if (outcome === TAKEN_POISONED) lock.clearPoison();

@@ -1,13 +1,15 @@
 /**
  * What a sender does: it takes `sendLock`, finds a place, writes a frame there and publishes it. The protocol is in Ring.ts.
  */
-import { deadlineAfter, remainingMs, spinWhile } from '@heddle/atomics/internal';
+import { deadlineAfter, remainingMs, spinForBatch } from '@heddle/atomics/internal';
 import { MayNotBlockError, mayBlock } from '@heddle/atomics';
 import { InUseError } from '../errors.ts';
+import { BRIEF_MS } from './brief.ts';
+import { copyBytes } from './copy.ts';
 import { COMPACT_PLACE_MIN, FRAME_CONTINUED, FRAME_HEADER_SIZE, POSITION_CLOSED } from './layout.ts';
 import { type ChannelRecord } from './record.ts';
 import { CLOSED, DONE, NOT_NOW, type Result, TIMED_OUT } from './result.ts';
-import type { Ring } from './Ring.ts';
+import type { LockPatience, Ring } from './Ring.ts';
 import { FRAME_WRAP, HEAD, HEAD_SEEN, POSITION_MASK, RECEIVED, RECEIVED_SEEN, SENT, TAIL, TAIL_SEEN, frameSizeOf } from './words.ts';
 
 /** Up to this many bytes a loop is faster than `set`. */
@@ -15,6 +17,9 @@ const LOOP_BYTES_MAX = 16;
 
 /** What is waited for, in errors. */
 const OPERATION = 'sending to the channel';
+
+/** In a rendezvous only who has the receiving side can tell whether the message was taken. */
+const FOR_EVER: LockPatience = { hasSlept: false, timeoutMs: Infinity, signal: undefined, operation: OPERATION };
 
 /** The sending side of a channel, for the ends of one thread. */
 export class Sending {
@@ -42,13 +47,13 @@ export class Sending {
   }
 
   /**
-   * Sends without waiting.
+   * Sends without waiting, except for others who are sending, at most `lockTimeoutMs`.
    *
    * A rendezvous succeeds if a receiver sleeps in the channel.
    */
-  trySend(message: Uint8Array): Result {
-    if (this.#ring.capacity === 0) return this.#tryMeet(message);
-    const result = this.tryReserve(message.length);
+  trySend(message: Uint8Array, lockTimeoutMs?: number): Result {
+    if (this.#ring.capacity === 0) return this.#tryMeet(message, lockTimeoutMs);
+    const result = this.tryReserve(message.length, lockTimeoutMs);
     if (result !== DONE) return result;
     this.#write(message);
     return this.commit();
@@ -61,13 +66,13 @@ export class Sending {
    */
   send(message: Uint8Array, timeoutMs: number): Result {
     const isLong = message.length > this.#ring.frameByteLengthMax;
+    const deadline = deadlineAfter(timeoutMs);
     if (!isLong && this.#ring.capacity !== 0) {
-      const result = this.trySend(message);
+      const result = this.trySend(message, timeoutMs);
       if (result !== NOT_NOW) return result;
     }
     if (!mayBlock() && (isLong || this.#ring.capacity === 0)) throw new MayNotBlockError('sending would have to wait; use sendAsync here');
-    const deadline = deadlineAfter(timeoutMs);
-    let result = this.reserve(isLong ? this.#chunkLength : message.length, timeoutMs);
+    let result = this.reserve(isLong ? this.#chunkLength : message.length, remainingMs(deadline));
     if (result !== DONE) return result;
     if (!isLong) {
       this.#write(message);
@@ -120,8 +125,8 @@ export class Sending {
    *
    * @returns how many
    */
-  trySendMany(messages: readonly Uint8Array[], start: number): number {
-    if (this.#ring.capacity === 0 || this.#isReserved || !this.#ring.lockBriefly(this.#ring.sendLock)) return 0;
+  trySendMany(messages: readonly Uint8Array[], start: number, lockTimeoutMs?: number): number {
+    if (this.#ring.capacity === 0 || this.#isReserved || !this.#ring.lockBriefly(this.#ring.sendLock, lockTimeoutMs)) return 0;
     const words = this.#words;
     let next = start;
     for (; next < messages.length; next += 1) {
@@ -138,11 +143,11 @@ export class Sending {
   }
 
   /**
-   * Reserves a place for a message of `length` bytes, without waiting: DONE, and {@link Sending.reservedPlace} is to be written and
-   * committed, or abandoned.
+   * Reserves a place for a message of `length` bytes, without waiting except for others who are sending, at most `lockTimeoutMs`: DONE,
+   * and {@link Sending.reservedPlace} is to be written and committed, or abandoned.
    */
-  tryReserve(length: number): Result {
-    if (this.#isReserved || !this.#ring.lockBriefly(this.#ring.sendLock)) return NOT_NOW;
+  tryReserve(length: number, lockTimeoutMs?: number): Result {
+    if (this.#isReserved || !this.#ring.lockBriefly(this.#ring.sendLock, lockTimeoutMs)) return NOT_NOW;
     const result = this.#findRoom(length, true);
     if (result === DONE) return this.#reserved(false);
     this.#unlockSending();
@@ -157,16 +162,16 @@ export class Sending {
    */
   reserve(length: number, timeoutMs: number): Result {
     if (this.#isReserved) throw new InUseError('sending while a reservation of this end is open');
-    let result = this.tryReserve(length);
+    const deadline = deadlineAfter(timeoutMs);
+    let result = this.tryReserve(length, timeoutMs);
     if (result !== NOT_NOW) return result;
     if (!mayBlock()) throw new MayNotBlockError('the channel is full; use the asynchronous form or the one that tries here');
-    if (spinWhile(this.#words, HEAD, this.#words[HEAD_SEEN]!)) {
-      result = this.tryReserve(length);
+    if (spinForBatch(this.#words, HEAD, this.#words[HEAD_SEEN]!)) {
+      result = this.tryReserve(length, remainingMs(deadline));
       if (result !== NOT_NOW) return result;
     }
-    const deadline = deadlineAfter(timeoutMs);
     for (let hasSlept = false; ; hasSlept = true) {
-      this.#ring.lockAgain(this.#ring.sendLock, this.#ring.senders, hasSlept);
+      if (!this.#ring.lockAgain(this.#ring.sendLock, this.#ring.senders, { hasSlept, timeoutMs: remainingMs(deadline) })) return TIMED_OUT;
       const ticket = this.#ring.senders.announce();
       result = this.#findRoom(length, true);
       if (result === DONE) {
@@ -195,7 +200,10 @@ export class Sending {
     try {
       for (let hasSlept = false; ; hasSlept = true) {
         if (hasSlept && this.#ring.sendLock.isLocked) this.#ring.senders.signal();
-        if (this.#isReserved || !this.#ring.lockBriefly(this.#ring.sendLock)) await this.#ring.lockAsync(this.#ring.sendLock);
+        if (this.#isReserved || !this.#ring.lockBriefly(this.#ring.sendLock, BRIEF_MS)) {
+          const options = { hasSlept, timeoutMs: remainingMs(deadline), signal, operation: OPERATION };
+          if (!(await this.#ring.lockAsync(this.#ring.sendLock, this.#ring.senders, options))) return TIMED_OUT;
+        }
         const ticket = this.#ring.senders.announce();
         const result = this.#findRoom(length, true);
         if (result === DONE) {
@@ -260,7 +268,8 @@ export class Sending {
   #findRoom(length: number, isFirst: boolean): Result {
     const words = this.#words;
     const frame = frameSizeOf(length);
-    let tail = Atomics.load(words, TAIL);
+    // Only the owner of the lock moves it, and the commit settles whether it is closed.
+    let tail = words[TAIL]!;
     if ((tail & POSITION_CLOSED) !== 0) return CLOSED;
     if (this.#isCompact && (tail & (this.#size - 1)) >= COMPACT_PLACE_MIN) tail = this.#startAgain(tail);
     let place = tail & (this.#size - 1);
@@ -306,7 +315,7 @@ export class Sending {
     const { bytes } = this.#ring;
     const place = this.reservedPlace;
     const { length } = message;
-    if (length > LOOP_BYTES_MAX) bytes.set(message, place);
+    if (length > LOOP_BYTES_MAX) copyBytes(message, 0, length, bytes, place);
     else for (let i = 0; i < length; i += 1) bytes[place + i] = message[i]!;
   }
 
@@ -337,7 +346,7 @@ export class Sending {
   #writeChunk(message: Uint8Array, sent: number): number {
     const index = (this.reservedPlace - FRAME_HEADER_SIZE) >> 2;
     const end = sent + this.#frames[index]!;
-    this.#ring.bytes.set(message.subarray(sent, end), this.reservedPlace);
+    copyBytes(message, sent, end - sent, this.#ring.bytes, this.reservedPlace);
     if (sent > 0) this.#frames[index] = this.#frames[index]! | FRAME_CONTINUED;
     this.#frames[index + 1] = message.length - end;
     return end;
@@ -395,9 +404,9 @@ export class Sending {
   }
 
   /** Sends in a rendezvous if a receiver sleeps in it. */
-  #tryMeet(message: Uint8Array): Result {
-    if (this.#isReserved || this.#ring.receiving.isActive || !this.#ring.lockBriefly(this.#ring.sendLock)) return NOT_NOW;
-    if (!this.#ring.lockBriefly(this.#ring.receiveLock)) {
+  #tryMeet(message: Uint8Array, lockTimeoutMs?: number): Result {
+    if (this.#isReserved || this.#ring.receiving.isActive || !this.#ring.lockBriefly(this.#ring.sendLock, lockTimeoutMs)) return NOT_NOW;
+    if (!this.#ring.lockBriefly(this.#ring.receiveLock, lockTimeoutMs)) {
       this.#unlockSending();
       return NOT_NOW;
     }
@@ -444,7 +453,7 @@ export class Sending {
         reason = error;
       }
       if (this.#isTaken(end)) return DONE;
-      if (!this.#ring.lockBriefly(this.#ring.receiveLock)) await this.#ring.lockAsync(this.#ring.receiveLock);
+      if (!this.#ring.lockBriefly(this.#ring.receiveLock)) await this.#ring.lockAsync(this.#ring.receiveLock, this.#ring.senders, FOR_EVER);
       if (!this.#takeBack(end)) return DONE;
       if (reason !== undefined) throw reason;
       return isOver ? CLOSED : TIMED_OUT;

@@ -8,13 +8,16 @@
  * | waiting, bits 16–31 | how many selects wait here, at least |
  * | events | counts the changes that were told; all who wait here sleep on it |
  * | told | how many of those who wait are known to look again; who comes to wait clears it |
- * | watchers | the event counts of other channels, on which selects sleep that wait here too |
+ * | watchers | the event counts of other channels, on which selects sleep that wait here too, and the tokens of their threads |
  *
  * ## Invariants
  * 1. Who is going to sleep counts itself, then reads `events`, then looks at the channel once more. Who changes the channel
  *    looks at `waiting` afterwards and adds to `events`. Either the first sees the change, or the second the count; and if
  *    the second adds before the first sleeps, the first doesn't sleep.
- * 2. A select writes its watcher before it counts itself, and takes it out after it. Whoever finds it counted finds the watcher.
+ * 2. A select writes its watcher before it counts itself, and notes there that it did. Whoever finds it counted finds the watcher. A watcher
+ *    is read and changed as one word, by its select while that lives; who finds that its thread is dead may take it out. Whoever takes out
+ *    one that is counted takes back the count. (A select that dies between counting and noting stays counted, as one does that dies where it
+ *    sleeps: then more are told than need to be.)
  * 3. A death adds to `events` of everyone who sleeps, so that ends of the dead are noticed (ThreadRegistry.ts).
  * 4. Who changed the channel may die before it tells. So a sleeper looks once more after the registry knows of it: either it sees
  *    what the dead did, or the reaper sees it.
@@ -33,9 +36,22 @@
  * ## Source
  * Event counts: D. Reed and R. Kanodia, "Synchronization with Eventcounts and Sequencers" (1979).
  */
-import { type AsyncWaitOptions, WAITING_ON_SEQUENCE, type WaitResult, block, waitAsync } from '@heddle/atomics/internal';
-import { WAITING_MASK, WAITING_SELECT, WATCHERS } from './layout.ts';
+import {
+  type AsyncWaitOptions,
+  WAITING_FOR_CHANNEL,
+  WAITING_ON_SEQUENCE,
+  type WaitResult,
+  block,
+  waitAsync,
+} from '@heddle/atomics/internal';
+import { WAITING_MASK, WAITING_SELECT, WATCHERS, WATCHER_COUNTED, WATCHER_TOKEN_SHIFT } from './layout.ts';
 import { type SharedRecord } from './record.ts';
+
+const TOKEN_SHIFT = BigInt(WATCHER_TOKEN_SHIFT);
+const COUNTED = BigInt(WATCHER_COUNTED);
+const NOBODY = 0n;
+/** What is told of a wait: it is on a count of events of a channel. */
+const WAITS = WAITING_ON_SEQUENCE | WAITING_FOR_CHANNEL;
 
 /** The indices of the words of one side. */
 export interface SideWords {
@@ -52,7 +68,9 @@ export class Waiters {
   readonly #waiting: number;
   readonly #events: number;
   readonly #told: number;
-  readonly #watchers: number;
+  /** The places of the watchers, each as one, and their lower halves. */
+  readonly #watchers: BigUint64Array;
+  readonly #watcherAddresses: number;
   /** How many are woken by a change: one, or all of them if not every change is for everyone. */
   readonly #wakeCount: number;
   /** Whose death these wait to hear of. */
@@ -64,7 +82,8 @@ export class Waiters {
     this.#waiting = side.waiting;
     this.#events = side.events;
     this.#told = side.told;
-    this.#watchers = side.watchers;
+    this.#watchers = new BigUint64Array(record.words.buffer, record.words.byteOffset + side.watchers * 4, WATCHERS);
+    this.#watcherAddresses = side.watchers;
     this.#wakeCount = wakeCount;
   }
 
@@ -114,6 +133,11 @@ export class Waiters {
     }
   }
 
+  /** Tells the selects that wait here, if there are any. */
+  signalSelects(): void {
+    if ((Atomics.load(this.#words, this.#waiting) & ~WAITING_MASK) !== 0) this.#tell(Infinity);
+  }
+
   /** Tells all of them. */
   signalAll(): void {
     if (Atomics.load(this.#words, this.#waiting) !== 0) this.#tell(Infinity);
@@ -124,9 +148,29 @@ export class Waiters {
     Atomics.notify(this.#words, this.#events, count);
     if (count !== Infinity) return;
     for (let i = 0; i < WATCHERS; i += 1) {
-      const address = Atomics.load(this.#words, this.#watchers + 2 * i) >>> 0;
-      if (address !== 0) this.#tellElsewhere(address >>> 2);
+      // Most places are free, and numbers are cheaper than those of 64 bits.
+      if (Atomics.load(this.#words, this.#watcherAddresses + 2 * i) === 0) continue;
+      const watcher = Atomics.load(this.#watchers, i);
+      if (watcher === NOBODY) continue;
+      // What a dead one slept on may be something else by now.
+      if (this.#isLive(watcher)) this.#tellElsewhere(Number(BigInt.asUintN(WATCHER_TOKEN_SHIFT, watcher)) >>> 2);
+      else this.#takeOut(i, watcher);
     }
+  }
+
+  /** Whether a watcher's thread lives. */
+  #isLive(watcher: bigint): boolean {
+    return this.#record.agent.registry?.isLiveToken(Number(watcher >> TOKEN_SHIFT)) ?? true;
+  }
+
+  /** Takes a watcher out, if it is still there. */
+  #takeOut(index: number, watcher: bigint): void {
+    // Invariant 2.
+    if (Atomics.compareExchange(this.#watchers, index, watcher, NOBODY) === watcher && (watcher & COUNTED) !== 0n) this.#uncount();
+  }
+
+  #uncount(): void {
+    Atomics.sub(this.#words, this.#waiting, WAITING_SELECT);
   }
 
   #tellElsewhere(index: number): void {
@@ -156,7 +200,7 @@ export class Waiters {
    */
   sleep(ticket: number, timeoutMs: number, shouldWait: () => boolean): WaitResult {
     const operation = 'the channel would have to wait';
-    return block(this.#words, this.#events, ticket, timeoutMs, this.#record.agent, WAITING_ON_SEQUENCE, operation, shouldWait);
+    return block(this.#words, this.#events, ticket, timeoutMs, this.#record.agent, WAITS, operation, shouldWait);
   }
 
   /** {@link Waiters.block} without blocking the thread. */
@@ -171,30 +215,53 @@ export class Waiters {
   /**
    * Counts a select that will sleep on the event count at `address`.
    *
-   * @returns whether there was a place for it
+   * @returns what takes it out again; `undefined` if there is no place for it
    */
-  announceSelect(address: number): boolean {
-    if (address !== this.eventsAddress && !this.#addWatcher(address)) return false;
+  announceSelect(address: number): (() => void) | undefined {
+    if (address === this.eventsAddress) {
+      Atomics.add(this.#words, this.#waiting, WAITING_SELECT);
+      return () => {
+        this.#clearTold();
+        this.#uncount();
+      };
+    }
+    const watcher = BigInt(address) | (BigInt(this.#record.agent.token) << TOKEN_SHIFT);
+    const index = this.#addWatcher(watcher);
+    if (index === undefined) return undefined;
+    // Invariant 2.
     Atomics.add(this.#words, this.#waiting, WAITING_SELECT);
-    return true;
+    // In vain if this thread was declared dead, and has lost its place.
+    Atomics.compareExchange(this.#watchers, index, watcher, watcher | COUNTED);
+    return () => {
+      this.#clearTold();
+      this.#takeOut(index, watcher | COUNTED);
+    };
   }
 
-  /** Takes a select out again. */
-  retireSelect(address: number): void {
-    // Invariant 6.
+  /** Before a select goes (invariant 6). */
+  #clearTold(): void {
     Atomics.store(this.#words, this.#told, 0);
-    Atomics.sub(this.#words, this.#waiting, WAITING_SELECT);
-    if (address === this.eventsAddress) return;
-    for (let i = 0; i < WATCHERS; i += 1) {
-      if (Atomics.compareExchange(this.#words, this.#watchers + 2 * i, address | 0, 0) === (address | 0)) return;
-    }
   }
 
-  #addWatcher(address: number): boolean {
+  /** The place that the watcher got: one that is free, or of a dead thread. */
+  #addWatcher(watcher: bigint): number | undefined {
+    const free = this.#addWhere(watcher, () => true);
+    return free ?? this.#addWhere(watcher, (index) => this.#sweep(index));
+  }
+
+  #addWhere(watcher: bigint, isTried: (index: number) => boolean): number | undefined {
     for (let i = 0; i < WATCHERS; i += 1) {
-      if (Atomics.compareExchange(this.#words, this.#watchers + 2 * i, 0, address | 0) === 0) return true;
+      if (isTried(i) && Atomics.compareExchange(this.#watchers, i, NOBODY, watcher) === NOBODY) return i;
     }
-    return false;
+    return undefined;
+  }
+
+  /** Takes out the select of a dead thread; whether there was one. */
+  #sweep(index: number): boolean {
+    const watcher = Atomics.load(this.#watchers, index);
+    if (watcher === NOBODY || this.#isLive(watcher)) return watcher === NOBODY;
+    this.#takeOut(index, watcher);
+    return true;
   }
 
   /** The event count, for a select that sleeps here. */

@@ -1,8 +1,8 @@
 /** What both ends of a channel have in common: a codec, a handle, closing and being released. */
-import { type Handle, InvalidRecordError } from '@heddle/atomics';
+import { AbortedError, type Handle, InvalidRecordError } from '@heddle/atomics';
 import { type ResolvedLocation, handleOf } from '@heddle/atomics/internal';
 import { type Codec, builtInCodec } from '../Codec.ts';
-import { ClosedError, CodecMismatchError, DecodeError, EncodeError } from '../errors.ts';
+import { ClosedError, CodecMismatchError, DecodeError, EncodeError, SendAbortedError } from '../errors.ts';
 
 /** What is posted of an end. */
 export interface EndHandle<Kind extends string> extends Handle<Kind> {
@@ -27,6 +27,15 @@ export function codecFor<T>(name: string, given: Codec<T> | undefined): Codec<T>
   return builtIn;
 }
 
+/**
+ * Checks what a handle tells of where its end is: whoever posted it may have made it.
+ *
+ * @throws InvalidRecordError `INVALID_RECORD` if it is no integer
+ */
+export function checkProgress(value: unknown): void {
+  if (!Number.isInteger(value)) throw new InvalidRecordError(`a handle tells by a number how far its end is, not by ${typeof value}`);
+}
+
 /** What a handle tells of a channel. */
 export interface HandleSource {
   /** Where the channel is. */
@@ -43,6 +52,19 @@ export function endHandle<Kind extends string>(kind: Kind, ring: HandleSource, c
 /** The error for an end that was released and is used all the same. */
 export function releasedError(end: string, value?: unknown): ClosedError {
   return new ClosedError(`this ${end} was released`, value);
+}
+
+/**
+ * Waits for `sending`, and gives the value back if that is given up with a signal.
+ *
+ * @throws SendAbortedError `ABORTED` with the value
+ */
+export async function withValue<T>(operation: string, value: unknown, sending: Promise<T>): Promise<T> {
+  try {
+    return await sending;
+  } catch (error) {
+    throw error instanceof AbortedError ? new SendAbortedError(operation, error.cause, value) : error;
+  }
 }
 
 /**

@@ -3,7 +3,7 @@
 /** The first word of a channel: the letters "hedc". */
 export const CHANNEL_MAGIC = 0x6364_6568;
 /** The version of the channel's record. */
-export const CHANNEL_VERSION = 3;
+export const CHANNEL_VERSION = 4;
 /** Bit 0 of tail and head: the channel is closed. */
 export const POSITION_CLOSED = 0x0000_0001;
 /** Tail and head without their flag bits: a free-running position, a multiple of 8. */
@@ -25,7 +25,11 @@ export const WAITING_SELECT = 0x0001_0000;
 /** Waiting counts: those who wait for this channel alone. */
 export const WAITING_MASK = 0x0000_ffff;
 /** How many selects that sleep elsewhere one side of a channel can wake. */
-export const WATCHERS = 4;
+export const WATCHERS = 6;
+/** Watchers, bit 0: the select is in the waiting count. Bits 2–31 are the rest of an event count's byte address; outside of Wasm a number times 4 that names it. */
+export const WATCHER_COUNTED = 1;
+/** Watchers, bits 32–63: the token of the select's thread, from whom the place is taken when it is dead. */
+export const WATCHER_TOKEN_SHIFT = 32;
 /** How many threads' ends a channel counts apart; those of further threads stay open when such a thread dies. */
 export const END_COUNTS = 16;
 /** End counts, bits 32–47: the sending ends. Bits 0–31 are the thread's token. */
@@ -37,7 +41,7 @@ export const END_COUNT_MAX = 0x0000_ffff;
 /** The first word of a broadcast channel: the letters "hedb". */
 export const BROADCAST_MAGIC = 0x6264_6568;
 /** The version of the broadcast channel's record. */
-export const BROADCAST_VERSION = 2;
+export const BROADCAST_VERSION = 3;
 /** Options of a broadcast channel, bit 0: a sender waits for the slowest receiver. */
 export const OPTION_BACK_PRESSURE = 0x0000_0001;
 /** How many receivers a broadcast channel with OPTION_BACK_PRESSURE can have open. */
@@ -45,7 +49,7 @@ export const CURSORS = 16;
 /** The first word of a watch channel: the letters "hedw". */
 export const WATCH_MAGIC = 0x7764_6568;
 /** The version of the watch channel's record. */
-export const WATCH_VERSION = 2;
+export const WATCH_VERSION = 3;
 /** Bit 0 of changes: the watch channel is closed. */
 export const CHANGES_CLOSED = 0x0000_0001;
 /** Changes, bits 1–31: one change. */
@@ -93,7 +97,7 @@ export const CHANNEL_HEADER_RECEIVERS_WAITING_OFFSET = 132;
 export const CHANNEL_HEADER_RECEIVER_EVENTS_OFFSET = 136;
 /** How many waiting receivers are known to look again: when it is as many as wait, no more are told. Who comes to wait clears it. */
 export const CHANNEL_HEADER_RECEIVERS_TOLD_OFFSET = 140;
-/** The byte addresses of other event counts, on which selects sleep that wait for a message here; 0 when free. */
+/** The event counts elsewhere on which selects sleep that wait for a message here, and whose selects they are; 0 when free. */
 export const CHANNEL_HEADER_RECEIVER_WATCHERS_OFFSET = 144;
 /** Held while a frame is read. */
 export const CHANNEL_HEADER_RECEIVE_LOCK_OFFSET = 192;
@@ -109,7 +113,7 @@ export const CHANNEL_HEADER_SENDERS_WAITING_OFFSET = 260;
 export const CHANNEL_HEADER_SENDER_EVENTS_OFFSET = 264;
 /** How many waiting senders are known to look again; as receiversTold. */
 export const CHANNEL_HEADER_SENDERS_TOLD_OFFSET = 268;
-/** The byte addresses of other event counts, on which selects sleep that wait for room here; 0 when free. */
+/** The event counts elsewhere on which selects sleep that wait for room here, and whose selects they are; 0 when free. */
 export const CHANNEL_HEADER_SENDER_WATCHERS_OFFSET = 272;
 /** The ends of registered threads, so that those of a dead thread count no more. */
 export const CHANNEL_HEADER_ENDS_OFFSET = 320;

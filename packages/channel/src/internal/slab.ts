@@ -4,6 +4,7 @@
  * To allocate a buffer for each message costs more than to copy it, so short messages share one: each has a piece of its
  * own, which is never used for anything else. As with Node's Buffers, `message.buffer` may be larger than the message.
  */
+import { copyBytes, copyOf } from './copy.ts';
 
 /** The bytes of a shared buffer. */
 const SLAB_BYTE_LENGTH = 65_536;
@@ -32,11 +33,7 @@ export function copyOut(bytes: Uint8Array, words: Int32Array, place: number, len
     for (let i = 0; i < length; i += 1) message[i] = bytes[place + i]!;
     return message;
   }
-  if (length > SHARED_BYTES_MAX) {
-    const message = new Uint8Array(length);
-    message.set(bytes.subarray(place, place + length));
-    return message;
-  }
+  if (length > SHARED_BYTES_MAX) return copyOf(bytes, place, length);
   // Somebody may have transferred the buffer of a message: it has no bytes then.
   if (slabUsed + length > slab.byteLength) {
     slab = new ArrayBuffer(SLAB_BYTE_LENGTH);
@@ -45,7 +42,7 @@ export function copyOut(bytes: Uint8Array, words: Int32Array, place: number, len
   }
   const message = new Uint8Array(slab, slabUsed, length);
   if (length > LOOP_BYTES_MAX) {
-    message.set(bytes.subarray(place, place + length));
+    copyBytes(bytes, place, length, message, 0);
   } else {
     const source = place >> 2;
     const target = slabUsed >> 2;

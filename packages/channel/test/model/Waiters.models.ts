@@ -3,14 +3,18 @@
  * schedules can be looked at than with whole channels, and it is certain who is told.
  */
 import { ThreadRegistry } from '@heddle/atomics';
+import { SLOT_UNREGISTERED, WAITING_ON_SEQUENCE } from '@heddle/atomics/internal';
 import type { Model, ModelThread } from '@heddle/tools/model';
 import { channel, channelByteLength } from '../../src/index.ts';
+import { WATCHERS, WATCHER_TOKEN_SHIFT } from '../../src/internal/layout.ts';
 import { openRecord } from '../../src/internal/record.ts';
 import { Waiters } from '../../src/internal/Waiters.ts';
 import { RECEIVER_WORDS } from '../../src/internal/words.ts';
 
 /** How many messages there are. */
 const MESSAGES = 0;
+/** On which a select sleeps that waits elsewhere, too. */
+const ELSEWHERE = 8;
 /** How far `toldInstead` is. */
 const STAGE = 1;
 const REGISTRY = 64;
@@ -123,10 +127,10 @@ function receiveNow(thread: ModelThread): void {
 function selectOther(thread: ModelThread): void {
   enter(thread);
   const waiters = waitersOf(thread);
-  waiters.announceSelect(waiters.eventsAddress);
+  const retire = waiters.announceSelect(waiters.eventsAddress);
   const { ticket } = waiters;
   if (!take(thread)) waiters.sleep(ticket, 5, () => isEmpty(thread));
-  waiters.retireSelect(waiters.eventsAddress);
+  retire?.();
 }
 
 /** Reaps the dead. */
@@ -197,11 +201,11 @@ export const toldInstead: Model = {
       awaitStage(thread, 1);
       enter(thread);
       const waiters = waitersOf(thread);
-      waiters.announceSelect(waiters.eventsAddress);
+      const retire = waiters.announceSelect(waiters.eventsAddress);
       const { ticket } = waiters;
       wordsOf(thread)[STAGE] = 2;
       waiters.sleep(ticket, 5, () => isEmpty(thread));
-      waiters.retireSelect(waiters.eventsAddress);
+      retire?.();
       wordsOf(thread)[STAGE] = 3;
     },
     (thread) => {
@@ -232,4 +236,47 @@ export const deathOfSelect: Model = {
   ...withWaiters(5),
   threads: [receive(1), selectOther, receiveNow, send(3), reap],
   mortals: [1],
+};
+
+/** How many watchers one side has room for, all but one of them taken for good. */
+const CROWD = WATCHERS - 1;
+
+/** A select that sleeps elsewhere; it needs the only place there is. */
+function selectElsewhere(thread: ModelThread): void {
+  const words = wordsOf(thread);
+  const registry = enter(thread);
+  const waiters = waitersOf(thread);
+  const retire = waiters.announceSelect(ELSEWHERE);
+  const ticket = Atomics.load(words, ELSEWHERE >> 2);
+  if (retire !== undefined && isEmpty(thread)) {
+    registry.beginWait(ELSEWHERE | WAITING_ON_SEQUENCE);
+    if (isEmpty(thread)) Atomics.wait(words, ELSEWHERE >> 2, ticket);
+    registry.endWait();
+  }
+  if (retire !== undefined) take(thread);
+  retire?.();
+}
+
+/**
+ * Selects that died in their sleep kept their places: when all places were taken, no further select could wait for the channel, though
+ * nobody was there.
+ */
+export const deathOfSelectElsewhere: Model = {
+  ...withWaiters(4),
+  setUp: (buffer) => {
+    withWaiters(4).setUp!(buffer);
+    const watchers = new BigUint64Array(buffer, CHANNEL + RECEIVER_WORDS.watchers * 4, WATCHERS);
+    // Of threads in no registry, which count as living.
+    for (let i = 0; i < CROWD; i += 1) watchers[i] = (BigInt(SLOT_UNREGISTERED) << BigInt(WATCHER_TOKEN_SHIFT)) | BigInt(ELSEWHERE);
+  },
+  threads: [
+    selectElsewhere,
+    selectElsewhere,
+    send(2),
+    (thread) => {
+      reap(thread);
+      thread.assert(waitersOf(thread).announceSelect(ELSEWHERE) !== undefined, 'the place of the dead is not free');
+    },
+  ],
+  mortals: [0],
 };

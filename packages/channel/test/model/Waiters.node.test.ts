@@ -16,6 +16,7 @@ const extents: Record<string, Extent> = {
   deathOfReceiver: { executions: 1000 },
   deathOfSender: { executions: 1000 },
   deathOfSelect: { executions: 500 },
+  deathOfSelectElsewhere: { executions: 1000 },
 };
 
 test.for(Object.entries(extents))('who waits is told: %s', { timeout: TIMEOUT_MS }, async ([name, extent]) => {

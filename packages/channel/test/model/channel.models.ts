@@ -2,6 +2,7 @@
 import { AbortedError, ThreadRegistry } from '@heddle/atomics';
 import type { Model, ModelThread } from '@heddle/tools/model';
 import { ChannelTimeoutError, ClosedError, Receiver, Sender, channel, channelByteLength } from '../../src/index.ts';
+import { HISTORY_BYTES, History, linearizabilityFault } from './history.ts';
 
 /** What each thread received: a count, and a word a message. */
 const RECEIVED = 0;
@@ -344,4 +345,97 @@ export const deathOfReceiver: Model = {
 export const deathOfAsyncReceiver: Model = {
   ...deathOfReceiver,
   threads: [registered(sendAsync(3)), registered(receiveAllAsync), registered(receiveAllAsync), superviseAndClose],
+};
+
+// What each operation did is written behind the channel, and behind a second one.
+const SECOND = BYTES;
+const HISTORY = SECOND + channelByteLength(RING_BYTES);
+
+const historyOf = (memory: SharedArrayBuffer): History => new History(memory, HISTORY);
+const named = ({ index }: ModelThread, n: number): number => index * 256 + n;
+
+/** Sends so many values in one form or another, and notes when. */
+const sendNoted =
+  (count: number, endsOf: (thread: ModelThread, n: number) => Sender) =>
+  async (thread: ModelThread): Promise<void> => {
+    const history = historyOf(thread.memory);
+    for (let n = 1; n <= count; n += 1) {
+      const sender = endsOf(thread, n);
+      const bytes = message(thread, n);
+      const begin = history.tick();
+      const form = thread.choose(3);
+      if (form === 0 && sender.trySend(bytes)) {
+        history.add(thread.index, 'send', named(thread, n), begin);
+        continue;
+      }
+      // oxlint-disable-next-line no-await-in-loop -- in their order
+      if (form === 1) await sender.sendAsync(bytes);
+      else sender.send(bytes);
+      history.add(thread.index, 'send', named(thread, n), begin);
+    }
+  };
+
+/** Receives so many values in one form or another, and notes when, and when there was none. */
+const receiveNoted =
+  (count: number, endsOf: (thread: ModelThread) => Receiver[]) =>
+  async (thread: ModelThread): Promise<void> => {
+    const history = historyOf(thread.memory);
+    const receivers = endsOf(thread);
+    for (let got = 0, looks = 0; got < count; looks += 1) {
+      const receiver = receivers[looks % receivers.length];
+      const begin = history.tick();
+      const form = thread.choose(3);
+      // A few looks only: there is room for so many notes.
+      const isLook = form === 0 && looks < 6;
+      let bytes: Uint8Array | undefined;
+      if (isLook || receivers.length > 1) bytes = receiver.tryRecv();
+      // oxlint-disable-next-line no-await-in-loop -- in their order
+      else if (form === 1) bytes = await receiver.recvAsync();
+      else bytes = receiver.recv();
+      if (bytes === undefined) {
+        if (looks < 6) history.add(thread.index, 'empty', 0, begin);
+        else thread.yield();
+      } else {
+        const [sender, n] = bytes;
+        history.add(thread.index, 'recv', sender * 256 + n, begin);
+        got += 1;
+      }
+    }
+  };
+
+function checkHistory(memory: SharedArrayBuffer): void {
+  const { entries } = historyOf(memory);
+  const fault = linearizabilityFault(entries);
+  if (fault !== undefined)
+    throw new Error(`${fault}: ${entries.map(({ did, value, begin, end }) => `${did} ${value} ${begin}–${end}`).join(', ')}`);
+}
+
+const oneSender = (thread: ModelThread): Sender => senderOf(thread);
+const oneReceiver = (thread: ModelThread): Receiver[] => [receiverOf(thread)];
+
+/** What each operation did could have been done by one after the other, in an order that those who watch a clock agree with. */
+export const linearizable: Model = {
+  byteLength: HISTORY + HISTORY_BYTES,
+  setUp: withChannel(2),
+  threads: [sendNoted(2, oneSender), sendNoted(2, oneSender), receiveNoted(2, oneReceiver), receiveNoted(2, oneReceiver)],
+  check: checkHistory,
+};
+
+export const linearizableOfOne: Model = { ...linearizable, setUp: withChannel(1) };
+
+export const linearizableRendezvous: Model = { ...linearizable, setUp: withChannel(0) };
+
+const secondOf = ({ memory }: ModelThread) => ({ codec: 'bytes', buffer: memory, byteOffset: SECOND });
+
+/** Two channels that are taken for one, as a queue with lanes would be: of two sent by different threads the later may overtake. */
+export const lanes: Model = {
+  ...linearizable,
+  setUp: (buffer) => {
+    withChannel(2)(buffer);
+    channel({ capacity: 2, ringByteLength: RING_BYTES, location: { buffer, byteOffset: SECOND } });
+  },
+  threads: [
+    sendNoted(2, (thread, n) => (n === 1 ? senderOf(thread) : Sender.from({ ...secondOf(thread), kind: 'heddle.Sender' }))),
+    receiveNoted(2, (thread) => [Receiver.from({ ...secondOf(thread), kind: 'heddle.Receiver' }), receiverOf(thread)]),
+  ],
 };

@@ -18,6 +18,9 @@ const extents: Record<string, Extent> = {
   cancelled: { executions: 500 },
   rendezvousGivenUp: { executions: 500 },
   rendezvousCancelled: { executions: 500 },
+  linearizable: { executions: 500 },
+  linearizableOfOne: { executions: 300 },
+  linearizableRendezvous: { executions: 300 },
   deathOfSender: { executions: 500 },
   deathOfReceiver: { executions: 500 },
   deathOfAsyncReceiver: { executions: 500 },
@@ -32,4 +35,10 @@ test('it is seen that wake-ups are lost, and that two send at once', async () =>
   expect(await findFault(MODELS, 'asynchronous', 'late-wait', { executions: 300 })).toMatch(/deadlock/u);
   expect(await findFault(MODELS, 'twoReceivers', 'notify-one', { executions: 300 })).toMatch(/deadlock/u);
   expect(await findFault(MODELS, 'twoSenders', 'torn-exchange', { executions: 300 })).toBeDefined();
+});
+
+test('it is seen that no order of the operations would have done the same', async () => {
+  const fault = await findFault(MODELS, 'lanes', 'none', { executions: 300 });
+  expect(fault).toMatch(/received before it|nothing was found/u);
+  expect(await findFault(MODELS, 'linearizable', 'torn-exchange', { executions: 300 })).toBeDefined();
 });

@@ -4,8 +4,19 @@
  * A message says which it is and who sent it; the rest follows from its number.
  */
 import { AbortedError, ThreadRegistry, type ThreadRegistryHandle, type ThreadToken } from '@heddle/atomics';
-import { ChannelTimeoutError, ClosedError, Receiver, Sender, select } from '../../src/index.ts';
-import { type DeathsShare, HANDS, TICKET, TOTAL, WRONG } from './deaths.ts';
+import {
+  BroadcastReceiver,
+  BroadcastSender,
+  ChannelTimeoutError,
+  ClosedError,
+  LaggedError,
+  Receiver,
+  Sender,
+  WatchReceiver,
+  WatchSender,
+  select,
+} from '../../src/index.ts';
+import { type BroadcastShare, type DeathsShare, HANDS, type Heard, TICKET, TOTAL, WRONG, type WatchShare } from './deaths.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
 
 const HEAD_BYTES = 8;
@@ -167,6 +178,121 @@ async function receive(share: DeathsShare, seed: number): Promise<void> {
   }
 }
 
+/** Complains of what is torn, or comes after what its sender sent later. */
+function judgeOf(words: Int32Array): (bytes: Uint8Array) => void {
+  const lasts = new Map<number, number>();
+  return (bytes) => {
+    const [n, who] = new Uint32Array(bytes.slice(0, HEAD_BYTES).buffer) as unknown as [number, number];
+    const isTorn = bytes.subarray(HEAD_BYTES).some((byte) => byte !== fillerOf(n));
+    if (isTorn || n <= (lasts.get(who) ?? -1)) Atomics.add(words, WRONG, 1);
+    lasts.set(who, n);
+  };
+}
+
+/** Sends in one of the ways that broadcast and watch channels have. */
+async function tellAll(
+  { words }: BroadcastShare | WatchShare,
+  who: number,
+  seed: number,
+  sender: BroadcastSender | WatchSender,
+): Promise<void> {
+  const random = randomOf(seed);
+  for (let n = Atomics.add(words, TICKET, 1); n < words[TOTAL]; n = Atomics.add(words, TICKET, 1)) {
+    const message = messageOf(n, who, HEAD_BYTES + random(SHORT_MAX - HEAD_BYTES));
+    /* oxlint-disable no-await-in-loop -- one after the other */
+    let isSent: unknown = false;
+    switch (random(8)) {
+      case 0:
+        if (sender instanceof BroadcastSender) isSent = sender.trySend(message);
+        break;
+      case 1:
+        if (sender instanceof BroadcastSender) isSent = await unlessGivenUp(() => (sender.send(message, { timeoutMs: random(2) }), true));
+        break;
+      case 2:
+        isSent = await sender.sendAsync(message).then(() => true);
+        break;
+      case 3:
+        if (sender instanceof BroadcastSender)
+          isSent = await unlessGivenUp(() => sender.sendAsync(message, { signal: abortSoon(random) }).then(() => true));
+        break;
+      default:
+    }
+    if (isSent !== true) sender.send(message);
+    /* oxlint-enable no-await-in-loop */
+  }
+}
+
+async function broadcastTo(share: BroadcastShare, who: number, seed: number): Promise<void> {
+  using sender = BroadcastSender.from(share.sender);
+  await tellAll(share, who, seed, sender);
+}
+
+/** Receives every message, or is told how many it has missed, until the channel is closed. */
+async function listen(share: BroadcastShare, seed: number): Promise<Heard> {
+  const random = randomOf(seed);
+  const judge = judgeOf(share.words);
+  using receiver = BroadcastReceiver.from(share.receiver);
+  let [received, skipped] = [0, 0];
+  const note = (bytes: Uint8Array | undefined): void => {
+    if (bytes === undefined) return;
+    judge(bytes);
+    received += 1;
+  };
+  for (;;) {
+    /* oxlint-disable no-await-in-loop -- one after the other */
+    try {
+      switch (random(8)) {
+        case 0:
+          note(receiver.tryRecv());
+          break;
+        case 1:
+          note(await unlessGivenUp(() => receiver.recv({ timeoutMs: random(2) })));
+          break;
+        case 2:
+          note(await receiver.recvAsync());
+          break;
+        case 3:
+          note(await unlessGivenUp(() => receiver.recvAsync({ signal: abortSoon(random) })));
+          break;
+        default:
+          note(receiver.recv());
+      }
+    } catch (error) {
+      if (error instanceof ClosedError) return { before: share.receiver.next, received, skipped };
+      if (!(error instanceof LaggedError)) throw error;
+      skipped += error.skipped;
+    }
+    /* oxlint-enable no-await-in-loop */
+  }
+}
+
+async function change(share: WatchShare, who: number, seed: number): Promise<void> {
+  using sender = WatchSender.from(share.sender);
+  await tellAll(share, who, seed, sender);
+}
+
+/** Looks at each change that it sees until the channel is closed: the value of then. */
+async function follow(share: WatchShare, seed: number): Promise<Uint8Array> {
+  const random = randomOf(seed);
+  const judge = judgeOf(share.words);
+  using receiver = WatchReceiver.from(share.receiver);
+  try {
+    for (;;) {
+      /* oxlint-disable no-await-in-loop -- one after the other */
+      let isChanged: unknown = true;
+      const form = random(8);
+      if (form === 0) isChanged = await unlessGivenUp(() => receiver.changedAsync({ signal: abortSoon(random) }).then(() => true));
+      else if (form === 1) isChanged = await unlessGivenUp(() => (receiver.changed({ timeoutMs: random(2) }), true));
+      else receiver.changed();
+      if (isChanged === true) judge(random(2) === 0 ? receiver.borrowAndUpdate() : await receiver.borrowAndUpdateAsync());
+      /* oxlint-enable no-await-in-loop */
+    }
+  } catch (error) {
+    if (!(error instanceof ClosedError)) throw error;
+    return receiver.borrow();
+  }
+}
+
 const jobs: Jobs = {
   /** Enters the registry. */
   enter: (registry: ThreadRegistryHandle, token: ThreadToken) => void ThreadRegistry.from(registry).enter(token),
@@ -174,6 +300,14 @@ const jobs: Jobs = {
   send,
 
   receive: (share: DeathsShare, _who: number, seed: number) => receive(share, seed),
+
+  broadcast: broadcastTo,
+
+  listen: (share: BroadcastShare, _who: number, seed: number) => listen(share, seed),
+
+  change,
+
+  follow: (share: WatchShare, _who: number, seed: number) => follow(share, seed),
 };
 
 if (isBrowser) serve(browserPort(), jobs);

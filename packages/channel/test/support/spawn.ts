@@ -1,13 +1,19 @@
-/** Workers for the tests of this package; all of them end with the test. */
+/** Workers for the tests of this package. */
 import { onTestFinished } from 'vitest';
 import { type TestWorker, connectBrowser, connectNode, isBrowser } from './rpc.ts';
 
-/** Starts a worker that runs the jobs of `worker.ts`. */
+/** Starts a worker that runs the jobs of `worker.ts` and ends with the test. */
 export async function spawn(): Promise<TestWorker> {
+  const worker = await startWorker();
+  onTestFinished(() => worker.terminate());
+  return worker;
+}
+
+/** Starts such a worker that somebody terminates in the end. */
+export async function startWorker(): Promise<TestWorker> {
   const worker = isBrowser
     ? connectBrowser(new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }))
     : await connectNode(new URL('./worker.ts', import.meta.url));
-  onTestFinished(() => worker.terminate());
   await worker.call('ping');
   return worker;
 }

@@ -32,6 +32,8 @@ import {
   openWatchSender,
 } from '../../src/index.ts';
 import { codecOf } from './codecs.ts';
+import { type Handles, OPERATIONS } from './waits.ts';
+import { type Step, stepsOf } from './steps.ts';
 import { type Jobs, browserPort, isBrowser, nodePort, serve } from './rpc.ts';
 
 interface Glue {
@@ -39,6 +41,8 @@ interface Glue {
 }
 
 let memory: WebAssembly.Memory | undefined;
+/** What this thread does of the steps that both languages know, in TypeScript. */
+let steps: Record<string, Step> = {};
 let exports: Record<string, (...args: number[]) => number> = {};
 
 function memoryOfModule(): WebAssembly.Memory {
@@ -144,6 +148,17 @@ const jobs: Jobs = {
   selectOnce: (handles: readonly ReceiverHandle[], timeoutMs: number = Infinity) =>
     select(Object.fromEntries(handles.map((handle, i) => [String(i), { recv: Receiver.from<unknown>(handle) }])), { timeoutMs }),
 
+  /** Selects between news and a state until it has the last of both: what it got of each. */
+  selectNews: (newsHandle: BroadcastReceiverHandle, stateHandle: WatchReceiverHandle, last: string) => {
+    const cases = { news: { recv: BroadcastReceiver.from<string>(newsHandle) }, states: { recv: WatchReceiver.from<string>(stateHandle) } };
+    const got: { news: string[]; states: string[] } = { news: [], states: [] };
+    while (got.news.at(-1) !== last || got.states.at(-1) !== last) {
+      const { chosen, value } = select(cases);
+      got[chosen].push(value);
+    }
+    return got;
+  },
+
   receiveAsync: async (handle: ReceiverHandle) => {
     const received: unknown[] = [];
     for await (const value of Receiver.from<unknown>(handle)) received.push(value);
@@ -199,6 +214,13 @@ const jobs: Jobs = {
     }
   },
 
+  /** Does an operation that has to wait, blocking, for at most so long. */
+  waitInVain: (operation: string, handles: Handles, timeoutMs: number) => {
+    const { open, block } = OPERATIONS[operation];
+    using ends = open(handles);
+    block(ends, { timeoutMs });
+  },
+
   /** Opens a broadcast receiver and keeps it. */
   keepBroadcastReceiver: (handle: BroadcastReceiverHandle) => void kept.push(BroadcastReceiver.from<unknown>(handle)),
 
@@ -247,6 +269,7 @@ const jobs: Jobs = {
   /** Instantiates the Wasm module and enters its registry, as whoever runs threads does. */
   instantiate: async (glueUrl: string, module: WebAssembly.Module, shared: WebAssembly.Memory) => {
     memory = shared;
+    steps = stepsOf(shared);
     const glue = (await import(/* @vite-ignore */ glueUrl)) as Glue;
     exports = glue.initSync({ module, memory: shared, thread_stack_size: 1 << 20 }) as unknown as typeof exports;
     const registry = ThreadRegistry.at({ memory: shared, byteOffset: exports['__heddle_registry']() });
@@ -255,8 +278,26 @@ const jobs: Jobs = {
     return token;
   },
 
+  /** Does a step in one of the languages. */
+  step: (language: 'typescript' | 'rust', name: string, ...args: number[]) =>
+    (language === 'rust' ? exports[name](...args) : steps[name](...args)) >>> 0,
+
   /** Calls an export of the Wasm module. */
   wasm: (name: string, ...args: number[]) => exports[name](...args) >>> 0,
+
+  /** Runs a task of the Wasm module on this thread's event loop; what it gives. */
+  task: async (name: string, ...args: number[]) => {
+    const task = exports[name](...args);
+    for (;;) {
+      const result = exports['task_poll'](task) >>> 0;
+      if (result !== 0) {
+        exports['task_drop'](task);
+        return result;
+      }
+      // oxlint-disable-next-line no-await-in-loop -- the event loop has a turn, in which the task may be woken
+      await new Promise((resolve) => void setTimeout(resolve, 0));
+    }
+  },
 
   /** Adds 1 to the number at `valueAt` so many times, each time under the mutex at `mutexAt`. */
   increment: (mutexAt: number, valueAt: number, times: number) => {

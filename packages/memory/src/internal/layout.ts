@@ -4,6 +4,8 @@
 export const GUARD_BYTES = 64;
 /** What every 32-bit word of a whole guard holds: `HHED` in memory. */
 export const GUARD_WORD = 0x4445_4848;
+/** BlockLists that lie one behind the other: the blocks of each are twice as large as those of the one before. */
+export const BLOCK_LIST_COUNT = 16;
 /** InitFlag.state: nobody has copied the data segments. */
 export const INIT_NEW = 0;
 /** InitFlag.state: an instance copies them, and runs the start function if that is its to run. */

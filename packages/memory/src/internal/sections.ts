@@ -30,7 +30,11 @@ export interface Section {
   readonly end: number;
 }
 
-const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
+const MAGIC = [0x00, 0x61, 0x73, 0x6d];
+const HEADER = [...MAGIC, 0x01, 0x00, 0x00, 0x00];
+
+/** What stands where modules have the upper half of their version. */
+const COMPONENT_LAYER = [0x01, 0x00];
 
 /**
  * The sections of a module, in their order.
@@ -39,7 +43,12 @@ const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
  */
 export function readSections(reader: Reader): Section[] {
   if (reader.end < HEADER.length || HEADER.some((byte, index) => reader.bytes[index] !== byte)) {
-    throw new MemoryError('MALFORMED_MODULE', 'these bytes are not a WebAssembly module of version 1');
+    const begins = (bytes: readonly number[], at: number): boolean => bytes.every((byte, index) => reader.bytes[at + index] === byte);
+    const isComponent = begins(MAGIC, 0) && begins(COMPONENT_LAYER, 6);
+    const reason = isComponent
+      ? 'these bytes are a component: take the core module in it'
+      : 'these bytes are not a WebAssembly module of version 1';
+    throw new MemoryError('MALFORMED_MODULE', reason);
   }
   reader.skip(HEADER.length);
   const sections: Section[] = [];

@@ -3,7 +3,7 @@
  *
  * # Invariants
  * 1. A lease is released once, whatever happened to its call, the engine's failure included: nobody waits for a thread in vain.
- * 2. In the pool, no transaction outlives the call that opened it.
+ * 2. In the pool, no transaction outlives the call that opened it, and no setting of a thread the call or the connection that made it.
  */
 
 import { HeddleStoreError } from '../HeddleStoreError.ts';
@@ -79,12 +79,21 @@ export class Calls {
  */
 const OPENS_TRANSACTION = /\b(?:BEGIN|SAVEPOINT)\b/i;
 
+/** SQL that may change a setting of its thread. As above. */
+const CHANGES_SETTINGS = /\bPRAGMA\b/i;
+
 const LEFT_OPEN =
   'the call left its transaction open, and it was rolled back: the next call may run on another thread. Use db.transaction() or db.connection()';
 
 /** Rolls back what is open on a thread, and tells whether something was. */
 export async function rollBack(thread: SqlThread): Promise<boolean> {
   const { rolledBack } = await thread.request({ op: 'reset' }, undefined);
+  return rolledBack;
+}
+
+/** As {@link rollBack}; and the thread's settings are as they were when it began. */
+async function restore(thread: SqlThread): Promise<boolean> {
+  const { rolledBack } = await thread.request({ op: 'restore' }, undefined);
   return rolledBack;
 }
 
@@ -112,8 +121,8 @@ export class PoolLane implements Lane {
 
   async #release(thread: SqlThread, sql: string): Promise<HeddleStoreError | undefined> {
     try {
-      if (!OPENS_TRANSACTION.test(sql)) return undefined;
-      return (await rollBack(thread)) ? new HeddleStoreError('MISUSE', LEFT_OPEN, { sql }) : undefined;
+      if (!OPENS_TRANSACTION.test(sql) && !CHANGES_SETTINGS.test(sql)) return undefined;
+      return (await restore(thread)) ? new HeddleStoreError('MISUSE', LEFT_OPEN, { sql }) : undefined;
     } catch (error) {
       return error as HeddleStoreError;
     } finally {
@@ -129,6 +138,7 @@ export class ConnectionLane implements Lane {
   readonly #turns: Scheduler;
   #streams = 0;
   #mayBeOpen = false;
+  #mayBeSet = false;
   #closing: Promise<void> | undefined;
 
   constructor(thread: SqlThread) {
@@ -151,6 +161,7 @@ export class ConnectionLane implements Lane {
     try {
       const thread = await this.#turns.acquire(stop);
       this.#mayBeOpen ||= OPENS_TRANSACTION.test(sql);
+      this.#mayBeSet ||= CHANGES_SETTINGS.test(sql);
       return {
         thread,
         release: async () => {
@@ -181,7 +192,7 @@ export class ConnectionLane implements Lane {
     this.#mayBeOpen = false;
   }
 
-  /** Stops all calls, for good, and returns when the thread is quiet and has no transaction open. Never rejects. */
+  /** Stops all calls, for good, and returns when the thread is quiet, has no transaction open, and its settings are as they were. Never rejects. */
   close(error: HeddleStoreError): Promise<void> {
     this.#closing ??= this.#close(error);
     return this.#closing;
@@ -192,7 +203,7 @@ export class ConnectionLane implements Lane {
     await this.#turns.acquire(new Stop());
     this.#turns.close(error);
     // Where this fails, the engine has stopped, and nothing is open any more.
-    if (this.#mayBeOpen) await rollBack(this.thread).catch(() => false);
+    if (this.#mayBeOpen || this.#mayBeSet) await restore(this.thread).catch(() => false);
   }
 }
 

@@ -12,6 +12,7 @@
  * | `alloc` | size | done with an address |
  * | `free` | address, size | done |
  * | `reset` | | done: what was open is rolled back |
+ * | `restore` | | done: likewise, and settings are as they were when the thread began |
  * | `stats` | | done with figures |
  * | `close` | | done |
  *
@@ -21,8 +22,8 @@
  */
 
 import type { Damage } from '../Damage.ts';
-import { HeddleStoreError, type StoreErrorCode } from '../HeddleStoreError.ts';
-import type { Row, SqlParams } from '../SqlValue.ts';
+import { HeddleStoreError, type StoreErrorCode, type StoreErrorDetails } from '../HeddleStoreError.ts';
+import type { Row, SqlParams, SqlValue } from '../SqlValue.ts';
 import { pack, type Packed, Reader } from './MessagePack.ts';
 
 /** A request without its id. */
@@ -39,7 +40,7 @@ export type Request =
   | ImportRequest
   | { readonly op: 'alloc'; readonly size: number }
   | { readonly op: 'free'; readonly address: number; readonly size: number }
-  | { readonly op: 'attach' | 'reset' | 'stats' | 'close' };
+  | { readonly op: 'attach' | 'reset' | 'restore' | 'stats' | 'close' };
 
 /** Asks a SQL thread to read the file whose bytes are in the shared memory into a table. */
 export interface ImportRequest {
@@ -74,6 +75,15 @@ export interface Failure {
   readonly sqliteCode: number | undefined;
   /** Where in the SQL text, in bytes of UTF-8. */
   readonly offset: number | undefined;
+  /** The key that is to blame. */
+  readonly key?: OffendingKey | undefined;
+}
+
+/** A key that is to blame for a failure. */
+interface OffendingKey {
+  readonly table: string;
+  readonly columns: readonly string[];
+  readonly values: readonly SqlValue[];
 }
 
 /** A response without its id. */
@@ -218,6 +228,7 @@ function responseOf(fields: Readonly<Record<string, Packed>>, rows: Row[]): Resp
         message: text(fields['message']),
         sqliteCode: optionalCount(fields['sqliteCode']),
         offset: optionalCount(fields['offset']),
+        key: optionalKey(fields['key']),
       };
     default:
       throw new RangeError(`the engine sent a response of the unknown type ${text(type)}`);
@@ -226,6 +237,12 @@ function responseOf(fields: Readonly<Record<string, Packed>>, rows: Row[]): Resp
 
 function damageOf({ file, copy, table, rows, message }: Readonly<Record<string, Packed>>): Damage {
   return { file: text(file), copy: optionalText(copy), table: optionalText(table), rows: optionalCount(rows), message: text(message) };
+}
+
+function optionalKey(value: Packed): OffendingKey | undefined {
+  if (value === undefined) return undefined;
+  const { table, columns, values } = value as Readonly<Record<string, Packed>>;
+  return { table: text(table), columns: (columns as readonly Packed[]).map(text), values: values as readonly SqlValue[] };
 }
 
 function text(value: Packed): string {
@@ -250,7 +267,15 @@ export function errorOf(failure: Failure, sql: string | undefined): HeddleStoreE
     sqliteCode: failure.sqliteCode,
     offset: failure.offset === undefined || sql === undefined ? undefined : utf16Index(sql, failure.offset),
     sql,
+    ...detailsOf(failure.key),
   });
+}
+
+function detailsOf(key: OffendingKey | undefined): Pick<StoreErrorDetails, 'table' | 'columns' | 'key'> {
+  if (key === undefined) return {};
+  const { table, columns, values } = key;
+  // Not by assignment: a column may be called __proto__.
+  return { table, columns, key: Object.fromEntries(columns.map((name, index) => [name, values[index] ?? null])) };
 }
 
 /** The index into a string, in UTF-16 units, of a byte of its UTF-8 form. */

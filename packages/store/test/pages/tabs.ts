@@ -77,7 +77,13 @@ const page = {
     await db().exec('CREATE TABLE twice(tab, n)');
   },
 
-  exec: (sql: string) => codeOf(db().exec(sql)),
+  exec: (sql: string, timeoutMs?: number) => codeOf(db().exec(sql, [], { timeoutMs })),
+
+  /** How many calls are under way, as far as this tab knows. */
+  running: () =>
+    db()
+      .threads()
+      .filter(({ state }) => state === 'running').length,
 
   all: (sql: string) => db().query(sql).all(),
 

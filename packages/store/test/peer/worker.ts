@@ -62,7 +62,8 @@ function serve(request: Fields): Fields {
       return importDigits(id, request);
     case 'alloc':
       return { address: allocate(request['size'] as number) };
-    case 'reset': {
+    case 'reset':
+    case 'restore': {
       const rolledBack = db.isTransaction;
       if (rolledBack) db.exec('ROLLBACK');
       return { rolledBack };

@@ -28,6 +28,9 @@ async function newDirectory(): Promise<{ location: string; remove: () => Promise
   return { location: name, remove };
 }
 
+/** Far above what an engine's start and end take, on a machine that has much else to do. */
+const HOOK_TIMEOUT_MS = 180_000;
+
 /** Opens a database that is closed when the test has finished. */
 export async function openForTest(location: string, options: OpenOptions = {}): Promise<Database> {
   const db = await open(location, { threads: 2, ...options });
@@ -62,11 +65,11 @@ export function sharedDatabase(location: 'memory:' | 'directory', options: OpenO
     const directory = location === 'memory:' ? undefined : await newDirectory();
     remove = directory?.remove;
     database = await open(directory?.location ?? location, { threads: 2, ...options });
-  });
+  }, HOOK_TIMEOUT_MS);
   afterAll(async () => {
     await database?.close();
     await remove?.();
-  });
+  }, HOOK_TIMEOUT_MS);
   return () => {
     if (!database) throw new Error('the database is opened before the first test, not earlier');
     return database;

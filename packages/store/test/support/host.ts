@@ -10,6 +10,8 @@ declare global {
   interface ImportMeta {
     /** Vitest's. */
     readonly env: Readonly<Record<string, string | undefined>>;
+    /** Vite's. */
+    glob<T>(pattern: string, options: { readonly query: string; readonly import: string; readonly eager: true }): Record<string, T>;
   }
 }
 

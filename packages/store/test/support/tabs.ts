@@ -1,6 +1,7 @@
 /** Tabs that share a database, and what they tell of it: the test keeps their acknowledgements. */
 import type { BrowserContext, Page } from 'playwright';
 import { expect } from 'vitest';
+import type { Durability } from '../../src/index.ts';
 import type { TabsPage } from '../pages/tabs.ts';
 import type { PageServer } from './pages.ts';
 
@@ -42,7 +43,13 @@ export async function check(ledger: Ledger, tab: Page, tabsGone: number): Promis
   expect(unexpected).toEqual([]);
 }
 
-export async function openTab(server: PageServer, context: BrowserContext, options: { threads?: number } = {}): Promise<Page> {
+/** How tabs open the database. */
+export interface TabOptions {
+  readonly threads?: number;
+  readonly durability?: Durability;
+}
+
+export async function openTab(server: PageServer, context: BrowserContext, options: TabOptions = {}): Promise<Page> {
   const tab = await context.newPage();
   await server.goto(tab, 'tabs.html');
   await tab.evaluate((given) => page.open(given), options);
@@ -50,9 +57,14 @@ export async function openTab(server: PageServer, context: BrowserContext, optio
 }
 
 /** Opens two tabs or more, of which the first leads. */
-export async function openTabs(server: PageServer, context: BrowserContext, count: number): Promise<[Page, Page, ...Page[]]> {
-  const tabs: [Page, Page, ...Page[]] = [await openTab(server, context), await openTab(server, context)];
-  while (tabs.length < count) tabs.push(await openTab(server, context));
+export async function openTabs(
+  server: PageServer,
+  context: BrowserContext,
+  count: number,
+  options: TabOptions = {},
+): Promise<[Page, Page, ...Page[]]> {
+  const tabs: [Page, Page, ...Page[]] = [await openTab(server, context, options), await openTab(server, context, options)];
+  while (tabs.length < count) tabs.push(await openTab(server, context, options));
   expect(await Promise.all(tabs.map((tab) => tab.evaluate(() => page.role())))).toEqual(['leader', ...Array(count - 1).fill('follower')]);
   return tabs;
 }

@@ -9,6 +9,7 @@
  * 1. From the queueing to the outcome the record is the worker's, before and after it is the spawner's.
  * 2. A record is read and freed once, by whoever comes first: the watcher that every call has, or a blocking join.
  */
+import { noted } from '@heddle/atomics/internal';
 import { ThreadError } from '../ThreadError.ts';
 import type { Control } from './Control.ts';
 import { NAME_SIZE_MAX } from './Control.ts';
@@ -19,6 +20,7 @@ import {
   CALL_CLAIMED,
   CALL_EXPORT_INDEX_OFFSET,
   CALL_FREE,
+  CALL_IS_DETACHED_OFFSET,
   CALL_MESSAGE_OFFSET,
   CALL_MESSAGE_SIZE_OFFSET,
   CALL_NAME_OFFSET,
@@ -42,6 +44,7 @@ import {
   RESULT_BIGINT,
   RESULT_NUMBER,
   TRACE_SPAWNED,
+  WAIT_JOIN,
 } from './layout.ts';
 import type { SharedRecords } from './SharedRecords.ts';
 import { waitWhile } from './wait.ts';
@@ -60,10 +63,15 @@ export interface CallOptions {
   readonly args: readonly WasmValue[];
   readonly name: string;
   readonly stackSize: number;
+  /** The id of the thread that spawns it; 0 where that is none of the runtime's. */
+  readonly spawnerId?: number;
+  /** Nobody reads the result. */
+  readonly isDetached?: boolean;
 }
 
 /** Queues a call; returns its address. */
-export function queueCall(control: Control, { exportIndex, args, name, stackSize }: CallOptions): { address: number; threadId: number } {
+export function queueCall(control: Control, options: CallOptions): { address: number; threadId: number } {
+  const { exportIndex, args, name, stackSize, spawnerId = 0, isDetached = false } = options;
   const { records } = control;
   checkArguments(args);
   const address = claim(control);
@@ -90,11 +98,12 @@ export function queueCall(control: Control, { exportIndex, args, name, stackSize
   records.store(address + CALL_ARGUMENT_KINDS_OFFSET, kinds);
   records.store(address + CALL_STACK_SIZE_OFFSET, stackSize);
   records.store(address + CALL_THREAD_ID_OFFSET, threadId);
+  records.store(address + CALL_IS_DETACHED_OFFSET, Number(isDetached));
   records.store(address + CALL_NAME_SIZE_OFFSET, records.writeText(address + CALL_NAME_OFFSET, name, NAME_SIZE_MAX));
   records.store(address + CALL_MESSAGE_SIZE_OFFSET, 0);
+  control.trace?.note({ kind: TRACE_SPAWNED, threadId, otherId: spawnerId, name });
+  // Before `push` counts it: a hosted module's worker that has counted down looks for this state.
   records.store(address + CALL_STATE_OFFSET, CALL_QUEUED);
-  // Who spawns a call is no thread of the runtime.
-  control.trace?.note({ kind: TRACE_SPAWNED, threadId, otherId: 0, name });
   control.push(address);
   return { address, threadId };
 }
@@ -135,7 +144,9 @@ export async function waitForCall(records: SharedRecords, address: number, isTak
 
 /** Blocks until the call's thread has ended. */
 export function waitForCallBlocking(records: SharedRecords, address: number): void {
-  while (!hasEnded(records, address)) records.wait(address + CALL_OUTCOME_OFFSET, OUTCOME_PENDING);
+  noted(WAIT_JOIN, records.memory.buffer, () => {
+    while (!hasEnded(records, address)) records.wait(address + CALL_OUTCOME_OFFSET, OUTCOME_PENDING);
+  });
 }
 
 /** What came out of a call. */

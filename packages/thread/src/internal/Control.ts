@@ -9,6 +9,7 @@
  */
 import { type BlockingWaitKind, blockingWaitOf } from '@heddle/atomics/internal';
 import { ThreadError } from '../ThreadError.ts';
+import { RUNTIME_WAITS } from './waits.ts';
 import {
   CONTROL_CALL_COUNT_OFFSET,
   CONTROL_CALL_RECORDS_OFFSET,
@@ -50,9 +51,6 @@ export const NAME_SIZE_MAX = 40;
 /** What a worker does. */
 export type WorkerState = 'starting' | 'idle' | 'running' | 'trapped' | 'ended';
 
-/** By `Worker.waitKind`; a lock or a channel is noted in the registry instead. */
-const WAIT_KINDS = [undefined, 'park', 'join', 'sleep', 'scope', 'event-loop'] as const;
-
 const WORKER_STATES: readonly WorkerState[] = ['starting', 'idle', 'running', 'trapped', 'ended'];
 
 /** What a thread waits for; it may have what it waited for when this is read. */
@@ -91,8 +89,9 @@ export class Control {
   constructor(records: SharedRecords, address: number) {
     this.records = records;
     this.address = address;
+    if (records.load(address) !== CONTROL_MAGIC) throw new ThreadError('MODULE_UNFIT', `there is no thread runtime at ${address}`);
     const version = this.#load(CONTROL_VERSION_OFFSET);
-    if (records.load(address) !== CONTROL_MAGIC || version !== CONTROL_VERSION) {
+    if (version !== CONTROL_VERSION) {
       throw new ThreadError(
         'MODULE_UNFIT',
         `the module's heddle-thread has version ${version} of the records, this package ${CONTROL_VERSION}`,
@@ -207,8 +206,8 @@ export class Control {
     return address === 0 ? undefined : new Trace(this.records, address);
   }
 
-  /** Notes how the thread in `slot` has ended, which can't do so itself. */
-  noteEnd(slot: number, kind: number): void {
+  /** Notes what the thread in `slot` has done, which can't do so itself. */
+  noteThread(slot: number, kind: number): void {
     const record = this.worker(slot);
     const threadId = this.records.load(record + WORKER_THREAD_ID_OFFSET);
     this.trace?.note({ kind, threadId, otherId: slot, name: this.#nameIn(record) ?? '' });
@@ -237,7 +236,7 @@ export class Control {
 
   #waitOf(record: number): ThreadWait | undefined {
     const { records } = this;
-    const kind = WAIT_KINDS[records.load(record + WORKER_WAIT_KIND_OFFSET)];
+    const kind = RUNTIME_WAITS[records.load(record + WORKER_WAIT_KIND_OFFSET)];
     if (kind === 'join') return { kind, threadId: records.load(record + WORKER_WAIT_ID_OFFSET) };
     if (kind) return { kind };
     const registrySlot = records.load(record + WORKER_REGISTRY_SLOT_OFFSET);

@@ -8,11 +8,21 @@
  * # Invariants
  * 1. A worker has one call at a time. From its end to the next call the desk is the creator's, in between it is the worker's.
  * 2. Only the creator writes `call`, only the worker writes `result`. Every call changes `result`, also one that came by message.
+ * 3. The worker reads function, thread and arguments of a call only before its end: then the creator writes those of the next one, while `call` still
+ *    has the number of the one before. A call that came by message may have ended before the worker looks at the desk, so it notes which.
  *
  * Both words are written last, and read first: the store of `call` publishes function, thread and arguments to the worker, that of
  * `result` outcome and value to the creator.
  */
-import { PARKER_EMPTY, PARKER_NOTIFIED, PARKER_PARKED, spinWhile } from '@heddle/atomics/internal';
+import {
+  noted,
+  type OwnWaits,
+  PARKER_EMPTY,
+  PARKER_NOTIFIED,
+  PARKER_PARKED,
+  spinWhile,
+  WAITING_FOR_PARKER,
+} from '@heddle/atomics/internal';
 import { isolationProblem } from '#platform';
 import { Cells } from './cells.ts';
 import {
@@ -32,8 +42,13 @@ import {
   DESK_SIZE,
   DESK_THREW,
   DESK_THREAD_OFFSET,
+  DESK_WAITS_FOR_OFFSET,
+  WAIT_JOIN,
+  WAIT_PARK,
+  WAIT_WORD,
 } from './layout.ts';
 import { waitWhile } from './wait.ts';
+import { type ModuleWaitKind, waitOnDesk } from './waits.ts';
 
 /** What came out of a call, as far as the desk has it. */
 export type DeskOutcome = typeof DESK_RETURNED | typeof DESK_THREW | typeof DESK_POSTED | typeof DESK_DIED;
@@ -43,6 +58,8 @@ export class Desk {
   readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array;
   readonly #cells: Cells;
+  /** The number of the last call that came to this worker by message. */
+  #heard = 0;
 
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer;
@@ -77,6 +94,29 @@ export class Desk {
   /** Where the worker's thread parks. */
   get parker(): { readonly buffer: SharedArrayBuffer; readonly byteOffset: number } {
     return { buffer: this.buffer, byteOffset: DESK_PARKER_OFFSET };
+  }
+
+  /** What the thread waits for; it may have what it waited for when this is read, and may be the next one. */
+  get waitsFor(): ModuleWaitKind | undefined {
+    return waitOnDesk(this.#load(DESK_WAITS_FOR_OFFSET));
+  }
+
+  /** Says what the thread waits for from now on: WAIT_NONE and so on. */
+  noteWait(number: number): void {
+    this.#store(DESK_WAITS_FOR_OFFSET, number);
+  }
+
+  /** What hears of the waits that block this worker: they are noted here, and afterwards what it waited for before. */
+  listenToWaits(): OwnWaits {
+    let before = 0;
+    return {
+      begin: (purpose, buffer) => {
+        before = this.#load(DESK_WAITS_FOR_OFFSET);
+        const isParking = purpose === WAITING_FOR_PARKER && buffer === this.buffer;
+        this.noteWait(isParking ? WAIT_PARK : purpose || WAIT_WORD);
+      },
+      end: () => this.noteWait(before),
+    };
   }
 
   #load(offset: number): number {
@@ -137,8 +177,14 @@ export class Desk {
     this.#store(DESK_IS_LINGERING_OFFSET, 0);
   }
 
-  /** The call that lies here, see {@link call} before; undefined if it comes as a message. */
-  takeCall(): { readonly function: number; readonly thread: number; readonly args: unknown[] } | undefined {
+  /** Notes, in the worker, that a call has come by message (invariant 3). */
+  hear(number: number): void {
+    this.#heard = number;
+  }
+
+  /** The call that lies here, with the number that {@link call} had; undefined if it comes as a message. */
+  takeCall(number: number): { readonly function: number; readonly thread: number; readonly args: unknown[] } | undefined {
+    if (number === this.#heard) return undefined;
     const index = this.#load(DESK_FUNCTION_OFFSET);
     if (index === (DESK_BY_MESSAGE | 0)) return undefined;
     return {
@@ -176,9 +222,15 @@ export class Desk {
     spinWhile(this.#words, DESK_RESULT_OFFSET >>> 2, number);
   }
 
-  /** Resolves when another call than `number` may have ended. */
-  waitForResult(number: number): Promise<void> {
-    return waitWhile(this.#words, DESK_RESULT_OFFSET >>> 2, number);
+  /** Resolves when the call with this number has ended, or `isGone` after {@link wakeCreator}: whether it has ended. */
+  async waitForEnd(number: number, isGone: () => boolean): Promise<boolean> {
+    for (;;) {
+      const last = this.result;
+      if (last === number) return true;
+      if (isGone()) return false;
+      // oxlint-disable-next-line no-await-in-loop -- woken or not, look again
+      await waitWhile(this.#words, DESK_RESULT_OFFSET >>> 2, last);
+    }
   }
 
   /** Lets a creator go that waits for a result: none will come. */
@@ -186,9 +238,20 @@ export class Desk {
     Atomics.notify(this.#words, DESK_RESULT_OFFSET >>> 2);
   }
 
-  /** As {@link waitForResult}, blocking. */
-  waitForResultBlocking(number: number, timeoutMs: number): void {
-    Atomics.wait(this.#words, DESK_RESULT_OFFSET >>> 2, number, timeoutMs);
+  /** As {@link waitForEnd}, blocking for so long at most: `false` if the time ran out. */
+  waitForEndBlocking(number: number, timeoutMs: number): boolean {
+    return noted(WAIT_JOIN, this.buffer, () => this.#waitForEndBlocking(number, timeoutMs));
+  }
+
+  #waitForEndBlocking(number: number, timeoutMs: number): boolean {
+    const deadlineMs = performance.now() + timeoutMs;
+    for (;;) {
+      const last = this.result;
+      if (last === number) return true;
+      const leftMs = deadlineMs - performance.now();
+      if (leftMs <= 0) return false;
+      Atomics.wait(this.#words, DESK_RESULT_OFFSET >>> 2, last, leftMs);
+    }
   }
 
   /** What came out of the call that ended last: see {@link result} before. */

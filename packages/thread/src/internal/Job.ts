@@ -2,7 +2,9 @@
 import { ThreadError } from '../ThreadError.ts';
 import type { WasmRuntime } from '../WasmRuntime.ts';
 import type { WasmValue } from '../WasmThread.ts';
+import type { ThreadWait } from './Control.ts';
 import type { Queued } from './JobQueue.ts';
+import type { ModuleWaitKind } from './waits.ts';
 
 /** What is to be called. */
 export type Work =
@@ -22,6 +24,9 @@ export interface JobOptions {
   readonly work: Work;
 }
 
+/** What a job waits for. */
+export type JobWaitKind = ModuleWaitKind | ThreadWait['kind'];
+
 /** How a job was settled. */
 export type JobEnd = 'completed' | 'failed' | 'aborted';
 
@@ -37,6 +42,8 @@ export class Job implements Queued {
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort: () => void;
   #end: JobEnd | undefined;
+  /** Tells what the job waits for, while it runs. */
+  waitsFor: (() => JobWaitKind | undefined) | undefined;
   /** Told once, when the job is settled before it has come to its end by itself. */
   onGivenUp: (() => void) | undefined;
 

@@ -12,8 +12,10 @@ import { ThreadError } from '../ThreadError.ts';
 import { currentThread, nextThreadId } from './current.ts';
 import { Desk } from './Desk.ts';
 import { DESK_DIED, DESK_POSTED, DESK_RETURNED } from './layout.ts';
+import { checkLocation } from './location.ts';
 import type { FromModuleWorker, ModuleResult, OpenMessage, RunMessage, ToModuleWorker } from './module-worker.ts';
 import type { WorkerHandle } from './platform/types.ts';
+import type { ModuleWaitKind } from './waits.ts';
 
 export type { ModuleResult } from './module-worker.ts';
 
@@ -91,6 +93,11 @@ export class ModuleWorker {
     return this.#loss !== undefined;
   }
 
+  /** What the call that runs waits for; undefined where it computes, and where this agent can't share memory. */
+  get waitsFor(): ModuleWaitKind | undefined {
+    return this.isGone ? undefined : this.#desk?.waitsFor;
+  }
+
   /** Where the worker's thread parks, in an agent that can share memory. */
   get parker(): Desk['parker'] | undefined {
     return this.#desk?.parker;
@@ -133,6 +140,7 @@ export class ModuleWorker {
     const { thread = this.thread } = call;
     const key = `${call.exportName} ${call.module}`;
     const index = this.#functions.get(key);
+    if (index === undefined) checkLocation(call.module);
     const isLaid =
       index !== undefined && !call.transfer?.length && this.#desk?.layCall({ number, function: index, thread, args: call.args });
     if (!isLaid) this.#post(call, { number, thread, function: index ?? this.#functions.size });
@@ -161,13 +169,7 @@ export class ModuleWorker {
   async #watchDesk(desk: Desk, number: number, resolve: (result: ModuleResult) => void): Promise<void> {
     // A small call ends within microseconds, which an asynchronous wait takes several times over.
     desk.spinForResult(desk.result);
-    for (;;) {
-      const last = desk.result;
-      if (last === number) break;
-      if (this.isGone) return;
-      // oxlint-disable-next-line no-await-in-loop -- woken or not, look again
-      await desk.waitForResult(last);
-    }
+    if (!(await desk.waitForEnd(number, () => this.isGone))) return;
     const result = resultOn(desk);
     // What was posted comes as a message, and an end as an event.
     if (typeof result !== 'string') resolve(result);
@@ -189,17 +191,14 @@ export class ModuleWorker {
         'the worker has not started yet, for which its creator must not block: await started, or join()',
       );
     }
-    const deadlineMs = performance.now() + timeoutMs;
-    for (;;) {
-      const last = desk.result;
-      if (last === this.#calls) break;
-      const leftMs = deadlineMs - performance.now();
-      if (leftMs <= 0) throw new ThreadError('TIMEOUT', `the thread has not ended within ${timeoutMs} ms`);
-      desk.waitForResultBlocking(last, leftMs);
-    }
+    if (!desk.waitForEndBlocking(this.#calls, timeoutMs))
+      throw new ThreadError('TIMEOUT', `the thread has not ended within ${timeoutMs} ms`);
     const result = resultOn(desk);
     if (result === 'posted') {
-      throw new ThreadError('WOULD_BLOCK', 'what the thread left is too much for its desk and comes by message: await join()');
+      throw new ThreadError(
+        'WOULD_BLOCK',
+        'what the thread left is more than some 8 KiB, or of a kind that comes by message: await join(), or have it written into shared memory',
+      );
     }
     if (result === 'died') throw new ThreadError('THREAD_TERMINATED', `the worker '${this.name}' is gone: it ended by itself`);
     return result;

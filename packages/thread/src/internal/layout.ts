@@ -34,6 +34,8 @@ export const WAIT_SLEEP = 3;
 export const WAIT_SCOPE = 4;
 /** Worker.waitKind: its future waits; its event loop runs. */
 export const WAIT_EVENT_LOOP = 5;
+/** Desk.waitsFor: it sleeps on a word of which nobody has said more. */
+export const WAIT_WORD = 6;
 /** How many TraceEvents a Trace keeps, a power of two. */
 export const TRACE_CAPACITY = 4096;
 /** TraceEvent.kind: somebody has spawned the thread. */
@@ -70,6 +72,14 @@ export const CALL_CLAIMED = 1;
 export const CALL_QUEUED = 2;
 /** Call.state: a worker runs it. */
 export const CALL_RUNNING = 3;
+/** Control.begun: no instance has been initialised. */
+export const BEGUN_NOT = 0;
+/** Control.begun: one is being initialised. */
+export const BEGUN_RUNNING = 1;
+/** Control.begun: one has been, which is enough for all. */
+export const BEGUN_DONE = 2;
+/** Control.begun: the module's function for that has failed. */
+export const BEGUN_FAILED = 3;
 /** Call.resultKind: the export returned nothing. */
 export const RESULT_UNDEFINED = 0;
 /** Call.resultKind: Call.result is a 64-bit float. */
@@ -125,6 +135,8 @@ export const CONTROL_TRAPPED_OFFSET = 56;
 export const CONTROL_REGISTRY_OFFSET = 60;
 /** Address of the Trace; 0: nobody keeps note of what threads do. */
 export const CONTROL_TRACE_OFFSET = 64;
+/** BEGUN_NOT and so on, of a hosted module; else 0. Its workers wait on it. */
+export const CONTROL_BEGUN_OFFSET = 68;
 
 /** Bytes of Worker: A worker and the thread that it runs. */
 export const WORKER_SIZE = 256;
@@ -164,8 +176,10 @@ export const WORKER_WOKEN_OFFSET = 96;
 export const WORKER_WAIT_KIND_OFFSET = 100;
 /** The id of the thread that it joins; else 0. */
 export const WORKER_WAIT_ID_OFFSET = 104;
-/** The last panic's message, UTF-8, cut at 148 bytes. */
-export const WORKER_PANIC_OFFSET = 108;
+/** Where wasm-bindgen's JavaScript in this worker notes a trap. */
+export const WORKER_TERMINATED_OFFSET = 108;
+/** The last panic's message, UTF-8, cut at 144 bytes. */
+export const WORKER_PANIC_OFFSET = 112;
 
 /** Bytes of TraceHeader: The head of a Trace; TRACE_CAPACITY events follow it. The event with number n is in place n modulo that. */
 export const TRACE_HEADER_SIZE = 8;
@@ -236,6 +250,8 @@ export const CALL_THREAD_ID_OFFSET = 40;
 export const CALL_NAME_SIZE_OFFSET = 44;
 /** Bytes of the message. */
 export const CALL_MESSAGE_SIZE_OFFSET = 48;
+/** 1 where nobody will read the result: the worker frees the record. Only of a hosted module. */
+export const CALL_IS_DETACHED_OFFSET = 52;
 /** The arguments. */
 export const CALL_ARGUMENTS_OFFSET = 56;
 /** The thread's name, UTF-8. */
@@ -265,5 +281,7 @@ export const DESK_PARKER_OFFSET = 24;
 export const DESK_IS_LINGERING_OFFSET = 28;
 /** 1 once the worker is to end rather than to go on, should it be parked. */
 export const DESK_IS_ENDING_OFFSET = 32;
+/** What the thread waits for: WAIT_NONE and so on, or, for a lock or a channel, WAITING_FOR_MUTEX and so on. Written by the worker. */
+export const DESK_WAITS_FOR_OFFSET = 36;
 /** Arguments or result: a value is a cell with its tag (u32) and its length (u32), and the cells of what it holds. */
 export const DESK_CELLS_OFFSET = 40;

@@ -6,5 +6,5 @@ import { wrapWorker } from './platform/browser.ts';
 import type { WorkerHandle } from './platform/types.ts';
 
 export function startModuleWorker(name: string): WorkerHandle {
-  return wrapWorker(new Worker(new URL('./module-worker.js', import.meta.url), { type: 'module', name }));
+  return wrapWorker(() => new Worker(new URL('./module-worker.js', import.meta.url), { type: 'module', name }));
 }

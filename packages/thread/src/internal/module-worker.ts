@@ -1,16 +1,16 @@
 /**
  * A worker for TypeScript's threads: imports modules, calls their functions one after the other, and tells what comes out.
  *
- * It waits on its event loop, for a word of its desk and for messages at once: a call of small values wakes it through shared memory, what
- * needs structured clone is posted, a function may be asynchronous, and what one has left behind – a timer, a line to print –
- * goes on between calls. Blocked in `Atomics.wait` a worker is woken sooner, but hears nothing else: so it blocks for a moment only, right
- * after a call, when the next one is likely to come, and turns to its event loop now and then while they keep coming.
+ * What a function has left behind – a timer, a line to print – goes on between calls; how the worker waits for them is `serveDesk`'s.
  */
 import { eventLoopTurn, holdLifeLine, onOwnEnd, outputFlushed, ownPort } from '#platform';
+import { setOwnWaits } from '@heddle/atomics/internal';
 import { currentThread, endThreadLocals } from './current.ts';
 import { Desk } from './Desk.ts';
-import { DESK_DIED, DESK_POSTED, DESK_RETURNED, DESK_THREW } from './layout.ts';
+import { DESK_DIED, DESK_POSTED, DESK_RETURNED, DESK_THREW, WAIT_EVENT_LOOP, WAIT_NONE } from './layout.ts';
 import { importModule } from './importModule.js';
+import { shownLocation } from './location.ts';
+import { type LaidCall, serveDesk } from './serveDesk.ts';
 
 /** The first message: what the worker is. */
 export interface OpenMessage {
@@ -51,11 +51,6 @@ export type ModuleResult =
   | { readonly type: 'threw'; readonly error: unknown }
   | { readonly type: 'unloadable'; readonly message: string };
 
-/** How long the worker blocks for the next call, in milliseconds. */
-const LINGER_MS = 4;
-/** How long calls may keep the worker from its event loop, in milliseconds. */
-const BLOCKED_MS_MAX = 10;
-
 type ExportedFunction = (...args: unknown[]) => unknown;
 
 const ownWay = ownPort();
@@ -75,16 +70,18 @@ async function load({ module, exportName }: RunMessage): Promise<ExportedFunctio
   try {
     imported = (await importModule(module)) as Record<string, unknown>;
   } catch (error) {
-    return { type: 'unloadable', message: error instanceof Error ? error.message : String(error) };
+    const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    return { type: 'unloadable', message: `${shownLocation(module)} can't be imported: ${reason}` };
   }
   const exported = imported[exportName];
   if (typeof exported === 'function') return exported as ExportedFunction;
-  return { type: 'unloadable', message: `${module} exports no function '${exportName}'` };
+  return { type: 'unloadable', message: `${shownLocation(module)} exports no function '${exportName}'` };
 }
 
 async function run(message: RunMessage): Promise<void> {
   // A function that blocks would keep from its creator that the worker has started.
   await opened;
+  desk?.hear(message.number);
   const loaded = await load(message);
   if (typeof loaded !== 'function') {
     end(message.number, loaded);
@@ -108,13 +105,20 @@ function call(
       end(number, { type: 'returned', value });
       return;
     }
+    desk?.noteWait(WAIT_EVENT_LOOP);
     return Promise.resolve(value).then(
-      (result) => end(number, { type: 'returned', value: result }),
-      (error: unknown) => end(number, { type: 'threw', error }),
+      (result) => endLater(number, { type: 'returned', value: result }),
+      (error: unknown) => endLater(number, { type: 'threw', error }),
     );
   } catch (error) {
     end(number, { type: 'threw', error });
   }
+}
+
+/** Ends a call whose function was on the event loop. */
+function endLater(number: number, ending: ModuleResult): void {
+  desk?.noteWait(WAIT_NONE);
+  end(number, ending);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -129,6 +133,11 @@ function end(number: number, ending: ModuleResult): void {
   if (result.type === 'threw' && desk?.layOutcome(number, DESK_THREW, result.error)) return;
   post(result);
   desk?.layEnd(number, DESK_POSTED);
+}
+
+/** Calls a function that the creator has named by its number. */
+function callLaid({ number, thread, function: index, args }: LaidCall): void | Promise<void> {
+  return call({ number, thread }, functions[index]!, args);
 }
 
 /** Ends the thread's own values; what one of them throws is the thread's, if it didn't throw itself. */
@@ -151,33 +160,6 @@ function post(result: ModuleResult): void {
   }
 }
 
-/** Runs the calls that are laid on the desk. */
-async function serve(at: Desk): Promise<void> {
-  let number = at.call;
-  let lastTurnMs = performance.now();
-  at.setReady();
-  /* oxlint-disable no-await-in-loop -- one call after the other */
-  for (;;) {
-    if (at.call === number) {
-      await at.waitForCall(number);
-      lastTurnMs = performance.now();
-      continue;
-    }
-    number = at.call;
-    const laid = at.takeCall();
-    // What was posted comes with its message.
-    if (!laid) continue;
-    const promised = call({ number, thread: laid.thread }, functions[laid.function]!, laid.args);
-    if (promised) await promised;
-    else if (performance.now() - lastTurnMs < BLOCKED_MS_MAX) at.lingerForCall(number, LINGER_MS);
-    else {
-      await eventLoopTurn();
-      lastTurnMs = performance.now();
-    }
-  }
-  /* oxlint-enable no-await-in-loop */
-}
-
 async function open(message: OpenMessage): Promise<void> {
   const current = currentThread();
   current.name = message.name;
@@ -186,8 +168,9 @@ async function open(message: OpenMessage): Promise<void> {
   if (message.desk) {
     desk = new Desk(message.desk);
     current.desk = desk;
+    setOwnWaits(desk.listenToWaits());
     onOwnEnd(endCall);
-    void serve(desk);
+    void serveDesk(desk, { call: callLaid, turn: eventLoopTurn });
   }
   if (message.lifeLine !== undefined) await holdLifeLine(message.lifeLine);
   port.post({ type: 'ready' } satisfies FromModuleWorker);

@@ -7,22 +7,16 @@
  * A thread that is polled has the event loop between two polls. Stack and thread-local storage stay the thread's then: what promises
  * and timers call is part of it. What such a callback throws is printed, as pages have it; a trap there ends the thread.
  */
-import { instantiate, type WasmBindgenGlue } from '@heddle/memory';
-import { endWorker, eventLoopTurn, onUncaught, outputFlushed, ownPort } from '#platform';
-import { toPosted } from '../ThreadError.ts';
-import { ARGUMENTS_MAX, MESSAGE_SIZE_MAX } from './Calls.ts';
+import { provideWaitAsync } from '@heddle/atomics/internal';
+import { instantiate, MemoryError, type WasmBindgenGlue } from '@heddle/memory';
+import { endWorker, eventLoopTurn, holdLifeLine, onUncaught, outputFlushed, ownPort } from '#platform';
+import { type PostedError, ThreadError, toPosted } from '../ThreadError.ts';
+import { argumentsOf, endCall, type Ending } from './callRecord.ts';
 import { Control } from './Control.ts';
+import { HostedWorker, type WasmImports } from './HostedWorker.ts';
 import { importModule } from './importModule.js';
 import {
-  CALL_ARGUMENTS_OFFSET,
-  CALL_ARGUMENT_COUNT_OFFSET,
-  CALL_ARGUMENT_KINDS_OFFSET,
   CALL_EXPORT_INDEX_OFFSET,
-  CALL_MESSAGE_OFFSET,
-  CALL_MESSAGE_SIZE_OFFSET,
-  CALL_OUTCOME_OFFSET,
-  CALL_RESULT_KIND_OFFSET,
-  CALL_RESULT_OFFSET,
   LOOP_ASLEEP,
   OUTCOME_OUT_OF_MEMORY,
   OUTCOME_OVERFLOWED,
@@ -31,9 +25,6 @@ import {
   OUTCOME_RETURNED,
   OUTCOME_THREW,
   OUTCOME_TRAPPED,
-  RESULT_BIGINT,
-  RESULT_NUMBER,
-  RESULT_UNDEFINED,
   TASK_MESSAGE_OFFSET,
   TASK_MESSAGE_SIZE_OFFSET,
   TASK_OUTCOME_OFFSET,
@@ -45,12 +36,14 @@ import {
   WORKER_PANIC_OFFSET,
   WORKER_PANIC_SIZE_OFFSET,
   WORKER_SIZE,
+  WORKER_TERMINATED_OFFSET,
   WORKER_TASK_OFFSET,
   WORKER_WOKEN_OFFSET,
   WORK_ON_EVENT_LOOP,
 } from './layout.ts';
-import type { FromWorker, WorkMessage } from './protocol.ts';
+import type { FromWorker, HostedModule, WorkMessage } from './protocol.ts';
 import { SharedRecords } from './SharedRecords.ts';
+import { describe, isTrap } from './traps.ts';
 import { waitWhile } from './wait.ts';
 
 /** Bytes of stack for the worker's own loop; threads have their own. */
@@ -77,16 +70,12 @@ interface ThreadExports {
 
 type WasmFunction = (...args: (number | bigint)[]) => number | bigint | undefined;
 
+// For the tasks of a module that has heddle-atomics.
+provideWaitAsync();
+
 const port = ownPort();
 if (!port) throw new Error('a worker of the pool is a worker');
 const post = (message: FromWorker): void => port.post(message);
-
-/** How a call ended, before it is written down. */
-interface Ending {
-  readonly outcome: number;
-  readonly value?: number | bigint | undefined;
-  readonly message?: string;
-}
 
 /** A trap has happened: this worker runs no further thread. The message is the trap's. */
 class Trapped extends Error {}
@@ -111,6 +100,18 @@ class PoolWorker {
     const address = this.#exports.heddle_thread_start(threadsMax, callCount, stackSize, parallelism, Number(isTraced));
     this.#control = new Control(this.#records, address >>> 0);
     this.#record = this.#exports.heddle_thread_enter(message.slot, performance.timeOrigin) >>> 0;
+    this.#keepTerminationApart(exports);
+  }
+
+  /**
+   * wasm-bindgen's JavaScript notes a trap in a word of the memory, and calls nothing any more where it finds the note: callbacks of other
+   * threads got lost in the moment until heddle-thread took it back. It asks this export where the word is.
+   */
+  #keepTerminationApart(exports: WebAssembly.Exports): void {
+    const word = this.#record + WORKER_TERMINATED_OFFSET;
+    this.#records.store(word, 0);
+    const { __instance_terminated: address } = exports;
+    if (address instanceof WebAssembly.Global) Object.defineProperty(address, 'value', { value: word });
   }
 
   get control(): number {
@@ -224,12 +225,7 @@ class PoolWorker {
     const records = this.#records;
     const run = this.#functions[records.load(call + CALL_EXPORT_INDEX_OFFSET)];
     if (!run) return { outcome: OUTCOME_THREW, message: 'the module has no such exported function' };
-    const count = records.load(call + CALL_ARGUMENT_COUNT_OFFSET);
-    const kinds = records.load(call + CALL_ARGUMENT_KINDS_OFFSET);
-    const view = records.view(call + CALL_ARGUMENTS_OFFSET, ARGUMENTS_MAX * 8);
-    const args = Array.from({ length: count }, (_, index) =>
-      (kinds & (1 << index)) === 0 ? view.getFloat64(index * 8, true) : view.getBigInt64(index * 8, true),
-    );
+    const args = argumentsOf(records, call);
     try {
       return { outcome: OUTCOME_RETURNED, value: run(...args) };
     } catch (error) {
@@ -264,23 +260,9 @@ class PoolWorker {
     return panic ? `${message}, after the panic: ${panic}` : message;
   }
 
-  #endCall(call: number, { outcome, value, message = '' }: Ending): void {
-    const records = this.#records;
-    const view = records.view(call + CALL_RESULT_OFFSET, 8);
-    let kind = RESULT_UNDEFINED;
-    if (typeof value === 'number') {
-      kind = RESULT_NUMBER;
-      view.setFloat64(0, value, true);
-    } else if (typeof value === 'bigint') {
-      kind = RESULT_BIGINT;
-      view.setBigInt64(0, value, true);
-    }
-    records.store(call + CALL_RESULT_KIND_OFFSET, kind);
-    records.store(call + CALL_MESSAGE_SIZE_OFFSET, records.writeText(call + CALL_MESSAGE_OFFSET, message, MESSAGE_SIZE_MAX));
-    records.store(this.#record + WORKER_TASK_OFFSET, 0);
-    // Last: publishes the result to `takeResult`.
-    records.store(call + CALL_OUTCOME_OFFSET, outcome);
-    records.notify(call + CALL_OUTCOME_OFFSET);
+  #endCall(call: number, ending: Ending): void {
+    this.#records.store(this.#record + WORKER_TASK_OFFSET, 0);
+    endCall(this.#records, call, ending);
   }
 
   /** Ends a thread that Rust code spawned and that trapped. */
@@ -317,21 +299,13 @@ class PoolWorker {
   }
 }
 
-/** Whether an error is the engine's: a trap, or the end of its own stack. */
-function isTrap(error: unknown): boolean {
-  return error instanceof WebAssembly.RuntimeError || error instanceof RangeError || isTooMuchRecursion(error);
-}
-
-/** Firefox's word for the end of the engine's stack. */
-function isTooMuchRecursion(error: unknown): boolean {
-  return error instanceof Error && error.name === 'InternalError';
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
 async function begin(message: WorkMessage): Promise<void> {
+  // Before the first thread, which may be killed with its worker.
+  if (message.lifeLine !== undefined) await holdLifeLine(message.lifeLine);
+  if (message.hosted) {
+    await beginHosted(message, message.hosted);
+    return;
+  }
   const glue = message.glue === undefined ? undefined : ((await importModule(message.glue)) as WasmBindgenGlue);
   const { exports } = instantiate({ module: message.module, memory: message.memory, glue, stackSize: HOME_STACK_SIZE });
   const worker = new PoolWorker(message, exports);
@@ -345,9 +319,34 @@ async function begin(message: WorkMessage): Promise<void> {
   }
 }
 
+/** As `begin`, for a module without heddle-thread. */
+async function beginHosted(message: WorkMessage, hosted: HostedModule): Promise<void> {
+  const imported = hosted.imports === undefined ? undefined : ((await importModule(hosted.imports)) as { imports?: unknown });
+  const makeImports = imported?.imports;
+  if (imported && typeof makeImports !== 'function') {
+    throw new ThreadError('MODULE_UNFIT', `${hosted.imports} exports no function 'imports', which makes those of an instance`);
+  }
+  const worker = new HostedWorker({ message, hosted, post, makeImports: makeImports as WasmImports | undefined });
+  post({ type: 'ready', control: hosted.control, registry: 0 });
+  post(worker.work());
+  port?.close();
+}
+
+/** Whether the module asks for what it doesn't get, or lacks what a thread needs. */
+function isUnfit(error: unknown): boolean {
+  return error instanceof MemoryError && (error.code === 'IMPORT_MISSING' || error.code === 'MODULE_NOT_THREADED');
+}
+
+function startFailure(error: unknown): PostedError {
+  if (!(error instanceof WebAssembly.RuntimeError)) return toPosted(error, isUnfit(error) ? 'MODULE_UNFIT' : 'START_FAILED');
+  // Here the module has done no more than allocate what so many threads need.
+  const message = `the module trapped before its first thread: ${error.message}; its memory may be too small for so many threads`;
+  return { code: 'START_FAILED', message };
+}
+
 port.onMessage((message) => {
   begin(message as WorkMessage).catch((error: unknown) => {
-    post({ type: 'failed', error: toPosted(error, 'START_FAILED') });
+    post({ type: 'failed', error: startFailure(error) });
     port?.close();
   });
 });

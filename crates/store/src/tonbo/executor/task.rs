@@ -13,14 +13,14 @@ use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use fusio::executor::JoinHandle;
 
 use super::Pool;
-use crate::error::panic_words;
+use crate::error::{ALLOCATION_FAILED, panic_words};
 
 const IDLE: u8 = 0;
 const QUEUED: u8 = 1;
@@ -148,8 +148,19 @@ impl fmt::Display for TaskFailed {
 
 impl Error for TaskFailed {}
 
+/// Whether a task has been refused memory since this was asked last: those who wait for one by a channel are told only that it has ended.
+pub fn was_refused_memory() -> bool {
+    // Relaxed: whoever has been told of a task's end by its channel or handle sees what came before that.
+    REFUSED.swap(false, Ordering::Relaxed)
+}
+
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
 impl TaskFailed {
     fn from_panic(payload: &(dyn std::any::Any + Send)) -> Self {
+        if panic_words(payload).starts_with(ALLOCATION_FAILED) {
+            REFUSED.store(true, Ordering::Relaxed);
+        }
         Self {
             message: panic_words(payload).to_owned(),
         }

@@ -63,7 +63,8 @@ pub(super) struct WorkerRecord {
     pub(super) woken: AtomicU32,
     pub(super) wait_kind: AtomicU32,
     pub(super) wait_id: AtomicU32,
-    pub(super) panic: [u8; 148],
+    terminated: AtomicU32,
+    pub(super) panic: [u8; 144],
 }
 
 /// See `Call` in `docs/layout.md`. Only what Rust touches has a name.
@@ -133,6 +134,7 @@ const _: () = {
     assert!(offset_of!(WorkerRecord, woken) == layout::worker::WOKEN);
     assert!(offset_of!(WorkerRecord, wait_kind) == layout::worker::WAIT_KIND);
     assert!(offset_of!(WorkerRecord, wait_id) == layout::worker::WAIT_ID);
+    assert!(offset_of!(WorkerRecord, terminated) == layout::worker::TERMINATED);
     assert!(offset_of!(WorkerRecord, panic) == layout::worker::PANIC);
     assert!(size_of::<CallRecord>() == layout::call::SIZE);
     assert!(align_of::<CallRecord>() == layout::call::ALIGN);

@@ -3,6 +3,8 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
+use wasm_bindgen::JsValue;
+
 use super::current;
 use super::reserve::{give_up_reserve, keep_reserve};
 use super::worker::{with_worker, worker};
@@ -13,7 +15,8 @@ unsafe extern "C" {
 }
 
 /// wasm-bindgen takes a trap that passes one of its wrappers – in what an event loop calls – for the end of the whole memory, and has
-/// all other calls refused from then on, in every thread. Here it is the end of one thread.
+/// all other calls refused from then on, by every instance that looks at this word. Here it is the end of one thread. The workers of a runtime
+/// have a word each (`worker.ts`), so this is for instances that a page or a worker has made of its own.
 fn forget_termination() {
     // SAFETY: a word of wasm-bindgen's, who reads it and sets it to 1. Relaxed: nothing is published by it.
     unsafe { __instance_terminated.store(0, Relaxed) };
@@ -40,8 +43,7 @@ const CANNOT_UNWIND: &str = "panic in a function that cannot unwind";
 fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let thread = current::current();
     let name = thread.name().unwrap_or("<unnamed>");
-    let text = format!("thread '{name}' {panic}");
-    console_error(&text);
+    print_error(&format!("thread '{name}' {panic}\n{}\n", stack_trace()));
     if worker().is_none() {
         return;
     }
@@ -60,8 +62,60 @@ fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
     });
 }
 
+/// What processes know standard error by.
+const STDERR: u32 = 2;
+
+/// Prints lines before it returns, as std does. What a worker of Node gives to `console` goes through its creators' event loops, and is
+/// lost where the process ends before, as it may once `join` has told of the panic.
+fn print_error(lines: &str) {
+    let files = HostProcess::current()
+        .and_then(|process| process.built_in_module("node:fs").ok().flatten());
+    // A pipe that is full and doesn't wait refuses it.
+    if !files.is_some_and(|files| files.write_sync(STDERR, lines).is_ok()) {
+        console_error(lines.trim_end());
+    }
+}
+
+/// Frames of a stack trace: V8 keeps ten where nobody asks for more, which is what panicking itself takes.
+const FRAMES_MAX: f64 = 50.0;
+
+/// Where this thread is, as the engine tells: with the names that the module's `name` section has of Rust's functions.
+fn stack_trace() -> String {
+    let frames_max = ErrorObject::stack_trace_limit();
+    // Where an application has frozen what is the engine's, the trace is as long as it was.
+    let is_longer = ErrorObject::set_stack_trace_limit(Some(FRAMES_MAX)).is_ok();
+    let trace = ErrorObject::new().stack();
+    if is_longer {
+        let _ = ErrorObject::set_stack_trace_limit(frames_max);
+    }
+    // V8 begins with a line that names the error, which is none.
+    let trace = trace.unwrap_or_default();
+    trace.strip_prefix("Error\n").unwrap_or(&trace).to_owned()
+}
+
 #[wasm_bindgen::prelude::wasm_bindgen]
 extern "C" {
+    #[wasm_bindgen(js_name = Error)]
+    type ErrorObject;
+    #[wasm_bindgen(constructor, js_class = "Error")]
+    fn new() -> ErrorObject;
+    #[wasm_bindgen(method, getter, structural)]
+    fn stack(this: &ErrorObject) -> Option<String>;
+    /// Engines other than V8 have no such limit, or don't tell.
+    #[wasm_bindgen(static_method_of = ErrorObject, getter, js_class = "Error", js_name = stackTraceLimit)]
+    fn stack_trace_limit() -> Option<f64>;
+    #[wasm_bindgen(static_method_of = ErrorObject, setter, catch, js_class = "Error", js_name = stackTraceLimit)]
+    fn set_stack_trace_limit(frames_max: Option<f64>) -> Result<(), JsValue>;
+    #[wasm_bindgen(js_name = process)]
+    type HostProcess;
+    /// Browsers have none, bundlers give them something like it.
+    #[wasm_bindgen(static_method_of = HostProcess, getter, js_class = "globalThis", js_name = process)]
+    fn current() -> Option<HostProcess>;
+    #[wasm_bindgen(method, structural, catch, js_name = getBuiltinModule)]
+    fn built_in_module(this: &HostProcess, name: &str) -> Result<Option<HostFiles>, JsValue>;
+    type HostFiles;
+    #[wasm_bindgen(method, structural, catch, js_name = writeSync)]
+    fn write_sync(this: &HostFiles, file: u32, text: &str) -> Result<u32, JsValue>;
     #[wasm_bindgen(js_namespace = console, js_name = error)]
     pub(super) fn console_error(text: &str);
 }

@@ -12,6 +12,7 @@
 
 import { HeddleStoreError, type StoreErrorCode } from '../../HeddleStoreError.ts';
 import type { Durability } from '../../open.ts';
+import type { Row } from '../../SqlValue.ts';
 import type { ThreadActivity } from '../../ThreadActivity.ts';
 
 /** The channel that all tabs of a directory hear. Sessions' names begin with it. */
@@ -109,6 +110,9 @@ export interface PlainError {
   readonly sqliteCode: number | undefined;
   readonly offset: number | undefined;
   readonly sql: string | undefined;
+  readonly table: string | undefined;
+  readonly columns: readonly string[] | undefined;
+  readonly key: Readonly<Row> | undefined;
   /** The message of what caused it. */
   readonly cause: string | undefined;
 }
@@ -126,10 +130,10 @@ export const WRITES_MAX = 4;
 /** An error as it is posted. */
 export function plainError(error: unknown): PlainError {
   if (!(error instanceof HeddleStoreError)) {
-    return { code: 'ENGINE_FAILED', message: textOf(error), sqliteCode: undefined, offset: undefined, sql: undefined, cause: undefined };
+    return plainError(new HeddleStoreError('ENGINE_FAILED', textOf(error)));
   }
-  const { code, message, sqliteCode, offset, sql, cause } = error;
-  return { code, message, sqliteCode, offset, sql, cause: cause === undefined ? undefined : textOf(cause) };
+  const { code, message, sqliteCode, offset, sql, table, columns, key, cause } = error;
+  return { code, message, sqliteCode, offset, sql, table, columns, key, cause: cause === undefined ? undefined : textOf(cause) };
 }
 
 /** A posted error as it is thrown. */

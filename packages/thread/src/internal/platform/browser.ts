@@ -113,8 +113,14 @@ export function watchLifeLine(name: string, signal: AbortSignal, onEnd: () => vo
   navigator.locks.request(name, { signal }, onEnd).catch(() => {});
 }
 
-/** A Web Worker behind the common interface. */
-export function wrapWorker(worker: Worker): WorkerHandle {
+/** A Web Worker behind the common interface. One that the browser refuses to make is one that fails. */
+export function wrapWorker(make: () => Worker): WorkerHandle {
+  let worker: Worker;
+  try {
+    worker = make();
+  } catch (error) {
+    return refusedWorker(error);
+  }
   return {
     post: (message, transfer = []) => worker.postMessage(message, [...transfer]),
     onMessage: (listener) => worker.addEventListener('message', (event: MessageEvent<unknown>) => listener(event.data)),
@@ -129,6 +135,21 @@ export function wrapWorker(worker: Worker): WorkerHandle {
     onExit: () => {},
     setKeepAlive: () => {},
     terminate: async () => worker.terminate(),
+  };
+}
+
+function refusedWorker(error: unknown): WorkerHandle {
+  const reason = error instanceof Error ? error.message : String(error);
+  const isForeign = error instanceof DOMException && error.name === 'SecurityError';
+  const remedy =
+    "browsers start workers only from scripts of the page's own origin, and as its policy (worker-src) has it: serve a copy of the package there";
+  return {
+    post: () => {},
+    onMessage: () => {},
+    onError: (listener) => queueMicrotask(() => listener(isForeign ? `${reason}; ${remedy}` : reason)),
+    onExit: () => {},
+    setKeepAlive: () => {},
+    terminate: async () => {},
   };
 }
 

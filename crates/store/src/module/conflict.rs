@@ -1,0 +1,70 @@
+//! Which row it was that another transaction has written first.
+//!
+//! The sequencer knows rows by the bytes of their keys. What the user wrote stands in the row, which is among the transaction's changes or, where
+//! it is deleted, in its snapshot.
+
+use crate::catalogue;
+use crate::commit::sequencer::Refusal;
+use crate::error::{StoreError, StoreResult};
+use crate::index::{row_key, statement};
+use crate::key::Key;
+use crate::offending_key::OffendingKey;
+use crate::session::Shared;
+use crate::table::TableId;
+use crate::transaction::Transaction;
+use crate::value::Value;
+
+/// The error of a transaction that gets no number, with the key that is to blame, where one is.
+pub fn told(shared: &Shared, transaction: &Transaction, refusal: Refusal) -> StoreError {
+    let Refusal { error, row } = refusal;
+    // Whatever keeps the key from being told, the conflict is the error.
+    let key = row.and_then(|(table, key)| find(shared, transaction, table, &key).ok().flatten());
+    match key {
+        Some(key) => error.about(key),
+        None => error,
+    }
+}
+
+fn find(
+    shared: &Shared,
+    transaction: &Transaction,
+    table: TableId,
+    key: &Key,
+) -> StoreResult<Option<OffendingKey>> {
+    let store = &shared.store;
+    let table = store.table(table)?;
+    let owner = store.table(table.owner)?;
+    let entries = catalogue::read(shared.handle)?;
+    let Some(entry) = entries.iter().find(|entry| entry.id == owner.id) else {
+        return Ok(None);
+    };
+    let schema = entry.schema()?;
+    let own = transaction.buffer(&table);
+    let written = own.get(key).and_then(Option::as_ref);
+    if owner.id != table.id {
+        // Of an index. An entry that goes, goes with its row, which the other transaction has written then, too.
+        let Some(row_key) = written.map(|entry| row_key(entry)).transpose()? else {
+            return Ok(None);
+        };
+        let rows = transaction.buffer(&owner);
+        let version = transaction.version(store, &owner)?;
+        let indexes = statement::visible(shared, &version)?;
+        let index = indexes.iter().find(|index| index.id == table.id);
+        let row = rows.get(&row_key).and_then(Option::as_ref);
+        return Ok(index
+            .zip(row)
+            .map(|(index, row)| OffendingKey::of_index(index, &entry.name, &schema, row)));
+    }
+    let of_row = |row: &[Value]| {
+        OffendingKey::of_row(&entry.name, &schema, key, |column| row[column.slot].clone())
+    };
+    if let Some(row) = written {
+        return Ok(Some(of_row(row)));
+    }
+    let columns = schema.key_columns().iter();
+    let columns: Vec<_> = columns.map(|column| &schema.columns[*column]).collect();
+    let slots: Vec<usize> = columns.iter().map(|column| column.slot).collect();
+    let absent = columns.iter().map(|column| column.absent.clone()).collect();
+    let row = transaction.stored_row(store, &table, key, &slots, absent)?;
+    Ok(row.map(|row| of_row(&row)))
+}

@@ -1,0 +1,2 @@
+/** Where an example's program prints a line. */
+export type Print = (line: string) => void;

@@ -1,0 +1,88 @@
+/**
+ * A worker that is terminated while the page or process stays. Node tells of its end, and the engine is restarted. Browsers tell nobody of a
+ * worker that they end, as the README says: calls that wait for a thread have their `timeoutMs`, what the worker should have answered waits until
+ * the page is left, and then the files are free for others.
+ */
+import { expect, onTestFinished, test } from 'vitest';
+import { open } from '../src/index.ts';
+import { openForTest, temporaryLocation } from './support/database.ts';
+import { expectError } from './support/errors.ts';
+import { isNode, nodeModule } from './support/host.ts';
+import { countRows, createItems } from './support/rows.ts';
+
+const ENDLESS_COUNT = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n';
+
+/** Workers by their names in the tools of developers. */
+const IO = 'heddle store I/O';
+const WORKERS = [IO, 'heddle store supervisor'] as const;
+
+type WorkerClass = new (script: string | URL, options?: { name?: string }) => { terminate(): unknown };
+
+/** The workers that this thread creates from now on, by name. */
+async function recordWorkers(): Promise<Map<string, InstanceType<WorkerClass>>> {
+  const created = new Map<string, InstanceType<WorkerClass>>();
+  const recording = (Original: WorkerClass): WorkerClass =>
+    class extends Original {
+      constructor(script: string | URL, options?: { name?: string }) {
+        super(script, options);
+        created.set(options?.name ?? '', this);
+      }
+    };
+  const holder: { Worker: WorkerClass } = isNode
+    ? await nodeModule<{ default: { Worker: WorkerClass } }>('node:worker_threads').then((module) => module.default)
+    : globalThis;
+  const update = isNode ? (await nodeModule<typeof import('node:module')>('node:module')).syncBuiltinESMExports : () => {};
+  const { Worker } = holder;
+  holder.Worker = recording(Worker);
+  update();
+  onTestFinished(() => {
+    holder.Worker = Worker;
+    update();
+  });
+  return created;
+}
+
+test.each(WORKERS)('%s is terminated', { timeout: 120_000 }, async (name) => {
+  const created = await recordWorkers();
+  const location = await temporaryLocation();
+  const db = await open(location, { threads: 1, share: false });
+  await createItems(db, 10);
+  const worker = created.get(name);
+  expect([...created.keys()]).toContain(name);
+  if (isNode) {
+    onTestFinished(() => db.close());
+    const running = expectError(db.exec(ENDLESS_COUNT), 'ENGINE_RESTARTED');
+    worker?.terminate();
+    await running;
+    expect(await countRows(db, 'items')).toBe(10);
+    await db.exec('INSERT INTO items(id) VALUES (11)');
+    expect(await countRows(db, 'items')).toBe(11);
+    return;
+  }
+  worker?.terminate();
+  let acknowledged = 10;
+  let unanswered: Promise<void> | undefined;
+  if (name === IO) {
+    // A browser may take seconds to end a worker, which serves until then.
+    const write = async (): Promise<void> => {
+      for (;;) {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other, until one is not answered
+        await db.exec('INSERT INTO items(id) VALUES (?)', [acknowledged + 1]);
+        acknowledged += 1;
+      }
+    };
+    unanswered = expectError(write(), 'CLOSED');
+    // Waits for the same thread.
+    const wait = async (): Promise<void> => {
+      // oxlint-disable-next-line no-await-in-loop
+      for (;;) await db.exec('SELECT 1', [], { timeoutMs: 1000 });
+    };
+    await expectError(wait(), 'TIMEOUT');
+  } else await expectError(db.exec(ENDLESS_COUNT, [], { timeoutMs: 500 }), 'TIMEOUT');
+  dispatchEvent(new PageTransitionEvent('pagehide'));
+  await unanswered;
+  await expectError(countRows(db, 'items'), 'CLOSED');
+  const again = await openForTest(location);
+  // What nobody was told of may be there or not.
+  expect([acknowledged, acknowledged + 1]).toContain(await countRows(again, 'items'));
+});
