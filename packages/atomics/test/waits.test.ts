@@ -38,6 +38,14 @@ describe.each(Object.keys(WAITS))('%s', (operation) => {
     await wait(handle);
   });
 
+  test('refuses a time that is no number, which would never run out', async () => {
+    const { handle, remove } = make();
+    expect((await rejectionOf(worker.call('waitInVain', operation, handle, NaN))).code).toBe('INVALID_ARGUMENT');
+    expect((await rejectionOf(wait(handle, { timeoutMs: NaN }))).code).toBe('INVALID_ARGUMENT');
+    remove();
+    await wait(handle);
+  });
+
   test('is refused at once where it may not block, and tries without', async () => {
     const { handle, remove } = make();
     expect(errorOf(() => block(handle)).code).toBe('MAY_NOT_BLOCK');

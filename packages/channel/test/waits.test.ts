@@ -74,6 +74,16 @@ describe.each(WAITS)('$operation, $where', ({ operation, make, receives }) => {
     await expectUnharmed(obstacle);
   });
 
+  test('refuses a time that is no number, which would never run out', async () => {
+    const obstacle = make();
+    expect((await rejectionOf(worker.call('waitInVain', operation, obstacle.handles, NaN))).code).toBe('INVALID_ARGUMENT');
+    {
+      using ends = open(obstacle.handles);
+      expect((await rejectionOf(wait(ends, { timeoutMs: NaN }))).code).toBe('INVALID_ARGUMENT');
+    }
+    await expectUnharmed(obstacle);
+  });
+
   test('is refused at once where it may not block', async () => {
     const obstacle = make();
     {

@@ -6,6 +6,7 @@
  * that it has imported.
  */
 import { mayBlock } from '#platform';
+import { checkTimeout } from './internal/checks.ts';
 import { nextThreadId } from './internal/current.ts';
 import { abortedError } from './internal/Job.ts';
 import type { ModuleCall, ModuleWorker } from './internal/ModuleWorker.ts';
@@ -152,6 +153,7 @@ export class Thread<Result> {
    *   the worker has `started`; `TIMEOUT`; and what `join` throws.
    */
   joinBlocking({ timeoutMs = Infinity }: JoinBlockingOptions = {}): Result {
+    checkTimeout(timeoutMs);
     this.#isJoined = true;
     if (!this.#outcome) {
       if (!mayBlock()) throw new ThreadError('WOULD_BLOCK', 'this is a main thread, which must not block: await join()');

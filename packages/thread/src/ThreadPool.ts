@@ -16,6 +16,7 @@
  *    and replaced, and with its thread for a Wasm export, which can't be ended from outside.
  */
 import { parallelism } from '#platform';
+import { threadCounts } from './internal/checks.ts';
 import { type Durations, Histogram } from './internal/Histogram.ts';
 import { abortedError, Job, type JobWaitKind } from './internal/Job.ts';
 import { JobQueue } from './internal/JobQueue.ts';
@@ -31,7 +32,7 @@ import type { WasmValue } from './WasmThread.ts';
 
 /** What a pool is. */
 export interface ThreadPoolOptions {
-  /** Workers that are ready when `start` resolves, and stay; as many as the machine runs at once where absent. */
+  /** Workers that are ready when `start` resolves, and stay; as many as the machine runs at once where absent, but no more than `maxThreads`. */
   readonly threads?: number | undefined;
   /** Jobs that run at once, and workers that there are at most; `threads`, or what the machine runs at once, where absent. */
   readonly maxThreads?: number | undefined;
@@ -124,8 +125,9 @@ export class ThreadPool implements AsyncDisposable {
   #closed: Promise<void> | undefined;
 
   private constructor(options: ThreadPoolOptions) {
-    const threads = options.threads ?? parallelism();
-    this.maxThreads = Math.max(1, threads, options.maxThreads ?? parallelism());
+    const cpus = parallelism();
+    const { threads, threadsMax } = threadCounts(options, { threads: cpus, threadsMax: cpus });
+    this.maxThreads = threadsMax;
     this.#queueMax = options.queueMax ?? Infinity;
     this.#workers = new PoolWorkers({
       name: options.name ?? 'pool thread',
@@ -190,7 +192,7 @@ export class ThreadPool implements AsyncDisposable {
    * The source is asked for items no faster than results are read. Whoever stops reading withdraws what waits, and the first error ends
    * the whole; what runs then runs to its end.
    *
-   * @throws ThreadError as `run` does, but for a queue that is full: then it waits.
+   * @throws ThreadError as `run` does, but for a queue that is full: then it waits. At once `BAD_ARGUMENT` for a source that is none.
    */
   map<F extends ThreadFunction>(
     module: URL | string,
@@ -208,6 +210,9 @@ export class ThreadPool implements AsyncDisposable {
     options: MapOptions = {},
   ): AsyncGenerator<unknown, void, undefined> {
     const { concurrency = 2 * this.maxThreads, ordered = true, signal } = options;
+    if (!isSource(source))
+      throw new ThreadError('BAD_ARGUMENT', 'what is mapped is no source of items: give an array, or another (async) iterable');
+    if (!(concurrency >= 0)) throw new ThreadError('BAD_ARGUMENT', `a concurrency of ${concurrency} is no count`);
     const argumentsOf = (item: unknown): unknown[] => {
       if (!isRuntime(target)) return [item];
       return [options.exportName, ...(Array.isArray(item) ? (item as unknown[]) : [item])];
@@ -392,11 +397,12 @@ export class ThreadPool implements AsyncDisposable {
   }
 }
 
-function checkOptions({ threads = 1, maxThreads = 1, idleTimeoutMs = 0, queueMax = 0 }: ThreadPoolOptions): void {
-  const isCount = (value: number): boolean => Number.isInteger(value) && value >= 0;
-  if (!isCount(threads) || !isCount(maxThreads) || !(idleTimeoutMs >= 0) || !(queueMax >= 0)) {
-    throw new ThreadError('BAD_ARGUMENT', 'threads and maxThreads are counts, idleTimeoutMs and queueMax are not negative');
-  }
+function checkOptions({ idleTimeoutMs = 0, queueMax = 0 }: ThreadPoolOptions): void {
+  if (!(idleTimeoutMs >= 0) || !(queueMax >= 0)) throw new ThreadError('BAD_ARGUMENT', 'idleTimeoutMs and queueMax are not negative');
+}
+
+function isSource(source: unknown): source is Iterable<unknown> | AsyncIterable<unknown> {
+  return Symbol.asyncIterator in Object(source) || Symbol.iterator in Object(source);
 }
 
 /** By its shape: with the class, whoever runs modules only would have it bundled. */

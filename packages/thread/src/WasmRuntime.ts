@@ -48,7 +48,7 @@ export interface WasmRuntimeOptions {
   readonly memory?: WebAssembly.Memory | undefined;
   /** What the memory may grow to, in bytes; as much as the module and the engine allow where absent. */
   readonly memoryBytesMax?: number | undefined;
-  /** Workers to start with, ready before `start` resolves. As many as the machine has processors where absent. */
+  /** Workers to start with, ready before `start` resolves. As many as the machine has processors where absent, but no more than `maxThreads`. */
   readonly threads?: number | undefined;
   /** How many threads may be alive at once. Workers are created when they are needed. At least 16 where absent. */
   readonly maxThreads?: number | undefined;

@@ -6,6 +6,7 @@
  */
 import { Parker, TimeoutError } from '@heddle/atomics';
 import { endWorker, mayBlock } from '#platform';
+import { checkTimeout } from './internal/checks.ts';
 import { ownDesk } from './ThreadRef.ts';
 import { ThreadError } from './ThreadError.ts';
 
@@ -21,9 +22,10 @@ export function park(): void {
 /**
  * As `park`, for at most so many milliseconds; whether it was unparked.
  *
- * @throws ThreadError as `park` does
+ * @throws ThreadError as `park` does, and `BAD_ARGUMENT` for a time that is NaN
  */
 export function parkTimeout(timeoutMs: number): boolean {
+  checkTimeout(timeoutMs);
   const desk = ownDesk();
   const parker = new Parker(desk.parker);
   if (!parker.tryPark()) {
@@ -42,9 +44,10 @@ export function parkTimeout(timeoutMs: number): boolean {
 /**
  * Waits until this thread is unparked, on its event loop.
  *
- * @throws ThreadError `ABORTED`, `TIMEOUT`, `NOT_CROSS_ORIGIN_ISOLATED`
+ * @throws ThreadError `ABORTED`, `TIMEOUT`, `NOT_CROSS_ORIGIN_ISOLATED`, `BAD_ARGUMENT` for a time that is NaN
  */
 export async function parkAsync(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<void> {
+  checkTimeout(options.timeoutMs ?? Infinity);
   const desk = ownDesk();
   try {
     await new Parker(desk.parker).parkAsync(options);

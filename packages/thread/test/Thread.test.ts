@@ -143,6 +143,7 @@ test("a main thread joins blocking only where that doesn't block it", async () =
   const thread = spawn<typeof work.default>(url, 1, 2);
   if (typeof document === 'undefined') expect(thread.joinBlocking()).toBe(3);
   else expect(() => thread.joinBlocking()).toThrow(expect.objectContaining({ code: 'WOULD_BLOCK' }));
+  expect(() => thread.joinBlocking({ timeoutMs: NaN })).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
   await thread.ended;
   expect(thread.joinBlocking()).toBe(3);
   const failed = new Builder({ exportName: 'fail' }).spawn<typeof work.fail>(url, 'too far');

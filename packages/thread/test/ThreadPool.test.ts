@@ -353,10 +353,30 @@ test('a start can be given up, and numbers that make no pool are refused', async
   const start = ThreadPool.start({ threads: 1, signal: controller.signal });
   controller.abort('late');
   await expect(start).rejects.toMatchObject({ code: 'ABORTED', cause: 'late' });
-  for (const options of [{ threads: -1 }, { maxThreads: 1.5 }, { queueMax: -1 }, { idleTimeoutMs: NaN }]) {
+  const refused = [
+    { threads: -1 },
+    { maxThreads: 1.5 },
+    { maxThreads: 0 },
+    { threads: 3, maxThreads: 2 },
+    { queueMax: -1 },
+    { idleTimeoutMs: NaN },
+  ];
+  for (const options of refused) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     await expect(ThreadPool.start(options)).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
   }
+});
+
+test.each([undefined, null, 5, {}])('%o is no source to map', async (source) => {
+  const pool = await startPool({ threads: 1 });
+  expect(() => pool.map(url, source as never)).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
+  expect(() => pool.map(url, [], { concurrency: NaN })).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
+});
+
+test('a limit alone holds for the threads from the start, too', async () => {
+  const pool = await startPool({ maxThreads: 1 });
+  expect(pool.maxThreads).toBe(1);
+  expect(pool.statistics().threads).toBe(1);
 });
 
 describe('Wasm exports', () => {

@@ -226,6 +226,8 @@ describe('runtimes', () => {
     { threads: -1 },
     { threads: '2' },
     { maxThreads: 1.5 },
+    { threads: 3, maxThreads: 2 },
+    { maxThreads: 0 },
     { stackSize: -1 },
     { stackSize: 2 ** 32 },
     { memoryBytesMax: -1 },

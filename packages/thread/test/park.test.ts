@@ -78,6 +78,8 @@ test('a main thread parks too: asynchronously, with time and signal, and blockin
   park();
   if (isBrowser) expect(() => park()).toThrow(expect.objectContaining({ code: 'WOULD_BLOCK' }));
   else expect(parkTimeout(1)).toBe(false);
+  expect(() => parkTimeout(NaN)).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
+  await expect(parkAsync({ timeoutMs: NaN })).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
 });
 
 // A terminated thread was woken to end, and went on behind its park() as if somebody had unparked it.

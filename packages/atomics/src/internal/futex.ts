@@ -21,6 +21,7 @@ import { mayBlock } from './blocking.ts';
 import { type RawWait, waitAsyncByHelper } from './helper.ts';
 import { WAITING_KIND_MASK } from './layout.ts';
 import { ownWaits } from './ownWaits.ts';
+import { checkTimeout } from './time.ts';
 
 /** How a wait ended: woken or for no reason, the word had another value, or the time ran out. */
 export type WaitResult = 'ok' | 'not-equal' | 'timed-out';
@@ -77,6 +78,7 @@ export function block(
   operation: string,
   shouldWait?: () => boolean,
 ): WaitResult {
+  checkTimeout(timeoutMs);
   if (timeoutMs <= 0) return 'timed-out';
   if (!mayBlock()) throw new MayNotBlockError(operation);
   if (pendingWaits.size > 0) leaveAsyncQueues();
@@ -120,6 +122,7 @@ export function waitAsync(
 ): WaitResult | Promise<WaitResult> {
   const { timeoutMs, signal, operation, agent } = options;
   if (signal?.aborted === true) throw new AbortedError(operation, signal.reason);
+  checkTimeout(timeoutMs);
   if (timeoutMs <= 0) return 'timed-out';
   // First: of a death before, the compare sees the changes of the word, and the watch all others: it begins with the deaths that this
   // thread knows.

@@ -3,6 +3,7 @@ import { canNestWorkers, parallelism } from '#platform';
 import type { CompiledModule } from '@heddle/memory';
 import { ThreadError } from '../ThreadError.ts';
 import type { WasiProgram, WasmRuntimeOptions } from '../WasmRuntime.ts';
+import { isCount, threadCounts } from './checks.ts';
 import { hrefOf } from './location.ts';
 import type { HostOptions, PostedWasi, StartMessage } from './protocol.ts';
 
@@ -25,7 +26,7 @@ export function startMessage(options: StartOptions): StartMessage {
     throw new ThreadError('BAD_ARGUMENT', 'the memory is not shared: make it with shared: true, or leave it to the runtime');
   }
   const cpus = parallelism();
-  const threads = Math.max(1, options.threads ?? cpus);
+  const { threads, threadsMax } = threadCounts(options, { threads: cpus, threadsMax: Math.max(THREADS_MAX, 4 * cpus) });
   return {
     type: 'start',
     module: moduleOf(options.module),
@@ -33,8 +34,9 @@ export function startMessage(options: StartOptions): StartMessage {
     host: hostOptions(options),
     memory,
     memoryBytesMax: options.memoryBytesMax,
-    threads,
-    threadsMax: Math.max(threads, options.maxThreads ?? Math.max(THREADS_MAX, 4 * cpus)),
+    // Somebody has to call what is spawned first.
+    threads: Math.max(1, threads),
+    threadsMax,
     stackSize: options.stackSize ?? STACK_SIZE,
     parallelism: cpus,
     isTraced: options.isTraced ?? false,
@@ -44,9 +46,7 @@ export function startMessage(options: StartOptions): StartMessage {
 }
 
 /** A number that isn't one would be waited for, or be another one in the module's 32 bits. */
-function checkNumbers({ threads = 0, maxThreads = 0, stackSize = 0, memoryBytesMax = 0 }: StartOptions): void {
-  const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
-  if (!isCount(threads) || !isCount(maxThreads)) throw new ThreadError('BAD_ARGUMENT', 'threads and maxThreads are counts');
+function checkNumbers({ stackSize = 0, memoryBytesMax = 0 }: StartOptions): void {
   if (!isCount(stackSize) || stackSize >= BYTES_MAX || !isCount(memoryBytesMax)) {
     throw new ThreadError('BAD_ARGUMENT', 'stackSize and memoryBytesMax are numbers of bytes, and a stack has less than 4 GiB');
   }
