@@ -510,8 +510,13 @@ impl Shared {
             let outcome = begun.and_then(|()| self.run_first(sql, binder, sink, &mut has_told));
             let outcome = outcome.map_err(|error| self.with_key(self.retryable(error)));
             self.end_statement(outcome.as_ref().err());
-            let is_outdated = self.declared.has_refused() && outcome.is_err();
-            if !is_outdated || !is_alone || has_told || attempts == ATTEMPTS_MAX {
+            let has_refused = self.declared.has_refused();
+            let is_outdated = outcome.as_ref().is_err_and(|error| {
+                // SQLite prepares a statement anew once where the schema has changed, and gives up where it changes again meanwhile.
+                let has_not_begun = error.sqlite_code == Some(ffi::SQLITE_SCHEMA);
+                has_not_begun || (has_refused && is_alone)
+            });
+            if !is_outdated || has_told || attempts == ATTEMPTS_MAX {
                 return outcome;
             }
             attempts += 1;

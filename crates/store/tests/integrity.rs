@@ -3,10 +3,12 @@
 mod engine;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::{Connection, Database, integer};
 use heddle_store::collation::Collation;
 use heddle_store::commit::mover;
+use heddle_store::error::StoreErrorCode;
 use heddle_store::io::MemoryIo;
 use heddle_store::key::{self, Key};
 use heddle_store::store::StoreOptions;
@@ -30,6 +32,9 @@ fn found(connection: &Connection, pragma: &str) -> String {
     };
     rows.iter().map(text).collect::<Vec<_>>().join("\n")
 }
+
+/// How often each statement runs beside others that change the schema.
+const ROUNDS: usize = 1000;
 
 const MAKE: &str =
     "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT NOT NULL);
@@ -226,4 +231,49 @@ fn many_faults_are_counted_and_a_new_index_mends_them() {
     // An index is mended by making it again.
     connection.run("DROP INDEX i; CREATE INDEX i ON t(a)");
     assert_eq!(found(&connection, "integrity_check"), "ok");
+}
+
+#[test]
+fn what_is_read_is_right_beside_others_that_change_the_schema() {
+    let database = Database::open(Arc::new(MemoryIo::new()), &options()).unwrap();
+    database.connect().run(MAKE);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for number in 0..3 {
+            let (database, is_over) = (&database, &is_over);
+            scope.spawn(move || {
+                let connection = database.connect();
+                // Relaxed: it may come late.
+                while !is_over.load(Ordering::Relaxed) {
+                    let change = format!(
+                        "CREATE TABLE o{number}(x UNIQUE, y); CREATE INDEX oi{number} ON o{number}(y); CREATE VIEW w{number} AS SELECT x FROM o{number}; CREATE TRIGGER g{number} AFTER INSERT ON o{number} BEGIN SELECT 1; END; DROP VIEW w{number}; DROP TABLE o{number};
+                         CREATE VIRTUAL TABLE v{number} USING tonbo(a INTEGER, b TEXT); CREATE INDEX vi{number} ON v{number}(b);
+                         INSERT INTO v{number} VALUES (1, 'x'); ALTER TABLE v{number} ADD COLUMN c INTEGER; DROP TABLE v{number}"
+                    );
+                    if let Err(error) = connection.try_rows(&change) {
+                        assert!(matches!(error.code, StoreErrorCode::Busy | StoreErrorCode::Conflict | StoreErrorCode::TableBusy), "{error:?}");
+                        connection.run(&format!("DROP TABLE IF EXISTS o{number}; DROP TABLE IF EXISTS v{number}"));
+                    }
+                }
+            });
+        }
+        let connection = database.connect();
+        let count = "SELECT count(*) FROM t JOIN w ON w.n = t.id";
+        let statements = [
+            ("PRAGMA integrity_check", text("ok")),
+            (count, Value::Integer(2)),
+            (&format!("BEGIN; {count}; COMMIT"), Value::Integer(2)),
+        ];
+        let wrong = statements
+            .iter()
+            .cycle()
+            .take(3 * ROUNDS)
+            .find_map(|(sql, right)| {
+                let outcome = connection.try_rows(sql);
+                let is_right = matches!(&outcome, Ok(rows) if *rows == [[right.clone()]]);
+                (!is_right).then_some((sql, outcome))
+            });
+        is_over.store(true, Ordering::Relaxed);
+        assert!(wrong.is_none(), "{wrong:?}");
+    });
 }

@@ -71,6 +71,8 @@ fn check_table(
         });
         match opened {
             Ok(opened) => entries.push(opened),
+            // Dropped by another connection since.
+            Err(error) if error.code == StoreErrorCode::NotFound => return Err(error),
             Err(error) => report.tell(format!(
                 "the index {} cannot be read: {}",
                 index.name, error.message

@@ -138,26 +138,28 @@ unsafe fn on_table(
     body: impl FnOnce(&TableHandle, &Shared) -> StoreResult<()>,
 ) -> c_int {
     // SAFETY: the caller's promise; the session outlives its connection's tables.
-    let outcome = unsafe {
+    let (handle, shared) = unsafe {
         let handle = &*table.cast::<TableHandle>();
-        caught(|| body(handle, &*handle.shared))
+        (handle, &*handle.shared)
     };
-    match outcome {
-        Ok(()) => ffi::SQLITE_OK,
-        Err(error) => {
-            // SAFETY: as above; SQLite owns the old message, if there is one.
-            unsafe {
-                ffi::sqlite3_free((*table).zErrMsg.cast());
-                (*table).zErrMsg = message_for_sqlite(&error.message);
-            }
-            let code = code_of(&error);
-            if error.key.is_some() {
-                // SAFETY: the caller's promise; the session outlives its connection's tables.
-                unsafe { (*(*table.cast::<TableHandle>()).shared).note_refused(error) };
-            }
-            code
-        }
+    let Err(error) = caught(|| body(handle, shared)) else {
+        return ffi::SQLITE_OK;
+    };
+    let error = match error.code {
+        // Another connection has dropped it, though `main` still shows it to this transaction.
+        StoreErrorCode::NotFound => shared.declared.refuse(&handle.name),
+        _ => error,
+    };
+    // SAFETY: as above; SQLite owns the old message, if there is one.
+    unsafe {
+        ffi::sqlite3_free((*table).zErrMsg.cast());
+        (*table).zErrMsg = message_for_sqlite(&error.message);
     }
+    let code = code_of(&error);
+    if error.key.is_some() {
+        shared.note_refused(error);
+    }
+    code
 }
 
 /// As [`on_table`], for callbacks that have a cursor.
@@ -291,12 +293,13 @@ fn connect(shared: &Shared, words: &[String]) -> StoreResult<TableHandle> {
         // Not as it was declared here: another connection may have altered it.
         return Ok(TableHandle::of(shared, &entry));
     }
-    let message = format!("table {name} has been dropped");
-    let dropped = StoreError::new(StoreErrorCode::NotFound, message);
     match *shared.purpose.borrow() {
-        Purpose::Statement | Purpose::StatementIfNotExists => Err(dropped),
+        // Another connection has dropped it since this statement began.
+        Purpose::Statement | Purpose::StatementIfNotExists => Err(shared.declared.refuse(name)),
         // SQLite connects what it is told to forget.
         Purpose::Declare(_) | Purpose::Forget => {
+            let message = format!("table {name} has been dropped");
+            let dropped = StoreError::new(StoreErrorCode::NotFound, message);
             Ok(TableHandle::new(shared, 0, name, declared, Err(dropped)))
         }
     }

@@ -10,7 +10,6 @@
  * | `move` and `flush` are `PRAGMA wal_checkpoint(FULL)` on a connection that waits for nobody | there is no call to the mover itself; where a transaction holds the writer's lock, the pragma writes Tonbo's files and says BUSY of the rest |
  * | a REAL without a fraction is the INTEGER | both are a `number`; the files ask for `typeof` where it matters |
  * | changes also move in the background | it is how users run it |
- * | `PRAGMA integrity_check` runs again where others have changed the schema meanwhile | all files share the database, and it looks at tables that others just make and drop |
  */
 import type { Connection, Database, Row, SqlValue } from '../../src/index.ts';
 import { HeddleStoreError } from '../../src/index.ts';
@@ -125,14 +124,6 @@ class Wrong extends Error {}
 const isOvertaken = (error: unknown): boolean =>
   error instanceof HeddleStoreError && (error.code === 'CONFLICT' || error.code === 'BUSY' || error.code === 'TABLE_BUSY');
 
-const CHECK = 'PRAGMA integrity_check';
-
-/** SQLite's code of a statement whose schema has changed. */
-const SQLITE_SCHEMA = 17;
-
-const isOutdated = (error: unknown): boolean =>
-  error instanceof HeddleStoreError && (error.sqliteCode === SQLITE_SCHEMA || error.code === 'CONFLICT');
-
 /** A transaction can't begin within another; one that began and ended leaves nothing. */
 async function isInTransaction(connection: Connection): Promise<boolean> {
   try {
@@ -159,7 +150,7 @@ export async function runRecords(runner: Runner, records: readonly TestRecord[],
       at += 1;
     } catch (error) {
       const isStillInside = await isInTransaction(connection);
-      const isRetried = record.sql === CHECK ? isOutdated(error) : isOvertaken(error) && (isInside || isStillInside);
+      const isRetried = isOvertaken(error) && (isInside || isStillInside);
       if (!isRetried || retries === RETRIES_MAX) {
         throw new Error(`the record at line ${record.line}:\n${record.head}\n${record.sql}\n${String(error)}`, { cause: error });
       }
