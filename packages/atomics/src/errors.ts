@@ -23,7 +23,8 @@ export type AtomicsErrorCode =
   | 'VIEW_READONLY'
   | 'INVALID_ARGUMENT'
   | 'INVALID_RECORD'
-  | 'REGISTRY_FULL';
+  | 'REGISTRY_FULL'
+  | 'HELPER_FAILED';
 
 /** What every error of this package is. */
 export abstract class AtomicsError extends Error {
@@ -289,5 +290,17 @@ export class RegistryFullError extends AtomicsError {
   /** @param capacity how many threads the registry has room for */
   constructor(capacity: number) {
     super(`all ${capacity} slots of the thread registry are taken`);
+  }
+}
+
+/** This engine has no `Atomics.waitAsync`, and the worker that was to wait in its place failed, mostly because it could not be loaded. */
+export class HelperFailedError extends AtomicsError {
+  override readonly name = 'HelperFailedError';
+  readonly code = 'HELPER_FAILED';
+
+  /** @param reason what the worker's error event says, which may be nothing */
+  constructor(reason: string) {
+    const advice = "see that the build contains @heddle/atomics' helper worker, and that the page's policy lets it load (worker-src)";
+    super(`the worker that waits in place of Atomics.waitAsync failed${reason === '' ? '' : `: ${reason}`}; ${advice}`);
   }
 }

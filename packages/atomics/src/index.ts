@@ -29,6 +29,7 @@ export {
   type AtomicsErrorCode,
   CountError,
   DeadlockError,
+  HelperFailedError,
   InvalidArgumentError,
   InvalidRecordError,
   LockOrderError,

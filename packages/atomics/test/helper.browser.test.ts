@@ -1,6 +1,6 @@
 /** Asynchronous waits by helper threads, as on engines without `Atomics.waitAsync`. */
 import { afterAll, expect, test } from 'vitest';
-import { AtomicI64, Barrier, Event, Latch, Mutex, Once, Parker, Semaphore, WaitGroup } from '../src/index.ts';
+import { AtomicI64, Barrier, Condition, Event, Latch, Mutex, Once, Parker, Semaphore, WaitGroup } from '../src/index.ts';
 import { setWaitAsyncByHelper } from '../src/internal/futex.ts';
 import { rejectionOf, sleep, spawn } from './support/spawn.ts';
 import { WAITS } from './support/waitOperations.ts';
@@ -86,4 +86,53 @@ test.each(Object.keys(WAITS))('a helper waits for %s, gives up in time and with 
   await sleep(2);
   remove();
   await waiting;
+});
+
+test('a helper that does not load is told, and the next wait has another one', async () => {
+  const mutex = new Mutex();
+  // Those of the waits before are kept: these are more than ever waited at once.
+  const kept = new WaitGroup();
+  kept.add();
+  const { Worker: whole } = globalThis;
+  globalThis.Worker = class extends whole {
+    constructor(_url: unknown, options?: WorkerOptions) {
+      super('data:text/javascript,throw new Error("of no use")', options);
+    }
+  };
+  using held = await mutex.lockAsync();
+  const waits = Promise.allSettled(Array.from({ length: 20 }, () => kept.waitAsync()));
+  const failed = rejectionOf(mutex.lockAsync());
+  try {
+    expect(await failed).toMatchObject({ code: 'HELPER_FAILED', message: expect.stringContaining('worker-src') as string });
+  } finally {
+    globalThis.Worker = whole;
+  }
+  const locked = mutex.lockAsync();
+  held.unlock();
+  (await locked).unlock();
+  kept.done();
+  await waits;
+});
+
+// Each wait has a predicate: who gives up has the others look, and their waits may end for no reason.
+test('a helper waits for a condition, gives up in time and with a signal, and takes the lock again', async () => {
+  const [mutex, condition] = [new Mutex(), new Condition()];
+  using token = await mutex.lockAsync();
+  let isMet = false;
+  const predicate = (): boolean => isMet;
+  for (let round = 0; round < 20; round += 1) {
+    isMet = false;
+    expect([await condition.waitAsync(token, { predicate, timeoutMs: 2 }), token.locked]).toEqual([false, true]);
+    const controller = new AbortController();
+    const aborted = rejectionOf(condition.waitAsync(token, { predicate, signal: controller.signal }));
+    if (round % 2 === 0) await sleep(2);
+    controller.abort();
+    expect([(await aborted).code, token.locked]).toEqual(['ABORTED', true]);
+    const met = condition.waitAsync(token, { predicate });
+    const other = await mutex.lockAsync();
+    isMet = true;
+    condition.notifyOne();
+    other.unlock();
+    expect([await met, token.locked]).toEqual([true, true]);
+  }
 });

@@ -6,6 +6,7 @@
  * and swallow a wake-up, or sleep through a death, so `cancel` leaves a mark that the helper reads before and after its wait:
  * what it got in vain it passes on, without asking this thread.
  */
+import { HelperFailedError } from '../errors.ts';
 
 /** What `Atomics.waitAsync` returns, and how to give the wait up where that takes more than a notification. */
 export interface RawWait {
@@ -27,20 +28,28 @@ interface Helper {
   readonly worker: Worker;
   /** 1: the wait was given up. */
   readonly control: Int32Array;
-  done: ((result: unknown) => void) | undefined;
+  /** The wait that it serves. */
+  outcome: PromiseWithResolvers<unknown> | undefined;
 }
 
+/** All there are: Firefox may collect a worker that nobody refers to, with the wait that it serves. */
+const helpers = new Set<Helper>();
 const idleHelpers: Helper[] = [];
 
 function startHelper(): Helper {
   const worker = new Worker(new URL('./helper-worker.js', import.meta.url), { type: 'module', name: 'heddle-wait' });
-  const helper: Helper = { worker, control: new Int32Array(new SharedArrayBuffer(4)), done: undefined };
+  const helper: Helper = { worker, control: new Int32Array(new SharedArrayBuffer(4)), outcome: undefined };
   worker.addEventListener('message', (event: MessageEvent<unknown>) => {
-    const { done } = helper;
-    helper.done = undefined;
+    const { outcome } = helper;
+    helper.outcome = undefined;
     idleHelpers.push(helper);
-    done?.(event.data);
+    outcome?.resolve(event.data);
   });
+  worker.addEventListener('error', ({ message = '' }) => {
+    helpers.delete(helper);
+    helper.outcome?.reject(new HelperFailedError(message));
+  });
+  helpers.add(helper);
   return helper;
 }
 
@@ -57,16 +66,14 @@ export function provideWaitAsync(): void {
   Object.defineProperty(globalThis, 'heddleWaitAsync', { value: waitAsyncByHelper, configurable: true });
 }
 
-/** As `Atomics.waitAsync`. */
+/** As `Atomics.waitAsync`; the promise rejects with {@link HelperFailedError} where the helper can't be had. */
 export function waitAsyncByHelper(words: Int32Array | BigInt64Array, index: number, expected: number | bigint, timeoutMs: number): RawWait {
   if (Atomics.load(words as Int32Array, index) !== expected) return { async: false, value: 'not-equal' };
   const helper = idleHelpers.pop() ?? startHelper();
   const { control } = helper;
   Atomics.store(control, 0, 0);
-  const value = new Promise((resolve) => {
-    helper.done = resolve;
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
-    helper.worker.postMessage({ words, index, expected, timeoutMs, control } satisfies HelperTask);
-  });
-  return { async: true, value, cancel: () => void Atomics.store(control, 0, 1) };
+  helper.outcome = Promise.withResolvers();
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
+  helper.worker.postMessage({ words, index, expected, timeoutMs, control } satisfies HelperTask);
+  return { async: true, value: helper.outcome.promise, cancel: () => void Atomics.store(control, 0, 1) };
 }
