@@ -45,9 +45,11 @@ function startHelper(): Helper {
     idleHelpers.push(helper);
     outcome?.resolve(event.data);
   });
-  worker.addEventListener('error', ({ message = '' }) => {
+  worker.addEventListener('error', (event) => {
+    // Who waits is told instead of the page.
+    event.preventDefault();
     helpers.delete(helper);
-    helper.outcome?.reject(new HelperFailedError(message));
+    helper.outcome?.reject(new HelperFailedError(event.message ?? ''));
   });
   helpers.add(helper);
   return helper;
