@@ -131,12 +131,7 @@ impl RawMutex {
     #[inline]
     #[track_caller]
     pub fn lock_named(&self, name: &dyn fmt::Display) -> Poisoned {
-        lock_order::check(self);
-        let me = registry::current();
-        if self.take_free(me) {
-            return Poisoned::No;
-        }
-        match self.lock_contended(me, Deadline::NEVER, name) {
+        match self.lock_until(Deadline::NEVER, name) {
             Some(poisoned) => poisoned,
             None => unreachable!("a wait without a deadline doesn't time out"),
         }
@@ -167,14 +162,10 @@ impl RawMutex {
         self.lock_contended(me, Deadline::after(timeout), &"a mutex")
     }
 
-    /// Takes the lock by the deadline; `None` if it wasn't to be had.
+    /// [`RawMutex::lock_named`] by the deadline; `None` if it wasn't to be had.
     #[inline]
     #[track_caller]
-    pub(crate) fn lock_until(
-        &self,
-        deadline: Deadline,
-        name: &dyn fmt::Display,
-    ) -> Option<Poisoned> {
+    pub fn lock_until(&self, deadline: Deadline, name: &dyn fmt::Display) -> Option<Poisoned> {
         if !deadline.is_set() {
             lock_order::check(self);
         }

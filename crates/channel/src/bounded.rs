@@ -323,7 +323,7 @@ impl<T> Sender<T> {
     /// With the value: `Full`, or `Closed`.
     #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        match self.channel.send(value, Patience::None) {
+        match self.channel.send(value, Patience::Copies) {
             Ok(()) => Ok(()),
             Err((value, Refusal::Closed)) => Err(TrySendError::Closed(value)),
             Err((value, _)) => Err(TrySendError::Full(value)),
@@ -390,7 +390,7 @@ impl<T> Receiver<T> {
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         self.channel
-            .recv(Patience::None)
+            .recv(Patience::Copies)
             .map_err(|refusal| match refusal {
                 Refusal::Closed => TryRecvError::Closed,
                 Refusal::NotNow | Refusal::TimedOut => TryRecvError::Empty,

@@ -67,6 +67,7 @@ use heddle_atomics::{
     seam::{AtomicU32, Ordering, fence},
     spin_for_batch,
 };
+use std::time::Duration;
 
 /// The record at the head of a channel; see `ChannelHeader` in `docs/layout.md`.
 #[repr(C, align(8))]
@@ -139,7 +140,11 @@ pub(crate) enum Refusal {
 /// Whether and how long an operation waits.
 #[derive(Clone, Copy)]
 pub(crate) enum Patience {
+    /// Not at all: others may reserve a place or borrow a message as long as they like.
     None,
+    /// For others' copies alone: of values, nobody has a side for longer.
+    Copies,
+    /// For a place, or a message.
     Until(Deadline),
 }
 
@@ -149,6 +154,8 @@ pub(crate) const UNCOUNTED: u32 = u32::MAX;
 /// What is waited for, in panics.
 const ROOM: &str = "room in a channel";
 const MESSAGE: &str = "a message in a channel";
+const SENDING: &str = "the sending side of a channel";
+const RECEIVING: &str = "the receiving side of a channel";
 
 impl Core {
     /// An open channel with one sending and one receiving end.
@@ -284,11 +291,23 @@ impl Core {
 
     /// Takes the lock of a side after a sleep: its owner may be who should have been woken (invariant 3).
     #[track_caller]
-    fn take_again(&self, lock: &RawMutex, side: &Side, has_slept: bool, name: &'static str) {
+    fn take_again(
+        &self,
+        lock: &RawMutex,
+        side: &Side,
+        has_slept: bool,
+        name: &'static str,
+        deadline: Deadline,
+    ) -> Result<(), Refusal> {
         if has_slept && lock.owner().is_some() {
             side.signal(1);
         }
-        take(lock, name);
+        let taken = take_within(lock, name, Patience::Until(deadline));
+        if taken.is_err() && has_slept {
+            // It may have been told of what the next one can have.
+            side.signal(1);
+        }
+        taken
     }
 
     pub(crate) fn ends(&self) -> Ends<'_> {
@@ -426,7 +445,32 @@ impl Core {
 #[inline]
 #[track_caller]
 fn take(lock: &RawMutex, name: &'static str) {
-    if lock.lock_named(&name) == Poisoned::Yes {
+    let taken = take_within(lock, name, Patience::Until(Deadline::NEVER));
+    debug_assert!(taken.is_ok(), "a wait without a deadline doesn't time out");
+}
+
+/// [`take`], if that is possible with so much patience: others have the lock for the time of a copy, and for as long as they reserve a place
+/// or borrow a message. Who has no patience, or no more, waits for a copy all the same.
+#[inline]
+#[track_caller]
+fn take_within(lock: &RawMutex, name: &'static str, patience: Patience) -> Result<(), Refusal> {
+    let (taken, refusal) = match patience {
+        Patience::Until(deadline) => (lock.lock_until(deadline, &name), Refusal::TimedOut),
+        Patience::Copies => (Some(lock.lock_named(&name)), Refusal::NotNow),
+        Patience::None => (lock.try_lock(), Refusal::NotNow),
+    };
+    let taken = taken.or_else(|| lock.lock_until(brief(), &name));
+    if taken.ok_or(refusal)? == Poisoned::Yes {
         lock.clear_poison();
+    }
+    Ok(())
+}
+
+/// The time of a copy from now. In a model nobody has a side for longer, and time is none.
+fn brief() -> Deadline {
+    if cfg!(any(loom, shuttle)) {
+        Deadline::NEVER
+    } else {
+        Deadline::after(Duration::from_millis(2))
     }
 }

@@ -443,3 +443,49 @@ fn every_form_gives_up_in_time() {
         Err((0, SendTimeoutError::Closed))
     );
 }
+
+#[test]
+fn nobody_waits_longer_than_wanted_for_who_has_a_place_or_a_message() {
+    for capacity in [4, 0] {
+        let (sender, receiver) = bytes::channel(options(capacity, 256));
+        thread::scope(|scope| {
+            let sending = scope.spawn({
+                let sender = sender.clone();
+                move || sender.send(b"borrowed").unwrap()
+            });
+            let borrowed = receiver.borrow().unwrap();
+            let reserved = (capacity != 0).then(|| sender.reserve(1).unwrap());
+            let (there, here) = (sender.clone(), receiver.clone());
+            let given_up = scope.spawn(move || {
+                assert_eq!(there.try_send(b"x"), Err(TrySendError::Full));
+                assert_eq!(there.try_send_many(&[b"x"]).unwrap_or(0), 0);
+                assert_eq!(
+                    there.send_timeout(b"x", SOON),
+                    Err(SendTimeoutError::TimedOut)
+                );
+                if capacity != 0 {
+                    assert!(matches!(there.try_reserve(1), Err(TrySendError::Full)));
+                    assert!(there.reserve_timeout(1, SOON).is_err());
+                    assert_eq!(here.recv_timeout(SOON), Err(RecvTimeoutError::TimedOut));
+                    assert!(here.borrow_timeout(SOON).is_err());
+                }
+                let mut target = [0; 8];
+                assert_eq!(here.try_recv(), Err(TryRecvError::Empty));
+                assert!(matches!(here.try_borrow(), Err(TryRecvError::Empty)));
+                assert_eq!(here.try_recv_many(2), Err(TryRecvError::Empty));
+                assert_eq!(
+                    here.try_recv_into(&mut target),
+                    Err(TryRecvIntoError::Empty)
+                );
+            });
+            given_up.join().unwrap();
+            drop(reserved);
+            assert_eq!(&*borrowed, b"borrowed");
+            drop(borrowed);
+            sending.join().unwrap();
+            // What was given up has left no trace.
+            scope.spawn(move || sender.send(b"next").unwrap());
+            assert_eq!(receiver.recv().unwrap(), b"next");
+        });
+    }
+}

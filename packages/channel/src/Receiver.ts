@@ -123,7 +123,7 @@ export class Receiver<T = Uint8Array> {
   /**
    * Receives the oldest message if there is one.
    *
-   * @returns `undefined` if there is none
+   * @returns `undefined` if there is none, or another receiver has it borrowed
    * @throws ClosedError `CLOSED` if the channel is closed and empty
    * @throws DecodeError `DECODE_FAILED` with the bytes, if they are no message of the codec
    */
@@ -213,7 +213,7 @@ export class Receiver<T = Uint8Array> {
   }
 
   /**
-   * The messages that are there, at most `countMax`, without waiting; none if there is none.
+   * The messages that are there, at most `countMax`, without waiting; none if there is none, or another receiver has one borrowed.
    *
    * @throws ClosedError `CLOSED` if the channel is closed and empty
    * @throws DecodeError `DECODE_FAILED` if the codec can't read the first one
@@ -245,7 +245,7 @@ export class Receiver<T = Uint8Array> {
   /**
    * {@link Receiver.recvInto} without waiting.
    *
-   * @returns `undefined` if there is no message
+   * @returns `undefined` if there is no message, or another receiver has it borrowed
    * @throws ClosedError `CLOSED`
    * @throws BufferTooSmallError `BUFFER_TOO_SMALL` if the message is longer; it stays in the channel
    */
@@ -289,7 +289,7 @@ export class Receiver<T = Uint8Array> {
   /**
    * {@link Receiver.borrow} without waiting.
    *
-   * @returns `undefined` if there is no message
+   * @returns `undefined` if there is no message, or another receiver has it borrowed
    * @throws ClosedError `CLOSED`
    */
   tryBorrow(): Borrow | undefined {
@@ -323,7 +323,7 @@ export class Receiver<T = Uint8Array> {
           if (this.#taken.length > 0) return { isDone: true, value: this.#decode(this.#taken.shift()!) };
           let result = this.#receiving.tryClaim(Infinity);
           if (result === NOT_NOW && this.#ring.closeIfDeserted()) result = this.#receiving.tryClaim(Infinity);
-          if (result === NOT_NOW) return { isDone: false };
+          if (result === NOT_NOW) return { isDone: false, isKept: this.#receiving.isKept };
           return { isDone: true, value: result === DONE ? this.#take() : this.#fail(result, 0) };
         } catch (error) {
           return { isDone: true, error: error as Error };

@@ -138,7 +138,7 @@ export class Sender<T = Uint8Array> {
   /**
    * Sends a value if there is room.
    *
-   * On a thread that may not block, "no room" can also mean that another thread is in the middle of a long copy.
+   * "No room" can also mean that another thread is in the middle of a long copy, or has a place reserved.
    *
    * @returns whether it was sent
    * @throws ClosedError `CLOSED` with the value
@@ -256,7 +256,7 @@ export class Sender<T = Uint8Array> {
   /**
    * {@link Sender.reserve} without waiting.
    *
-   * @returns `undefined` if there is no room
+   * @returns `undefined` if there is no room, or another sender has a place reserved
    * @throws ClosedError `CLOSED`
    * @throws MessageTooLargeError `MESSAGE_TOO_LARGE` for more than {@link Sender.messageByteLengthMax}
    */
@@ -294,7 +294,7 @@ export class Sender<T = Uint8Array> {
         let result = this.#sending.trySend(message);
         if (result === NOT_NOW && this.#ring.closeIfDeserted()) result = CLOSED;
         if (result === CLOSED) return { isDone: true, error: this.#errorOf(CLOSED, value, 0) };
-        return { isDone: result === DONE };
+        return { isDone: result === DONE, isKept: this.#sending.isKept };
       },
     };
   }

@@ -32,7 +32,7 @@ const LOOK_AGAIN_MS = 5;
 /** What an attempt came to. */
 export interface Operation {
   readonly isDone: boolean;
-  /** Whether another thread kept this one, which may not block, from attempting it; that one may tell nobody when it is done. */
+  /** Whether another thread kept this one from attempting it; that one may tell nobody when it is done. */
   readonly isKept?: boolean;
   readonly value?: unknown;
   readonly error?: Error;
@@ -106,12 +106,17 @@ export function select<const Cases extends Readonly<Record<string, Case>>>(cases
       const isTold = !retirements.includes(undefined);
       const { ticket } = home;
       // Invariant 1.
-      let { selected } = attemptAll(operations);
-      const shouldWait = (): boolean => ({ selected } = attemptAll(operations)).selected === undefined;
+      let { selected, isKept } = attemptAll(operations);
+      // An attempt that others keep from looking has waited for them.
+      const isIdle = (): boolean => selected === undefined && !isKept;
+      const shouldWait = (): boolean => {
+        ({ selected, isKept } = attemptAll(operations));
+        return isIdle();
+      };
       const left = remainingMs(deadline);
-      const result = selected === undefined ? home.sleep(ticket, isTold ? left : Math.min(left, LOOK_AGAIN_MS), shouldWait) : 'ok';
+      if (isIdle()) home.sleep(ticket, isTold ? left : Math.min(left, LOOK_AGAIN_MS), shouldWait);
       if (selected !== undefined) return selected as Selected<Cases>;
-      if (result === 'timed-out' && remainingMs(deadline) <= 0) throw timeoutOf(timeoutMs);
+      if (remainingMs(deadline) <= 0) throw timeoutOf(timeoutMs);
     }
   } finally {
     for (const retire of retirements) retire?.();
@@ -119,8 +124,8 @@ export function select<const Cases extends Readonly<Record<string, Case>>>(cases
 }
 
 /**
- * Does one of the operations that are possible, if any is: {@link select} with a default. On a thread that may not block, "not possible"
- * can also mean that another thread is in the middle of a long copy into or out of a broadcast or watch channel.
+ * Does one of the operations that are possible, if any is: {@link select} with a default. "Not possible" can also mean that another thread is
+ * in the middle of a long copy, or has a place reserved or a message borrowed.
  *
  * @returns `undefined` if none is possible
  */

@@ -139,7 +139,7 @@ impl<T> Ring<T> {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), T>> {
         poll(&self.sending, ticket, context, || {
-            match self.send(value.take()?, Patience::None) {
+            match self.send(value.take()?, Patience::Copies) {
                 Ok(()) => Some(Ok(())),
                 Err((refused, Refusal::Closed)) => Some(Err(refused)),
                 Err((refused, _)) => {
@@ -157,7 +157,7 @@ impl<T> Ring<T> {
         context: &mut Context<'_>,
     ) -> Poll<Result<T, ()>> {
         poll(&self.receiving, ticket, context, || {
-            match self.recv(Patience::None) {
+            match self.recv(Patience::Copies) {
                 Ok(value) => Some(Ok(value)),
                 Err(Refusal::Closed) => Some(Err(())),
                 Err(_) => None,

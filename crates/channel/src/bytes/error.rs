@@ -70,7 +70,7 @@ pub enum SendError {
 /// Why a message wasn't sent at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrySendError {
-    /// There is no room now.
+    /// There is no room now, or somebody else has a place reserved.
     Full,
     /// The channel is closed.
     Closed,
@@ -101,7 +101,7 @@ pub enum RecvIntoError {
 /// Why a message wasn't copied into a buffer at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvIntoError {
-    /// There is no message now.
+    /// There is no message now, or somebody else has it borrowed.
     Empty,
     /// The channel is closed and everything sent has been received.
     Closed,

@@ -101,7 +101,7 @@ impl Receiver {
     /// Receives the oldest message if there is one.
     ///
     /// # Errors
-    /// `Empty`, or `Closed` if it is empty and none will come.
+    /// `Empty`, also while somebody else has the message borrowed, or `Closed` if it is empty and none will come.
     #[inline]
     pub fn try_recv(&self) -> Result<Vec<u8>, TryRecvError> {
         self.0

@@ -14,7 +14,7 @@ impl Core {
     #[inline]
     #[track_caller]
     pub(crate) fn claim(&self, patience: Patience) -> Result<Claimed<'_>, Refusal> {
-        take(&self.receive_lock, "the receiving side of a channel");
+        take_within(&self.receive_lock, RECEIVING, patience)?;
         match self.look_for_message(false) {
             Err(Refusal::NotNow) => self.claim_patiently(patience),
             result => result,
@@ -29,7 +29,7 @@ impl Core {
         };
         // Before anything is announced, as in `reserve_patiently`.
         if spin_for_batch(&self.tail.position, self.tail_seen.load(Ordering::Relaxed)) {
-            take(&self.receive_lock, "the receiving side of a channel");
+            take_within(&self.receive_lock, RECEIVING, patience)?;
             match self.look_for_message(false) {
                 Err(Refusal::NotNow) => {}
                 result => return result,
@@ -39,12 +39,17 @@ impl Core {
         loop {
             // Invariant 2.
             let waiting = self.tail.announce();
-            self.take_again(
+            let taken = self.take_again(
                 &self.receive_lock,
                 &self.tail,
                 has_slept,
-                "the receiving side of a channel",
+                RECEIVING,
+                deadline,
             );
+            if taken.is_err() {
+                drop(waiting);
+                return self.claim_at_last();
+            }
             match self.look_for_message(has_slept) {
                 Err(Refusal::NotNow) => {}
                 result => return result,
@@ -54,15 +59,20 @@ impl Core {
             }
             self.tell_of_receiver();
             if !waiting.sleep(deadline, MESSAGE, || self.is_empty_and_open()) {
-                if self.is_rendezvous() {
-                    // A sender may have counted on us.
-                    take(&self.receive_lock, "the receiving side of a channel");
-                    return self.look_for_message(false).map_err(|_| Refusal::TimedOut);
-                }
-                return Err(Refusal::TimedOut);
+                return self.claim_at_last();
             }
             has_slept = true;
         }
+    }
+
+    /// The last look of who gives up, and is no longer counted: in a rendezvous a sender may have counted on it.
+    #[track_caller]
+    fn claim_at_last(&self) -> Result<Claimed<'_>, Refusal> {
+        if !self.is_rendezvous() {
+            return Err(Refusal::TimedOut);
+        }
+        take(&self.receive_lock, RECEIVING);
+        self.look_for_message(false).map_err(|_| Refusal::TimedOut)
     }
 
     /// Tells the selects that wait to send, once a receiver is counted: in a rendezvous that is what they wait for.

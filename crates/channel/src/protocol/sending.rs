@@ -21,7 +21,7 @@ impl Core {
         advance_at: impl Fn(u32) -> u32,
         patience: Patience,
     ) -> Result<Reserved<'_>, Refusal> {
-        take(&self.send_lock, "the sending side of a channel");
+        take_within(&self.send_lock, SENDING, patience)?;
         match self.look_for_room(&advance_at, false) {
             Err(Refusal::NotNow) => self.reserve_patiently(&advance_at, patience),
             result => result,
@@ -40,7 +40,7 @@ impl Core {
         };
         // Before anything is announced: the other side needn't wake who is awake.
         if spin_for_batch(&self.head.position, self.head_seen.load(Ordering::Relaxed)) {
-            take(&self.send_lock, "the sending side of a channel");
+            take_within(&self.send_lock, SENDING, patience)?;
             match self.look_for_room(advance_at, false) {
                 Err(Refusal::NotNow) => {}
                 result => return result,
@@ -50,12 +50,7 @@ impl Core {
         loop {
             // Invariant 2.
             let waiting = self.head.announce();
-            self.take_again(
-                &self.send_lock,
-                &self.head,
-                has_slept,
-                "the sending side of a channel",
-            );
+            self.take_again(&self.send_lock, &self.head, has_slept, SENDING, deadline)?;
             // SeqCst: invariant 2. Before the look, so that what moves it later is seen.
             let head = self.head.position.load(Ordering::SeqCst);
             match self.look_for_room(advance_at, has_slept) {
@@ -106,9 +101,9 @@ impl Core {
     /// Reserves a place in a rendezvous if a receiver sleeps in it. Both sides are taken until the commit: a receiver that
     /// gives up looks once more, with its lock, after it is no longer counted.
     pub(crate) fn meet(&self, advance_at: impl Fn(u32) -> u32) -> Result<Reserved<'_>, Refusal> {
-        take(&self.send_lock, "the sending side of a channel");
+        take_within(&self.send_lock, SENDING, Patience::None)?;
         let mut reserved = self.look_for_room(&advance_at, false)?;
-        take(&self.receive_lock, "the receiving side of a channel");
+        take_within(&self.receive_lock, RECEIVING, Patience::None)?;
         reserved.has_both = true;
         if self.tail.waiting() == 0 {
             return Err(Refusal::NotNow);
@@ -138,7 +133,7 @@ impl Core {
             } else {
                 Refusal::TimedOut
             };
-            take(&self.receive_lock, "the receiving side of a channel");
+            take(&self.receive_lock, RECEIVING);
             // Relaxed: only the owner of the lock moves it.
             let head = self.head.position.load(Ordering::Relaxed) & POSITION_MASK;
             let claimed = Claimed {

@@ -108,10 +108,8 @@ impl History {
         if !commits {
             self.expect_done(who, "ROLLBACK", 0);
             self.unlock(who);
-        } else if let codes = self.refusals(&transaction)
-            && !codes.is_empty()
-        {
-            self.expect_error(who, commit_sql, &codes);
+        } else if self.is_refused(&transaction) {
+            self.expect_error(who, commit_sql, &[StoreErrorCode::Conflict]);
             if transaction.is_savepoint {
                 // SQLite undoes everything, and yet leaves an outermost savepoint open whose release failed.
                 self.expect_done(who, "ROLLBACK", 0);
@@ -191,10 +189,10 @@ impl History {
         view
     }
 
-    /// The errors that its commit may end with; none where it succeeds.
-    fn refusals(&self, transaction: &Transaction) -> Vec<StoreErrorCode> {
+    /// Whether its commit is refused, because others have written or dropped what it has written.
+    fn is_refused(&self, transaction: &Transaction) -> bool {
         let Some(at) = transaction.tonbo_at else {
-            return Vec::new();
+            return false;
         };
         let is_dropped = |table: TableName| {
             table != TableName::Plain
@@ -202,18 +200,12 @@ impl History {
         };
         let mut written = transaction.written.clone();
         written.retain(|(table, _)| !is_dropped(*table));
-        let mut codes = Vec::new();
-        if written.len() < transaction.written.len() {
-            codes.push(StoreErrorCode::SqlError);
-        }
+        let is_any_dropped = written.len() < transaction.written.len();
         let is_overtaken = self.commits[at + 1..].iter().any(|commit| {
             let is_imported = |(table, _): &(TableName, u16)| commit.imported == Some(*table);
             !commit.written.is_disjoint(&written) || written.iter().any(is_imported)
         });
-        if is_overtaken {
-            codes.push(StoreErrorCode::Conflict);
-        }
-        codes
+        is_any_dropped || is_overtaken
     }
 
     /// Why a Tonbo table that the transaction has touched can't be used, if so.
@@ -221,18 +213,13 @@ impl History {
         let begun = &transaction.begun[&table];
         let schema_at = |at: Option<usize>| at.map(|at| &self.commits[at].state.schemas[&table]);
         if table == TableName::Plain {
-            None
-        } else if !transaction.altered.contains(&table)
-            && schema_at(transaction.main_at) != Some(begun)
-        {
-            Some(StoreErrorCode::Conflict)
-        } else if schema_at(transaction.tonbo_at).map(|schema| schema.generation)
-            != Some(begun.generation)
-        {
-            Some(StoreErrorCode::SqlError)
-        } else {
-            None
+            return None;
         }
+        let is_altered =
+            !transaction.altered.contains(&table) && schema_at(transaction.main_at) != Some(begun);
+        let is_dropped = schema_at(transaction.tonbo_at).map(|schema| schema.generation)
+            != Some(begun.generation);
+        (is_altered || is_dropped).then_some(StoreErrorCode::Conflict)
     }
 
     /// A transaction that begins now.

@@ -31,6 +31,8 @@ export class Receiving {
   #partial: Uint8Array<ArrayBuffer> | undefined;
   #partialLength = 0;
 
+  /** Whether others who were receiving kept the last {@link Receiving.tryClaim} from looking. */
+  isKept = false;
   /** Where in the ring the message that was claimed starts; see {@link Receiving.claimedLong}. */
   claimedPlace = 0;
   /** The bytes of the message that was claimed. */
@@ -57,8 +59,10 @@ export class Receiving {
    * @param lengthMax a longer message is left: TOO_LARGE, and {@link Receiving.claimedLength} tells how long it is
    */
   tryClaim(lengthMax: number, lockTimeoutMs?: number): Result {
-    if (this.#isClaimed || !this.#lockReceivingBriefly(lockTimeoutMs)) return NOT_NOW;
-    return this.#claim(lengthMax, false);
+    this.isKept = false;
+    if (this.#isClaimed) return NOT_NOW;
+    this.isKept = !this.#lockReceivingBriefly(lockTimeoutMs);
+    return this.isKept ? NOT_NOW : this.#claim(lengthMax, false);
   }
 
   /**
@@ -321,7 +325,7 @@ export class Receiving {
 
   /** The last look of a receiver that gives up: in a rendezvous a sender may have counted on it. */
   #lastClaim(lengthMax: number): Result {
-    if (this.#ring.capacity !== 0 || this.tryClaim(lengthMax) !== DONE) return TIMED_OUT;
+    if (this.#ring.capacity !== 0 || this.tryClaim(lengthMax, Infinity) !== DONE) return TIMED_OUT;
     return DONE;
   }
 

@@ -274,11 +274,12 @@ export class Ring {
   }
 
   /**
-   * Takes the lock of a side: blocking for at most `timeoutMs`, and where this thread may not block, it spins for the time of one copy.
+   * Takes the lock of a side: blocking for at most `timeoutMs`, and where this thread may not block, it spins for the time of one copy. So long
+   * waits who doesn't want to wait: others may have it for as long as they reserve a place or borrow a message.
    *
    * @returns whether it was to be had
    */
-  lockBriefly(lock: RawMutex, timeoutMs: number = Infinity): boolean {
+  lockBriefly(lock: RawMutex, timeoutMs: number = BRIEF_MS): boolean {
     if (lock.takeFree(this.token)) return true;
     if (mayBlock()) return this.lock(lock, timeoutMs);
     const deadline = deadlineAfter(BRIEF_MS);

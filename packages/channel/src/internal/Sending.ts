@@ -35,6 +35,8 @@ export class Sending {
   #advance = 0;
   #hasSlept = false;
 
+  /** Whether others who were sending kept the last {@link Sending.tryReserve} from looking. */
+  isKept = false;
   /** Where in the ring the place that was reserved starts. */
   reservedPlace = 0;
 
@@ -147,7 +149,10 @@ export class Sending {
    * and {@link Sending.reservedPlace} is to be written and committed, or abandoned.
    */
   tryReserve(length: number, lockTimeoutMs?: number): Result {
-    if (this.#isReserved || !this.#ring.lockBriefly(this.#ring.sendLock, lockTimeoutMs)) return NOT_NOW;
+    this.isKept = false;
+    if (this.#isReserved) return NOT_NOW;
+    this.isKept = !this.#ring.lockBriefly(this.#ring.sendLock, lockTimeoutMs);
+    if (this.isKept) return NOT_NOW;
     const result = this.#findRoom(length, true);
     if (result === DONE) return this.#reserved(false);
     this.#unlockSending();
@@ -405,8 +410,12 @@ export class Sending {
 
   /** Sends in a rendezvous if a receiver sleeps in it. */
   #tryMeet(message: Uint8Array, lockTimeoutMs?: number): Result {
-    if (this.#isReserved || this.#ring.receiving.isActive || !this.#ring.lockBriefly(this.#ring.sendLock, lockTimeoutMs)) return NOT_NOW;
-    if (!this.#ring.lockBriefly(this.#ring.receiveLock, lockTimeoutMs)) {
+    this.isKept = false;
+    if (this.#isReserved || this.#ring.receiving.isActive) return NOT_NOW;
+    this.isKept = !this.#ring.lockBriefly(this.#ring.sendLock, lockTimeoutMs);
+    if (this.isKept) return NOT_NOW;
+    this.isKept = !this.#ring.lockBriefly(this.#ring.receiveLock, lockTimeoutMs);
+    if (this.isKept) {
       this.#unlockSending();
       return NOT_NOW;
     }

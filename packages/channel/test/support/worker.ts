@@ -27,6 +27,8 @@ import {
   openReceiver,
   openSender,
   select,
+  selectAsync,
+  trySelect,
   openBroadcastSender,
   openWatchReceiver,
   openWatchSender,
@@ -157,6 +159,41 @@ const jobs: Jobs = {
       got[chosen].push(value);
     }
     return got;
+  },
+
+  /** What each form that doesn't wait comes to. */
+  tryAll: (to: SenderHandle, from: ReceiverHandle) => {
+    using sender = Sender.from<Uint8Array>(to);
+    using receiver = Receiver.from<Uint8Array>(from);
+    const value = new Uint8Array(1);
+    return {
+      trySend: sender.trySend(value),
+      trySendMany: sender.trySendMany([value, value]),
+      tryReserve: sender.tryReserve(1),
+      tryRecv: receiver.tryRecv(),
+      tryRecvInto: receiver.tryRecvInto(value),
+      tryBorrow: receiver.tryBorrow(),
+      drain: receiver.drain(),
+      trySelect: trySelect({ sent: { send: sender, value }, received: { recv: receiver } }),
+    };
+  },
+
+  /** Selects one operation on each of the ends, blocking or not: the first that is possible. */
+  selectOf: (to: SenderHandle | undefined, from: ReceiverHandle | undefined, blocks: boolean, timeoutMs?: number) => {
+    const cases = {
+      ...(to === undefined ? {} : { sent: { send: Sender.from<Uint8Array>(to), value: new Uint8Array([7]) } }),
+      ...(from === undefined ? {} : { received: { recv: Receiver.from<Uint8Array>(from) } }),
+    };
+    const options = timeoutMs === undefined ? {} : { timeoutMs };
+    return blocks ? select(cases, options) : selectAsync(cases, options);
+  },
+
+  /** Holds a message, or a place for one, until the word is another one. */
+  holdUntil: (to: SenderHandle | undefined, from: ReceiverHandle | undefined, word: Int32Array) => {
+    const held = to === undefined ? Receiver.from(from!).borrow() : Sender.from(to).reserve(1);
+    Atomics.store(word, 0, 1);
+    Atomics.wait(word, 0, 1);
+    held[Symbol.dispose]();
   },
 
   receiveAsync: async (handle: ReceiverHandle) => {
