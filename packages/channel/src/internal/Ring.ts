@@ -63,7 +63,7 @@ import {
   spinPause,
 } from '@heddle/atomics/internal';
 import { AbortedError, type SharedLocation, TimeoutError, mayBlock } from '@heddle/atomics';
-import { BRIEF_MS, BRIEF_SPIN_ROUNDS } from './brief.ts';
+import { BRIEF_MS, BRIEF_SPIN_ROUNDS, trying } from './brief.ts';
 import { type Counted, Ends, type Side } from './Ends.ts';
 import { FRAME_HEADER_SIZE, POSITION_CLOSED } from './layout.ts';
 import { Receiving } from './Receiving.ts';
@@ -279,7 +279,7 @@ export class Ring {
    *
    * @returns whether it was to be had
    */
-  lockBriefly(lock: RawMutex, timeoutMs: number = BRIEF_MS): boolean {
+  lockBriefly(lock: RawMutex, timeoutMs: number = trying.patienceMs): boolean {
     if (lock.takeFree(this.token)) return true;
     if (mayBlock()) return this.lock(lock, timeoutMs);
     const deadline = deadlineAfter(BRIEF_MS);

@@ -1,8 +1,11 @@
-/** Models of a channel; channel.node.test.ts runs them. They use nothing but what programs use. */
+/** Models of a channel; channel.node.test.ts runs them. They use nothing but what programs use, but for who tries: see `trying`. */
 import { AbortedError, ThreadRegistry } from '@heddle/atomics';
 import type { Model, ModelThread } from '@heddle/tools/model';
 import { ChannelTimeoutError, ClosedError, Receiver, Sender, channel, channelByteLength } from '../../src/index.ts';
+import { trying } from '../../src/internal/brief.ts';
 import { HISTORY_BYTES, History, linearizabilityFault } from './history.ts';
+
+trying.patienceMs = Infinity;
 
 /** What each thread received: a count, and a word a message. */
 const RECEIVED = 0;
