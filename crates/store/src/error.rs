@@ -93,16 +93,21 @@ impl StoreError {
         }
     }
 
+    /// The engine got no memory, as `words` say.
+    pub fn memory_full(words: &str) -> StoreError {
+        StoreError::new(
+            StoreErrorCode::OutOfMemory,
+            format!(
+                "the engine's memory is full ({words}): do it in smaller steps, or open with smaller cacheBytes and memoryBytes"
+            ),
+        )
+    }
+
     /// A panic that was caught in `place`: most often the memory was refused, which the allocator can't tell otherwise.
     pub fn of_panic(place: &str, payload: &(dyn Any + Send)) -> StoreError {
         let words = panic_words(payload);
         match words.starts_with(ALLOCATION_FAILED) {
-            true => StoreError::new(
-                StoreErrorCode::OutOfMemory,
-                format!(
-                    "the engine's memory is full ({words}): do it in smaller steps, or open with smaller cacheBytes and memoryBytes"
-                ),
-            ),
+            true => StoreError::memory_full(words),
             false => StoreError::new(
                 StoreErrorCode::EngineFailed,
                 format!("{place} panicked: {words}"),

@@ -1,7 +1,7 @@
 /** Memory and sizes that statements may take: errors that harm nobody, in every host. */
 import { limitMemory } from './support/engines.ts';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { EngineRestart } from '../src/index.ts';
+import type { EngineRestart, HeddleStoreError } from '../src/index.ts';
 import { LOCATIONS, memoryDatabase, openForTest, temporaryLocation } from './support/database.ts';
 import { expectError } from './support/errors.ts';
 import { column } from './support/rows.ts';
@@ -71,6 +71,38 @@ test(
     }
     expect(await column(db, 'SELECT count(*) FROM t')).toEqual([5000]);
     expect(await column(db, 'PRAGMA integrity_check')).toEqual(['ok']);
+    expect(restarts).toEqual([]);
+  },
+  TIMEOUT_MS,
+);
+
+// What was logged of a commit that got no memory was told as the engine's failure.
+test(
+  'commits for which the engine gets no memory say so, and change nothing',
+  async () => {
+    limitMemory(160 * 2 ** 20);
+    onTestFinished(() => limitMemory(undefined));
+    const restarts: EngineRestart[] = [];
+    const db = await memoryDatabase({ cacheBytes: 2 ** 20, onRestart: (restart) => restarts.push(restart) });
+    await db.exec('CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, size INTEGER, b BLOB)');
+    const sizes: number[] = [];
+    const codes: unknown[] = [];
+    for (const mebibytes of [8, 16, 24, 32, 48, 64]) {
+      const insert = `${NUMBERS} INSERT INTO t SELECT ${mebibytes} * 1000 + i, ${mebibytes}, randomblob(1048000) FROM n WHERE i <= ${mebibytes}`;
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        await db.exec(insert);
+        sizes.push(mebibytes);
+      } catch (error) {
+        codes.push((error as HeddleStoreError).code);
+      }
+    }
+    expect(codes.filter((code) => code !== 'OUT_OF_MEMORY' && code !== 'NO_SPACE')).toEqual([]);
+    expect(codes).toContain('OUT_OF_MEMORY');
+    expect(sizes).toContain(8);
+    const committed = sizes.map((size) => ({ size, n: size }));
+    const rows = 'SELECT size, count(*) AS n FROM t GROUP BY size ORDER BY size';
+    await expect.poll(() => db.query(rows).all().catch(String), { timeout: 30_000 }).toEqual(committed);
     expect(restarts).toEqual([]);
   },
   TIMEOUT_MS,

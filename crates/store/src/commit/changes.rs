@@ -72,10 +72,14 @@ impl Changes {
             .collect();
         rmp_serde::to_vec(&tables).map_err(|error| {
             let failed = || {
-                StoreError::new(
-                    StoreErrorCode::EngineFailed,
-                    format!("cannot write a log record: {error}"),
-                )
+                let words = format!("cannot write a log record: {error}");
+                match error {
+                    // A vector takes everything, as long as there is memory for it.
+                    rmp_serde::encode::Error::InvalidValueWrite(_) => {
+                        StoreError::memory_full(&words)
+                    }
+                    _ => StoreError::new(StoreErrorCode::EngineFailed, words),
+                }
             };
             check_interrupt().err().unwrap_or_else(failed)
         })
