@@ -243,9 +243,9 @@ impl Store {
                 )
             })?;
         }
-        // Nothing that was acknowledged depends on what follows: what cannot be moved into Tonbo now, on a full disk say, is in the logs and
-        // is moved after the next open.
-        let _moved = mover::round(self);
+        // Nothing that was acknowledged depends on what follows: what cannot be moved into Tonbo now, on a full disk or in a full memory say, is
+        // in the logs and is moved after the next open.
+        let _moved = mover::caught("moving commits into tables", || mover::round(self));
         let open = |slot: &Slot| match slot {
             Slot::Open(table) => Some(table.clone()),
             Slot::Shut(_) => None,
@@ -253,7 +253,9 @@ impl Store {
         let tables: Vec<_> = self.tables().values().filter_map(open).collect();
         for table in tables {
             let _writing = self.mover.writing();
-            let _flushed = mover::flush(&table, Due::Replay);
+            let _flushed = mover::caught("writing a file", || {
+                mover::flush(&table, Due::Replay).map(drop)
+            });
             let _closed = table.source.close();
         }
         Ok(())

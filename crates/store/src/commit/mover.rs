@@ -243,7 +243,7 @@ pub fn run(store: &Store) {
 }
 
 /// A panic as an error: `what` panicked.
-fn caught(what: &str, work: impl FnOnce() -> StoreResult<()>) -> StoreResult<()> {
+pub fn caught(what: &str, work: impl FnOnce() -> StoreResult<()>) -> StoreResult<()> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|payload| Err(StoreError::of_panic(what, &*payload)))
 }
