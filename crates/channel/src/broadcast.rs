@@ -59,7 +59,7 @@ use crate::{
 use core::{fmt, ptr::NonNull, slice, time::Duration};
 use heddle_atomics::{
     Deadline, RawMutex,
-    layout::{OWNER_GENERATION_SHIFT, OWNER_SLOT_MASK, SLOT_UNREGISTERED},
+    layout::SLOT_UNREGISTERED,
     registry::{self, Token},
     seam::{AtomicU32, Ordering},
 };
@@ -204,9 +204,8 @@ impl Core {
             if token == 0 {
                 continue;
             }
-            let slot = token & OWNER_SLOT_MASK;
-            let is_live = slot == SLOT_UNREGISTERED
-                || registry::is_live(Token::new(slot, token >> OWNER_GENERATION_SHIFT));
+            let is_live = Token::of_lock_word(token)
+                .is_some_and(|token| token.slot() == SLOT_UNREGISTERED || registry::is_live(token));
             if is_live {
                 slowest = slowest.min(cursor.next.get());
             } else {
@@ -396,9 +395,20 @@ impl Channel {
         unsafe { self.core.cast::<u8>().add(offset) }
     }
 
+    /// A position that is none, or too far from the tail, would lead out of the ring.
+    fn check_position(&self, position: u32, tail: u32) {
+        let position = position & POSITION_MASK;
+        assert!(
+            position.is_multiple_of(FRAME_ALIGN) && tail.wrapping_sub(position) <= self.ring_size(),
+            "the broadcast channel at {:p} is broken: a message at {position}, where the last one ends at {tail}",
+            self.core
+        );
+    }
+
     /// The frame at a position before the tail; called with the lock.
     fn frame_at(&self, position: u32, tail: u32) -> Frame {
         let size = self.ring_size();
+        self.check_position(position, tail);
         let mut place = position & POSITION_MASK & (size - 1);
         let mut end = position;
         // SAFETY: the place is a multiple of 8, so it is aligned and has 8 bytes in the ring, initialised with it.
@@ -475,6 +485,7 @@ impl Channel {
         }
         // At most half a ring, so 32 bits.
         let length = message.len() as u32;
+        self.check_position(tail, tail);
         let mut place = tail & (self.ring_size() - 1);
         let rest = self.ring_size() - place;
         let is_wrapping = frame_size(length) > rest;

@@ -5,9 +5,12 @@
 #![cfg(not(loom))]
 
 use heddle_channel::{
-    TryRecvError,
+    TryRecvError, broadcast,
     bytes::{self, OpenError, Options, Receiver, Sender, TrySendError},
-    layout::{FRAME_ALIGN, RING_SIZE_MIN, channel_header as header},
+    layout::{
+        FRAME_ALIGN, RING_SIZE_MIN, broadcast_header, channel_header as header, watch_header,
+    },
+    watch,
 };
 use std::{
     any::Any,
@@ -85,15 +88,14 @@ impl Place {
 }
 
 /// Changes words of the record, but for the locks: whose owner never lets go can't be used by anybody.
-fn mutate(random: &mut Random, place: &mut Place, record_size: usize) {
+fn mutate(random: &mut Random, place: &mut Place, record_size: usize, locks: &[usize]) {
     for _ in 0..random.below(5) {
         let word = match random.below(2) {
             0 => random.below(6),
             _ => random.below((record_size / 4) as u64),
         };
         let offset = 4 * word as usize;
-        let is_lock = |lock: usize| (lock..lock + 8).contains(&offset);
-        if is_lock(header::SEND_LOCK) || is_lock(header::RECEIVE_LOCK) {
+        if (locks.iter()).any(|lock| (*lock..lock + 8).contains(&offset)) {
             continue;
         }
         let value = random.word();
@@ -113,8 +115,18 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 
 /// Uses what was opened. That a message is broken is told by a panic that says so; positions that can't be added overflow, which
 /// panics where tests are built and stays inside the ring elsewhere.
+fn using(ends: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(ends)) {
+        let message = text_of(&*panic);
+        assert!(
+            message.contains("is broken") || message.contains("overflow"),
+            "{message}"
+        );
+    }
+}
+
 fn use_ends(sender: &Sender, receiver: &Receiver, random: &mut Random) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    using(|| {
         for n in 0..12_u8 {
             match sender.try_send(&vec![n; random.below(48) as usize]) {
                 Ok(()) | Err(TrySendError::Full | TrySendError::TooLong(_)) => {}
@@ -126,14 +138,7 @@ fn use_ends(sender: &Sender, receiver: &Receiver, random: &mut Random) {
                 Err(TryRecvError::Closed) => break,
             }
         }
-    }));
-    if let Err(panic) = outcome {
-        let message = text_of(&*panic);
-        assert!(
-            message.contains("is broken") || message.contains("overflow"),
-            "{message}"
-        );
-    }
+    });
 }
 
 /// `true` if the channel was opened.
@@ -156,7 +161,8 @@ fn run(seed: u64) -> bool {
             let _full = sender.try_send(&vec![n as u8; random.below(40) as usize]);
         }
     }
-    mutate(&mut random, &mut place, record_size);
+    let locks = [header::SEND_LOCK, header::RECEIVE_LOCK];
+    mutate(&mut random, &mut place, record_size, &locks);
     // SAFETY: inside the record.
     let ring_size = unsafe { place.word(header::RING_SIZE).read() };
     let before = place.0.clone();
@@ -189,8 +195,130 @@ fn run(seed: u64) -> bool {
     is_opened
 }
 
+/// A broadcast channel, or a watch channel: copied between guards, changed, opened and used.
+fn run_news(seed: u64) -> bool {
+    let mut random = Random(seed);
+    let (is_opened, place) = match random.below(2) {
+        0 => run_broadcast(&mut random),
+        _ => run_watch(&mut random),
+    };
+    assert!(
+        place.is_guarded(),
+        "something outside the channel was changed"
+    );
+    is_opened
+}
+
+/// A copy of the record, changed.
+fn changed(random: &mut Random, from: NonNull<u8>, record_size: usize, lock: usize) -> Place {
+    let mut place = Place::new(record_size);
+    // SAFETY: both have as many bytes, and nobody else uses them.
+    unsafe { place.address().copy_from_nonoverlapping(from, record_size) };
+    mutate(random, &mut place, record_size, &[lock]);
+    place
+}
+
+fn run_broadcast(random: &mut Random) -> (bool, Place) {
+    let options = broadcast::Options {
+        capacity: 5,
+        ring_size: RING_SIZE,
+        back_pressure: random.below(2) == 0,
+    };
+    let (original, _receiver) = broadcast::channel(options);
+    for n in 0..random.below(6) {
+        let _full = original.try_send(&vec![n as u8; random.below(40) as usize]);
+    }
+    let record_size = options.record_size();
+    let mut place = changed(
+        random,
+        original.address(),
+        record_size,
+        broadcast_header::LOCK,
+    );
+    let address = place.address();
+    // SAFETY: inside the record.
+    let ring_size = unsafe { place.word(broadcast_header::RING_SIZE).read() };
+    let before = place.0.clone();
+    // SAFETY: the bytes of a header are there, and whatever else it is lives longer than the end.
+    let sender = match unsafe { broadcast::Sender::open(address) } {
+        Ok(sender) => sender,
+        Err(refusal) => {
+            assert!(!matches!(refusal, broadcast::OpenError::Misaligned));
+            assert_eq!(place.0, before, "what was refused was changed");
+            return (false, place);
+        }
+    };
+    // As for the channel of bytes; and a receiver looks into the ring to be opened.
+    if ring_size <= RING_SIZE {
+        using(|| {
+            let from = (random.below(2) == 0).then(|| u64::from(random.word()));
+            // SAFETY: as above.
+            let receiver = unsafe { broadcast::Receiver::open(address, from) };
+            let Ok(mut receiver) = receiver.or_else(|_| sender.subscribe()) else {
+                return;
+            };
+            for n in 0..12_u8 {
+                let _full = sender.try_send(&vec![n; random.below(48) as usize]);
+                if let Ok(message) = receiver.try_recv() {
+                    assert!(message.len() < RING_SIZE as usize);
+                }
+            }
+            let _more = receiver.try_clone();
+        });
+    }
+    drop(sender);
+    (true, place)
+}
+
+fn run_watch(random: &mut Random) -> (bool, Place) {
+    const VALUE_SIZE: u32 = 40;
+    let value = |random: &mut Random| vec![7; random.below(u64::from(VALUE_SIZE) + 1) as usize];
+    let (original, _receiver) = watch::channel(&value(random), VALUE_SIZE);
+    for _ in 0..random.below(3) {
+        original.send(&value(random)).unwrap();
+    }
+    let record_size = watch_header::SIZE + 2 * VALUE_SIZE as usize;
+    let mut place = changed(random, original.address(), record_size, watch_header::LOCK);
+    let address = place.address();
+    // SAFETY: inside the record.
+    let value_size = unsafe { place.word(watch_header::VALUE_SIZE).read() };
+    let before = place.0.clone();
+    // SAFETY: the bytes of a header are there, and whatever else it is lives longer than the ends.
+    let ends = unsafe { (watch::Sender::open(address), watch::Receiver::open(address)) };
+    let is_opened = match ends {
+        (Ok(sender), Ok(mut receiver)) => {
+            // Longer values than there is room for: as for the channel of bytes.
+            if value_size <= VALUE_SIZE {
+                using(|| {
+                    assert!(sender.borrow().len() <= VALUE_SIZE as usize);
+                    let _too_long = sender.send(&value(random));
+                    assert!(receiver.borrow_and_update().len() <= VALUE_SIZE as usize);
+                    assert!(!sender.subscribe().has_changed() || !receiver.has_changed());
+                });
+            }
+            true
+        }
+        (Err(sender), Err(receiver)) => {
+            assert_eq!(sender, receiver);
+            assert_eq!(place.0, before, "what was refused was changed");
+            false
+        }
+        (sender, receiver) => panic!("{:?} and {:?}", sender.err(), receiver.err()),
+    };
+    (is_opened, place)
+}
+
 #[test]
 fn what_is_no_channel_is_refused_and_harms_nobody() {
+    fuzz(run, CORPUS);
+}
+
+#[test]
+fn what_is_no_broadcast_or_watch_channel_is_refused_and_harms_nobody() {
+    fuzz(run_news, &[]);
+}
+
+fn fuzz(run: fn(u64) -> bool, corpus: &[u64]) {
     heddle_atomics::set_may_block(false);
     // Panics that say that a channel is broken are expected by the thousand.
     std::panic::set_hook(Box::new(|_| {}));
@@ -210,7 +338,7 @@ fn what_is_no_channel_is_refused_and_harms_nobody() {
         try_seed(seed as u64);
         return;
     }
-    for &seed in CORPUS {
+    for &seed in corpus {
         try_seed(seed);
     }
     let minutes = environment("HEDDLE_LONG_MINUTES").unwrap_or_default();
