@@ -128,6 +128,9 @@ function connect(port: Port): Pick<TestWorker, 'call'> {
   };
 }
 
+/** Bun now and then loses the news of a worker's end. After so long it has ended. */
+const BUN_ENDED_MS = 5000;
+
 /** The calling side of a worker thread of Node. */
 export async function connectNode(url: URL): Promise<TestWorker> {
   const name = 'node:worker_threads';
@@ -138,7 +141,11 @@ export async function connectNode(url: URL): Promise<TestWorker> {
     post: (message) => worker.postMessage(message),
     listen: (listener) => void worker.on('message', listener),
   };
-  const kill = async (): Promise<void> => void (await worker.terminate());
+  const kill = async (): Promise<void> => {
+    const ends: Promise<unknown>[] = [worker.terminate()];
+    if (navigator.userAgent.startsWith('Bun')) ends.push(new Promise((resolve) => void setTimeout(resolve, BUN_ENDED_MS)));
+    await Promise.race(ends);
+  };
   return { ...connect(port), terminate: kill, kill };
 }
 
