@@ -56,8 +56,8 @@ test('no thread and no open file of a dead engine stays behind', onLinux, async 
   await vi.waitFor(() => {
     const now = count(location);
     expect(now.threads).toBeLessThanOrEqual(first.threads);
-    // As text, for its names to be in what a failure says.
-    expect(now.files.join('\n')).toBe(first.files.join('\n'));
+    // An engine opens each file once, some for a moment only: those that a dead one had open would be there twice.
+    expect(now.files).toEqual([...new Set(now.files)]);
   }, SETTLED);
   await db.close();
   expect(count(location).files).toEqual([]);
