@@ -32,7 +32,7 @@ interface Helper {
   outcome: PromiseWithResolvers<unknown> | undefined;
 }
 
-/** All there are: Firefox may collect a worker that nobody refers to, with the wait that it serves. */
+/** All there are, so that none is collected with the wait that it serves. */
 const helpers = new Set<Helper>();
 const idleHelpers: Helper[] = [];
 
