@@ -21,6 +21,9 @@ export type Kind = (typeof KINDS)[number];
 /** How often a transaction of a copy begins again at most. */
 const RETRIES_MAX = 1000;
 
+/** Between two attempts. */
+const RETRY_MS = 5;
+
 /** After so many records rows are moved to files, where that is asked for. */
 const MOVE_EVERY = 4;
 
@@ -155,6 +158,8 @@ export async function runRecords(runner: Runner, records: readonly TestRecord[],
         throw new Error(`the record at line ${record.line}:\n${record.head}\n${record.sql}\n${String(error)}`, { cause: error });
       }
       if (isStillInside) await connection.exec('ROLLBACK');
+      // Who was first needs its turns, too: on a busy machine a thousand attempts were over before it had committed.
+      await new Promise((resolve) => void setTimeout(resolve, RETRY_MS));
       [at, retries] = [begun, retries + 1];
     }
     // It waits for readers of older states, which a transaction may be.
