@@ -293,7 +293,7 @@ fn run_watch(random: &mut Random) -> (bool, Place) {
                     assert!(sender.borrow().len() <= VALUE_SIZE as usize);
                     let _too_long = sender.send(&value(random));
                     assert!(receiver.borrow_and_update().len() <= VALUE_SIZE as usize);
-                    assert!(!sender.subscribe().has_changed() || !receiver.has_changed());
+                    assert!(!sender.subscribe().has_changed() && !receiver.has_changed());
                 });
             }
             true

@@ -44,7 +44,7 @@ const BUSY_WAIT_MS: f64 = 5000.0;
 /// Between two looks whether a statement that waits for the writer is interrupted.
 const BUSY_PATIENCE: Duration = Duration::from_millis(10);
 
-/// How often a statement begins because tables that it names were altered meanwhile.
+/// How often a statement begins because the schema, or tables that it names, were altered meanwhile.
 const ATTEMPTS_MAX: u32 = 10;
 
 /// See the module's documentation.
@@ -492,8 +492,8 @@ impl Shared {
         error
     }
 
-    /// Runs the first statement of a text and returns the length of its part. One that is a transaction of its own begins again where a table
-    /// that it names was altered since it began.
+    /// Runs the first statement of a text and returns the length of its part. One that SQLite could not prepare because the schema changed begins
+    /// again, and so does one that is a transaction of its own where a table that it names was altered since it began.
     fn run_next(
         &self,
         sql: &str,

@@ -49,6 +49,7 @@ function startHelper(): Helper {
     // Who waits is told instead of the page.
     event.preventDefault();
     helpers.delete(helper);
+    worker.terminate();
     helper.outcome?.reject(new HelperFailedError(event.message ?? ''));
   });
   helpers.add(helper);
