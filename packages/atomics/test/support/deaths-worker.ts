@@ -52,6 +52,8 @@ class Player {
 
   constructor(share: DeathsShare, index: number, seed: number) {
     this.#share = share;
+    // The buffer has come with another message than when the thread entered, so it is another object: here it is told whose it is.
+    ThreadRegistry.from(share.registry);
     this.#words = share.words;
     this.#index = index;
     this.#seed = seed | 1;
@@ -229,15 +231,15 @@ class Player {
   }
 
   /** Half of the workers come and go, the others wait until nobody is there. */
-  group(): Promise<void> {
+  group(): Promise<void> | void {
     const group = new WaitGroup(this.#at(GROUP_AT));
     if (this.#index % 2 === 1) {
       return this.#run(async () => {
-        await this.#waitSomehow(
-          (options) => group.wait(options),
-          (options) => group.waitAsync(options),
+        const isThrough = await this.#waitSomehow(
+          (options) => (group.wait(options), true),
+          (options) => group.waitAsync(options).then(() => true),
         );
-        this.#count(DONE);
+        if (isThrough === true) this.#count(DONE);
       });
     }
     const mutex = new Mutex(this.#at(MUTEX_AT));
@@ -248,7 +250,7 @@ class Player {
       action();
       token.unlock();
     };
-    return this.#run(() => {
+    return this.#serve(() => {
       locked(() => {
         this.#words[WHERE + this.#index] = 1;
         group.add();
@@ -259,7 +261,6 @@ class Player {
         this.#words[WHERE + this.#index] = 0;
       });
       this.#count(LED);
-      if (this.#random(8) === 0) this.#pause();
     });
   }
 }
