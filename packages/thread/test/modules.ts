@@ -5,8 +5,8 @@ interface BuiltModule {
 }
 
 /**
- * Whether threads here may be asked to spawn threads. In Firefox `new Worker` inside a worker now and then never returns (ESR 153: about one in
- * twenty), so that such a test would fail as often.
+ * Whether threads here may be asked to spawn threads. In Firefox `new Worker` inside a worker now and then never returns (`canNestWorkers` in
+ * src/internal/platform/browser.ts tells why), so that such a test would fail as often.
  */
 export const canNestWorkers: boolean = !/\bFirefox\//.test(globalThis.navigator?.userAgent ?? '');
 
