@@ -39,6 +39,15 @@ pub fn check_interrupt() -> StoreResult<()> {
     Ok(())
 }
 
+/// Notes that the request that this thread runs goes on; a thread that runs none goes on.
+pub fn note_progress() {
+    RUNNING.with(|running| {
+        if let Some(own) = running.borrow().as_ref() {
+            own.note_progress();
+        }
+    });
+}
+
 /// A record in shared memory. Every word is a figure or a flag of its own and publishes nothing else: Relaxed loads and stores do.
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -51,13 +60,20 @@ pub struct Activity {
     pub statements: AtomicU32,
     /// The id of the request that runs, or 0.
     pub request: AtomicU32,
+    /// Another number as long as that goes on, for who ends an engine that heeds no interrupt (`HeedWatch.ts`).
+    pub progress: AtomicU32,
 }
 
 impl Activity {
-    /// Whether the request that runs is to be interrupted.
+    /// Whether the request that runs is to be interrupted; who asks goes on.
     pub fn is_interrupted(&self) -> bool {
+        self.note_progress();
         let cancel = self.cancel.load(Ordering::Relaxed);
         cancel != 0 && cancel == self.request.load(Ordering::Relaxed)
+    }
+
+    fn note_progress(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request begins.

@@ -84,7 +84,7 @@ pub mod store_thread {
 /// What one SQL thread shows of itself, and the word by which it is interrupted.
 pub mod connection {
     /// Bytes of the record.
-    pub const SIZE: usize = 16;
+    pub const SIZE: usize = 20;
     /// Alignment of the record, in bytes.
     pub const ALIGN: usize = 4;
     /// The id of the request to interrupt, or 0. Written by the main thread; a blocked send waits on it.
@@ -95,6 +95,8 @@ pub mod connection {
     pub const STATEMENTS: usize = 8;
     /// The id of the request that runs, or 0.
     pub const REQUEST: usize = 12;
+    /// Another number as long as the request goes on: one more with each look whether it is to be interrupted, and with each file operation of its thread.
+    pub const PROGRESS: usize = 16;
 }
 
 /// Requests to the I/O thread, a worker that sees only the memory and owns the files. One for each memory; made by the engine.

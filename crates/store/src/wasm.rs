@@ -66,7 +66,10 @@ const _: () = {
         offset_of!(Activity, state) == connection::STATE
             && offset_of!(Activity, statements) == connection::STATEMENTS
     );
-    assert!(offset_of!(Activity, request) == connection::REQUEST);
+    assert!(
+        offset_of!(Activity, request) == connection::REQUEST
+            && offset_of!(Activity, progress) == connection::PROGRESS
+    );
 };
 
 /// Everything that belongs to a database's SQL threads; lives as long as the memory.

@@ -7,8 +7,9 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Database, type EngineRestart, type ImportProgress, open, type OpenOptions, type Transaction } from '../src/index.ts';
+import type { ConnectionRecord } from '../src/internal/ConnectionRecord.ts';
 import { EngineKeeper } from '../src/internal/EngineKeeper.ts';
-import { startEngine } from '../src/internal/startEngine.ts';
+import { type EngineOptions, startEngine } from '../src/internal/startEngine.ts';
 import { memoryDatabase, openForTest, temporaryLocation } from './support/database.ts';
 import { killIoThread, liveIoThreads, NOWHERE, trap } from './support/engines.ts';
 import { expectError } from './support/errors.ts';
@@ -39,6 +40,20 @@ async function observedDatabase(options: OpenOptions = {}): Promise<Observed> {
   };
   const db = await openForTest(location, { ...options, onRestart });
   return { db, location, restarts, restarted: () => next.promise };
+}
+
+/** What an engine of a test's own is started with. */
+function engineOptions(directory: string | undefined): EngineOptions {
+  return {
+    directory,
+    threads: 2,
+    cacheBytes: 2 ** 26,
+    memoryBytes: 2 ** 30,
+    durability: 'full',
+    recovery: 'refuse',
+    onDamage: undefined,
+    signal: undefined,
+  };
 }
 
 /** Has the engine trap while a call is under way, and returns when that has rejected. */
@@ -299,16 +314,7 @@ describe('when the engine traps', () => {
     'on a SQL thread: the message names it',
     async () => {
       const location = await temporaryLocation();
-      const engine = await startEngine({
-        directory: location,
-        threads: 2,
-        cacheBytes: 2 ** 26,
-        memoryBytes: 2 ** 30,
-        durability: 'full',
-        recovery: 'refuse',
-        onDamage: undefined,
-        signal: undefined,
-      });
+      const engine = await startEngine(engineOptions(location));
       const restarts: EngineRestart[] = [];
       const db = new Database(new EngineKeeper(engine, (restart) => restarts.push(restart)));
       onTestFinished(() => db.close());
@@ -322,6 +328,71 @@ describe('when the engine traps', () => {
       await connection.release();
       expect(await countRows(db, 'items')).toBe(10);
       expect(restarts).toMatchObject([{ error: { message: expect.stringMatching(/'SQL \d'/) } }]);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('a statement that was told to stop', () => {
+  const HEED_MS = 1500;
+  /** Some 10^12 comparisons of bytes, in one call of one function: days. */
+  const HEEDLESS = 'SELECT instr(?, ?)';
+  const VALUES = [new Uint8Array(4_000_000), Uint8Array.from({ length: 2_000_000 }, (_, at) => (at === 1_999_999 ? 1 : 0))];
+
+  async function watchedDatabase(directory?: string): Promise<{ db: Database; restarts: EngineRestart[]; heedless: () => Promise<void> }> {
+    const engine = await startEngine({ ...engineOptions(directory), heedMs: HEED_MS });
+    const restarts: EngineRestart[] = [];
+    const db = new Database(new EngineKeeper(engine, (restart) => restarts.push(restart)));
+    onTestFinished(() => db.close());
+    await createItems(db, 10);
+    const records = engine.threads.map(({ link }) => link.record as ConnectionRecord);
+    /** Resolves when a thread runs something and shows no progress. */
+    const heedless = async (): Promise<void> => {
+      for (let before = -1; ;) {
+        const progress = records.find(({ running }) => running)?.progress ?? -1;
+        if (progress >= 0 && progress === before) return;
+        before = progress;
+        // oxlint-disable-next-line no-await-in-loop -- one look after the other
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    };
+    return { db, restarts, heedless };
+  }
+
+  test(
+    'and heeds it not is ended with its engine',
+    async () => {
+      const { db, restarts, heedless } = await watchedDatabase(await temporaryLocation());
+      const connection = await db.connection();
+      await connection.exec('BEGIN; DELETE FROM items');
+      const aborter = new AbortController();
+      const call = expectError(
+        db.query(HEEDLESS, VALUES, { signal: aborter.signal }).all(),
+        'ENGINE_RESTARTED',
+        /this call stopped the engine .* did not heed its interruption/,
+      );
+      await heedless();
+      aborter.abort();
+      await call;
+      await expectError(connection.exec('COMMIT'), 'ENGINE_RESTARTED', /^the engine stopped/);
+      await connection.release();
+      expect(await countRows(db, 'items')).toBe(10);
+      expect(restarts).toMatchObject([{ error: { code: 'ENGINE_FAILED', message: expect.stringMatching(/"SQL \d" did not heed/) } }]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each([
+    ['in a directory', temporaryLocation],
+    ['in memory', async () => undefined],
+  ])(
+    'does not outlast the close of its database %s',
+    async (_, location) => {
+      const { db, heedless } = await watchedDatabase(await location());
+      const running = expectError(db.query(HEEDLESS, VALUES).all(), 'ENGINE_FAILED', /did not heed its interruption/);
+      await heedless();
+      await db.close();
+      await running;
     },
     TIMEOUT_MS,
   );

@@ -18,7 +18,7 @@ use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use super::queue::{Ask, IoQueue, IoRequest, Refused};
 use super::{FileId, Io, IoError, IoErrorCode, IoResult, OpenMode, direct, path};
-use crate::layout;
+use crate::{activity, layout};
 
 /// Bytes kept of the host's words about a failure.
 const MESSAGE_SIZE: usize = 256;
@@ -137,6 +137,7 @@ impl HostIo {
 
     /// Asks and waits for the answer.
     fn call(&self, verb: &'static str, path: &str, operation: u32, ask: Ask) -> IoResult<f64> {
+        activity::note_progress();
         let mut message = [0u8; MESSAGE_SIZE];
         let request = IoRequest::new(
             operation,
@@ -208,6 +209,7 @@ impl Io for HostIo {
 
     fn read_at(&self, file: FileId, offset: u64, buffer: &mut [u8]) -> IoResult<usize> {
         if let Some(_leave) = self.queue.use_descriptors() {
+            activity::note_progress();
             return direct::read(file, offset, buffer);
         }
         let ask = Ask::file(file).buffer(buffer).offset(offset);
@@ -217,6 +219,7 @@ impl Io for HostIo {
 
     fn write_at(&self, file: FileId, offset: u64, bytes: &[u8]) -> IoResult<()> {
         if let Some(_leave) = self.queue.use_descriptors() {
+            activity::note_progress();
             return direct::write(file, offset, bytes);
         }
         self.call(
@@ -251,6 +254,7 @@ impl Io for HostIo {
         if is_named()
             && let Some(_leave) = self.queue.use_descriptors()
         {
+            activity::note_progress();
             return direct::sync(file);
         }
         self.call("sync", "", layout::IO_SYNC, Ask::file(file))?;

@@ -3,11 +3,13 @@
  *
  * # Memory orderings
  * Every `Atomics` call is sequentially consistent. The store to `cancel` publishes nothing but itself: the engine's progress
- * handler and its blocked sends load it. `state` and `statements` are for display; each is right by itself.
+ * handler and its blocked sends load it. `state` and `statements` are for display, `progress` for a guess; each is right by itself.
  */
 
 import {
   CONNECTION_CANCEL_OFFSET,
+  CONNECTION_PROGRESS_OFFSET,
+  CONNECTION_REQUEST_OFFSET,
   CONNECTION_RUNNING,
   CONNECTION_SIZE,
   CONNECTION_STATE_OFFSET,
@@ -17,11 +19,15 @@ import {
 const CANCEL = CONNECTION_CANCEL_OFFSET / Int32Array.BYTES_PER_ELEMENT;
 const STATE = CONNECTION_STATE_OFFSET / Int32Array.BYTES_PER_ELEMENT;
 const STATEMENTS = CONNECTION_STATEMENTS_OFFSET / Int32Array.BYTES_PER_ELEMENT;
+const REQUEST = CONNECTION_REQUEST_OFFSET / Int32Array.BYTES_PER_ELEMENT;
+const PROGRESS = CONNECTION_PROGRESS_OFFSET / Int32Array.BYTES_PER_ELEMENT;
 
 /** A view of one SQL thread's record. */
 export class ConnectionRecord {
   // The record never moves. When the memory grows, a view of the old buffer still shows the same bytes.
   readonly #words: Int32Array;
+  /** Called when a request was to be interrupted. */
+  onCancel: (() => void) | undefined;
 
   constructor(buffer: ArrayBufferLike, byteOffset: number) {
     this.#words = new Int32Array(buffer, byteOffset, CONNECTION_SIZE / Int32Array.BYTES_PER_ELEMENT);
@@ -31,6 +37,18 @@ export class ConnectionRecord {
   cancel(id: number): void {
     Atomics.store(this.#words, CANCEL, id);
     Atomics.notify(this.#words, CANCEL);
+    this.onCancel?.();
+  }
+
+  /** Whether the request that runs is to be interrupted. */
+  get isInterrupted(): boolean {
+    const id = Atomics.load(this.#words, REQUEST);
+    return id !== 0 && Atomics.load(this.#words, CANCEL) === id;
+  }
+
+  /** Another number as long as the request that runs goes on. */
+  get progress(): number {
+    return Atomics.load(this.#words, PROGRESS);
   }
 
   /** Whether a request runs. */

@@ -29,6 +29,8 @@ export interface Engine {
    * another over what is durable. May be called again where it rejected. Absent where nothing is durable.
    */
   readonly restart: ((signal: AbortSignal) => Promise<Engine>) | undefined;
+  /** Before `close`, when all that runs was told to stop: has what doesn't heed that end the engine, also where no other can follow. */
+  endHeedless?(): void;
   /** Closes the database and ends all threads, or what is left of an engine that has failed. Called when every SQL thread is quiet. */
   close(): Promise<void>;
   /** Lets go of files at once and without waiting, because the page goes away. What was acknowledged is safe. */

@@ -149,6 +149,7 @@ export class EngineKeeper implements Keeper {
   }
 
   async close(error: HeddleStoreError, quiet: Promise<unknown>): Promise<void> {
+    this.#engine.endHeedless?.();
     await quiet;
     this.#giveUp.abort(error);
     await this.#restarting;

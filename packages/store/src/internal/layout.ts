@@ -76,7 +76,7 @@ export const STORE_THREAD_RESPONSES_OFFSET = 4;
 export const STORE_THREAD_CONNECTION_OFFSET = 8;
 
 /** Bytes of Connection: What one SQL thread shows of itself, and the word by which it is interrupted. */
-export const CONNECTION_SIZE = 16;
+export const CONNECTION_SIZE = 20;
 /** Alignment of Connection, in bytes. */
 export const CONNECTION_ALIGN = 4;
 /** The id of the request to interrupt, or 0. Written by the main thread; a blocked send waits on it. */
@@ -87,6 +87,8 @@ export const CONNECTION_STATE_OFFSET = 4;
 export const CONNECTION_STATEMENTS_OFFSET = 8;
 /** The id of the request that runs, or 0. */
 export const CONNECTION_REQUEST_OFFSET = 12;
+/** Another number as long as the request goes on: one more with each look whether it is to be interrupted, and with each file operation of its thread. */
+export const CONNECTION_PROGRESS_OFFSET = 16;
 
 /** Bytes of IoQueue: Requests to the I/O thread, a worker that sees only the memory and owns the files. One for each memory; made by the engine. */
 export const IO_QUEUE_SIZE = 64;

@@ -13,6 +13,7 @@ import type { Damage } from '../Damage.ts';
 import { HeddleStoreError, type StoreErrorCode } from '../HeddleStoreError.ts';
 import { ConnectionRecord } from './ConnectionRecord.ts';
 import type { Engine, EngineFailure } from './Engine.ts';
+import { HEED_MS, HeedWatch } from './HeedWatch.ts';
 import { HostError, type HostErrorCode } from './io/HostFiles.ts';
 import { type IoQueueLocation, isQueueOpen } from './io/IoServer.ts';
 import { IoThread } from './io/IoThread.ts';
@@ -56,6 +57,8 @@ export interface EngineOptions {
   readonly onDamage: ((damage: Damage) => void) | undefined;
   /** Gives starting up. */
   readonly signal: AbortSignal | undefined;
+  /** After how many milliseconds without heed for its interruption a request ends the engine, where another can follow; {@link HEED_MS} if absent. */
+  readonly heedMs?: number | undefined;
 }
 
 /** Threads of the engine beside the SQL threads that are there from the start: flush, compaction, the mover of deltas. */
@@ -118,6 +121,7 @@ class WasmEngine implements Engine {
   readonly #hasFailed = Promise.withResolvers<void>();
   #io: IoThread | undefined;
   #runs: readonly WasmThread[] = [];
+  #watches: readonly HeedWatch[] = [];
   #isClosing = false;
   #threadsEnded: Promise<void> | undefined;
 
@@ -135,7 +139,9 @@ class WasmEngine implements Engine {
     if (directory !== undefined) await this.#openFiles(directory, stop);
     const control = await this.#address('heddle_store_create', threads);
     const check = (broken?: unknown): void => this.#check(broken);
-    this.threads = linksAt(this.#runtime.memory, control, check).map((link, index) => new SqlThread(index, link));
+    const links = linksAt(this.#runtime.memory, control, check);
+    this.threads = links.map((link, index) => new SqlThread(index, link));
+    this.#watches = links.map(({ record }, index) => this.#watchHeed(record, index));
     this.#runs = this.threads.map(({ index }) => this.#runtime.spawnWith({ name: `SQL ${index + 1}` }, 'heddle_store_run', control, index));
     for (const run of this.#runs) void this.#watch(run);
     const [first, ...others] = this.threads;
@@ -178,6 +184,23 @@ class WasmEngine implements Engine {
     if (!this.#runs.some((run) => run.isFinished)) this.#onFailure(storeError(cause));
   }
 
+  #watchHeed(record: ConnectionRecord, index: number): HeedWatch {
+    const { heedMs = HEED_MS } = this.#options;
+    const watch = new HeedWatch(record, heedMs, () => {
+      const message = `a statement on the thread "SQL ${index + 1}" did not heed its interruption for ${heedMs / 1000} s`;
+      this.#onFailure(new HeddleStoreError('ENGINE_FAILED', message), index);
+    });
+    // What is only in memory would be gone: there a heedless statement keeps its thread.
+    record.onCancel = () => {
+      if (this.restart) watch.begin();
+    };
+    return watch;
+  }
+
+  endHeedless(): void {
+    for (const watch of this.#watches) watch.begin();
+  }
+
   /** What a trap leaves behind may be met before the trap is reported, and that this tab's files were closed while it hung before it is told. */
   #check(broken: unknown): void {
     if (this.#isClosing) return;
@@ -190,12 +213,14 @@ class WasmEngine implements Engine {
     }
   }
 
-  #onFailure(error: HeddleStoreError): void {
+  /** @param heedless the SQL thread that would not end; absent where it is known by having ended */
+  #onFailure(error: HeddleStoreError, heedless?: number): void {
     // Threads that are told to end have not failed.
     if (this.failure || this.#threadsEnded) return;
     // First of all, whatever its threads still do: they find no files any more.
     this.#io?.fence();
-    const culprit = this.#isClosing ? -1 : this.#runs.findIndex((run) => run.isFinished);
+    for (const watch of this.#watches) watch.end();
+    const culprit = this.#isClosing ? -1 : (heedless ?? this.#runs.findIndex((run) => run.isFinished));
     this.failure = { error, culprit: this.threads[culprit] };
     this.#hasFailed.resolve();
     if (this.onFailure) this.onFailure(this.failure);
@@ -262,6 +287,7 @@ class WasmEngine implements Engine {
   }
 
   async #endThreadsOnce(): Promise<void> {
+    for (const watch of this.#watches) watch.end();
     if (!this.failure) this.#closeChannels();
     await this.#runtime.close({ graceMs: this.failure ? 0 : undefined });
     // Lets go of whoever waits on this thread's side, and so of the memory.
@@ -306,7 +332,11 @@ class SharedMemory implements EngineMemory {
 }
 
 /** The ends of the SQL threads' channels. */
-function linksAt(memory: WebAssembly.Memory, address: number, check: SqlThreadLink['check']): SqlThreadLink[] {
+function linksAt(
+  memory: WebAssembly.Memory,
+  address: number,
+  check: SqlThreadLink['check'],
+): (SqlThreadLink & { readonly record: ConnectionRecord })[] {
   const view = new DataView(memory.buffer);
   const version = view.getUint32(address + STORE_CONTROL_VERSION_OFFSET, true);
   if (version !== STORE_CONTROL_VERSION) {
