@@ -93,6 +93,8 @@ static ENGINES: std::sync::Mutex<Vec<&'static Engine>> = std::sync::Mutex::new(V
 /// Makes the channels and records of `threads` SQL threads. Returns the address of the [`Control`].
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn heddle_store_create(threads: u32) -> u32 {
+    // They may quote rows, and consoles end up in logs.
+    heddle_thread::hide_panic_messages(true);
     let threads: Vec<Ends> = (0..threads.max(1))
         .map(|_| Ends {
             requests: channel(REQUESTS),
@@ -119,6 +121,12 @@ pub extern "C-unwind" fn heddle_store_create(threads: u32) -> u32 {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
         .push(engine);
     engine.records.as_ptr().addr() as u32
+}
+
+/// Has panics of this memory's threads printed with all they say.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn heddle_store_show_panics() {
+    heddle_thread::hide_panic_messages(false);
 }
 
 /// Runs a SQL thread of the engine at `control` until its request channel is closed.

@@ -173,6 +173,17 @@ pub extern "C-unwind" fn panic_now() -> u32 {
     panic!("the weft broke");
 }
 
+/// Panics with what was put together at run time.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn panic_with(number: u32) -> u32 {
+    panic!("the weft broke at {number}");
+}
+
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn hide_messages(hides: u32) {
+    thread::hide_panic_messages(hides != 0);
+}
+
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn trap_now() -> u32 {
     core::arch::wasm32::unreachable()

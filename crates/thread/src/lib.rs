@@ -31,8 +31,8 @@ pub use local::{LocalHandle, NoEventLoop, spawn_local, try_spawn_local};
 pub use retired::{park_timeout_ms, sleep_ms};
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use sys::{
-    Thread, ThreadId, available_parallelism, current, keep_reserve, park, park_timeout, sleep,
-    yield_now,
+    Thread, ThreadId, available_parallelism, current, hide_panic_messages, keep_reserve, park,
+    park_timeout, sleep, yield_now,
 };
 
 /// std's own: it knows who panics, and its `thread_local!` works on these threads.

@@ -44,6 +44,11 @@ export interface OpenOptions {
   readonly share?: boolean | undefined;
   /** Called when this tab begins to run the engine for all tabs, or no longer does; see `db.role`. */
   readonly onRole?: ((role: Role) => void) | undefined;
+  /**
+   * Whether a panic within the engine is printed with all that it says, which may quote rows; `false` by default: then its place and
+   * the stack are.
+   */
+  readonly showsPanics?: boolean | undefined;
   /** Gives opening up. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -86,7 +91,7 @@ const MEMORY_BYTES_DEFAULT = 2 ** 30;
  */
 export async function open(location: string | URL, options: OpenOptions = {}): Promise<Database> {
   const { threads = THREADS_DEFAULT, cacheBytes = CACHE_BYTES_DEFAULT, memoryBytes = MEMORY_BYTES_DEFAULT, signal } = options;
-  const { durability = 'full', recovery = 'refuse', onDamage } = options;
+  const { durability = 'full', recovery = 'refuse', onDamage, showsPanics } = options;
   if (!Number.isInteger(threads) || threads < 1 || threads > THREADS_MAX) {
     throw new HeddleStoreError('MISUSE', `threads is ${threads}, not a number from 1 to ${THREADS_MAX}`);
   }
@@ -105,7 +110,7 @@ export async function open(location: string | URL, options: OpenOptions = {}): P
   if (location === '') throw new HeddleStoreError('MISUSE', 'a database needs a location: "memory:" or a directory');
   checkIsolation();
   const directory = location === 'memory:' ? undefined : resolveDirectory(location);
-  const settings = { directory, threads, cacheBytes, memoryBytes, durability, recovery, onDamage };
+  const settings = { directory, threads, cacheBytes, memoryBytes, durability, recovery, onDamage, showsPanics };
   const start = (until: AbortSignal | undefined) => startEngine({ ...settings, signal: until });
   const { share = true, onRestart, onRole } = options;
   if (directory === undefined || !share || !canShare) return new Database(new EngineKeeper(await start(signal), onRestart));

@@ -82,3 +82,15 @@ test("a panic prints where it happened, by the names of Rust's functions", async
   expect(printed).toMatch(/\bpanic_now\b.*wasm/);
   expect(printed).toMatch(/heddle_thread.*report_panic|core.*panicking::panic_fmt/);
 });
+
+test('a panic whose message is hidden prints its place and not the message', async () => {
+  const printed = await inProcess(
+    `await runtime.spawn('hide_messages', 1).join();
+    await runtime.spawn('panic_with', 1234).join().catch(() => {});
+    await runtime.spawn('panic_now').join().catch(() => {});`,
+    'stderr',
+  );
+  expect(printed).toMatch(/thread 'panic_with' panicked at .*\.rs:\d+:\d+:\na message that may quote data, and is hidden\n/);
+  expect(printed).not.toContain('1234');
+  expect(printed).toMatch(/thread 'panic_now' panicked at .*\.rs:\d+:\d+:\nthe weft broke\n/);
+});

@@ -17,6 +17,10 @@ pub use std::thread::{
 /// Sets memory aside for the panic that a refused allocation becomes: in Wasm. Natively such an allocation ends the process.
 pub fn keep_reserve() {}
 
+/// Whether messages of panics that were put together at run time are kept from the console and TypeScript: in Wasm. Natively such
+/// things are said by the hook of [`std::panic::set_hook`].
+pub fn hide_panic_messages(_hides: bool) {}
+
 /// The outcome alone: natively no host writes into it.
 pub struct Head {
     pub(crate) outcome: AtomicU32,

@@ -59,6 +59,8 @@ export interface EngineOptions {
   readonly signal: AbortSignal | undefined;
   /** After how many milliseconds without heed for its interruption a request ends the engine, where another can follow; {@link HEED_MS} if absent. */
   readonly heedMs?: number | undefined;
+  /** Whether panics are printed with all they say, as they may quote rows; `false` if absent. */
+  readonly showsPanics?: boolean | undefined;
 }
 
 /** Threads of the engine beside the SQL threads that are there from the start: flush, compaction, the mover of deltas. */
@@ -138,6 +140,7 @@ class WasmEngine implements Engine {
     void this.#watchRuntime();
     if (directory !== undefined) await this.#openFiles(directory, stop);
     const control = await this.#address('heddle_store_create', threads);
+    if (this.#options.showsPanics) await this.#runtime.spawn('heddle_store_show_panics').join();
     const check = (broken?: unknown): void => this.#check(broken);
     const links = linksAt(this.#runtime.memory, control, check);
     this.threads = links.map((link, index) => new SqlThread(index, link));

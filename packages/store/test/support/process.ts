@@ -44,6 +44,11 @@ export class TestProcess {
     return this.#lines;
   }
 
+  /** What it has written to its standard error. */
+  get errorText(): string {
+    return this.#stderr.join('');
+  }
+
   /** Waits until it has written so many lines. */
   async written(count: number): Promise<void> {
     while (this.#lines.length < count) {

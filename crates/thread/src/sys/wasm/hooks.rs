@@ -1,7 +1,8 @@
 //! What a panic, a refused allocation and a trap lead to, in all threads.
 
-use std::sync::atomic::AtomicU32;
+use std::panic::PanicHookInfo;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use wasm_bindgen::JsValue;
 
@@ -33,21 +34,53 @@ pub(super) fn install() {
     keep_reserve();
     std::alloc::set_alloc_error_hook(|layout| {
         give_up_reserve();
-        panic!("memory allocation of {} bytes failed", layout.size())
+        panic!("{ALLOCATION_FAILED}{} bytes failed", layout.size())
     });
 }
 
 /// What core panics with where a panic meets a function that can't unwind.
 const CANNOT_UNWIND: &str = "panic in a function that cannot unwind";
 
-fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+/// Relaxed: a setting, which publishes nothing.
+static HIDES_MESSAGES: AtomicBool = AtomicBool::new(false);
+
+/// Whether panics whose message was put together at run time, and so may quote what a program works on, are told by their place alone: on
+/// the console and by the `join` of TypeScript. Messages that stand in the program are told in any case, and Rust's own
+/// [`join`](crate::JoinHandle::join) has the payload. In Wasm; natively such things are said by the hook of
+/// [`std::panic::set_hook`].
+pub fn hide_panic_messages(hides: bool) {
+    HIDES_MESSAGES.store(hides, Relaxed);
+}
+
+/// What the panic of a refused allocation begins with: it quotes a size alone.
+const ALLOCATION_FAILED: &str = "memory allocation of ";
+
+/// What a panic says, or that nobody is to know it.
+fn message_of<'a>(panic: &'a PanicHookInfo<'_>) -> &'a str {
+    let message = panic.payload_as_str().unwrap_or("Box<dyn Any>");
+    let is_shown = !HIDES_MESSAGES.load(Relaxed)
+        || panic.payload().is::<&'static str>()
+        || message.starts_with(ALLOCATION_FAILED);
+    match is_shown {
+        true => message,
+        false => "a message that may quote data, and is hidden",
+    }
+}
+
+fn report_panic(panic: &PanicHookInfo<'_>) {
     let thread = current::current();
     let name = thread.name().unwrap_or("<unnamed>");
-    print_error(&format!("thread '{name}' {panic}\n{}\n", stack_trace()));
+    let message = message_of(panic);
+    let place = panic
+        .location()
+        .map_or(String::new(), |place| format!(" at {place}"));
+    print_error(&format!(
+        "thread '{name}' panicked{place}:\n{message}\n{}\n",
+        stack_trace()
+    ));
     if worker().is_none() {
         return;
     }
-    let message = panic.payload_as_str().unwrap_or("Box<dyn Any>");
     if message == CANNOT_UNWIND {
         // Says only that the panic before it could not go on.
         return;

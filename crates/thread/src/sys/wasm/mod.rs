@@ -42,6 +42,7 @@ use crate::layout::TRACE_SPAWNED;
 pub(crate) use control::{CONTROL, Head};
 pub use current::{Thread, ThreadId, current, park, park_timeout};
 pub(crate) use event_loop::{has_host_event_loop, spawn_on_host_event_loop};
+pub use hooks::hide_panic_messages;
 pub use reserve::keep_reserve;
 pub(crate) use waits::{note_join, note_scope};
 pub(crate) use worker::{ending, origin_ms, run_destructors};
