@@ -727,8 +727,14 @@ impl Shared {
                 for id in made.iter().filter(|id| !standing.contains(id)) {
                     self.store.forget_table(*id, files);
                 }
-                for id in dropped.iter().filter(|id| !standing.contains(id)) {
-                    self.store.forget_table(*id, Files::Removed);
+                let gone = || dropped.iter().filter(|id| !standing.contains(id));
+                // With relaxed durability a loss of power may take the commit back: the table would stand again, without its files.
+                let files = match gone().next().is_none() || self.store.sync_logs().is_ok() {
+                    true => Files::Removed,
+                    false => Files::Kept,
+                };
+                for id in gone() {
+                    self.store.forget_table(*id, files);
                 }
             }
             Err(_) => {

@@ -57,7 +57,11 @@ impl Database {
 
     /// Moves what is committed into Tonbo, and all of it into files.
     pub fn flush(&self) {
-        mover::round(&self.store).unwrap();
+        self.try_flush().unwrap();
+    }
+
+    pub fn try_flush(&self) -> Result<(), StoreError> {
+        mover::round(&self.store)?;
         let ids: Vec<_> = self
             .store
             .sequencer
@@ -68,8 +72,9 @@ impl Database {
             .collect();
         for id in ids {
             let _writing = self.store.mover.writing();
-            mover::write_files(&self.store, id, Due::Any).unwrap();
+            mover::write_files(&self.store, id, Due::Any)?;
         }
+        Ok(())
     }
 
     pub fn reopen(self) -> Database {
