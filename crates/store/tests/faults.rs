@@ -50,8 +50,8 @@ enum Step {
     Move,
     /// All rows go to files, which are merged.
     Flush,
-    /// SQLite's own log goes to its file.
-    Checkpoint,
+    /// SQLite's own log goes to its file, in this mode.
+    Checkpoint(&'static str),
     /// Another connection goes on.
     Connect,
     /// The database is closed and opened again.
@@ -80,7 +80,7 @@ const HISTORY: &[Step] = &[
     Sql("UPDATE a SET n = n + 100 WHERE id = 1"),
     Connect,
     Sql("BEGIN; INSERT INTO a VALUES (2, 222); DELETE FROM p WHERE id = 1; COMMIT"),
-    Checkpoint,
+    Checkpoint("TRUNCATE"),
     Flush,
     Sql("DROP TABLE b"),
     Sql("CREATE VIRTUAL TABLE b USING tonbo(id INTEGER PRIMARY KEY, n INTEGER)"),
@@ -89,6 +89,12 @@ const HISTORY: &[Step] = &[
     Flush,
     Reopen,
     Sql("BEGIN; INSERT INTO a VALUES (9, 9); INSERT INTO b VALUES (9, 9); COMMIT"),
+    Sql("CREATE INDEX IF NOT EXISTS a_n ON a(n)"),
+    Sql("UPDATE a SET id = -id, n = n + 1 WHERE id <> 2"),
+    Checkpoint("PASSIVE"),
+    Sql("BEGIN; UPDATE p SET id = id + 100; UPDATE b SET id = id + 100; DELETE FROM a WHERE n < 100; COMMIT"),
+    Flush,
+    Sql("DELETE FROM a"),
 ];
 
 /// All tables' rows.
@@ -128,7 +134,7 @@ fn expectations() -> Vec<Tables> {
                         .unwrap();
                 }
             }
-            Move | Flush | Checkpoint | Connect | Reopen => {}
+            Move | Flush | Checkpoint(_) | Connect | Reopen => {}
         }
         let mut names = reference
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
@@ -249,7 +255,9 @@ impl Session {
                     mover::write_files(&store, id, Due::Any)?;
                 }
             }
-            Checkpoint => drop(connection.try_rows("PRAGMA wal_checkpoint(TRUNCATE)")?),
+            Checkpoint(mode) => {
+                connection.try_rows(&format!("PRAGMA wal_checkpoint({mode})"))?;
+            }
             Connect | Reopen => {}
         }
         Ok(())

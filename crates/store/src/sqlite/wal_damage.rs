@@ -8,7 +8,13 @@
 //! A frame's checksum goes on from the one before it, as it stands in that one's header: so frames beyond a wrong one can be checked.
 //! Frames of before the WAL's last restart have other salts, and frames that were rolled back follow no commit.
 //!
+//! A header that can't be read may have been torn, too, when the WAL began anew. Before that, SQLite had copied all of its pages into the
+//! database file: where they are there, nothing is lost, whatever the header looks like. Several restarts that failed leave one that could be
+//! anything.
+//!
 //! Source: "The WAL File Format" in SQLite's *Database File Format* (sqlite.org/fileformat2.html#walformat).
+
+use std::collections::BTreeMap;
 
 use crate::io::{FileId, Io, IoResult, OpenMode};
 
@@ -21,6 +27,8 @@ const RESTARTS_AT: usize = 12;
 const SALTS_AT: usize = 16;
 const HEADER_SUM_AT: usize = 24;
 const PAGE_SIZES: [usize; 8] = [4096, 512, 1024, 2048, 8192, 16384, 32768, 65536];
+/// Where a database's header has the count of bytes at each page's end that SQLite leaves to others.
+const RESERVED_AT: usize = 20;
 /// Bytes that are read at once, at least.
 const READ_SIZE: usize = 1 << 20;
 
@@ -41,6 +49,7 @@ pub fn find_wal_damage(io: &dyn Io, path: &str) -> IoResult<Option<u64>> {
         io,
         file,
         size: io.size(file)?,
+        database: path.strip_suffix("-wal").unwrap_or_default(),
     }
     .find_damage();
     io.close(file)?;
@@ -51,6 +60,8 @@ struct Wal<'a> {
     io: &'a dyn Io,
     file: FileId,
     size: u64,
+    /// The path of the file that its pages are copied to.
+    database: &'a str,
 }
 
 /// How the frames of a WAL are read.
@@ -124,8 +135,8 @@ impl Wal<'_> {
         }
     }
 
-    /// Whether a header that is no header was one, whose frames are there: neither a file that was just begun nor one whose restart was torn,
-    /// before which everything has been copied into the database.
+    /// Whether a header that is no header was one, whose frames are there and not in the database file: neither a file that was just begun nor
+    /// one whose restart was torn.
     fn is_header_damaged(&self, header: &[u8; HEADER_SIZE]) -> IoResult<bool> {
         let mut salts = Salts::default();
         if self
@@ -142,26 +153,73 @@ impl Wal<'_> {
                     is_big_endian,
                     salts,
                 };
-                let with_restarts = |restarts: u32| {
-                    let mut fixed = header_fields(&format);
-                    fixed[RESTARTS_AT..SALTS_AT].copy_from_slice(&restarts.to_be_bytes());
-                    checksum(is_big_endian, [0, 0], &fixed)
-                };
-                let restarts = word(header, RESTARTS_AT);
+                let mut fixed = header_fields(&format);
+                fixed[RESTARTS_AT..SALTS_AT].copy_from_slice(&header[RESTARTS_AT..SALTS_AT]);
                 let kept = [word(header, HEADER_SUM_AT), word(header, HEADER_SUM_AT + 4)];
-                if kept == with_restarts(restarts.wrapping_sub(1)) {
-                    return Ok(false);
-                }
-                for start in [kept, with_restarts(restarts)] {
+                for start in [kept, checksum(is_big_endian, [0, 0], &fixed)] {
                     if self.begins_with(&format, start)?
                         && self.walk(&format, start, &mut Some(0))?
                     {
-                        return Ok(true);
+                        let has_damage = self.walk(&format, start, &mut None)?;
+                        return Ok(has_damage || !self.is_copied(&format, start)?);
                     }
                 }
             }
         }
         Ok(false)
+    }
+
+    /// Whether the database file has every page as the last commit before the first wrong frame left it.
+    fn is_copied(&self, format: &Format, start: Sum) -> IoResult<bool> {
+        let mut bytes = vec![0; FRAME_HEADER_SIZE + format.page_size];
+        let (mut pages, mut written) = (BTreeMap::new(), Vec::new());
+        let (mut page_count, mut previous, mut at) = (0, start, HEADER_SIZE as u64);
+        while self.io.read_at(self.file, at, &mut bytes)? == bytes.len() {
+            let frame = parse_frame(format, &bytes, previous);
+            if !frame.has_salts || frame.kept != frame.actual {
+                break;
+            }
+            written.push((word(&bytes, 0), at + FRAME_HEADER_SIZE as u64));
+            if frame.is_commit {
+                page_count = word(&bytes, 4);
+                pages.extend(written.drain(..));
+            }
+            previous = frame.kept;
+            at += bytes.len() as u64;
+        }
+        if !self.io.exists(self.database)? {
+            return Ok(false);
+        }
+        let database = self.io.open(self.database, OpenMode::Existing)?;
+        // Beyond its last page the file is cut.
+        let pages = pages.range(..=page_count);
+        let outcome = self.has_pages(database, format.page_size, pages);
+        self.io.close(database)?;
+        outcome
+    }
+
+    /// Whether `database` has these pages, which stand in the WAL at these places.
+    fn has_pages<'p>(
+        &self,
+        database: FileId,
+        page_size: usize,
+        pages: impl Iterator<Item = (&'p u32, &'p u64)>,
+    ) -> IoResult<bool> {
+        let (mut own, mut copied) = (vec![0; page_size], vec![0; page_size]);
+        self.io.read_at(database, 0, &mut copied)?;
+        // They are filled on the way to the file: see `page_sums`.
+        let compared = page_size - usize::from(copied[RESERVED_AT]);
+        for (number, at) in pages {
+            let place = u64::from(number.saturating_sub(1)) * page_size as u64;
+            let count = self.io.read_at(self.file, *at, &mut own)?;
+            if count < page_size
+                || self.io.read_at(database, place, &mut copied)? < page_size
+                || own[..compared] != copied[..compared]
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
