@@ -29,6 +29,8 @@
 //! 4. With back-pressure no message is given up whose number is not below all cursors. A cursor's token is written after its
 //!    number, and taken away by the receiver, or by whoever finds it dead. Receivers of Rust may move from thread to thread
 //!    and have the token of no thread.
+//! 5. A receiver's end goes before its cursor, so that the last one closes the channel before a sender takes it for room. A
+//!    sender that finds no cursor looks whether a receiver is left: who has died has closed nothing.
 //!
 //! # Fairness
 //! That of the lock. Nobody starves but who is slow by the channel's rules: a receiver that lags, or a sender that waits for
@@ -53,7 +55,7 @@ use crate::{
     },
     monitor::{Allocation, Monitor, Number, perform_async},
     protocol::{Patience, Refusal},
-    select::{Operation, SelectRecv, sealed},
+    select::{Operation, SelectRecv, SelectSend, SelectSendLen, sealed},
     side::{ALL, Side},
 };
 use core::{fmt, ptr::NonNull, slice, time::Duration};
@@ -455,7 +457,7 @@ impl Channel {
         let core = self.core();
         perform_async(self, &core.oldest, || self.write(message, core.slowest()))
             .await
-            .map_err(SendRefusal::Refused)?;
+            .map_err(|refusal| self.close_after(refusal))?;
         core.tail.signal(ALL);
         Ok(())
     }
@@ -471,7 +473,7 @@ impl Channel {
         };
         let is_still = || !core.is_closed() && core.slowest() == slowest.get();
         self.perform(&core.oldest, patience, attempt, is_still)
-            .map_err(SendRefusal::Refused)?;
+            .map_err(|refusal| self.close_after(refusal))?;
         core.tail.signal(ALL);
         Ok(())
     }
@@ -480,18 +482,19 @@ impl Channel {
     fn write(&self, message: &[u8], slowest: u64) -> Result<(), Refusal> {
         let core = self.core();
         let tail = core.tail();
-        if tail & POSITION_CLOSED != 0 {
+        if tail & POSITION_CLOSED != 0 || self.is_deserted(slowest) {
             return Err(Refusal::Closed);
         }
         // At most half a ring, so 32 bits.
         let length = message.len() as u32;
         self.check_position(tail, tail);
         let mut place = tail & (self.ring_size() - 1);
-        let rest = self.ring_size() - place;
-        let is_wrapping = frame_size(length) > rest;
-        let advance = frame_size(length) + if is_wrapping { rest } else { 0 };
+        let advance = self.advance_at(tail, length);
+        let is_wrapping = advance != frame_size(length);
         let number = core.sent.get();
-        self.make_room(tail, advance, number, slowest)?;
+        self.make_room(tail, advance, slowest, |oldest| {
+            core.oldest.position.store(oldest, Ordering::SeqCst);
+        })?;
         // SAFETY: there is room for the frame and for a mark before it, nobody reads or writes there (invariant 1), places
         // are aligned to 8, and `message` is not there, or the sender would read what it may not.
         unsafe {
@@ -519,9 +522,38 @@ impl Channel {
         Ok(())
     }
 
-    /// Gives up the oldest messages until there is room, unless a receiver has not received one of them yet (invariant 4).
-    fn make_room(&self, tail: u32, advance: u32, number: u64, slowest: u64) -> Result<(), Refusal> {
+    /// Whether nobody is left to receive, which was found by there being no cursor (invariant 5).
+    fn is_deserted(&self, slowest: u64) -> bool {
         let core = self.core();
+        slowest == u64::MAX && core.has_back_pressure() && core.ends().is_deserted()
+    }
+
+    /// After an attempt to send that failed, without the lock: what was found deserted is closed for everybody.
+    fn close_after(&self, refusal: Refusal) -> SendRefusal {
+        if matches!(refusal, Refusal::Closed) {
+            self.close_if_deserted();
+        }
+        SendRefusal::Refused(refusal)
+    }
+
+    /// The bytes by which a message moves the tail on: its frame, and what it leaves at the end of the ring.
+    fn advance_at(&self, tail: u32, length: u32) -> u32 {
+        let rest = self.ring_size() - (tail & (self.ring_size() - 1));
+        let frame = frame_size(length);
+        frame + if frame > rest { rest } else { 0 }
+    }
+
+    /// Gives up the oldest messages until there is room, unless a receiver has not received one of them yet (invariant 4): `give_up` is
+    /// told each position that becomes the oldest. Called with the lock.
+    fn make_room(
+        &self,
+        tail: u32,
+        advance: u32,
+        slowest: u64,
+        give_up: impl Fn(u32),
+    ) -> Result<(), Refusal> {
+        let core = self.core();
+        let number = core.sent.get();
         // Relaxed: written under this lock; and the capacity never changes.
         let mut oldest = core.oldest.position.load(Ordering::Relaxed);
         let capacity = u64::from(core.capacity.load(Ordering::Relaxed));
@@ -535,9 +567,25 @@ impl Channel {
                 return Err(Refusal::NotNow);
             }
             oldest = frame.end;
-            core.oldest.position.store(oldest, Ordering::SeqCst);
+            give_up(oldest);
         }
         Ok(())
+    }
+
+    /// Whether a message of that length could be sent now, for a select: it waits for nobody, so that it says `true` while another has
+    /// the lock. No message is given up for a look.
+    fn is_room(&self, length: u32) -> bool {
+        let core = self.core();
+        let look = || {
+            let tail = core.tail();
+            let advance = self.advance_at(tail & POSITION_MASK, length);
+            let is_closed = tail & POSITION_CLOSED != 0;
+            is_closed
+                || self
+                    .make_room(tail, advance, core.slowest(), |_| ())
+                    .is_ok()
+        };
+        !core.has_back_pressure() || self.try_with(look).unwrap_or(true)
     }
 
     /// Where a receiver begins: before the next message, or before number `from`; called with the lock.
@@ -730,6 +778,32 @@ impl Sender {
         self.0.core.cast()
     }
 }
+
+impl sealed::Sealed for Sender {
+    fn operation(&self) -> Operation<'_> {
+        sealed::OfLength::operation_of_len(self, 0)
+    }
+}
+
+impl sealed::OfLength for Sender {
+    fn operation_of_len(&self, len: usize) -> Operation<'_> {
+        let channel = &self.0;
+        // At most half a ring, so 32 bits.
+        let length = len as u32;
+        Operation {
+            // Whatever makes room is told there, and so is a close.
+            side: &channel.core().oldest,
+            is_ready: Box::new(move || channel.is_room(length) || channel.close_if_deserted()),
+        }
+    }
+
+    fn len_max(&self) -> usize {
+        self.max_message_len()
+    }
+}
+
+impl SelectSend for Sender {}
+impl SelectSendLen for Sender {}
 
 thread_end!(Sender, Sending, 0);
 
@@ -1039,13 +1113,14 @@ impl SelectRecv for Receiver {}
 impl Drop for Receiver {
     fn drop(&mut self) {
         let core = self.channel.core();
+        // Invariant 5.
+        if core.ends().remove(End::Receiving) {
+            core.close();
+        }
         if let Some(cursor) = self.cursor {
             // Tells a sender's look that nobody waits to receive here.
             core.cursors[cursor].token.store(0, Ordering::SeqCst);
             core.oldest.signal(ALL);
-        }
-        if core.ends().remove(End::Receiving) {
-            core.close();
         }
     }
 }

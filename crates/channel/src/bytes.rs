@@ -31,7 +31,7 @@ use crate::{
     bound::thread_end,
     layout::{OPTION_COMPACT, RING_SIZE_MAX, RING_SIZE_MIN, channel_header},
     protocol::Core,
-    select::{Operation, SelectRecv, SelectSend, sealed},
+    select::{Operation, SelectRecv, SelectSend, SelectSendLen, sealed},
 };
 use core::{fmt, ptr::NonNull};
 use std::{
@@ -194,7 +194,20 @@ pub unsafe fn init(address: NonNull<u8>, options: Options) {
 
 impl sealed::Sealed for Sender {
     fn operation(&self) -> Operation<'_> {
-        self.operation_of_len(0)
+        sealed::OfLength::operation_of_len(self, 0)
+    }
+}
+
+impl sealed::OfLength for Sender {
+    fn operation_of_len(&self, len: usize) -> Operation<'_> {
+        // At most half a ring, so 32 bits.
+        let length = len as u32;
+        let advance_at = move |position| self.0.advance_at(position, length);
+        self.0.core().sending(advance_at)
+    }
+
+    fn len_max(&self) -> usize {
+        self.max_message_len()
     }
 }
 
@@ -205,6 +218,7 @@ impl sealed::Sealed for Receiver {
 }
 
 impl SelectSend for Sender {}
+impl SelectSendLen for Sender {}
 impl SelectRecv for Receiver {}
 
 /// What both ends can say and do.

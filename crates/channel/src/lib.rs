@@ -55,7 +55,7 @@ pub use heddle_atomics::Deadline;
 #[cfg(feature = "msgpack")]
 pub use msgpack::channel;
 
-pub use select::{Select, SelectRecv, SelectSend};
+pub use select::{Select, SelectRecv, SelectSend, SelectSendLen};
 
 #[cfg(doctest)]
 mod refused;

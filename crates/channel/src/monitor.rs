@@ -55,6 +55,16 @@ pub(crate) trait Monitor {
         action()
     }
 
+    /// Does something with the lock if nobody has it; `None` if somebody has.
+    fn try_with<R>(&self, action: impl FnOnce() -> R) -> Option<R> {
+        if self.lock().try_lock()? == Poisoned::Yes {
+            self.repair();
+            self.lock().clear_poison();
+        }
+        let _guard = Guard(self.lock());
+        Some(action())
+    }
+
     /// Attempts something with the lock until it isn't `NotNow`, as patient as the caller. `is_still` looks without the
     /// lock whether nothing has changed since.
     #[track_caller]
@@ -132,7 +142,7 @@ struct Guard<'a>(&'a RawMutex);
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        // SAFETY: `with` took the lock for this value.
+        // SAFETY: whoever made this value took the lock for this value.
         unsafe { self.0.unlock() };
     }
 }

@@ -19,11 +19,10 @@
 //! 2. Every select that waits is told of every change, so that one which then does another operation keeps no wake-up from
 //!    anybody. Nor does one that is dropped.
 //! 3. What is possible is seen without touching a value that is in a channel, so a select may look on any thread.
+//! 4. A look waits for nobody: it may be the last one before a sleep, of which the registry knows already. What only the owner of a
+//!    lock could tell counts as possible while another has that lock, since that one need not tell when it lets go.
 
-use crate::{
-    bytes,
-    side::{Selecting, Side, Watcher},
-};
+use crate::side::{Selecting, Side, Watcher};
 use core::{
     fmt,
     future::{Future, poll_fn},
@@ -47,11 +46,25 @@ pub trait SelectRecv: sealed::Sealed {}
 /// An end that can be waited for with [`Select::send`]: the senders of this crate.
 pub trait SelectSend: sealed::Sealed {}
 
+/// An end that can be waited for with [`Select::send_len`]: the senders of bytes.
+pub trait SelectSendLen: SelectSend + sealed::OfLength {}
+
 pub(crate) mod sealed {
     /// How a select sees an end.
     pub trait Sealed {
         #[doc(hidden)]
         fn operation(&self) -> super::Operation<'_>;
+    }
+
+    /// How a select sees an end that sends messages of some length.
+    pub trait OfLength {
+        /// `len` is at most `len_max()`.
+        #[doc(hidden)]
+        fn operation_of_len(&self, len: usize) -> super::Operation<'_>;
+
+        /// The bytes of the longest message that the end sends at once.
+        #[doc(hidden)]
+        fn len_max(&self) -> usize;
     }
 }
 
@@ -128,19 +141,34 @@ impl<'a> Select<'a> {
         self.add(receiver.operation())
     }
 
-    /// Waits for room, too; in a byte channel for the shortest message, in a rendezvous for a receiver that waits in `recv`.
-    /// Returns the operation's index.
+    /// Waits for room, too; in a channel of bytes for the shortest message, in a rendezvous for a receiver that waits in `recv`, in a
+    /// [broadcast](crate::broadcast) with back-pressure for the slowest receiver. A broadcast without always has room. Returns the
+    /// operation's index.
     pub fn send(&mut self, sender: &'a impl SelectSend) -> usize {
         self.add(sender.operation())
     }
 
     /// Waits for room for a message of `len` bytes, too. Returns the operation's index.
     ///
+    /// ```
+    /// use heddle_channel::{Select, broadcast};
+    ///
+    /// let options = broadcast::Options { capacity: 1, back_pressure: true, ..Default::default() };
+    /// let (news, mut reader) = broadcast::channel(options);
+    /// news.send(b"first").unwrap();
+    /// let mut select = Select::new();
+    /// let on_room = select.send_len(&news, b"second".len());
+    /// assert_eq!(select.try_ready(), None);
+    /// assert_eq!(reader.recv().unwrap(), b"first");
+    /// assert_eq!(select.ready(), on_room);
+    /// assert_eq!(news.try_send(b"second"), Ok(()));
+    /// ```
+    ///
     /// # Panics
     /// If a message of so many bytes doesn't lie in the ring in one piece.
-    pub fn send_len(&mut self, sender: &'a bytes::Sender, len: usize) -> usize {
+    pub fn send_len(&mut self, sender: &'a impl SelectSendLen, len: usize) -> usize {
         assert!(
-            len <= sender.max_message_len(),
+            len <= sender.len_max(),
             "{len} bytes don't lie in the ring in one piece"
         );
         self.add(sender.operation_of_len(len))

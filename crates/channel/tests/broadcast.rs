@@ -244,3 +244,26 @@ fn what_is_no_broadcast_channel_is_refused() {
     };
     assert_eq!(refused(sender.address()), version);
 }
+
+/// The cursor of the last receiver went before its end: a sender that waited for it could take that for room, and had sent to nobody.
+#[test]
+fn a_sender_that_waits_for_the_last_receiver_hears_that_it_has_gone() {
+    for _round in 0..200 {
+        let (sender, receiver) = broadcast::channel(options(1, 64, true));
+        sender.send(b"one").unwrap();
+        thread::scope(|scope| {
+            let trying = scope.spawn(|| {
+                loop {
+                    match sender.try_send(b"two") {
+                        Err(TrySendError::Full) => {}
+                        result => return result,
+                    }
+                }
+            });
+            let waiting = scope.spawn(|| sender.send(b"two"));
+            drop(receiver);
+            assert_eq!(trying.join().unwrap(), Err(TrySendError::Closed));
+            assert_eq!(waiting.join().unwrap(), Err(SendError::Closed));
+        });
+    }
+}

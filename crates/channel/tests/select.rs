@@ -4,8 +4,10 @@
 mod support;
 
 use futures_executor::block_on;
+use heddle_atomics::RawMutex;
 use heddle_channel::{
-    Receiver, Select, TryRecvError, bounded, broadcast, bytes, rendezvous, watch,
+    Receiver, Select, TryRecvError, bounded, broadcast, bytes, bytes::TrySendError,
+    layout::broadcast_header, rendezvous, watch,
 };
 use std::{
     future::Future,
@@ -333,6 +335,211 @@ fn news_and_states_are_waited_for_beside_work() {
     let mut select = Select::new();
     select.recv(&one);
     assert_eq!(select.ready_timeout(SOON), Some(0));
+}
+
+fn with_back_pressure(capacity: u32, ring_size: u32) -> (broadcast::Sender, broadcast::Receiver) {
+    broadcast::channel(broadcast::Options {
+        capacity,
+        ring_size,
+        back_pressure: true,
+    })
+}
+
+/// Whether a select finds room for a message of `len` bytes.
+fn has_room(sender: &broadcast::Sender, len: usize) -> bool {
+    let mut select = Select::new();
+    select.send_len(sender, len);
+    select.try_ready().is_some()
+}
+
+#[test]
+fn a_broadcast_has_room_where_sending_would_not_wait() {
+    // Full of messages.
+    let (sender, mut receiver) = with_back_pressure(2, 1024);
+    let mut slow = receiver.try_clone().unwrap();
+    for _ in 0..2 {
+        assert!(has_room(&sender, 0));
+        sender.send(b"news").unwrap();
+    }
+    assert!(!has_room(&sender, 0));
+    receiver.recv().unwrap();
+    // One has received it, and the slowest one not.
+    assert!(!has_room(&sender, 0));
+    slow.recv().unwrap();
+    assert!(has_room(&sender, sender.max_message_len()));
+    // A look gives up nothing that is kept: it can still be received by whoever begins there.
+    // SAFETY: the channel lives as long as its ends.
+    let begun = unsafe { broadcast::Receiver::open(sender.address(), Some(0)) };
+    assert_eq!(begun.unwrap().recv().unwrap(), b"news");
+
+    // Full of bytes: the ring has 256, of which each message takes 16 and its own.
+    let (sender, mut receiver) = with_back_pressure(99, 256);
+    for len in [100, 40, 30] {
+        sender.send(&vec![7; len]).unwrap();
+    }
+    for len in [0, 1, 8, 9, 112] {
+        let is_room = has_room(&sender, len);
+        let sent = sender.try_send(&vec![0; len]);
+        assert_eq!(is_room, sent.is_ok(), "{len} bytes");
+    }
+    assert_eq!(receiver.recv().unwrap().len(), 100);
+    assert!(has_room(&sender, 100));
+
+    // Nobody is waited for.
+    let (sender, _receiver) = broadcast::channel(broadcast::Options {
+        capacity: 1,
+        ..Default::default()
+    });
+    sender.send(b"one").unwrap();
+    assert!(has_room(&sender, 3));
+    // The operation tells that the channel is closed.
+    let (sender, receiver) = with_back_pressure(1, 64);
+    sender.send(b"one").unwrap();
+    assert!(!has_room(&sender, 3));
+    drop(receiver);
+    assert!(has_room(&sender, 3));
+    assert_eq!(sender.try_send(b"two"), Err(TrySendError::Closed));
+}
+
+#[test]
+#[should_panic(expected = "in one piece")]
+fn a_broadcast_has_no_room_for_what_it_never_takes() {
+    let (sender, _receiver) = with_back_pressure(1, 64);
+    Select::new().send_len(&sender, sender.max_message_len() + 1);
+}
+
+/// Selects to send into a full broadcast beside a channel from which nothing comes, until `wake` is called.
+fn waits_for_room(
+    is_task: bool,
+    wake: impl FnOnce(broadcast::Receiver),
+) -> Result<(), TrySendError> {
+    let (_jobs, job) = bounded::<u32>(1);
+    let (sender, receiver) = with_back_pressure(1, 256);
+    sender.send(b"first").unwrap();
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let mut select = Select::new();
+            select.recv(&job);
+            let on_room = select.send_len(&sender, 6);
+            let ready = match is_task {
+                true => block_on(select.ready_async()),
+                false => select.ready(),
+            };
+            assert_eq!(ready, on_room);
+            sender.try_send(b"second")
+        });
+        // It looks, and sleeps then.
+        thread::sleep(SOON);
+        assert!(!sending.is_finished());
+        wake(receiver);
+        sending.join().unwrap()
+    })
+}
+
+#[test]
+fn a_select_that_sends_news_is_woken_by_who_receives_or_goes() {
+    for is_task in [false, true] {
+        let mut kept = None;
+        let sent = waits_for_room(is_task, |mut receiver| {
+            assert_eq!(receiver.recv().unwrap(), b"first");
+            kept = Some(receiver);
+        });
+        assert_eq!(sent, Ok(()));
+        assert_eq!(kept.unwrap().try_recv().unwrap(), b"second");
+
+        let mut kept = None;
+        let sent = waits_for_room(is_task, |mut receiver| {
+            assert_eq!(block_on(receiver.recv_async()).unwrap(), b"first");
+            kept = Some(receiver);
+        });
+        assert_eq!(sent, Ok(()));
+
+        // The slowest goes, and another stays.
+        let mut kept = None;
+        let sent = waits_for_room(is_task, |receiver| {
+            let mut other = receiver.try_clone().unwrap();
+            assert_eq!(other.recv().unwrap(), b"first");
+            kept = Some(other);
+            drop(receiver);
+        });
+        assert_eq!(sent, Ok(()));
+
+        assert_eq!(waits_for_room(is_task, drop), Err(TrySendError::Closed));
+        let closed = waits_for_room(is_task, |receiver| receiver.close());
+        assert_eq!(closed, Err(TrySendError::Closed));
+    }
+}
+
+/// A look that waited for the lock could do so when its thread is already known to sleep elsewhere.
+#[test]
+fn a_select_waits_for_nobody_who_sends_news() {
+    let (sender, mut receiver) = with_back_pressure(1, 256);
+    sender.send(b"first").unwrap();
+    // SAFETY: the lock of the channel, whose record lives as long as its ends.
+    let lock = unsafe {
+        let lock = sender.address().add(broadcast_header::LOCK);
+        lock.cast::<RawMutex>().as_ref()
+    };
+    assert!(!has_room(&sender, 0));
+    _ = lock.lock();
+    // Who has it may make room and tell nobody.
+    assert!(has_room(&sender, 0));
+    // SAFETY: taken above.
+    unsafe { lock.unlock() };
+    assert!(!has_room(&sender, 0));
+    // Whoever had it died: the look makes the channel whole again.
+    lock.poison();
+    assert!(!has_room(&sender, 0));
+    assert!(!lock.is_poisoned());
+    assert_eq!(receiver.recv().unwrap(), b"first");
+}
+
+#[test]
+fn whoever_selects_to_send_news_is_served() {
+    const COUNT: u32 = 500;
+    const SENDERS: u32 = 8;
+    for (capacity, ring_size) in [(1, 256), (4, 256), (1024, 512)] {
+        let (sender, receiver) = with_back_pressure(capacity, ring_size);
+        let received: Vec<Vec<Vec<u8>>> = thread::scope(|scope| {
+            let receivers: Vec<_> = [receiver.try_clone().unwrap(), receiver]
+                .into_iter()
+                .map(|mut receiver| {
+                    scope.spawn(move || std::iter::from_fn(|| receiver.recv().ok()).collect())
+                })
+                .collect();
+            // More than a channel has places for, and one that sends without a select.
+            for who in 0..SENDERS {
+                let sender = sender.clone();
+                scope.spawn(move || {
+                    for n in 0..COUNT {
+                        let message = vec![who as u8; 1 + n as usize % 90];
+                        if who == 0 {
+                            sender.send(&message).unwrap();
+                            continue;
+                        }
+                        while let Err(error) = sender.try_send(&message) {
+                            assert_eq!(error, TrySendError::Full);
+                            let mut select = Select::new();
+                            select.send_len(&sender, message.len());
+                            match who % 3 {
+                                0 => block_on(select.ready_async()),
+                                _ => select.ready(),
+                            };
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let joined = receivers.into_iter().map(|thread| thread.join().unwrap());
+            joined.collect()
+        });
+        assert!(received[0] == received[1], "in two orders");
+        for who in 0..SENDERS as u8 {
+            let of_one = received[0].iter().filter(|message| message[0] == who);
+            let lengths = of_one.map(Vec::len);
+            assert!(lengths.eq((0..COUNT as usize).map(|n| 1 + n % 90)));
+        }
+    }
 }
 
 #[test]

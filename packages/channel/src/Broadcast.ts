@@ -224,6 +224,37 @@ export class BroadcastSender<T = Uint8Array> {
     this.#finish(await withValue(SENDING, value, sending), value, timeoutMs);
   }
 
+  /** What `select` needs to send a value when no receiver has to be waited for. */
+  forSelect(value: T): Selectable {
+    // A copy: the caller may change its bytes while an asynchronous select waits.
+    const sending = this.#channel.sending(this.#encode(value).slice());
+    let isTried = false;
+    const attempt = {
+      ...sending,
+      run: () => {
+        isTried = true;
+        return sending.run();
+      },
+    };
+    const { location, monitor, senders } = this.#channel;
+    return {
+      location,
+      waiters: senders,
+      attempt: (): Operation => {
+        isTried = false;
+        try {
+          const result = monitor.attemptOrClose(attempt);
+          // Whoever has the lock need not tell when it lets go of it.
+          if (result === NOT_NOW) return { isDone: false, isKept: !isTried };
+          this.#finish(result, value, 0);
+          return { isDone: true };
+        } catch (error) {
+          return { isDone: true, error: error as Error };
+        }
+      },
+    };
+  }
+
   /** Closes the channel for all ends: nothing more is sent, what is kept is still received. */
   close(): void {
     this.#channel.close();
@@ -256,9 +287,13 @@ export class BroadcastSender<T = Uint8Array> {
   }
 
   #finish(result: Result, value: T, timeoutMs: number): void {
-    if (result === DONE) this.#channel.afterSending();
-    else if (result === CLOSED) throw new ClosedError('the broadcast channel is closed', value);
-    else throw new ChannelTimeoutError(`the slowest receiver had the broadcast channel full for ${timeoutMs} ms`, value);
+    if (result === DONE) {
+      this.#channel.afterSending();
+    } else if (result === CLOSED) {
+      // Whoever had the last receiver may have died, and has closed nothing.
+      this.#channel.monitor.closeIfDeserted();
+      throw new ClosedError('the broadcast channel is closed', value);
+    } else throw new ChannelTimeoutError(`the slowest receiver had the broadcast channel full for ${timeoutMs} ms`, value);
   }
 }
 
@@ -452,8 +487,9 @@ export class BroadcastReceiver<T = Uint8Array> {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.#channel.leave(this.#place);
+    // In this order: invariant 5 of Broadcasting.ts.
     this.#channel.monitor.removeEnd('receiver', this.#counted);
+    this.#channel.leave(this.#place);
   }
 
   /** Gives up this end at the end of a `using` block. */

@@ -21,7 +21,7 @@ import { AbortedError, InvalidArgumentError, MayNotBlockError, mayBlock } from '
 import { type ResolvedLocation, deadlineAfter, remainingMs } from '@heddle/atomics/internal';
 import { ChannelTimeoutError, NotSelectableError } from './errors.ts';
 import { type Waiters } from './internal/Waiters.ts';
-import type { BroadcastReceiver } from './Broadcast.ts';
+import type { BroadcastReceiver, BroadcastSender } from './Broadcast.ts';
 import type { Receiver } from './Receiver.ts';
 import type { AsyncWaitOptions, Sender, WaitOptions } from './Sender.ts';
 import type { WatchReceiver } from './Watch.ts';
@@ -46,13 +46,14 @@ export interface Selectable {
 }
 
 /**
- * One thing that a select waits for: to receive a message, from a watch channel a value that this end has not seen, or to send a value.
+ * One thing that a select waits for: to receive a message, from a watch channel a value that this end has not seen, or to send a value, to
+ * a broadcast channel with back-pressure once the slowest receiver has left room. (One without always takes a value.)
  */
 export type Case =
   // oxlint-disable-next-line typescript/no-explicit-any -- an end of whatever type
   | { readonly recv: Receiver<any> | BroadcastReceiver<any> | WatchReceiver<any> }
   // oxlint-disable-next-line typescript/no-explicit-any -- as above
-  | { readonly send: Sender<any>; readonly value: unknown };
+  | { readonly send: Sender<any> | BroadcastSender<any>; readonly value: unknown };
 
 type ValueOf<C> = C extends { readonly recv: infer Receiving }
   ? Receiving extends Receiver<infer T>

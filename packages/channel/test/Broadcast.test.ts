@@ -228,4 +228,24 @@ describe('between threads', () => {
     await sending;
     expect(receiver.recv()).toBe(2);
   });
+
+  // Its cursor was taken for room, and the message sent to nobody.
+  test('a sender hears that the last receiver died', async () => {
+    const buffer = new SharedArrayBuffer(65_536);
+    const registry = ThreadRegistry.create({ capacity: 4, location: { buffer } });
+    registry.enter();
+    const location = { buffer, byteOffset: 32_768 };
+    const { sender, receiver } = broadcast<number>({ capacity: 1, ringByteLength: 1024, backPressure: true, codec: jsonCodec(), location });
+    const worker = await spawn();
+    const token = await worker.call<ThreadToken>('enter', registry.handle());
+    await worker.call('keepBroadcastReceiver', receiver.handle());
+    receiver.release();
+    sender.send(1);
+    const sending = rejectionOf(sender.sendAsync(2));
+    await worker.kill();
+    registry.reap(token);
+    expect((await sending).code).toBe('CLOSED');
+    expect(sender.closed).toBe(true);
+    expect(errorOf(() => sender.trySend(3)).code).toBe('CLOSED');
+  });
 });

@@ -1,7 +1,7 @@
 /** One channel, two languages: the same behaviour between threads of TypeScript and threads of Rust in Wasm, in every pairing. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { setMayBlock } from '@heddle/atomics';
-import { openBroadcastSender, openReceiver, openSender, openWatchSender } from '../src/index.ts';
+import { type BroadcastSender, broadcast, openBroadcastSender, openReceiver, openSender, openWatchSender } from '../src/index.ts';
 import { type Language, Side } from './support/Side.ts';
 import { loadWasm } from './support/wasm.ts';
 
@@ -97,6 +97,56 @@ describe.each<[Language, Language]>([
     expect(await receiving).toBe(2 * COUNT_OF_EACH);
   });
 
+  const NUMBER_BYTE_LENGTH = 4;
+
+  /** Two broadcast channels with back-pressure: one side has the sending ends, the other the receiving ones. */
+  const newsOf = async (capacity: number): Promise<{ at: number; other: number; senders: BroadcastSender[] }> => {
+    const places = [await there.doInRust('broadcast_new'), await there.doInRust('broadcast_new')];
+    const made = places.map((byteOffset) => {
+      // In the place of one of Rust's, whose ends nobody has.
+      const location = { memory, byteOffset };
+      return broadcast({ capacity, ringByteLength: RING_BYTE_LENGTH, backPressure: true, location });
+    });
+    for (const at of places) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await here.do('news_sender_open', at);
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      await there.do('news_receiver_open', at);
+    }
+    for (const { receiver } of made) receiver.release();
+    return { at: places[0], other: places[1], senders: made.map(({ sender }) => sender) };
+  };
+  /** Sends the numbers from 0 on, until there is room for no more; how many. */
+  const fill = (sender: BroadcastSender): number => {
+    for (let number = 0; ; number += 1) {
+      if (!sender.trySend(new Uint8Array(Uint32Array.of(number).buffer))) return number;
+    }
+  };
+
+  test.each([1, 64])('selects among two broadcasts, which the other side receives in turn (capacity %i)', async (capacity) => {
+    const { at, other } = await newsOf(capacity);
+    const receiving = there.do('news_receive_in_turn', at, other, 0, COUNT_OF_EACH);
+    expect(await here.do('news_select_send', at, other, COUNT_OF_EACH)).toBe(2 * COUNT_OF_EACH);
+    expect(await receiving).toBe(2 * COUNT_OF_EACH);
+  });
+
+  test('selects among two broadcasts that are full until the other side receives, or lets go of one', async () => {
+    const { at, other, senders } = await newsOf(4);
+    const count = fill(senders[0]);
+    expect(fill(senders[1])).toBe(count);
+    const sending = here.do('news_select_send', at, other, 1);
+    await here.blocked();
+    await there.do('news_receive_in_turn', at, other, 0, 1);
+    expect(await sending).toBe(2);
+    expect(senders.map((sender) => sender.trySend(new Uint8Array(NUMBER_BYTE_LENGTH)))).toEqual([false, false]);
+
+    const sendingMore = here.do('news_select_send', at, other, 1);
+    await here.blocked();
+    expect(await there.do('news_receiver_drop', other)).toBe(1);
+    expect(await sendingMore).toBe(0);
+    expect(senders.map(({ closed }) => closed)).toEqual([false, true]);
+  });
+
   test('is heard by one who waits since before the memory has grown', async () => {
     const at = await channelOf(4);
     const receiving = there.do('receive_numbered', at, LENGTHS.long, 1);
@@ -106,6 +156,51 @@ describe.each<[Language, Language]>([
     await here.do('sender_drop', at);
     expect(await receiving).toBe(10);
     await there.do('receiver_drop', at);
+  });
+});
+
+// An end of Rust goes with its thread only if it is bound to it, and a broadcast's receiver can't be.
+describe.each<[Language]>([['typescript'], ['rust']])('a thread of %s that selects to send news', (language) => {
+  test('hears that the thread has died that would not receive them', async () => {
+    const program = await loadWasm();
+    const { memory } = program;
+    const sides = [await Side.start(program, language)];
+    onTestFinished(async () => void (await Promise.all(sides.map((side) => side.kill()))));
+    const [selecting] = sides;
+    const start = async (): Promise<Side> => {
+      const side = await Side.start(program, 'typescript');
+      sides.push(side);
+      return side;
+    };
+    const [slow, last] = [await start(), await start()];
+    const channels = [await selecting.doInRust('broadcast_new'), await selecting.doInRust('broadcast_new')].map((byteOffset) =>
+      broadcast({ capacity: 1, ringByteLength: RING_BYTE_LENGTH, backPressure: true, location: { memory, byteOffset } }),
+    );
+    const [at, other] = channels.map(({ sender }) => sender.handle().byteOffset);
+    for (const place of [at, other]) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      for (const side of [slow, last]) await side.do('news_receiver_open', place);
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      await selecting.do('news_sender_open', place);
+    }
+    for (const { sender, receiver } of channels) {
+      receiver.release();
+      sender.send(new Uint8Array(4));
+    }
+    await last.do('news_receive_in_turn', at, other, 0, 1);
+    const die = async (side: Side): Promise<void> => {
+      await selecting.blocked();
+      await side.kill();
+      expect(side.registry.reap(side.token)).toBe(true);
+    };
+    // The slowest dies, and another has received everything.
+    const sending = selecting.do('news_select_send', at, other, 1);
+    await die(slow);
+    expect(await sending).toBe(2);
+    // The last one dies.
+    const sendingMore = selecting.do('news_select_send', at, other, 1);
+    await die(last);
+    expect(await sendingMore).toBe(0);
   });
 });
 

@@ -1,6 +1,6 @@
 /** Waiting for whichever operation is possible first. */
-import { setMayBlock } from '@heddle/atomics';
-import { SLOT_UNREGISTERED } from '@heddle/atomics/internal';
+import { ThreadRegistry, type ThreadToken, setMayBlock } from '@heddle/atomics';
+import { SLOT_UNREGISTERED, blockingWaitOf } from '@heddle/atomics/internal';
 import { describe, expect, test } from 'vitest';
 import {
   type ReceiverHandle,
@@ -202,6 +202,158 @@ describe('a select of news and states', () => {
     // Those that were overtaken are left out.
     expect(states).toEqual(sent.filter((text) => states.includes(text)));
     expect(states.at(-1)).toBe('last');
+  });
+});
+
+describe('a select that sends news', () => {
+  /** A broadcast with back-pressure, and a channel to which nothing comes, in one memory with a registry of threads. */
+  function news() {
+    const buffer = new SharedArrayBuffer(65_536);
+    const registry = ThreadRegistry.create({ capacity: 4, location: { buffer } });
+    const besideAt = 16_384;
+    const told = broadcast({
+      capacity: 1,
+      ringByteLength: RING,
+      backPressure: true,
+      codec: textCodec,
+      location: { buffer, byteOffset: 32_768 },
+    });
+    const beside = channel({ ringByteLength: RING, location: { buffer, byteOffset: besideAt } });
+    const blocked = async ({ slot }: ThreadToken): Promise<void> => {
+      while (!blockingWaitOf(new Int32Array(buffer), registry.byteOffset, slot)) await sleep(1);
+    };
+    return { ...told, beside, registry, blocked };
+  }
+
+  test('does so where that would not wait', () => {
+    const { sender, receiver } = news();
+    const slow = receiver.clone();
+    const tell = (value: string) => trySelect({ told: { send: sender, value } });
+    expect(tell('one')).toEqual({ chosen: 'told', value: undefined });
+    expect(tell('two')).toBeUndefined();
+    expect(errorOf(() => select({ told: { send: sender, value: 'two' } })).code).toBe('MAY_NOT_BLOCK');
+    expect(receiver.recv()).toBe('one');
+    // The slowest has not received it.
+    expect(tell('two')).toBeUndefined();
+    slow.release();
+    expect(select({ told: { send: sender, value: 'two' } }).chosen).toBe('told');
+    expect(receiver.tryRecv()).toBe('two');
+
+    const overwriting = broadcast({ capacity: 1, codec: textCodec });
+    for (const value of ['one', 'two']) expect(select({ told: { send: overwriting.sender, value } }).chosen).toBe('told');
+    expect(errorOf(() => overwriting.receiver.recv())).toMatchObject({ code: 'LAGGED', skipped: 1 });
+    expect(overwriting.receiver.recv()).toBe('two');
+  });
+
+  test('throws what the operation throws', () => {
+    const { sender, receiver } = news();
+    const long = 'x'.repeat(RING);
+    expect(errorOf(() => trySelect({ told: { send: sender, value: long } }))).toMatchObject({ code: 'MESSAGE_TOO_LARGE', value: long });
+    const unwritable = { name: 'none', encode: () => JSON.parse('{') as never, decode: () => '' };
+    const none = broadcast({ codec: unwritable });
+    expect(errorOf(() => trySelect({ told: { send: none.sender, value: 'x' } }))).toMatchObject({ code: 'ENCODE_FAILED', value: 'x' });
+    sender.send('one');
+    receiver.close();
+    expect(errorOf(() => trySelect({ told: { send: sender, value: 'two' } }))).toMatchObject({ code: 'CLOSED', value: 'two' });
+    sender.release();
+    expect(errorOf(() => trySelect({ told: { send: sender, value: 'two' } }))).toMatchObject({ code: 'CLOSED', value: 'two' });
+  });
+
+  test('waits without blocking until a receiver receives or goes, and sends what was given then', async () => {
+    const { sender, receiver, beside } = news();
+    const other = broadcast({ capacity: 1, backPressure: true });
+    const bytes = Uint8Array.of(1);
+    const cases = { told: { send: sender, value: 'two' }, bytes: { send: other.sender, value: bytes }, beside: { recv: beside.receiver } };
+    sender.send('one');
+    other.sender.send(bytes);
+    expect((await rejectionOf(selectAsync(cases, { timeoutMs: SOON_MS }))).code).toBe('TIMEOUT');
+    const waiting = selectAsync(cases);
+    await sleep(SOON_MS);
+    expect(receiver.recv()).toBe('one');
+    expect(await waiting).toEqual({ chosen: 'told', value: undefined });
+    expect(receiver.recv()).toBe('two');
+    sender.send('three');
+
+    const waitingMore = selectAsync(cases);
+    await sleep(SOON_MS);
+    bytes[0] = 2;
+    expect(other.receiver.recv()).toEqual(Uint8Array.of(1));
+    expect((await waitingMore).chosen).toBe('bytes');
+    expect(other.receiver.recv()).toEqual(Uint8Array.of(1));
+
+    // A receiver that has nothing left to receive is waited for by nobody.
+    const slow = receiver.clone();
+    expect(receiver.recv()).toBe('three');
+    const waitingForSlow = selectAsync({ told: cases.told });
+    await sleep(SOON_MS);
+    slow.release();
+    expect((await waitingForSlow).chosen).toBe('told');
+    const inVain = rejectionOf(selectAsync({ told: cases.told }));
+    await sleep(SOON_MS);
+    receiver.release();
+    expect((await inVain).code).toBe('CLOSED');
+  });
+
+  test('blocks until a receiver receives, goes or dies', async () => {
+    const { sender, receiver, beside, registry, blocked } = news();
+    const [selecting, doomed] = [await spawn(), await spawn()];
+    const tokens: ThreadToken[] = [];
+    for (const worker of [selecting, doomed]) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      tokens.push(await worker.call<ThreadToken>('enter', registry.handle()));
+    }
+    const tell = async (value: string, timeoutMs?: number) => {
+      const chosen = selecting.call<string>('selectToTell', sender.handle(), value, beside.receiver.handle(), timeoutMs);
+      const caught = chosen.catch((error: unknown) => (error as { code: string }).code);
+      if (timeoutMs === undefined) await blocked(tokens[0]);
+      return { caught };
+    };
+    sender.send('one');
+    expect(await (await tell('two', SOON_MS)).caught).toBe('TIMEOUT');
+
+    const first = await tell('two');
+    expect(receiver.recv()).toBe('one');
+    expect(await first.caught).toBe('told');
+
+    const slow = receiver.clone();
+    expect(receiver.recv()).toBe('two');
+    const second = await tell('three');
+    slow.release();
+    expect(await second.caught).toBe('told');
+
+    await doomed.call('keepBroadcastReceiver', receiver.handle());
+    expect(receiver.recv()).toBe('three');
+    const third = await tell('four');
+    await doomed.kill();
+    expect(registry.reap(tokens[1])).toBe(true);
+    expect(await third.caught).toBe('told');
+
+    const fourth = await tell('five');
+    receiver.release();
+    expect(await fourth.caught).toBe('CLOSED');
+  });
+
+  test('looks again where another thread kept it from looking', async () => {
+    const buffer = new SharedArrayBuffer(broadcastByteLength(RING));
+    const { sender, receiver } = broadcast({ ringByteLength: RING, backPressure: true, codec: textCodec, location: { buffer } });
+    // Another thread is in the middle of a long copy, and tells nobody when it is done with it.
+    const lock = new Int32Array(buffer, BROADCAST_HEADER_LOCK_OFFSET, 1);
+    expect(Atomics.exchange(lock, 0, SLOT_UNREGISTERED)).toBe(0);
+    const cases = { told: { send: sender, value: 'news' } };
+    expect(trySelect(cases)).toBeUndefined();
+    const selected = selectAsync(cases);
+    await sleep(SOON_MS);
+    Atomics.store(lock, 0, 0);
+    expect((await selected).chosen).toBe('told');
+    expect(receiver.recv()).toBe('news');
+  });
+
+  test('needs its channels in one memory to block', async () => {
+    const { sender } = broadcast({ capacity: 1, backPressure: true, codec: textCodec });
+    sender.send('one');
+    const worker = await spawn();
+    const told = worker.call('selectToTell', sender.handle(), 'two', channel().receiver.handle());
+    expect((await rejectionOf(told)).code).toBe('NOT_SELECTABLE');
   });
 });
 

@@ -103,6 +103,8 @@ describe('the type of the values', () => {
       state: { recv: state.receiver },
       room: { send: texts.sender, value: '' },
     });
+    const told = trySelect({ told: { send: news.sender, value: [1] } });
+    expectTypeOf(told).toEqualTypeOf<{ readonly chosen: 'told'; readonly value: undefined } | undefined>();
     type Got =
       | { readonly chosen: 'text'; readonly value: string }
       | { readonly chosen: 'reading'; readonly value: Reading }

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 struct Ends {
     senders: BTreeMap<usize, Sender>,
     receivers: BTreeMap<usize, Receiver>,
+    news_senders: BTreeMap<usize, broadcast::Sender>,
+    news_receivers: BTreeMap<usize, broadcast::Receiver>,
 }
 
 thread_local! {
@@ -216,6 +218,82 @@ pub extern "C" fn receive_in_turn(at: usize, other: usize, count: u32) -> u32 {
             }
         }
         2 * count
+    })
+}
+
+/// Opens one more sending end of a broadcast channel, which this thread has.
+///
+/// # Safety
+/// There is a broadcast channel that lives for ever.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn news_sender_open(at: *mut u8) -> u32 {
+    // SAFETY: of the caller.
+    let sender = unsafe { broadcast::Sender::open(NonNull::new(at).unwrap()) }.unwrap();
+    u32::from(with_ends(|ends| ends.news_senders.insert(at.addr(), sender)).is_some())
+}
+
+/// Opens one more receiving end of a broadcast channel, for the messages from now on, which this thread has.
+///
+/// # Safety
+/// There is a broadcast channel that lives for ever.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn news_receiver_open(at: *mut u8) -> u32 {
+    // SAFETY: of the caller.
+    let receiver = unsafe { broadcast::Receiver::open(NonNull::new(at).unwrap(), None) }.unwrap();
+    u32::from(with_ends(|ends| ends.news_receivers.insert(at.addr(), receiver)).is_some())
+}
+
+/// Drops the sending end of a broadcast channel; 1 if there was one.
+#[unsafe(no_mangle)]
+pub extern "C" fn news_sender_drop(at: usize) -> u32 {
+    u32::from(with_ends(|ends| ends.news_senders.remove(&at)).is_some())
+}
+
+/// Drops the receiving end of a broadcast channel; 1 if there was one.
+#[unsafe(no_mangle)]
+pub extern "C" fn news_receiver_drop(at: usize) -> u32 {
+    u32::from(with_ends(|ends| ends.news_receivers.remove(&at)).is_some())
+}
+
+/// Sends the numbers below `count` to both of two broadcast channels, each time to one that a select finds with room, until one of them is
+/// closed; how many in all.
+#[unsafe(no_mangle)]
+pub extern "C" fn news_select_send(at: usize, other: usize, count: u32) -> u32 {
+    with_ends(|ends| {
+        let senders = [&ends.news_senders[&at], &ends.news_senders[&other]];
+        let mut sent = [0_u32; 2];
+        loop {
+            let open: Vec<usize> = (0..2).filter(|&i| sent[i] < count).collect();
+            if open.is_empty() {
+                return sent[0] + sent[1];
+            }
+            let mut select = Select::new();
+            for &i in &open {
+                select.send_len(senders[i], 4);
+            }
+            let chosen = open[select.ready()];
+            match senders[chosen].try_send(&sent[chosen].to_le_bytes()) {
+                Ok(()) => sent[chosen] += 1,
+                Err(TrySendError::Full) => {}
+                Err(TrySendError::Closed) => return sent[0] + sent[1],
+                Err(error) => panic!("{error}"),
+            }
+        }
+    })
+}
+
+/// Receives the numbers from `start` to below `end` from both of two broadcast channels, in turn, waiting for them; how many in all.
+#[unsafe(no_mangle)]
+pub extern "C" fn news_receive_in_turn(at: usize, other: usize, start: u32, end: u32) -> u32 {
+    with_ends(|ends| {
+        for number in start..end {
+            for at in [at, other] {
+                let receiver = ends.news_receivers.get_mut(&at).unwrap();
+                let found = receiver.recv().unwrap();
+                assert_eq!(found, number.to_le_bytes(), "out of order");
+            }
+        }
+        2 * (end - start)
     })
 }
 

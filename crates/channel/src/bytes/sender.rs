@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{
     protocol::{Patience, Refusal, Reserved},
-    select::Operation,
     side::ALL,
 };
 use core::{fmt, ptr::NonNull, slice, time::Duration};
@@ -193,15 +192,6 @@ impl Sender {
     #[track_caller]
     pub fn try_reserve(&self, len: usize) -> Result<Reservation<'_>, TrySendError> {
         Ok(self.reservation(len, Patience::None)?)
-    }
-
-    /// What a select waits for to send a message of `len` bytes.
-    pub(crate) fn operation_of_len(&self, len: usize) -> Operation<'_> {
-        // At most half a ring, so 32 bits.
-        let length = len as u32;
-        self.0
-            .core()
-            .sending(move |position| self.0.advance_at(position, length))
     }
 
     #[track_caller]

@@ -29,6 +29,8 @@
  * 3. `tail` is moved by compare-exchange: a message and a close exclude each other.
  * 4. With back-pressure no message is given up whose number is not below all cursors. A cursor's token is written after its number, by
  *    compare-exchange, and taken away by the receiver, or by whoever finds it dead.
+ * 5. A receiver's end goes before its cursor, so that the last one closes the channel before a sender takes it for room. A sender that
+ *    finds no cursor looks whether a receiver is left: who has died has closed nothing.
  *
  * ## Fairness
  * That of the lock. Nobody starves but who is slow by the channel's rules: a receiver that lags, or a sender that waits for one.
@@ -263,7 +265,7 @@ export class Broadcasting implements Monitored {
       operation: 'sending to the broadcast channel',
       run: () => {
         slowest = this.#slowest();
-        return this.#write(message, slowest);
+        return this.#isDeserted(slowest) ? CLOSED : this.#write(message, slowest);
       },
       isStill: () => !this.isClosed && this.#slowest() === slowest,
     };
@@ -391,6 +393,11 @@ export class Broadcasting implements Monitored {
       else slowest = Math.min(slowest, readNumber(this.#words, cursorNextOf(cursor)));
     }
     return slowest;
+  }
+
+  /** Whether nobody is left to receive, which was found by there being no cursor (invariant 5). */
+  #isDeserted(slowest: number): boolean {
+    return slowest === Infinity && this.#record.hasBackPressure && this.monitor.isDeserted();
   }
 
   #openCursor(token: number, next: number): number {

@@ -175,9 +175,14 @@ export class Monitor {
     return result === NOT_NOW && this.closeIfDeserted() ? this.attempt(attempt) : result;
   }
 
+  /** Whether a side has lost its last end: whoever had one may be dead. */
+  isDeserted(): boolean {
+    return this.#ends.isDeserted();
+  }
+
   /** Closes the channel if a side has lost its last end: whoever had one may be dead. */
   closeIfDeserted(): boolean {
-    if (!this.#ends.isDeserted()) return false;
+    if (!this.isDeserted()) return false;
     this.#channel.close();
     return true;
   }

@@ -2,7 +2,18 @@
  * What one side of byte channels does in the tests of both languages: the same functions as in
  * `crates/channel/examples/support/pairs.rs`, over the memory of that module.
  */
-import { type Case, type Receiver, type Sender, openReceiver, openSender, select } from '../../src/index.ts';
+import {
+  type BroadcastReceiver,
+  type BroadcastSender,
+  type Case,
+  type Receiver,
+  type Sender,
+  openBroadcastReceiver,
+  openBroadcastSender,
+  openReceiver,
+  openSender,
+  select,
+} from '../../src/index.ts';
 
 /** Numbers in, a number out, as the exports of a Wasm module. */
 export type Step = (...args: number[]) => number;
@@ -25,12 +36,14 @@ const isClosed = (error: unknown): boolean => (error as { code?: unknown }).code
 export function stepsOf(memory: WebAssembly.Memory): Record<string, Step> {
   const senders = new Map<number, Sender>();
   const receivers = new Map<number, Receiver>();
+  const newsSenders = new Map<number, BroadcastSender>();
+  const newsReceivers = new Map<number, BroadcastReceiver>();
   const endAt = <End>(ends: Map<number, End>, at: number): End => {
     const end = ends.get(at);
     if (end === undefined) throw new Error('this thread has no such end');
     return end;
   };
-  const drop = (ends: Map<number, Sender | Receiver>, at: number): number => {
+  const drop = (ends: Map<number, { release(): void }>, at: number): number => {
     ends.get(at)?.release();
     return Number(ends.delete(at));
   };
@@ -116,6 +129,37 @@ export function stepsOf(memory: WebAssembly.Memory): Record<string, Step> {
       const ends = [endAt(receivers, at), endAt(receivers, other)];
       for (let number = 0; number < count; number += 1) for (const end of ends) checkNumber(end.recv(), number);
       return 2 * count;
+    },
+
+    news_sender_open: (at) => {
+      newsSenders.set(at, openBroadcastSender({ location: { memory, byteOffset: at } }));
+      return 0;
+    },
+    news_receiver_open: (at) => {
+      newsReceivers.set(at, openBroadcastReceiver({ location: { memory, byteOffset: at } }));
+      return 0;
+    },
+    news_sender_drop: (at) => drop(newsSenders, at),
+    news_receiver_drop: (at) => drop(newsReceivers, at),
+    news_select_send: (at, other, count) => {
+      const ends = [endAt(newsSenders, at), endAt(newsSenders, other)];
+      const sent = [0, 0];
+      for (;;) {
+        const cases: Record<string, Case> = {};
+        for (const i of [0, 1]) if (sent[i] < count) cases[i] = { send: ends[i], value: numberMessage(sent[i]) };
+        if (Object.keys(cases).length === 0) return sent[0] + sent[1];
+        try {
+          sent[Number(select(cases).chosen)] += 1;
+        } catch (error) {
+          if (!isClosed(error)) throw error;
+          return sent[0] + sent[1];
+        }
+      }
+    },
+    news_receive_in_turn: (at, other, start, end) => {
+      const ends = [endAt(newsReceivers, at), endAt(newsReceivers, other)];
+      for (let number = start; number < end; number += 1) for (const news of ends) checkNumber(news.recv(), number);
+      return 2 * (end - start);
     },
   };
 }

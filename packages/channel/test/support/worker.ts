@@ -150,6 +150,13 @@ const jobs: Jobs = {
   selectOnce: (handles: readonly ReceiverHandle[], timeoutMs: number = Infinity) =>
     select(Object.fromEntries(handles.map((handle, i) => [String(i), { recv: Receiver.from<unknown>(handle) }])), { timeoutMs }),
 
+  /** Selects to send news, blocking, beside a receiver to which nothing comes: what was chosen. */
+  selectToTell: (handle: BroadcastSenderHandle, value: string, beside: ReceiverHandle, timeoutMs: number = Infinity) => {
+    using sender = BroadcastSender.from<string>(handle);
+    using receiver = Receiver.from(beside);
+    return select({ told: { send: sender, value }, received: { recv: receiver } }, { timeoutMs }).chosen;
+  },
+
   /** Selects between news and a state until it has the last of both: what it got of each. */
   selectNews: (newsHandle: BroadcastReceiverHandle, stateHandle: WatchReceiverHandle, last: string) => {
     const cases = { news: { recv: BroadcastReceiver.from<string>(newsHandle) }, states: { recv: WatchReceiver.from<string>(stateHandle) } };
