@@ -9,8 +9,8 @@ mod task;
 use core::{cell::UnsafeCell, ptr::NonNull};
 use heddle_atomics::{Mutex, RawMutex, RawSemaphore};
 use heddle_channel::{
-    broadcast,
-    bytes::{self, Options, Receiver, Sender},
+    Select, ThreadBound, TryRecvError, broadcast,
+    bytes::{self, Options, Receiver, Sender, TrySendError},
     msgpack::{self, Timestamp},
     watch,
 };
@@ -179,6 +179,72 @@ pub unsafe extern "C" fn channel_recv_task(from: *mut u8) -> *mut Task {
     begin(async move { 1 + receiver.borrow_async().await.unwrap().len() as u32 })
 }
 
+/// A task that receives from two channels, each time from one that a select finds with a message, until both are closed; it gives 1 and
+/// how many there were.
+///
+/// # Safety
+/// There are channels at both addresses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_select_task(at: *mut u8, other: *mut u8) -> *mut Task {
+    let receivers = [at, other].map(|at| {
+        // SAFETY: of the caller; channels of `channel_new` live for ever.
+        unsafe { Receiver::open(NonNull::new(at).unwrap()) }.unwrap()
+    });
+    begin(async move {
+        let mut count = 1;
+        let mut open: Vec<&Receiver> = receivers.iter().collect();
+        while !open.is_empty() {
+            let mut select = Select::new();
+            for receiver in &open {
+                select.recv(*receiver);
+            }
+            let ready = select.ready_async().await;
+            match open[ready].try_recv() {
+                Ok(_) => count += 1,
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Closed) => drop(open.remove(ready)),
+            }
+        }
+        count
+    })
+}
+
+/// Opens a sending end, binds it to this thread, which never drops it, and sends a byte; 1 if the end goes with the thread.
+///
+/// # Safety
+/// There is a channel at the address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_bind_sender(at: *mut u8) -> u32 {
+    // SAFETY: of the caller; channels of `pair_create` live for ever.
+    let sender = unsafe { Sender::open(NonNull::new(at).unwrap()) }.unwrap();
+    let bound = sender.bind_to_thread();
+    bound.send(&[7]).unwrap();
+    let is_bound = ThreadBound::is_bound(&bound);
+    core::mem::forget(bound);
+    u32::from(is_bound)
+}
+
+/// Opens a receiving end and binds it to this thread, which never drops it; 1 if the end goes with the thread.
+///
+/// # Safety
+/// There is a channel at the address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_bind_receiver(at: *mut u8) -> u32 {
+    // SAFETY: of the caller; channels of `pair_create` live for ever.
+    let receiver = unsafe { Receiver::open(NonNull::new(at).unwrap()) }.unwrap();
+    let bound = receiver.bind_to_thread();
+    let is_bound = ThreadBound::is_bound(&bound);
+    core::mem::forget(bound);
+    u32::from(is_bound)
+}
+
+/// Ends this thread's work in the middle.
+#[unsafe(no_mangle)]
+pub extern "C" fn trap() {
+    #[cfg(target_arch = "wasm32")]
+    core::arch::wasm32::unreachable();
+}
+
 /// Sends the numbers `start..start + count` as messages of 4 bytes.
 ///
 /// # Safety
@@ -311,6 +377,45 @@ pub unsafe extern "C" fn broadcast_digest_task(from: *mut u8) -> *mut Task {
                 Ok(bytes) => digest = digest.wrapping_mul(31).wrapping_add(number_of(&bytes)),
                 Err(broadcast::RecvError::Closed) => return digest,
                 Err(broadcast::RecvError::Lagged(count)) => panic!("{count} messages are gone"),
+            }
+        }
+    })
+}
+
+/// A task that sends the numbers `1..=count`, repeated, to each of two broadcast channels, each time to one that a select finds with room;
+/// it gives 1 and how many were sent until one of them was closed.
+///
+/// # Safety
+/// There are broadcast channels at both addresses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn broadcast_select_task(
+    at: *mut u8,
+    other: *mut u8,
+    count: u32,
+) -> *mut Task {
+    let senders = [at, other].map(|at| {
+        // SAFETY: of the caller; channels of `broadcast_new` live for ever.
+        unsafe { broadcast::Sender::open(NonNull::new(at).unwrap()) }.unwrap()
+    });
+    begin(async move {
+        let mut next = [1; 2];
+        loop {
+            let open: Vec<usize> = (0..2).filter(|&i| next[i] <= count).collect();
+            let sent = next[0] + next[1] - 2;
+            if open.is_empty() {
+                return 1 + sent;
+            }
+            let messages: Vec<_> = open.iter().map(|&i| repeated(next[i])).collect();
+            let mut select = Select::new();
+            for (&i, message) in open.iter().zip(&messages) {
+                select.send_len(&senders[i], message.len());
+            }
+            let ready = select.ready_async().await;
+            match senders[open[ready]].try_send(&messages[ready]) {
+                Ok(()) => next[open[ready]] += 1,
+                Err(TrySendError::Full) => {}
+                Err(TrySendError::Closed) => return 1 + sent,
+                Err(error) => panic!("{error}"),
             }
         }
     })

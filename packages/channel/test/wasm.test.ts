@@ -1,7 +1,7 @@
 /** One record, two languages: threads of TypeScript and threads of Rust in Wasm, over one memory. */
 import { ThreadRegistry, type ThreadToken } from '@heddle/atomics';
 import { describe, expect, test } from 'vitest';
-import { broadcast, openReceiver, openSender } from '../src/index.ts';
+import { broadcast, openReceiver, openSender, selectAsync } from '../src/index.ts';
 import { BROADCAST_HEADER_CURSORS_OFFSET, CURSORS, CURSOR_SIZE, CURSOR_TOKEN_OFFSET } from '../src/internal/layout.ts';
 import type { TestWorker } from './support/rpc.ts';
 import { rejectionOf, sleep, spawn } from './support/spawn.ts';
@@ -182,6 +182,60 @@ describe('a TypeScript thread and a Rust thread', () => {
     expect(await followed).toBe(count);
   });
 
+  test('meet where a task of Rust selects among what TypeScript sends', async () => {
+    const { program, typescript, rust } = await start();
+    const [at, other] = [await rust.call<number>('wasm', 'pair_create', 4, 128), await rust.call<number>('wasm', 'pair_create', 4, 128)];
+    const selecting = rust.call<number>('task', 'channel_select_task', at, other);
+    const [sender, otherSender] = [at, other].map((byteOffset) => openSender({ location: { memory: program.memory, byteOffset } }));
+    // Sleeping, it is woken by either of them.
+    for (const to of [sender, otherSender, sender]) {
+      await sleep(20);
+      await to.sendAsync(Uint8Array.of(1));
+    }
+    // And between sleeping and waking.
+    await Promise.all([
+      typescript.call('sendToMemory', at, 300),
+      (async () => {
+        for (let n = 0; n < 300; n += 1) await otherSender.sendAsync(new Uint8Array(n % 40));
+      })(),
+    ]);
+    // The last sender is that of a thread which dies.
+    const registry = ThreadRegistry.at({ memory: program.memory, byteOffset: await rust.call<number>('wasm', '__heddle_registry') });
+    const { worker: doomed, token } = await spawnWith(program);
+    await doomed.call('step', 'typescript', 'sender_open', other);
+    otherSender.release();
+    expect(await rust.call('wasm', 'sender_drop', other)).toBe(1);
+    await sleep(20);
+    await doomed.kill();
+    expect(registry.reap(token)).toBe(true);
+    expect(await selecting).toBe(1 + 3 + 600);
+  });
+
+  test('meet where a task of Rust selects to send what TypeScript receives', async () => {
+    const count = 200;
+    const { program, rust } = await start();
+    const channels = [await rust.call<number>('wasm', 'broadcast_new'), await rust.call<number>('wasm', 'broadcast_new')].map(
+      (byteOffset) => broadcast({ capacity: 2, ringByteLength: 512, backPressure: true, location: { memory: program.memory, byteOffset } }),
+    );
+    const [at, other] = channels.map(({ sender }) => sender.handle().byteOffset);
+    const selecting = rust.call<number>('task', 'broadcast_select_task', at, other, count);
+    for (let n = 1; n <= count; n += 1) {
+      // It sleeps at times, full as the channels are.
+      if (n % 50 === 1) await sleep(20);
+      for (const { receiver } of channels) {
+        expect(await receiver.recvAsync()).toEqual(new Uint8Array(new Uint32Array(1 + (n % 16)).fill(n).buffer));
+      }
+    }
+    expect(await selecting).toBe(1 + 2 * count);
+
+    const selectingMore = rust.call<number>('task', 'broadcast_select_task', at, other, count);
+    await sleep(20);
+    // The last receiver.
+    channels[1].receiver.release();
+    // As many as there was room for.
+    expect(await selectingMore).toBe(1 + 2 * 2);
+  });
+
   test('learn from each other that an owner has trapped or was terminated', async () => {
     const { program, typescript, rust, rustToken } = await start();
     const registry = ThreadRegistry.at({ memory: program.memory, byteOffset: await rust.call<number>('wasm', '__heddle_registry') });
@@ -208,5 +262,80 @@ describe('a TypeScript thread and a Rust thread', () => {
     await doomed.kill();
     expect(registry.reap(token)).toBe(true);
     expect(await poisonedAgain).toBe(1);
+  });
+});
+
+describe('the end that a Rust thread has bound to itself', () => {
+  /** What becomes of the thread. */
+  const ENDS: Record<string, (worker: TestWorker) => Promise<void>> = {
+    traps: async (worker) => {
+      expect((await rejectionOf(worker.call('wasm', 'trap'))).message).toMatch(/unreachable/iu);
+    },
+    'is terminated': (worker) => worker.kill(),
+  };
+
+  interface Stage {
+    readonly program: WasmProgram;
+    readonly typescript: TestWorker;
+    /** The thread that has bound its end. */
+    readonly bound: TestWorker;
+    readonly at: number;
+    /** Ends the thread, and tells of it as a supervisor does. */
+    readonly end: () => Promise<void>;
+  }
+
+  /** A channel of which the Rust thread has one end alone. */
+  async function stage(side: 'sender' | 'receiver', how: string): Promise<Stage> {
+    const { program, typescript, rust } = await start();
+    const registry = ThreadRegistry.at({ memory: program.memory, byteOffset: await rust.call<number>('wasm', '__heddle_registry') });
+    const { worker: bound, token } = await spawnWith(program);
+    const at = await rust.call<number>('wasm', 'pair_create', 1, 128);
+    await typescript.call('step', 'typescript', side === 'sender' ? 'receiver_open' : 'sender_open', at);
+    expect(await bound.call('wasm', `channel_bind_${side}`, at)).toBe(1);
+    for (const drop of ['sender_drop', 'receiver_drop']) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect(await rust.call('wasm', drop, at)).toBe(1);
+    }
+    const end = async (): Promise<void> => {
+      await ENDS[how](bound);
+      expect(registry.reap(token)).toBe(true);
+    };
+    return { program, typescript, bound, at, end };
+  }
+
+  test.each(Object.keys(ENDS))('closes the channel for receivers when the thread %s', async (how) => {
+    const { program, typescript, at, end } = await stage('sender', how);
+    const receiver = openReceiver({ location: { memory: program.memory, byteOffset: at } });
+    expect(await receiver.recvAsync()).toEqual(Uint8Array.of(7));
+    const blocked = typescript.call<number>('step', 'typescript', 'receive_numbered', at, 0, 1);
+    const pending = rejectionOf(receiver.recvAsync());
+    const selecting = rejectionOf(selectAsync({ only: { recv: receiver } }));
+    await sleep(30);
+    expect(receiver.closed).toBe(false);
+    await end();
+    expect([(await pending).code, (await selecting).code, await blocked]).toEqual(['CLOSED', 'CLOSED', 0]);
+  });
+
+  test.each(Object.keys(ENDS))('closes the channel for senders when the thread %s', async (how) => {
+    const { program, typescript, at, end } = await stage('receiver', how);
+    const sender = openSender({ location: { memory: program.memory, byteOffset: at } });
+    const message = Uint8Array.of(8);
+    await sender.sendAsync(message);
+    const blocked = typescript.call<number>('step', 'typescript', 'send_numbered', at, 1, 0, 1);
+    const pending = rejectionOf(sender.sendAsync(message));
+    await sleep(30);
+    expect(sender.closed).toBe(false);
+    await end();
+    expect(await pending).toMatchObject({ code: 'CLOSED', value: message });
+    expect(await blocked).toBe(0);
+  });
+
+  test('is an end like any other while the thread lives', async () => {
+    const { program, bound, at } = await stage('sender', 'is terminated');
+    const receiver = openReceiver({ location: { memory: program.memory, byteOffset: at } });
+    expect(await receiver.recvAsync()).toEqual(Uint8Array.of(7));
+    expect(await bound.call('wasm', 'channel_bind_sender', at)).toBe(1);
+    expect(await receiver.recvAsync()).toEqual(Uint8Array.of(7));
+    expect(receiver.closed).toBe(false);
   });
 });
