@@ -11,12 +11,16 @@ use heddle_atomics::{Mutex, RawMutex, RawSemaphore};
 use heddle_channel::{
     Select, ThreadBound, TryRecvError, broadcast,
     bytes::{self, Options, Receiver, Sender, TrySendError},
-    msgpack::{self, Timestamp},
+    codec::{self, Decode, Encode},
+    fixed::Fixed,
+    json::Json,
+    msgpack::{MessagePack, Timestamp},
     watch,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use task::{Task, begin};
+use zerocopy::{Immutable, IntoBytes, TryFromBytes};
 
 /// A number that is safe to change with the lock only.
 struct Counter {
@@ -524,30 +528,33 @@ enum Kind {
     Struct { x: f64 },
 }
 
-/// Receives readings until the channel is closed and sends each on. What is none is sent on as it came. Closes the
-/// other channel in the end, and returns how many were none.
+/// Receives values until the channel is closed and sends on what becomes of each. What is no value is sent on as it came. Closes the other
+/// channel in the end, and returns how many were none.
 ///
 /// # Safety
-/// There are channels at both addresses.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn channel_echo_readings(from: *mut u8, to: *mut u8) -> u32 {
+/// There are channels at both addresses, which live for ever.
+unsafe fn echo<T, C: Encode<T> + Decode<T>>(
+    from: *mut u8,
+    to: *mut u8,
+    change: impl Fn(T) -> T,
+) -> u32 {
     let (Some(from), Some(to)) = (NonNull::new(from), NonNull::new(to)) else {
         return u32::MAX;
     };
-    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    // SAFETY: of the caller.
     let ends = unsafe {
         (
-            msgpack::Receiver::<Reading>::open(from),
-            msgpack::Sender::<Reading>::open(to),
+            codec::Receiver::<T, C>::open(from),
+            codec::Sender::<T, C>::open(to),
         )
     };
     let (Ok(receiver), Ok(sender)) = ends else {
         return u32::MAX;
     };
     let mut strangers = 0;
-    for reading in &receiver {
-        let is_sent = match reading {
-            Ok(reading) => sender.send(reading).is_ok(),
+    for value in &receiver {
+        let is_sent = match value {
+            Ok(value) => sender.send(change(value)).is_ok(),
             Err(error) => {
                 strangers += 1;
                 sender.as_bytes().send(&error.bytes).is_ok()
@@ -561,61 +568,70 @@ pub unsafe extern "C" fn channel_echo_readings(from: *mut u8, to: *mut u8) -> u3
     strangers
 }
 
+/// Sends readings on as they came.
+///
+/// # Safety
+/// There are channels at both addresses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_echo_readings(from: *mut u8, to: *mut u8) -> u32 {
+    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    unsafe { echo::<Reading, MessagePack>(from, to, |reading| reading) }
+}
+
+/// A value of what JSON has, as TypeScript sends it.
+#[derive(Serialize, Deserialize)]
+struct Notice {
+    id: u64,
+    ratio: f64,
+    text: String,
+    note: Option<String>,
+    is_new: bool,
+    kind: Kind,
+    pair: (i8, String),
+    by_name: BTreeMap<String, i32>,
+    by_number: BTreeMap<u32, String>,
+    children: Vec<Notice>,
+}
+
+/// Sends notices on as they came.
+///
+/// # Safety
+/// There are channels at both addresses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn channel_echo_notices(from: *mut u8, to: *mut u8) -> u32 {
+    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    unsafe { echo::<Notice, Json>(from, to, |notice| notice) }
+}
+
 /// A fixed struct, as `structCodec` lays it.
-#[derive(Clone, Copy)]
+#[derive(Immutable, IntoBytes, TryFromBytes)]
 #[repr(C)]
 struct Sample {
-    flag: u8,
+    flag: bool,
+    _unused_0: [u8; 7],
     x: f64,
     hits: u32,
     tag: [u8; 5],
+    _unused_1: u8,
     list: [u16; 3],
 }
 
-/// Receives samples until the channel is closed and sends each on, doubled. Closes the other channel in the end, and
-/// returns how many there were.
+/// Sends samples on, doubled.
 ///
 /// # Safety
 /// There are channels at both addresses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn channel_double_samples(from: *mut u8, to: *mut u8) -> u32 {
-    let (Some(from), Some(to)) = (NonNull::new(from), NonNull::new(to)) else {
-        return u32::MAX;
-    };
-    // SAFETY: of the caller; channels of `channel_new` live for ever.
-    let ends = unsafe { (Receiver::open(from), Sender::open(to)) };
-    let (Ok(receiver), Ok(sender)) = ends else {
-        return u32::MAX;
-    };
-    let mut count = 0;
-    for message in receiver.iter() {
-        if message.len() != size_of::<Sample>() {
-            break;
-        }
-        // SAFETY: as many bytes as a sample has, of which each value is one.
-        let mut sample = unsafe { message.as_ptr().cast::<Sample>().read_unaligned() };
-        sample.flag = 1 - sample.flag;
+    let double = |mut sample: Sample| {
+        sample.flag = !sample.flag;
         sample.x *= 2.0;
         sample.hits *= 2;
         sample.tag.reverse();
         sample.list.reverse();
-        let mut message = message;
-        // SAFETY: as long as a sample; field by field, so that what lies between stays the zeros that came.
-        unsafe {
-            let place = message.as_mut_ptr().cast::<Sample>();
-            (&raw mut (*place).flag).write_unaligned(sample.flag);
-            (&raw mut (*place).x).write_unaligned(sample.x);
-            (&raw mut (*place).hits).write_unaligned(sample.hits);
-            (&raw mut (*place).tag).write_unaligned(sample.tag);
-            (&raw mut (*place).list).write_unaligned(sample.list);
-        }
-        if sender.send(&message).is_err() {
-            break;
-        }
-        count += 1;
-    }
-    sender.close();
-    count
+        sample
+    };
+    // SAFETY: of the caller; channels of `channel_new` live for ever.
+    unsafe { echo::<Sample, Fixed>(from, to, double) }
 }
 
 /// How long the uncontended lock and unlock take: does `times` of them.

@@ -7,7 +7,7 @@
 use core::{fmt, marker::PhantomData, ops::Deref};
 use heddle_atomics::registry::Token;
 
-/// An end that can be bound to its thread: those of [`bytes`](crate::bytes) and [`channel`](crate::channel), of
+/// An end that can be bound to its thread: those of [`bytes`](crate::bytes) and [`codec`](crate::codec), of
 /// [`watch`](crate::watch), and the sender of [`broadcast`](crate::broadcast).
 pub trait ThreadEnd: sealed::Sealed {}
 

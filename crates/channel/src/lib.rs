@@ -5,7 +5,9 @@
 //! |---|---|---|
 //! | bytes | Rust and TypeScript threads, over one memory | [`bytes`] |
 //! | values of a Rust type | Rust threads and tasks of one memory | [`bounded`], [`unbounded`], [`rendezvous`] |
-//! | values of serde's | Rust and TypeScript threads, over one memory | [`channel`], with the feature `msgpack` |
+//! | values of serde's | Rust and TypeScript threads, over one memory | [`channel`], with the feature `msgpack`; [`json`], with `json` |
+//! | structs of fixed size | Rust and TypeScript threads, over one memory | [`fixed`], with the feature `fixed` |
+//! | values by a codec of your own | Rust and TypeScript threads, over one memory | [`codec`] |
 //! | news, which every receiver receives | Rust and TypeScript threads, over one memory | [`broadcast`] |
 //! | a state, of which the latest counts | Rust and TypeScript threads, over one memory | [`watch`] |
 //!
@@ -32,8 +34,13 @@ mod bound;
 mod bounded;
 pub mod broadcast;
 pub mod bytes;
+pub mod codec;
 mod ends;
 mod error;
+#[cfg(feature = "fixed")]
+pub mod fixed;
+#[cfg(feature = "json")]
+pub mod json;
 pub mod layout;
 mod monitor;
 #[cfg(feature = "msgpack")]

@@ -36,7 +36,7 @@ export const textCodec: Codec<string> = {
   decode: (bytes) => decoder.decode(bytes),
 };
 
-/** Messages are what JSON can hold. */
+/** Messages are what JSON can hold. The other end may be Rust's `heddle_channel::json`, whose integers beyond 2^53 lose digits here. */
 export function jsonCodec<T>(): Codec<T> {
   return {
     name: 'json',

@@ -2,7 +2,8 @@
  * Fixed structs as messages: the bytes of a `#[repr(C)]` struct of Rust, or of C on wasm32, little-endian.
  *
  * A message is as long as the struct; what lies between its fields is zero. Sending copies a value's fields into it, receiving gives
- * plain data: numbers, bigints, booleans, `Uint8Array` for `bytes(n)`, arrays and objects of these.
+ * plain data: numbers, bigints, booleans, `Uint8Array` for `bytes(n)`, arrays and objects of these. The other end may be Rust's
+ * `heddle_channel::fixed`.
  */
 import { type PlainOf, type SharedType, type StructType, struct } from '@heddle/atomics';
 import { access } from '@heddle/atomics/internal';

@@ -57,6 +57,40 @@ const readings: readonly Reading[] = [
   { ...plain, name: 'long '.repeat(1000), children: [plain, { ...plain, id: 2n ** 60n, children: [plain] }] },
 ];
 
+/** As `Notice` in `channel-testing.rs`. */
+interface Notice {
+  readonly id: number;
+  readonly ratio: number;
+  readonly text: string;
+  readonly note: string | null;
+  readonly is_new: boolean;
+  readonly kind: Reading['kind'];
+  readonly pair: readonly [number, string];
+  readonly by_name: Readonly<Record<string, number>>;
+  readonly by_number: Readonly<Record<number, string>>;
+  readonly children: readonly Notice[];
+}
+
+const notice: Notice = {
+  id: 0,
+  ratio: -0.5,
+  text: 'Kette "und" Schuß 𝄞\n',
+  note: null,
+  is_new: false,
+  kind: 'Plain',
+  pair: [-128, ''],
+  by_name: { '': 0, one: -(2 ** 31) },
+  by_number: { 7: 'seven', 4294967295: 'most' },
+  children: [],
+};
+
+const notices: readonly Notice[] = [
+  notice,
+  { ...notice, id: Number.MAX_SAFE_INTEGER, ratio: 5e-324, note: 'noted', kind: { Newtype: 'n' } },
+  { ...notice, ratio: Number.MAX_VALUE, kind: { Tuple: [0, 255] }, children: [notice, { ...notice, children: [notice] }] },
+  { ...notice, text: 'long '.repeat(1000), kind: { Struct: { x: 0.25 } } },
+];
+
 const shared = new Float64Array(4).buffer;
 
 /** Values and their codecs, as a worker sees them. */
@@ -94,20 +128,17 @@ describe('a value goes to a worker and back', () => {
 });
 
 /** Two channels of Rust's and a Rust thread that sends on what it receives. */
-async function startEcho(echo = 'channel_echo_readings') {
+async function startEcho<T = Reading>(echo = 'channel_echo_readings', codec: Codec<T> = msgpackCodec<T>()) {
   const program = await loadWasm();
   const rust = await spawn();
   await rust.call('instantiate', program.glueUrl, program.module, program.memory);
   const there = await rust.call<number>('wasm', 'channel_new', 16, 65_536);
   const back = await rust.call<number>('wasm', 'channel_new', 16, 65_536);
-  const codec = msgpackCodec<Reading>();
   return {
-    memory: program.memory,
-    there,
-    back,
     sender: openSender({ location: { memory: program.memory, byteOffset: there }, codec }),
     bytes: openSender({ location: { memory: program.memory, byteOffset: there } }),
     receiver: openReceiver({ location: { memory: program.memory, byteOffset: back }, codec }),
+    back: openReceiver({ location: { memory: program.memory, byteOffset: back } }),
     ended: rust.call<number>('wasm', echo, there, back),
   };
 }
@@ -169,17 +200,54 @@ describe('a value goes from TypeScript to Rust and back', () => {
     expect(await ended).toBe(2);
   });
 
+  test('as JSON', async () => {
+    const { sender, bytes, receiver, back, ended } = await startEcho('channel_echo_notices', jsonCodec<Notice>());
+    for (const value of notices) {
+      await sender.sendAsync(value);
+      expect(await receiver.recvAsync()).toEqual(value);
+    }
+    // Numbers come as the same ones, however many digits they have.
+    for (let n = 1; n < 300; n += 1) {
+      const value = { ...notice, ratio: Math.PI / n };
+      await sender.sendAsync(value);
+      expect((await receiver.recvAsync()).ratio).toBe(value.ratio);
+    }
+    // What is undefined is left out, and comes as what Rust has for it.
+    await sender.sendAsync({ ...notice, note: undefined as never });
+    expect((await receiver.recvAsync()).note).toBe(null);
+    // Rust's integers are beyond what a number holds.
+    const text = JSON.stringify(notice);
+    const { id } = JSON.parse(text.replace('"id":0', '"id":18446744073709551615')) as Notice;
+    await bytes.sendAsync(new TextEncoder().encode(text.replace('"id":0', '"id":18446744073709551615')));
+    expect((await receiver.recvAsync()).id).toBe(id);
+    // Of another type, no JSON, and JSON that Rust has no text for.
+    const strangers = ['{"id":-1}', '{"id":1', '{"ratio":null}', text.replace('Kette', String.raw`\ud800`)];
+    for (const stranger of strangers) {
+      const message = new TextEncoder().encode(stranger);
+      await bytes.sendAsync(message);
+      expect(await back.recvAsync()).toEqual(message);
+    }
+    await sender.sendAsync(notice);
+    expect(await receiver.recvAsync()).toEqual(notice);
+    sender.close();
+    expect(await ended).toBe(strangers.length);
+  });
+
   test('as a struct that lies there as it does here', async () => {
-    const { memory, there, back, ended } = await startEcho('channel_double_samples');
-    const sender = openSender({ location: { memory, byteOffset: there }, codec: sampleCodec });
-    const receiver = openReceiver({ location: { memory, byteOffset: back }, codec: sampleCodec });
+    const { sender, bytes, receiver, back, ended } = await startEcho('channel_double_samples', sampleCodec);
     for (let n = 0; n < 50; n += 1) {
       const sample = { flag: n % 2 === 0, x: n / 8, hits: n, tag: Uint8Array.of(n, 0, 0, 0, 255), list: [n, 2 * n, 3 * n] };
       await sender.sendAsync(sample);
       const { flag, x, hits, tag, list } = sample;
       expect(await receiver.recvAsync()).toEqual({ flag: !flag, x: 2 * x, hits: 2 * hits, tag: tag.toReversed(), list: list.toReversed() });
     }
+    // Of another length, and a flag that is none.
+    const strangers = [new Uint8Array(0), new Uint8Array(31), new Uint8Array(33), new Uint8Array(32).fill(2, 0, 1)];
+    for (const stranger of strangers) {
+      await bytes.sendAsync(stranger);
+      expect(await back.recvAsync()).toEqual(stranger);
+    }
     sender.close();
-    expect(await ended).toBe(50);
+    expect(await ended).toBe(strangers.length);
   });
 });

@@ -1,25 +1,21 @@
 //! What can go wrong in each operation on values. What wasn't sent comes back, and so do the bytes of what couldn't be read.
 
-use super::Malformed;
 use crate::bytes::TooLong;
 use core::fmt;
 use std::error::Error;
 
-/// Why a value has no bytes: its `Serialize` failed.
-pub type EncodeError = rmp_serde::encode::Error;
-
 /// Why a value wasn't sent; it comes back.
-pub enum SendError<T> {
+pub enum SendError<T, E> {
     /// The channel is closed.
     Closed(T),
     /// The message is longer than the channel takes.
     TooLong(T, TooLong),
     /// The value has no bytes.
-    Encode(T, EncodeError),
+    Encode(T, E),
 }
 
 /// Why a value wasn't sent at once; it comes back.
-pub enum TrySendError<T> {
+pub enum TrySendError<T, E> {
     /// There is no room now.
     Full(T),
     /// The channel is closed.
@@ -27,11 +23,11 @@ pub enum TrySendError<T> {
     /// The message is longer than the channel takes.
     TooLong(T, TooLong),
     /// The value has no bytes.
-    Encode(T, EncodeError),
+    Encode(T, E),
 }
 
 /// Why a value wasn't sent in time; it comes back.
-pub enum SendTimeoutError<T> {
+pub enum SendTimeoutError<T, E> {
     /// There was no room in all that time.
     TimedOut(T),
     /// The channel is closed.
@@ -39,65 +35,56 @@ pub enum SendTimeoutError<T> {
     /// The message is longer than the channel takes.
     TooLong(T, TooLong),
     /// The value has no bytes.
-    Encode(T, EncodeError),
+    Encode(T, E),
 }
 
 /// A message came that is no value of the type. It has been taken from the channel; its bytes are here.
 #[derive(Debug)]
-pub struct DecodeError {
+pub struct DecodeError<K> {
     /// The message as it came.
     pub bytes: Vec<u8>,
     /// What is wrong with it.
-    pub kind: DecodeErrorKind,
-}
-
-/// What is wrong with a message.
-#[derive(Debug)]
-pub enum DecodeErrorKind {
-    /// It is no MessagePack.
-    Malformed(Malformed),
-    /// It is MessagePack of another type.
-    Mismatch(rmp_serde::decode::Error),
+    pub kind: K,
 }
 
 /// Why no value was received.
 #[derive(Debug)]
-pub enum RecvError {
+pub enum RecvError<K> {
     /// The channel is closed and everything sent has been received.
     Closed,
     /// A message came that is no value of the type.
-    Decode(DecodeError),
+    Decode(DecodeError<K>),
 }
 
 /// Why no value was received at once.
 #[derive(Debug)]
-pub enum TryRecvError {
+pub enum TryRecvError<K> {
     /// There is no message now.
     Empty,
     /// The channel is closed and everything sent has been received.
     Closed,
     /// A message came that is no value of the type.
-    Decode(DecodeError),
+    Decode(DecodeError<K>),
 }
 
 /// Why no value was received in time.
 #[derive(Debug)]
-pub enum RecvTimeoutError {
+pub enum RecvTimeoutError<K> {
     /// No message came in all that time.
     TimedOut,
     /// The channel is closed and everything sent has been received.
     Closed,
     /// A message came that is no value of the type.
-    Decode(DecodeError),
+    Decode(DecodeError<K>),
 }
 
-impl From<crate::RecvError> for RecvError {
+impl<K> From<crate::RecvError> for RecvError<K> {
     fn from(crate::RecvError: crate::RecvError) -> Self {
         Self::Closed
     }
 }
 
-impl From<crate::TryRecvError> for TryRecvError {
+impl<K> From<crate::TryRecvError> for TryRecvError<K> {
     fn from(error: crate::TryRecvError) -> Self {
         match error {
             crate::TryRecvError::Empty => Self::Empty,
@@ -106,7 +93,7 @@ impl From<crate::TryRecvError> for TryRecvError {
     }
 }
 
-impl From<crate::RecvTimeoutError> for RecvTimeoutError {
+impl<K> From<crate::RecvTimeoutError> for RecvTimeoutError<K> {
     fn from(error: crate::RecvTimeoutError) -> Self {
         match error {
             crate::RecvTimeoutError::TimedOut => Self::TimedOut,
@@ -121,7 +108,7 @@ const DRAINED: &str = "the channel is closed and empty";
 /// What the errors of sending have in common. `Debug` is without the value, so that `unwrap` works for every type.
 macro_rules! send_error {
     ($error:ident $(, $own:ident: $words:literal)?) => {
-        impl<T> $error<T> {
+        impl<T, E> $error<T, E> {
             /// The value that wasn't sent.
             pub fn into_inner(self) -> T {
                 match self {
@@ -131,7 +118,7 @@ macro_rules! send_error {
             }
         }
 
-        impl<T> fmt::Debug for $error<T> {
+        impl<T, E: fmt::Debug> fmt::Debug for $error<T, E> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
                     $(Self::$own(_) => f.write_str(concat!(stringify!($own), "(..)")),)?
@@ -142,18 +129,18 @@ macro_rules! send_error {
             }
         }
 
-        impl<T> fmt::Display for $error<T> {
+        impl<T, E> fmt::Display for $error<T, E> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
                     $(Self::$own(_) => f.write_str($words),)?
                     Self::Closed(_) => f.write_str(CLOSED),
                     Self::TooLong(_, too_long) => too_long.fmt(f),
-                    Self::Encode(..) => f.write_str("the value can't be written as MessagePack"),
+                    Self::Encode(..) => f.write_str("the codec has no bytes for the value"),
                 }
             }
         }
 
-        impl<T> Error for $error<T> {
+        impl<T, E: Error + 'static> Error for $error<T, E> {
             fn source(&self) -> Option<&(dyn Error + 'static)> {
                 match self {
                     Self::Encode(_, error) => Some(error),
@@ -171,13 +158,13 @@ send_error!(SendTimeoutError, TimedOut: "the channel stayed full until the time 
 /// What the errors of receiving have in common.
 macro_rules! recv_error {
     ($error:ident $(, $own:ident: $words:literal)?) => {
-        impl From<DecodeError> for $error {
-            fn from(error: DecodeError) -> Self {
+        impl<K> From<DecodeError<K>> for $error<K> {
+            fn from(error: DecodeError<K>) -> Self {
                 Self::Decode(error)
             }
         }
 
-        impl fmt::Display for $error {
+        impl<K> fmt::Display for $error<K> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
                     $(Self::$own => f.write_str($words),)?
@@ -187,7 +174,7 @@ macro_rules! recv_error {
             }
         }
 
-        impl Error for $error {
+        impl<K: Error + 'static> Error for $error<K> {
             fn source(&self) -> Option<&(dyn Error + 'static)> {
                 match self {
                     Self::Decode(error) => error.source(),
@@ -202,7 +189,7 @@ recv_error!(RecvError);
 recv_error!(TryRecvError, Empty: "the channel is empty");
 recv_error!(RecvTimeoutError, TimedOut: "the channel stayed empty until the time ran out");
 
-impl fmt::Display for DecodeError {
+impl<K> fmt::Display for DecodeError<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.bytes.len();
         write!(
@@ -212,11 +199,8 @@ impl fmt::Display for DecodeError {
     }
 }
 
-impl Error for DecodeError {
+impl<K: Error + 'static> Error for DecodeError<K> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(match &self.kind {
-            DecodeErrorKind::Malformed(malformed) => malformed,
-            DecodeErrorKind::Mismatch(error) => error,
-        })
+        Some(&self.kind)
     }
 }
