@@ -351,6 +351,12 @@ export class ThreadRegistry implements AgentRegistry {
     return false;
   }
 
+  /** Whether what {@link ThreadRegistry.beginWait} has said still stands: not once another wait of this thread is over; the locks call it. */
+  isInWait(address: number): boolean {
+    const slot = this.#agent.token & OWNER_SLOT_MASK;
+    return slot === SLOT_UNREGISTERED || Atomics.load(this.#words, waitingOnOf(slot)) === (address | 0);
+  }
+
   /** Who would wait for whom if `token` slept for the lock at `address`; the locks call it, see internal/deadlock.ts. */
   waitCircle(token: number, address: number): WaitLink[] | undefined {
     const circle = this.#follow(token, address);

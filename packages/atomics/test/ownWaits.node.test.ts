@@ -1,7 +1,7 @@
 /** What a thread tells of the waits that block it, where somebody listens. The thread is this one, which a browser's main thread can't be. */
 import { afterEach, expect, test } from 'vitest';
-import { AtomicI32, Condition, Event, Mutex, RwLock, TimeoutError } from '../src/index.ts';
-import { blockingWaitKind, setOwnWaits } from '../src/internal/index.ts';
+import { AtomicI32, Condition, Event, Mutex, RwLock, ThreadRegistry, TimeoutError } from '../src/index.ts';
+import { agentOf, block, blockingWaitKind, blockingWaitOf, setOwnWaits } from '../src/internal/index.ts';
 
 afterEach(() => setOwnWaits(undefined));
 
@@ -54,4 +54,29 @@ test('a writer that waits for readers, and a wait for a condition, are told by w
 
 test('where nobody listens, a wait is as long', () => {
   expect(() => Event.create().wait({ timeoutMs: 1 })).toThrow(TimeoutError);
+});
+
+/**
+ * A select looks at its channels once more when the registry knows of its wait, and may have to wait for the lock of one. That wait, over, took
+ * out what was known of the select's, so that it slept on where nobody would tell it of a death.
+ */
+test('a wait before which its thread has waited for something else is still known', () => {
+  const registrySize = ThreadRegistry.byteLength(2);
+  const buffer = new SharedArrayBuffer(registrySize + 64);
+  const registry = ThreadRegistry.create({ capacity: 2, location: { buffer } });
+  const { slot } = registry.enter();
+  const [words, lock, events] = [new Int32Array(buffer), registrySize >> 2, (registrySize >> 2) + 1];
+  const known: (number | undefined)[] = [];
+  setOwnWaits({ begin: () => void known.push(blockingWaitOf(words, 0, slot)?.address), end: () => {} });
+  let looks = 0;
+  const look = (): boolean => {
+    looks += 1;
+    if (looks === 1) block(words, lock, 0, TIMEOUT_MS, agentOf(buffer), 0, 'locking');
+    return true;
+  };
+  expect(block(words, events, 0, TIMEOUT_MS, agentOf(buffer), 0, 'waiting', look)).toBe('timed-out');
+  expect(known).toEqual([lock * 4, events * 4]);
+  expect(looks).toBe(2);
+  expect(blockingWaitOf(words, 0, slot)).toBeUndefined();
+  registry.leave();
 });

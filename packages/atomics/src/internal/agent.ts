@@ -16,6 +16,8 @@ export interface AgentRegistry {
   watchDeaths(onDeath: () => void): () => void;
   /** Says that this thread's blocking wait is on `address`, and what it is for; `false` if it should look again rather than wait. */
   beginWait(address: number, purpose?: number): boolean;
+  /** Whether this thread's blocking wait is still said to be on `address`; another one meanwhile has changed that. */
+  isInWait(address: number): boolean;
   /**
    * Who would wait for whom if `token` slept for the lock at `address`, and why that would never end: each holds what the one before
    * waits for, and the first holds what the last waits for. `undefined` if the chain ends.

@@ -86,10 +86,13 @@ export function block(
   const purpose = kind & ~WAITING_KIND_MASK;
   const { registry } = agent;
   if (registry === undefined) return sleep(words, index, expected, timeoutMs, purpose);
-  const mayWait = registry.beginWait((words.byteOffset + index * words.BYTES_PER_ELEMENT) | (kind & WAITING_KIND_MASK), purpose);
+  const address = (words.byteOffset + index * words.BYTES_PER_ELEMENT) | (kind & WAITING_KIND_MASK);
   try {
-    if (!mayWait) return 'ok';
-    if (shouldWait !== undefined && !shouldWait()) return 'ok';
+    // A look that had to wait itself, for a lock, has taken out what was said of this wait: then it is said again, and looked again.
+    do {
+      if (!registry.beginWait(address, purpose)) return 'ok';
+      if (shouldWait !== undefined && !shouldWait()) return 'ok';
+    } while (!registry.isInWait(address));
     return sleep(words, index, expected, timeoutMs, purpose);
   } finally {
     registry.endWait();
