@@ -285,8 +285,10 @@ export class Sender<T = Uint8Array> {
 
   /** What `select` needs to send a value when there is room. */
   forSelect(value: T): Selectable {
-    const message = this.#encode(value);
-    this.#checkLength(message, value);
+    const encoded = this.#encode(value);
+    this.#checkLength(encoded, value);
+    // A copy: the caller may change its bytes while an asynchronous select waits, and a codec may write its next message over this one.
+    const message = encoded.slice();
     return {
       location: this.#ring.location,
       waiters: this.#ring.senders,

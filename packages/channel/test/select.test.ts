@@ -3,6 +3,7 @@ import { ThreadRegistry, type ThreadToken, setMayBlock } from '@heddle/atomics';
 import { SLOT_UNREGISTERED, blockingWaitOf } from '@heddle/atomics/internal';
 import { describe, expect, test } from 'vitest';
 import {
+  type Codec,
   type ReceiverHandle,
   broadcast,
   broadcastByteLength,
@@ -100,6 +101,28 @@ describe('a select', () => {
     expect(full.receiver.recv()).toBe('first');
     await waiting;
     expect(full.receiver.recv()).toBe('second');
+  });
+
+  test('sends what was given when it began, whatever becomes of the bytes', async () => {
+    // Each message is written over the one before.
+    const place = new Uint8Array(1);
+    const codec: Codec<number> = {
+      name: 'one byte',
+      encode: (value) => {
+        place[0] = value;
+        return place;
+      },
+      decode: ([value = 0]) => value,
+    };
+    const [first, second] = [channel({ capacity: 1, codec }), channel({ capacity: 1, codec })];
+    first.sender.send(1);
+    second.sender.send(2);
+    const waiting = selectAsync({ first: { send: first.sender, value: 10 }, second: { send: second.sender, value: 20 } });
+    await sleep(SOON_MS);
+    place[0] = 30;
+    expect(first.receiver.recv()).toBe(1);
+    expect((await waiting).chosen).toBe('first');
+    expect(first.receiver.recv()).toBe(10);
   });
 
   test('takes no wake-up from others that wait', async () => {
