@@ -39,16 +39,25 @@ pub fn check_interrupt() -> StoreResult<()> {
     Ok(())
 }
 
-/// Notes that the request that this thread runs goes on; a thread that runs none goes on.
-pub fn note_progress() {
-    RUNNING.with(|running| {
-        if let Some(own) = running.borrow().as_ref() {
-            own.note_progress();
+/// Waits in `wait` for another thread of the engine, or for the host, which is no lack of heed for an interrupt. Such waits don't nest.
+pub fn while_waiting<R>(wait: impl FnOnce() -> R) -> R {
+    /// The wait is over, also where it panics.
+    struct Waiting(Arc<Activity>);
+    impl Drop for Waiting {
+        fn drop(&mut self) {
+            self.0.progress.fetch_add(1, Ordering::Relaxed);
         }
+    }
+    let running = RUNNING.try_with(|running| running.borrow().clone());
+    let _waiting = running.ok().flatten().map(|own| {
+        own.progress.fetch_add(1, Ordering::Relaxed);
+        Waiting(own)
     });
+    wait()
 }
 
-/// A record in shared memory. Every word is a figure or a flag of its own and publishes nothing else: Relaxed loads and stores do.
+/// A record in shared memory. Every word is a figure or a flag of its own and publishes nothing else: Relaxed loads and stores do, but for the
+/// beginning of a request, which must not miss an interrupt that misses it.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Activity {
@@ -60,25 +69,24 @@ pub struct Activity {
     pub statements: AtomicU32,
     /// The id of the request that runs, or 0.
     pub request: AtomicU32,
-    /// Another number as long as that goes on, for who ends an engine that heeds no interrupt (`HeedWatch.ts`).
+    /// Another number as long as that goes on, and an odd one while it waits, for who ends an engine that heeds no interrupt
+    /// (`HeedWatch.ts`).
     pub progress: AtomicU32,
 }
 
 impl Activity {
     /// Whether the request that runs is to be interrupted; who asks goes on.
     pub fn is_interrupted(&self) -> bool {
-        self.note_progress();
-        let cancel = self.cancel.load(Ordering::Relaxed);
+        self.progress.fetch_add(2, Ordering::Relaxed);
+        // SeqCst: see `begin`.
+        let cancel = self.cancel.load(Ordering::SeqCst);
         cancel != 0 && cancel == self.request.load(Ordering::Relaxed)
-    }
-
-    fn note_progress(&self) {
-        self.progress.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request begins.
     pub fn begin(&self, request: u32) {
-        self.request.store(request, Ordering::Relaxed);
+        // SeqCst: who interrupts stores `cancel` and then loads this; the request looks at `cancel` first of all. One sees the other.
+        self.request.store(request, Ordering::SeqCst);
         self.state.store(1, Ordering::Relaxed);
     }
 

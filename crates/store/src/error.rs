@@ -153,7 +153,7 @@ impl StoreError {
 }
 
 /// What a panic says, as far as it cannot come from rows: words that stand in the program, and those of a refused allocation. What was
-/// formatted (an index's string, the error that `unwrap` met) may quote a value; the panic's hook has told the console.
+/// formatted (an index's string, the error that `unwrap` met) may quote a value, and is printed where that is asked for (`heddle_store_show_panics`).
 pub(crate) fn panic_words(payload: &(dyn Any + Send)) -> &str {
     let literal = payload.downcast_ref::<&str>().copied();
     let allocation = (payload.downcast_ref::<String>())
@@ -161,7 +161,7 @@ pub(crate) fn panic_words(payload: &(dyn Any + Send)) -> &str {
         .filter(|words| words.starts_with(ALLOCATION_FAILED));
     literal
         .or(allocation)
-        .unwrap_or("the console has what it said")
+        .unwrap_or("what it said may quote rows: open with showsPanics to have it printed")
 }
 
 impl fmt::Display for StoreError {

@@ -1,7 +1,7 @@
 //! Record sizes, offsets and state words: generated from `layout/store.json`; edit that.
 
-/// The version of StoreControl and StoreThread.
-pub const STORE_CONTROL_VERSION: u32 = 1;
+/// The version of StoreControl, StoreThread and Connection.
+pub const STORE_CONTROL_VERSION: u32 = 2;
 /// Connection state: no request runs.
 pub const CONNECTION_IDLE: u32 = 0;
 /// Connection state: a request runs.
@@ -95,7 +95,7 @@ pub mod connection {
     pub const STATEMENTS: usize = 8;
     /// The id of the request that runs, or 0.
     pub const REQUEST: usize = 12;
-    /// Another number as long as the request goes on: one more with each look whether it is to be interrupted, and with each file operation of its thread.
+    /// Another number as long as the request goes on: 2 more with each look whether it is to be interrupted; odd while its thread waits for another one or for the host.
     pub const PROGRESS: usize = 16;
 }
 

@@ -8,6 +8,7 @@ import { checkKind, defineDisposeSymbol, openRegistryOf } from '@heddle/atomics/
 import { type OpenOptions } from './channel.ts';
 import { type Codec, bytesCodec } from './Codec.ts';
 import { ChannelTimeoutError, ClosedError, LaggedError, MessageTooLargeError, SendAbortedError } from './errors.ts';
+import { copied } from './internal/copy.ts';
 import { Broadcasting, type Place, type Reception } from './internal/Broadcasting.ts';
 import { broadcastRecordByteLength } from './internal/broadcastRecord.ts';
 import { type EndHandle, checkProgress, codecFor, decodeWith, encodeWith, endHandle, releasedError, withValue } from './internal/end.ts';
@@ -219,7 +220,7 @@ export class BroadcastSender<T = Uint8Array> {
     const { timeoutMs = Infinity, signal } = options;
     if (signal?.aborted === true) throw new SendAbortedError(SENDING, signal.reason, value);
     // A copy: the caller may change its bytes while this waits.
-    const attempt = this.#channel.sending(this.#encode(value).slice());
+    const attempt = this.#channel.sending(copied(this.#encode(value)));
     const sending = this.#channel.monitor.performAsync(this.#channel.senders, attempt, { timeoutMs, signal });
     this.#finish(await withValue(SENDING, value, sending), value, timeoutMs);
   }
@@ -227,7 +228,7 @@ export class BroadcastSender<T = Uint8Array> {
   /** What `select` needs to send a value when no receiver has to be waited for. */
   forSelect(value: T): Selectable {
     // A copy: the caller may change its bytes while an asynchronous select waits.
-    const sending = this.#channel.sending(this.#encode(value).slice());
+    const sending = this.#channel.sending(copied(this.#encode(value)));
     let isTried = false;
     const attempt = {
       ...sending,

@@ -9,7 +9,10 @@
 export interface Codec<T> {
   /** Tells codecs apart; both ends must agree. */
   readonly name: string;
-  /** The bytes of a value. They are copied before the call that sends them returns. Throws if it has none. */
+  /**
+   * The bytes of a value. They are copied before the call that sends them returns; values that one call sends have bytes of their own. Throws
+   * if it has none.
+   */
   encode(value: T): Uint8Array;
   /** The value in bytes that belong to the receiver alone. May throw if there is none. */
   decode(bytes: Uint8Array<ArrayBuffer>): T;

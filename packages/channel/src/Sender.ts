@@ -4,6 +4,7 @@ import { checkKind, deadlineAfter, defineDisposeSymbol, openRegistryOf, remainin
 import { type Codec } from './Codec.ts';
 import { ChannelTimeoutError, ClosedError, EncodeError, MessageTooLargeError, SendAbortedError } from './errors.ts';
 import { BRIEF_MS } from './internal/brief.ts';
+import { copied } from './internal/copy.ts';
 import { type EndHandle, codecFor, endHandle, releasedError, withValue } from './internal/end.ts';
 import { type Counted } from './internal/Ends.ts';
 import { CLOSED, DONE, NOT_NOW, type Result } from './internal/result.ts';
@@ -170,7 +171,7 @@ export class Sender<T = Uint8Array> {
     let result: Result = NOT_NOW;
     if (message.length <= this.#ring.frameByteLengthMax) result = this.#sending.trySend(message, BRIEF_MS);
     // A copy: the caller may change its bytes while this waits.
-    if (result === NOT_NOW) result = await withValue(OPERATION, value, this.#sending.sendAsync(message.slice(), timeoutMs, signal));
+    if (result === NOT_NOW) result = await withValue(OPERATION, value, this.#sending.sendAsync(copied(message), timeoutMs, signal));
     if (result !== DONE) throw this.#errorOf(result, value, timeoutMs);
   }
 
@@ -222,7 +223,7 @@ export class Sender<T = Uint8Array> {
     const { timeoutMs = Infinity, signal } = options;
     if (signal?.aborted === true) throw new SendAbortedError(OPERATION, signal.reason, values);
     // Copies: the caller may change its bytes while this waits.
-    const messages = values.map((value) => this.#encode(value).slice());
+    const messages = values.map((value) => copied(this.#encode(value)));
     const deadline = deadlineAfter(timeoutMs);
     for (let sent = 0; ; sent += 1) {
       sent += this.#sending.trySendMany(messages, sent, BRIEF_MS);
@@ -288,7 +289,7 @@ export class Sender<T = Uint8Array> {
     const encoded = this.#encode(value);
     this.#checkLength(encoded, value);
     // A copy: the caller may change its bytes while an asynchronous select waits, and a codec may write its next message over this one.
-    const message = encoded.slice();
+    const message = copied(encoded);
     return {
       location: this.#ring.location,
       waiters: this.#ring.senders,

@@ -9,6 +9,7 @@ import { checkKind, defineDisposeSymbol, openRegistryOf } from '@heddle/atomics/
 import { type OpenOptions } from './channel.ts';
 import { type Codec, bytesCodec } from './Codec.ts';
 import { ChannelTimeoutError, ClosedError, MessageTooLargeError } from './errors.ts';
+import { copied } from './internal/copy.ts';
 import { type EndHandle, checkProgress, codecFor, decodeWith, encodeWith, endHandle, releasedError } from './internal/end.ts';
 import { type Counted } from './internal/Ends.ts';
 import { CLOSED, DONE, NOT_NOW, type Result } from './internal/result.ts';
@@ -165,7 +166,7 @@ export class WatchSender<T = Uint8Array> {
   /** {@link WatchSender.send} without blocking the thread. Throws `CLOSED`, `MESSAGE_TOO_LARGE` and `ENCODE_FAILED` as it does. */
   async sendAsync(value: T): Promise<void> {
     // A copy: the caller may change its bytes while this waits.
-    const bytes = this.#encode(value).slice();
+    const bytes = copied(this.#encode(value));
     const channel = this.#channel;
     const result = await channel.monitor.withAsync(() => channel.write(bytes));
     this.#finish(result, value);

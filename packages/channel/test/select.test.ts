@@ -125,6 +125,30 @@ describe('a select', () => {
     expect(first.receiver.recv()).toBe(10);
   });
 
+  // Node's and Bun's; its `slice` doesn't copy.
+  const { Buffer } = globalThis as { Buffer?: { from(bytes: readonly number[]): Uint8Array<ArrayBuffer> } };
+
+  test.skipIf(Buffer === undefined)('sends a Buffer as it was', async () => {
+    const [full, news, latest] = [channel({ capacity: 1 }), broadcast({ capacity: 1, backPressure: true }), watch(new Uint8Array(1))];
+    const bytes = Buffer!.from([1]);
+    full.sender.send(bytes);
+    news.sender.send(bytes);
+    const waiting = [
+      full.sender.sendAsync(bytes),
+      full.sender.sendManyAsync([bytes]),
+      selectAsync({ full: { send: full.sender, value: bytes } }),
+      news.sender.sendAsync(bytes),
+      selectAsync({ news: { send: news.sender, value: bytes } }),
+      latest.sender.sendAsync(bytes),
+    ];
+    await sleep(SOON_MS);
+    bytes[0] = 9;
+    for (let i = 0; i < 4; i += 1) expect(await full.receiver.recvAsync()).toEqual(Uint8Array.of(1));
+    for (let i = 0; i < 3; i += 1) expect(await news.receiver.recvAsync()).toEqual(Uint8Array.of(1));
+    await Promise.all(waiting);
+    expect(latest.receiver.borrow()).toEqual(Uint8Array.of(1));
+  });
+
   test('takes no wake-up from others that wait', async () => {
     const worker = await spawn();
     for (let round = 0; round < 20; round += 1) {

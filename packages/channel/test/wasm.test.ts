@@ -229,7 +229,7 @@ describe('a TypeScript thread and a Rust thread', () => {
     expect(await selecting).toBe(1 + 2 * count);
 
     const selectingMore = rust.call<number>('task', 'broadcast_select_task', at, other, count);
-    await sleep(20);
+    while (!channels.every(({ receiver }) => receiver.length === 2)) await sleep(1);
     // The last receiver.
     channels[1].receiver.release();
     // As many as there was room for.

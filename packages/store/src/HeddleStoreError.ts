@@ -37,7 +37,7 @@ import type { Row } from './SqlValue.ts';
  * | `NOT_CROSS_ORIGIN_ISOLATED` | the page may not share memory between threads | serve two headers, see the message |
  * | `ENGINE_RESTARTED` | the engine stopped under the call, or the tab that ran it is gone, and another is started; a commit under way is there whole or not at all | read what is there, then repeat |
  * | `ENGINE_FAILED` | the engine stopped for good; what was acknowledged is on disk | open again |
- * | | or, as one statement's error: a panic within it, which harmed nothing else; the console has what it said | |
+ * | | or, as one statement's error: a panic within it, which harmed nothing else; what it said is printed with `showsPanics` | |
  */
 export type StoreErrorCode =
   | 'SQL_ERROR'

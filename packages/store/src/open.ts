@@ -46,7 +46,7 @@ export interface OpenOptions {
   readonly onRole?: ((role: Role) => void) | undefined;
   /**
    * Whether a panic within the engine is printed with all that it says, which may quote rows; `false` by default: then its place and
-   * the stack are.
+   * the stack are. The setting of the tab that runs the engine counts.
    */
   readonly showsPanics?: boolean | undefined;
   /** Gives opening up. */

@@ -21,9 +21,11 @@ function running() {
   const watch = new HeedWatch(record, HEED_MS, () => given++);
   record.onCancel = () => watch.begin();
   const request = (id: number): void => void (words[CONNECTION_REQUEST_OFFSET / 4] = id);
-  const goOn = (): void => void Atomics.add(words, CONNECTION_PROGRESS_OFFSET / 4, 1);
+  const goOn = (): void => void Atomics.add(words, CONNECTION_PROGRESS_OFFSET / 4, 2);
+  /** Begins a wait, or ends it. */
+  const wait = (): void => void Atomics.add(words, CONNECTION_PROGRESS_OFFSET / 4, 1);
   request(7);
-  return { record, watch, request, goOn, given: () => given };
+  return { record, watch, request, goOn, wait, given: () => given };
 }
 
 test('one that does nothing is given up, once, after its time', () => {
@@ -47,6 +49,22 @@ test('one that goes on is not, however long it takes', () => {
   }
   expect(given()).toBe(0);
   vi.advanceTimersByTime(2 * HEED_MS);
+  expect(given()).toBe(1);
+});
+
+test('one that waits is not, however long', () => {
+  const { record, goOn, wait, given } = running();
+  record.cancel(7);
+  wait();
+  vi.advanceTimersByTime(10 * HEED_MS);
+  expect(given()).toBe(0);
+  // It goes on, and computes.
+  wait();
+  vi.advanceTimersByTime(HEED_MS / 2);
+  goOn();
+  vi.advanceTimersByTime(HEED_MS / 2);
+  expect(given()).toBe(0);
+  vi.advanceTimersByTime(HEED_MS);
   expect(given()).toBe(1);
 });
 

@@ -383,16 +383,19 @@ describe('a statement that was told to stop', () => {
   );
 
   test.each([
-    ['in a directory', temporaryLocation],
-    ['in memory', async () => undefined],
+    ['in a directory', 'the pool', temporaryLocation],
+    ['in a directory', 'a connection', temporaryLocation],
+    ['in memory', 'the pool', async () => undefined],
   ])(
-    'does not outlast the close of its database %s',
-    async (_, location) => {
-      const { db, heedless } = await watchedDatabase(await location());
-      const running = expectError(db.query(HEEDLESS, VALUES).all(), 'ENGINE_FAILED', /did not heed its interruption/);
+    'does not outlast the close of its database %s, on a thread of %s',
+    async (_, whose, location) => {
+      const { db, restarts, heedless } = await watchedDatabase(await location());
+      const lane = whose === 'the pool' ? db : await db.connection();
+      const running = expectError(lane.query(HEEDLESS, VALUES).all(), 'ENGINE_FAILED', /did not heed its interruption/);
       await heedless();
       await db.close();
       await running;
+      expect(restarts).toEqual([]);
     },
     TIMEOUT_MS,
   );

@@ -86,11 +86,11 @@ test("a panic prints where it happened, by the names of Rust's functions", async
 test('a panic whose message is hidden prints its place and not the message', async () => {
   const printed = await inProcess(
     `await runtime.spawn('hide_messages', 1).join();
-    await runtime.spawn('panic_with', 1234).join().catch(() => {});
+    await runtime.spawn('panic_with', 987654321).join().catch(() => {});
     await runtime.spawn('panic_now').join().catch(() => {});`,
     'stderr',
   );
   expect(printed).toMatch(/thread 'panic_with' panicked at .*\.rs:\d+:\d+:\na message that may quote data, and is hidden\n/);
-  expect(printed).not.toContain('1234');
+  expect(printed).not.toContain('987654321');
   expect(printed).toMatch(/thread 'panic_now' panicked at .*\.rs:\d+:\d+:\nthe weft broke\n/);
 });

@@ -9,6 +9,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::activity;
 use crate::error::{StoreError, StoreResult};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -60,9 +61,7 @@ impl<T> Groups<T> {
                 return queue.outcomes.swap_remove(position).1;
             }
             if queue.has_leader {
-                queue = self
-                    .written
-                    .wait(queue)
+                queue = activity::while_waiting(|| self.written.wait(queue))
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }

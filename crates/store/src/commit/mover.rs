@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 
-use crate::activity::check_interrupt;
+use crate::activity::{self, check_interrupt};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::Key;
 use crate::store::Store;
@@ -164,7 +164,7 @@ impl Mover {
 
     /// The right to write a table's rows to Tonbo and replace its base.
     pub fn writing(&self) -> MutexGuard<'_, ()> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+        activity::while_waiting(|| self.writing.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

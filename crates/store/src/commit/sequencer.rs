@@ -38,6 +38,7 @@ use imbl::OrdMap;
 
 use super::changes::Changes;
 use super::recent::{Before, Footprint, Forgotten, RecentWrites};
+use crate::activity;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::key::Key;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -348,9 +349,7 @@ impl Sequencer {
         let mut state = self.lock();
         let last = state.next;
         while state.reserved.first().is_some_and(|first| *first < last) {
-            state = self
-                .moved
-                .wait(state)
+            state = activity::while_waiting(|| self.moved.wait(state))
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -433,9 +432,7 @@ impl Reservation {
             .first()
             .is_some_and(|first| *first < self.sequence)
         {
-            state = sequencer
-                .moved
-                .wait(state)
+            state = activity::while_waiting(|| sequencer.moved.wait(state))
                 .unwrap_or_else(PoisonError::into_inner);
         }
         if is_mixed {

@@ -137,7 +137,6 @@ impl HostIo {
 
     /// Asks and waits for the answer.
     fn call(&self, verb: &'static str, path: &str, operation: u32, ask: Ask) -> IoResult<f64> {
-        activity::note_progress();
         let mut message = [0u8; MESSAGE_SIZE];
         let request = IoRequest::new(
             operation,
@@ -145,7 +144,7 @@ impl HostIo {
             message.as_mut_ptr().expose_provenance() as u32,
             MESSAGE_SIZE as u32,
         );
-        let (code, length) = match self.queue.call(&request) {
+        let (code, length) = match activity::while_waiting(|| self.queue.call(&request)) {
             Ok(result) => return Ok(result),
             Err(Refused {
                 code,
@@ -209,8 +208,7 @@ impl Io for HostIo {
 
     fn read_at(&self, file: FileId, offset: u64, buffer: &mut [u8]) -> IoResult<usize> {
         if let Some(_leave) = self.queue.use_descriptors() {
-            activity::note_progress();
-            return direct::read(file, offset, buffer);
+            return activity::while_waiting(|| direct::read(file, offset, buffer));
         }
         let ask = Ask::file(file).buffer(buffer).offset(offset);
         self.call("read", "", layout::IO_READ, ask)
@@ -219,8 +217,7 @@ impl Io for HostIo {
 
     fn write_at(&self, file: FileId, offset: u64, bytes: &[u8]) -> IoResult<()> {
         if let Some(_leave) = self.queue.use_descriptors() {
-            activity::note_progress();
-            return direct::write(file, offset, bytes);
+            return activity::while_waiting(|| direct::write(file, offset, bytes));
         }
         self.call(
             "write",
@@ -254,8 +251,7 @@ impl Io for HostIo {
         if is_named()
             && let Some(_leave) = self.queue.use_descriptors()
         {
-            activity::note_progress();
-            return direct::sync(file);
+            return activity::while_waiting(|| direct::sync(file));
         }
         self.call("sync", "", layout::IO_SYNC, Ask::file(file))?;
         self.named().insert(file);

@@ -16,6 +16,7 @@
 
 use std::collections::BTreeMap;
 
+use super::page_sums::RESERVED;
 use crate::io::{FileId, Io, IoResult, OpenMode};
 
 const HEADER_SIZE: usize = 32;
@@ -208,7 +209,11 @@ impl Wal<'_> {
         let (mut own, mut copied) = (vec![0; page_size], vec![0; page_size]);
         self.io.read_at(database, 0, &mut copied)?;
         // They are filled on the way to the file: see `page_sums`.
-        let compared = page_size - usize::from(copied[RESERVED_AT]);
+        let reserved = usize::from(copied[RESERVED_AT]);
+        if ![0, RESERVED].contains(&reserved) {
+            return Ok(false);
+        }
+        let compared = page_size - reserved;
         for (number, at) in pages {
             let place = u64::from(number.saturating_sub(1)) * page_size as u64;
             let count = self.io.read_at(self.file, *at, &mut own)?;

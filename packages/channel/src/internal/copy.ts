@@ -41,3 +41,8 @@ export function copyOf(source: Uint8Array, start: number, length: number): Uint8
   copyBytes(source, start, length, copy, 0);
   return copy;
 }
+
+/** The bytes in an array of their own. Not by `slice`: that of a `Buffer` is another look at the same bytes. */
+export function copied(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return copyOf(bytes, 0, bytes.length);
+}

@@ -46,7 +46,7 @@ export class ConnectionRecord {
     return id !== 0 && Atomics.load(this.#words, CANCEL) === id;
   }
 
-  /** Another number as long as the request that runs goes on. */
+  /** Another number as long as the request that runs goes on; odd while it waits for another thread or the host. */
   get progress(): number {
     return Atomics.load(this.#words, PROGRESS);
   }

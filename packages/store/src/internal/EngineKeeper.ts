@@ -40,6 +40,8 @@ export class EngineKeeper implements Keeper {
   #fruitless = 0;
   #restarting: Promise<void> | undefined;
   #isAbandoned = false;
+  /** Whether it is being closed, while calls still run. */
+  #isEnding = false;
   readonly #giveUp = new AbortController();
 
   /** @param onRestart called when another engine has taken the place of one that stopped */
@@ -66,7 +68,7 @@ export class EngineKeeper implements Keeper {
   }
 
   get #isClosing(): boolean {
-    return this.#giveUp.signal.aborted;
+    return this.#isEnding || this.#giveUp.signal.aborted;
   }
 
   #adopt(engine: Engine): void {
@@ -149,6 +151,7 @@ export class EngineKeeper implements Keeper {
   }
 
   async close(error: HeddleStoreError, quiet: Promise<unknown>): Promise<void> {
+    this.#isEnding = true;
     this.#engine.endHeedless?.();
     await quiet;
     this.#giveUp.abort(error);

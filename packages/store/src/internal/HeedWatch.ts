@@ -7,8 +7,8 @@
  * # Invariants
  * 1. A request is heedless only if it has neither ended nor shown any progress at {@link LOOKS} looks in a row. The looks are counted and not
  *    the time, for a machine that slept, or a page whose timers were held back, has done nothing meanwhile.
- * 2. Whoever looks whether it is to stop shows progress, and so does each request at its beginning, and each use of a file: `Activity` in
- *    `crates/store/src/activity.rs`.
+ * 2. Whoever looks whether it is to stop shows progress, and so does each request at its beginning, and who waits for another thread or the
+ *    host, however long: `Activity` in `crates/store/src/activity.rs`.
  */
 
 import type { ConnectionRecord } from './ConnectionRecord.ts';
@@ -35,7 +35,7 @@ export class HeedWatch {
     this.#onHeedless = onHeedless;
   }
 
-  /** The request that runs was told to stop. */
+  /** The request that runs was told to stop, if one does: it sees `cancel`, or this sees it (`Activity::begin`). */
   begin(): void {
     if (this.#timer !== undefined || !this.#record.isInterrupted) return;
     this.#progress = this.#record.progress;
@@ -55,7 +55,8 @@ export class HeedWatch {
       this.end();
       return;
     }
-    this.#looks = progress === this.#progress ? this.#looks + 1 : 0;
+    const isWaiting = (progress & 1) !== 0;
+    this.#looks = progress === this.#progress && !isWaiting ? this.#looks + 1 : 0;
     this.#progress = progress;
     if (this.#looks < LOOKS) return;
     this.end();

@@ -1,7 +1,7 @@
 // Record sizes, offsets and state words: generated from layout/store.json; edit that.
 
-/** The version of StoreControl and StoreThread. */
-export const STORE_CONTROL_VERSION = 1;
+/** The version of StoreControl, StoreThread and Connection. */
+export const STORE_CONTROL_VERSION = 2;
 /** Connection state: no request runs. */
 export const CONNECTION_IDLE = 0;
 /** Connection state: a request runs. */
@@ -87,7 +87,7 @@ export const CONNECTION_STATE_OFFSET = 4;
 export const CONNECTION_STATEMENTS_OFFSET = 8;
 /** The id of the request that runs, or 0. */
 export const CONNECTION_REQUEST_OFFSET = 12;
-/** Another number as long as the request goes on: one more with each look whether it is to be interrupted, and with each file operation of its thread. */
+/** Another number as long as the request goes on: 2 more with each look whether it is to be interrupted; odd while its thread waits for another one or for the host. */
 export const CONNECTION_PROGRESS_OFFSET = 16;
 
 /** Bytes of IoQueue: Requests to the I/O thread, a worker that sees only the memory and owns the files. One for each memory; made by the engine. */

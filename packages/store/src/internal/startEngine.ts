@@ -144,7 +144,6 @@ class WasmEngine implements Engine {
     const check = (broken?: unknown): void => this.#check(broken);
     const links = linksAt(this.#runtime.memory, control, check);
     this.threads = links.map((link, index) => new SqlThread(index, link));
-    this.#watches = links.map(({ record }, index) => this.#watchHeed(record, index));
     this.#runs = this.threads.map(({ index }) => this.#runtime.spawnWith({ name: `SQL ${index + 1}` }, 'heddle_store_run', control, index));
     for (const run of this.#runs) void this.#watch(run);
     const [first, ...others] = this.threads;
@@ -152,6 +151,8 @@ class WasmEngine implements Engine {
     const opened = await first?.request({ op: 'open', ...settings }, stop);
     for (const damage of opened?.damage ?? []) tell(onDamage, damage);
     await Promise.all(others.map((thread) => thread.request({ op: 'attach' }, stop)));
+    // Only now: what opens the database looks at no interrupt, and shows no progress.
+    this.#watches = links.map(({ record }, index) => this.#watchHeed(record, index));
     // A trap of a background thread may have come in between.
     if (this.failure) throw this.failure.error;
   }
@@ -266,6 +267,7 @@ class WasmEngine implements Engine {
 
   abandon(): void {
     this.#isClosing = true;
+    for (const watch of this.#watches) watch.end();
     if (this.#io?.isAlive) this.#io.abandon();
     this.#closeChannels();
     this.#threadsEnded ??= this.#runtime.close({ graceMs: 0 });

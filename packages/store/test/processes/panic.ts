@@ -19,7 +19,7 @@ const [, , shows] = process.argv;
 const db = await open('memory:', { threads: 1, showsPanics: shows === 'true' });
 // There is no such engine.
 await runtime
-  ?.spawnWith({ name: 'torn' }, 'heddle_store_run', 0xfeed, 4321)
+  ?.spawnWith({ name: 'torn' }, 'heddle_store_run', 0xfeed, 987654321)
   .join()
   .catch(() => undefined);
 await db.query('SELECT 1').all();

@@ -4,6 +4,8 @@ use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::activity;
+
 /// Whether the future was woken since it was last polled, and the thread that waits for that.
 #[derive(Default)]
 struct Signal {
@@ -44,9 +46,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         while !*is_woken {
-            is_woken = signal
-                .woken
-                .wait(is_woken)
+            is_woken = activity::while_waiting(|| signal.woken.wait(is_woken))
                 .unwrap_or_else(PoisonError::into_inner);
         }
         *is_woken = false;
