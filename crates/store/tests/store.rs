@@ -3,11 +3,14 @@
 mod engine;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use engine::faults::FaultyIo;
 use engine::{Collect, Connection, Database, Rows};
 use heddle_store::error::StoreErrorCode;
+use heddle_store::io::PowerLossIo;
 use heddle_store::parameters::Parameters;
 use heddle_store::session::Discard;
 use heddle_store::table::Table;
@@ -753,4 +756,47 @@ fn a_join_begins_with_the_smaller_table_right_after_opening() {
     }
     let sql = "SELECT count(*) FROM large JOIN small USING (id)";
     assert_eq!(database.connect().integers(sql), [10]);
+}
+
+/// A scan reads the columns that it was asked for, and none of the others.
+#[test]
+fn a_scan_reads_the_columns_that_it_needs() {
+    const COLUMNS: i64 = 12;
+    const ROWS: i64 = 3000;
+    const SIZE: i64 = 200;
+    let disk = Arc::new(PowerLossIo::new());
+    let database = Database::on(disk.clone());
+    let connection = database.connect();
+    let names: Vec<String> = (0..COLUMNS).map(|number| format!("c{number}")).collect();
+    let blobs = vec![format!("randomblob({SIZE})"); COLUMNS as usize];
+    connection.run(&format!(
+        "CREATE VIRTUAL TABLE wide USING tonbo(id INTEGER PRIMARY KEY, {} BLOB);
+         WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s LIMIT {ROWS}) INSERT INTO wide SELECT i, {} FROM s",
+        names.join(" BLOB, "),
+        blobs.join(", ")
+    ));
+    database.flush();
+    drop(connection);
+    database.store.close().unwrap();
+    drop(database);
+    // Opened anew each time: nothing is in the cache.
+    let bytes_of = |sql: &str| {
+        let io = FaultyIo::new(Arc::new(disk.crash(0)));
+        let database = Database::on(io.clone());
+        let connection = database.connect();
+        let opened = io.bytes_read(".parquet");
+        let answer = connection.integers(sql);
+        (io.bytes_read(".parquet") - opened, answer)
+    };
+    let lengths: Vec<String> = names.iter().map(|name| format!("length({name})")).collect();
+    let (all, answer) = bytes_of(&format!("SELECT sum({}) FROM wide", lengths.join(" + ")));
+    assert_eq!(answer, [COLUMNS * ROWS * SIZE]);
+    let (one, answer) = bytes_of("SELECT sum(length(c5)) FROM wide");
+    assert_eq!(answer, [ROWS * SIZE]);
+    let column = (ROWS * SIZE) as u64;
+    assert!(all > column * COLUMNS as u64, "{all} bytes for all");
+    assert!(
+        one > column && one < 2 * column,
+        "{one} bytes for one column of {column}"
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use heddle_store::io::{FileId, Io, IoError, IoErrorCode, IoResult, MemoryIo, OpenMode, SharedIo};
 
@@ -56,6 +57,9 @@ struct State {
     fault: Option<Fault>,
     hits: Vec<String>,
     paths: HashMap<u32, String>,
+    /// Calls of a kind take as long.
+    delay: Option<(Kind, Duration)>,
+    bytes_read: BTreeMap<String, u64>,
 }
 
 impl FaultyIo {
@@ -89,6 +93,19 @@ impl FaultyIo {
         self.state().counts.clone()
     }
 
+    /// Calls of this kind take that long from now on.
+    pub fn slow_down(&self, kind: Kind, duration: Duration) {
+        self.state().delay = Some((kind, duration));
+    }
+
+    /// How many bytes were read from files whose paths contain this.
+    pub fn bytes_read(&self, part: &str) -> u64 {
+        let state = self.state();
+        let files = state.bytes_read.iter();
+        let files = files.filter(|(path, _)| path.contains(part));
+        files.map(|(_, count)| count).sum()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,6 +117,13 @@ impl FaultyIo {
     fn check(&self, kind: Kind, path: &str) -> IoResult<()> {
         let mut state = self.state();
         *state.counts.entry(kind).or_default() += 1;
+        if let Some((slow, duration)) = state.delay
+            && slow == kind
+        {
+            drop(state);
+            std::thread::sleep(duration);
+            state = self.state();
+        }
         let Some(fault) = state.fault else {
             return Ok(());
         };
@@ -151,7 +175,10 @@ impl Io for FaultyIo {
 
     fn read_at(&self, file: FileId, offset: u64, buffer: &mut [u8]) -> IoResult<usize> {
         self.check_file(Kind::Read, file)?;
-        self.inner.read_at(file, offset, buffer)
+        let count = self.inner.read_at(file, offset, buffer)?;
+        let path = self.path_of(file);
+        *self.state().bytes_read.entry(path).or_default() += count as u64;
+        Ok(count)
     }
 
     fn write_at(&self, file: FileId, offset: u64, bytes: &[u8]) -> IoResult<()> {
