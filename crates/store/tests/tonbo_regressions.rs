@@ -1187,3 +1187,58 @@ fn deletes_of_other_keys_are_not_merged() {
         0
     );
 }
+
+/// What a flush or a merge notes of the log was right only where nothing was logged meanwhile: segments were forgotten that recovery needs, or kept
+/// after they had been replaced by files. Here every frame has a segment of its own, so that each can be missed.
+#[test]
+fn the_log_after_a_merge_holds_what_recovery_needs_and_no_more() {
+    /// The row, and that it is committed.
+    const FRAMES: u64 = 2;
+    let fs = TestFs::default();
+    let options = Options {
+        wal_segment_bytes: 1,
+        ..Options::default()
+    };
+    let db = try_open(&fs, &options).expect("the table opens");
+    let (mut rows, mut flushed) = (0, 0);
+    let check = |rows: u64, flushed: u64, step: &str| {
+        let opened = |fs: &TestFs| {
+            let db = try_open(fs, &options).unwrap_or_else(|error| panic!("{step}: {error}"));
+            (all(&db).len() as u64, db.unflushed().0 as u64)
+        };
+        for copy in [fs.image(), fs.after_power_loss()] {
+            assert_eq!(opened(&copy), (rows, rows - flushed), "{step}");
+        }
+        let logs = fs.paths(".tonwal");
+        let is_needed = |log: &&String| {
+            let copy = fs.image();
+            copy.delete(log);
+            opened(&copy).0 < rows
+        };
+        let needed = logs.iter().filter(is_needed).count() as u64;
+        assert_eq!(needed, FRAMES * (rows - flushed), "{step}: {logs:?}");
+        // The newest that a flush has seen stays as the floor, and the writer's next one may be there already.
+        assert!(logs.len() as u64 <= needed + 2, "{step}: {logs:?}");
+    };
+    let mut step = |what: &str| {
+        match what {
+            "put" => {
+                put(&db, rows..rows + 1, 1);
+                rows += 1;
+            }
+            "flush" => {
+                assert!(flush(&db));
+                flushed = rows;
+            }
+            _ => assert!(compact(&db), "{what}"),
+        }
+        check(rows, flushed, what);
+    };
+    for _ in 0..3 {
+        for what in [
+            "put", "put", "flush", "put", "flush", "put", "put", "merge", "put", "flush",
+        ] {
+            step(what);
+        }
+    }
+}
