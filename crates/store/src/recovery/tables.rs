@@ -185,6 +185,17 @@ pub(crate) fn recover(
                 continue;
             }
             let delta = delta_of(*sequence, buffer)?;
+            let layout = match (published.tables.get(id), tables.get(id)) {
+                (Some(version), _) => Some(version.table.schema.layout.clone()),
+                (None, Some(Slot::Shut(shut))) => shut.entry.schema().map(|schema| schema.layout),
+                (None, _) => None,
+            };
+            let mut rows = buffer.values().flatten();
+            if layout.is_some_and(|layout| !rows.all(|row| layout.takes(row.len()))) {
+                return Err(StoreError::corrupt(format!(
+                    "commit {sequence} is damaged: a row has not as many values as its table has columns"
+                )));
+            }
             if let Some(version) = published.tables.get(id) {
                 let next = Arc::new(version.with_changes(delta));
                 published.tables.insert(*id, next);

@@ -32,6 +32,11 @@ impl Layout {
         self.stored.len() + self.added.unwrap_or_default()
     }
 
+    /// Whether a row may have so many values: older ones have none in columns that were added.
+    pub fn takes(&self, values: usize) -> bool {
+        (self.stored.len()..=self.slots()).contains(&values)
+    }
+
     /// The number of an added column's value among the packed ones.
     pub fn packed_number(&self, slot: usize) -> Option<usize> {
         slot.checked_sub(self.stored.len())

@@ -5,6 +5,8 @@
 //!
 //! `HEDDLE_SEED` and `HEDDLE_LONG_MINUTES` as in the other long tests.
 
+#![allow(dead_code, reason = "each test file uses a part")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,6 +19,17 @@ const ROUNDS: u64 = 400;
 /// Mutates `seeds` and has `run` try them, after the inputs that are kept. `run` answers what is wrong; a panic is wrong too.
 pub fn fuzz(
     name: &str,
+    seeds: &[Vec<u8>],
+    mutate: impl Fn(&mut Random, &[Vec<u8>]) -> Vec<u8>,
+    run: impl FnMut(&[u8]) -> Result<(), String>,
+) {
+    fuzz_rounds(name, ROUNDS, seeds, mutate, run);
+}
+
+/// The same with another count of inputs in a default run.
+pub fn fuzz_rounds(
+    name: &str,
+    rounds_max: u64,
     seeds: &[Vec<u8>],
     mutate: impl Fn(&mut Random, &[Vec<u8>]) -> Vec<u8>,
     mut run: impl FnMut(&[u8]) -> Result<(), String>,
@@ -40,7 +53,7 @@ pub fn fuzz(
     let seed = setting("HEDDLE_SEED").unwrap_or(1);
     let end = minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
     let mut rounds = 0;
-    while end.map_or(rounds < ROUNDS, |end| Instant::now() < end) {
+    while end.map_or(rounds < rounds_max, |end| Instant::now() < end) {
         // Each round by a seed of its own, so that one is replayed without those before it.
         let mut random = Random(seed.wrapping_add(rounds));
         let input = mutate(&mut random, seeds);
@@ -94,6 +107,36 @@ pub fn mutate_bytes(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
             }
             _ => bytes[at..at + length].fill(0),
         }
+    }
+    bytes
+}
+
+/// Other numbers in one of the texts, such as JSON.
+pub fn mutate_numbers(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
+    const NUMBERS: [&str; 9] = [
+        "0",
+        "1",
+        "-1",
+        "7",
+        "2147483648",
+        "4294967295",
+        "9223372036854775807",
+        "18446744073709551615",
+        "1e99",
+    ];
+    let mut bytes = random.pick(seeds).clone();
+    for _ in 0..=random.below(2u64) {
+        let is_digit = |at: &usize| bytes[*at].is_ascii_digit();
+        let starts: Vec<usize> = (0..bytes.len())
+            .filter(|at| is_digit(at) && (*at == 0 || !is_digit(&(at - 1))))
+            .collect();
+        if starts.is_empty() {
+            break;
+        }
+        let start = *random.pick(&starts);
+        let end = (start..bytes.len()).find(|at| !is_digit(at));
+        let number = random.pick(&NUMBERS).bytes();
+        bytes.splice(start..end.unwrap_or(bytes.len()), number);
     }
     bytes
 }
