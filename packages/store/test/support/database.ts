@@ -11,6 +11,9 @@ export async function temporaryLocation(): Promise<string> {
   return location;
 }
 
+/** For how long a worker that ends may keep its files. */
+const RELEASED_MS = 20_000;
+
 async function newDirectory(): Promise<{ location: string; remove: () => Promise<void> }> {
   const name = `heddle-test-${crypto.randomUUID()}`;
   if (isNode) {
@@ -21,9 +24,20 @@ async function newDirectory(): Promise<{ location: string; remove: () => Promise
   }
   const remove = async () => {
     const root = await navigator.storage.getDirectory();
-    await root.removeEntry(name, { recursive: true }).catch((error: DOMException) => {
-      if (error.name !== 'NotFoundError') throw error;
-    });
+    const deadline = performance.now() + RELEASED_MS;
+    for (;;) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- until it is gone
+        return await root.removeEntry(name, { recursive: true });
+      } catch (error) {
+        const { name: reason } = error as DOMException;
+        if (reason === 'NotFoundError') return;
+        // A worker that was terminated keeps its files until it has ended.
+        if (reason !== 'NoModificationAllowedError' || performance.now() > deadline) throw error;
+      }
+      // oxlint-disable-next-line no-await-in-loop
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   };
   return { location: name, remove };
 }
