@@ -153,7 +153,8 @@ impl StoreError {
 }
 
 /// What a panic says, as far as it cannot come from rows: words that stand in the program, and those of a refused allocation. What was
-/// formatted (an index's string, the error that `unwrap` met) may quote a value, and is printed where that is asked for (`heddle_store_show_panics`).
+/// formatted (an index's string, the error that `unwrap` met) may quote a value, and is printed where that is asked for
+/// (`heddle_store_show_panics`).
 pub(crate) fn panic_words(payload: &(dyn Any + Send)) -> &str {
     let literal = payload.downcast_ref::<&str>().copied();
     let allocation = (payload.downcast_ref::<String>())

@@ -19,7 +19,7 @@ const MARK: [u8; 4] = *b"hdl1";
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Where SQLite's header has the size of a page (big-endian, 1 for 65,536) and the count of reserved bytes.
 const PAGE_SIZE_AT: usize = 16;
-const RESERVED_AT: usize = 20;
+pub(super) const RESERVED_AT: usize = 20;
 
 /// What one database file has.
 #[derive(Debug, Default)]

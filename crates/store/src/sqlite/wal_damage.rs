@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 
-use super::page_sums::RESERVED;
+use super::page_sums::{RESERVED, RESERVED_AT};
 use crate::io::{FileId, Io, IoResult, OpenMode};
 
 const HEADER_SIZE: usize = 32;
@@ -28,8 +28,6 @@ const RESTARTS_AT: usize = 12;
 const SALTS_AT: usize = 16;
 const HEADER_SUM_AT: usize = 24;
 const PAGE_SIZES: [usize; 8] = [4096, 512, 1024, 2048, 8192, 16384, 32768, 65536];
-/// Where a database's header has the count of bytes at each page's end that SQLite leaves to others.
-const RESERVED_AT: usize = 20;
 /// Bytes that are read at once, at least.
 const READ_SIZE: usize = 1 << 20;
 

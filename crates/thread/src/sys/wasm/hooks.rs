@@ -45,9 +45,9 @@ const CANNOT_UNWIND: &str = "panic in a function that cannot unwind";
 static HIDES_MESSAGES: AtomicBool = AtomicBool::new(false);
 
 /// Whether panics whose message was put together at run time, and so may quote what a program works on, are told by their place alone: on
-/// the console and by the `join` of TypeScript. What `panic!` and `assert!` have as a literal is told in any case (`expect` puts its own together), and Rust's own
-/// [`join`](crate::JoinHandle::join) has the payload. In Wasm; natively such things are said by the hook of
-/// [`std::panic::set_hook`].
+/// the console and by the `join` of TypeScript. What `panic!` and `assert!` have as a literal is told in any case (`expect` puts its
+/// own together), and Rust's own [`join`](crate::JoinHandle::join) has the payload. In Wasm; natively such things are said by the hook
+/// of [`std::panic::set_hook`].
 pub fn hide_panic_messages(hides: bool) {
     HIDES_MESSAGES.store(hides, Relaxed);
 }
