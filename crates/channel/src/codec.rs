@@ -65,7 +65,7 @@ use core::{fmt, iter::FusedIterator, marker::PhantomData, ptr::NonNull, time::Du
 use heddle_atomics::registry::Token;
 use std::error::Error;
 
-/// The ends and the errors of a codec, as its module calls them.
+/// The ends and the errors of a codec, as its module calls them, and what makes a pair of such ends.
 #[cfg(any(feature = "msgpack", feature = "json", feature = "fixed"))]
 macro_rules! names {
     ($codec:ty, $encode_error:ty, $decode_error_kind:ty) => {
@@ -98,6 +98,15 @@ macro_rules! names {
 
         /// Why no value was received in time.
         pub type RecvTimeoutError = $crate::codec::RecvTimeoutError<$decode_error_kind>;
+
+        /// As [`channel`], with a ring of a size of its own.
+        ///
+        /// # Panics
+        /// If the options are out of range, or memory has run out.
+        #[must_use]
+        pub fn channel_with<T>(options: $crate::bytes::Options) -> (Sender<T>, Receiver<T>) {
+            $crate::codec::channel(options)
+        }
     };
 }
 

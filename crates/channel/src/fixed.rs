@@ -111,15 +111,6 @@ pub fn channel<T>(capacity: u32) -> (Sender<T>, Receiver<T>) {
     })
 }
 
-/// As [`channel`], with a ring of a size of its own.
-///
-/// # Panics
-/// If the options are out of range, or memory has run out.
-#[must_use]
-pub fn channel_with<T>(options: Options) -> (Sender<T>, Receiver<T>) {
-    codec::channel(options)
-}
-
 impl<T: IntoBytes + Immutable> Encode<T> for Fixed {
     type Message<'a>
         = &'a [u8]

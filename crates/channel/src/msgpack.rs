@@ -125,15 +125,6 @@ pub fn channel<T>(capacity: u32) -> (Sender<T>, Receiver<T>) {
     })
 }
 
-/// As [`channel`], with a ring of a size of its own.
-///
-/// # Panics
-/// If the options are out of range, or memory has run out.
-#[must_use]
-pub fn channel_with<T>(options: Options) -> (Sender<T>, Receiver<T>) {
-    codec::channel(options)
-}
-
 /// The bytes of a value, as a message has them.
 ///
 /// # Errors
