@@ -215,6 +215,74 @@ fn statements_stop_wherever_they_are_interrupted() {
     assert!(stopped > STATEMENTS.len(), "only {stopped} were stopped");
 }
 
+/// What takes minutes over some long values, in few instructions of SQLite's or in one.
+const LONG_WORK: &[&str] = &[
+    "SELECT instr(printf('%.4000000c', 'a'), printf('%.2000000c', 'a') || 'b')",
+    "SELECT instr(CAST(printf('%.4000000c', 'a') AS BLOB), CAST(printf('%.2000000c', 'a') || 'b' AS BLOB))",
+    "SELECT replace(printf('%.4000000c', 'a'), printf('%.2000000c', 'a') || 'b', 'c')",
+    "SELECT ltrim(printf('%.4000000c', 'a'), printf('%.1000000c', 'b') || 'a')",
+    "SELECT rtrim(printf('%.4000000c', 'a'), printf('%.1000000c', 'b') || 'a')",
+    "SELECT unhex(printf('%.4000000c', ' '), printf('%.1000000c', 'b') || ' ')",
+    "SELECT printf('%.20000000c', 'a') LIKE '%' || printf('%.1900c', 'a') || 'b'",
+    "SELECT printf('%.20000000c', 'a') LIKE '%' || printf('%.1900c', 'a') || '!b' ESCAPE '!'",
+    "SELECT printf('%.20000000c', 'ä') LIKE '%' || printf('%.900c', 'ä') || 'b'",
+    "SELECT printf('%.20000000c', 'a') GLOB '*' || printf('%.1900c', 'a') || 'b'",
+    "SELECT printf('%.20000000c', 'a') GLOB '*[a]' || printf('%.1900c', 'a') || 'b'",
+    "SELECT json_patch(json_group_object('a' || i, 1), json_group_object('b' || i, 1)) FROM r WHERE i <= 300000",
+    "SELECT sum(length(hex(zeroblob(i)))) FROM r WHERE i BETWEEN 4000000 AND 4002000",
+    "SELECT count(max(randomblob(4000000), i)) FROM r WHERE i <= 2000",
+    "INSERT INTO long_ordinary SELECT i, zeroblob(4000000) FROM r WHERE i <= 2000",
+    "SELECT max(x) FROM long, r WHERE i <= 2000",
+    "SELECT max(x) FROM long_ordinary, r WHERE i <= 2000",
+];
+
+/// SQLite looks between its instructions, and counts those: one function over long values took minutes, and a thousand instructions over a few
+/// megabytes each took seconds.
+#[test]
+fn work_on_long_values_stops_wherever_it_is_interrupted() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run("CREATE VIRTUAL TABLE long USING tonbo(id INTEGER PRIMARY KEY, x BLOB)");
+    connection.run("CREATE TABLE long_ordinary(id INTEGER PRIMARY KEY, x BLOB)");
+    for table in ["long", "long_ordinary"] {
+        connection.run(&format!(
+            "INSERT INTO {table} VALUES (-1, zeroblob(4000000)), (-2, zeroblob(4000000))"
+        ));
+    }
+    let in_a_row: Vec<_> = (0..1000)
+        .map(|n| format!("length(hex(zeroblob({})))", 2_000_000 + n))
+        .collect();
+    let in_a_row = format!("SELECT {}", in_a_row.join(", "));
+    println!("work between interrupt and return, ms: longest, median");
+    for sql in LONG_WORK.iter().copied().chain([&*in_a_row]) {
+        let what = &sql[..sql.len().min(90)];
+        let sql = format!(
+            "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r LIMIT 4100000) {sql}"
+        );
+        let works = [100, 300, 500].map(|delay| {
+            let outcome = interrupt_after(
+                &database,
+                what,
+                Duration::from_millis(delay),
+                |connection| {
+                    let mut rows = Collect(Rows::new());
+                    connection.0.run(&sql, &Parameters::none(), &mut rows)?;
+                    Ok(())
+                },
+            );
+            match outcome {
+                Outcome::Interrupted(work) => work,
+                Outcome::Ended => panic!("{what}: has ended, which should take minutes"),
+            }
+        });
+        judge(what, works.to_vec());
+        for table in ["long", "long_ordinary"] {
+            let count = connection.integers(&format!("SELECT count(*) FROM {table}"));
+            assert_eq!(count, [2], "{what}");
+        }
+    }
+}
+
 /// An import looked for an interrupt between two batches alone: the types of a long CSV file were found, and the file read again, whatever its
 /// caller had said meanwhile.
 #[test]
