@@ -18,11 +18,12 @@ use std::time::Duration;
 
 use engine::faults::{copy_of, disk_of};
 use engine::{Connection, Database};
-use heddle_store::commit::mover;
+use heddle_store::commit::{log, mover};
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::io::{MemoryIo, SharedIo};
 use heddle_store::recovery::Recovery;
 use heddle_store::store::StoreOptions;
+use heddle_store::value::Value;
 use machine::{fuzz_rounds, mutate_bytes, mutate_numbers};
 use random::Random;
 use sums::{Files, Kind, Part};
@@ -246,7 +247,7 @@ fn a_commit_may_hold_anything() {
     let seeds: Vec<Vec<u8>> = commits
         .iter()
         .map(|row| match &row[..] {
-            [heddle_store::value::Value::Blob(changes)] => changes.to_vec(),
+            [Value::Blob(changes)] => changes.to_vec(),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -263,6 +264,169 @@ fn a_commit_may_hold_anything() {
         ));
         drop(connection);
         drop(database);
-        open_and_salvage(copy_of(&*io))
+        let files = copy_of(&*io);
+        let salvaged = Database::open(disk_of(&files), &options(Recovery::Salvage));
+        drop(salvaged.map_err(|error| format!("it is not salvaged: {error:?}"))?);
+        open_and_salvage(files)
     });
+}
+
+/// As a defect would leave it, and for which table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Misfit {
+    /// The rows of `t` lack a value.
+    Rows,
+    /// The entries of its index do.
+    Entries,
+    /// The whole commit is no list of rows.
+    Unreadable,
+}
+
+/// One row that did not fit its table failed the opening, whatever was to be done about damage: nothing of the database could be had any more.
+#[test]
+fn a_commit_that_does_not_fit_a_table_is_that_tables_damage() {
+    const INDEXED: &str = "SELECT id FROM t WHERE n >= 0 ORDER BY n";
+    let io = Arc::new(MemoryIo::new());
+    let database = Database::open(io.clone(), &options(Recovery::Refuse)).unwrap();
+    let connection = database.connect();
+    connection.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); CREATE INDEX t_n ON t(n);
+         CREATE VIRTUAL TABLE other USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); CREATE TABLE p(id INTEGER PRIMARY KEY);
+         INSERT INTO t VALUES (1, 1)",
+    );
+    mover::round(&database.store).unwrap();
+    connection.run(
+        "BEGIN; INSERT INTO t VALUES (2, 2), (3, 3); INSERT INTO other VALUES (2, 2); COMMIT;
+         BEGIN; INSERT INTO t VALUES (4, 4), (5, 5); INSERT INTO other VALUES (4, 4); INSERT INTO p VALUES (4); COMMIT;
+         INSERT INTO t VALUES (6, 6)",
+    );
+    let main = database.store.connect().unwrap();
+    let own = database.store.log.read(0).unwrap().swap_remove(0);
+    let mixed = log::read(main, log::MAIN_LOG, 0).unwrap().swap_remove(0);
+    main.close();
+    drop(connection);
+    let files = copy_of(&*io);
+    drop(database);
+    let ids = |database: &Database, query: &str| database.connect().integers(query);
+    for (file, (sequence, changes), lost) in [("log.db", own, [2, 3]), ("main.db", mixed, [4, 5])] {
+        let changes = changes.unwrap();
+        for misfit in [Misfit::Rows, Misfit::Entries, Misfit::Unreadable] {
+            let label = format!("{file}, {misfit:?}");
+            let mut changes = changes.clone();
+            // An index is made behind its table.
+            let number = usize::from(misfit == Misfit::Entries);
+            let buffer = changes.tables.values_mut().nth(number).unwrap();
+            let rows = buffer.iter().map(|(key, row)| {
+                let mut values = row.as_deref().unwrap().to_vec();
+                match misfit {
+                    Misfit::Entries => values.push(Value::Null),
+                    _ => drop(values.pop()),
+                }
+                (key.clone(), Some(values.into()))
+            });
+            *buffer = rows.collect();
+            let io = disk_of(&files);
+            let database = Database::open(io.clone(), &options(Recovery::Refuse)).unwrap();
+            let connection = database.connect();
+            let main = database.store.connect().unwrap();
+            match (file, misfit) {
+                (_, Misfit::Unreadable) if file == "main.db" => {
+                    connection.0.lift_guard();
+                    let sum = crc32fast::hash(&[0xC1]);
+                    connection.run(&format!(
+                        "UPDATE heddle_log SET changes = x'c1', checksum = {sum}"
+                    ));
+                }
+                // Flipped bytes make such, in the log file: `damage.rs`.
+                (_, Misfit::Unreadable) => continue,
+                ("log.db", _) => database.store.log.rewrite(sequence, &changes).unwrap(),
+                _ => log::rewrite(main, log::MAIN_LOG, sequence, &changes).unwrap(),
+            }
+            main.close();
+            drop(connection);
+            let files = copy_of(&*io);
+            drop(database);
+
+            let io = disk_of(&files);
+            let told = |error: StoreError| {
+                assert_eq!(error.code, StoreErrorCode::Corrupt, "{label}: {error:?}");
+                assert!(error.message.contains(file), "{label}: {error:?}");
+                assert!(error.message.contains("salvage"), "{label}: {error:?}");
+            };
+            // Twice: the first does not take it for done.
+            for _ in 0..2 {
+                match Database::open(io.clone(), &options(Recovery::Refuse)) {
+                    Err(error) => {
+                        assert_eq!(misfit, Misfit::Unreadable, "{label}: {error:?}");
+                        told(error);
+                    }
+                    Ok(database) => {
+                        let connection = database.connect();
+                        told(connection.fails("INSERT INTO t VALUES (7, 7)"));
+                        if misfit == Misfit::Rows {
+                            told(connection.fails("SELECT * FROM t"));
+                        }
+                        let query = "SELECT id FROM other WHERE id < 7 ORDER BY id";
+                        assert_eq!(connection.integers(query), [2, 4], "{label}");
+                        assert_eq!(connection.integers("SELECT id FROM p"), [4], "{label}");
+                        connection.run("INSERT OR REPLACE INTO other VALUES (7, 7)");
+                        drop(connection);
+                        database.store.close().unwrap();
+                    }
+                }
+            }
+
+            let io = disk_of(&files);
+            let database = Database::open(io.clone(), &options(Recovery::Salvage)).unwrap();
+            let damage = match &database.store.damage[..] {
+                [damage] => damage,
+                other => panic!("{label}: {other:?}"),
+            };
+            let (table, rows) = match misfit {
+                Misfit::Rows => (Some("t"), Some(2)),
+                Misfit::Entries => (Some("t_n"), Some(2)),
+                Misfit::Unreadable => (None, None),
+            };
+            let said = (&damage.file[..], damage.table.as_deref(), damage.rows);
+            assert_eq!(said, (file, table, rows), "{label}");
+            let copy = damage.copy.as_deref().unwrap();
+            for copy in [copy, &format!("{copy}-wal")] {
+                assert!(io.exists(copy).unwrap(), "{label}: {copy}");
+            }
+            assert_eq!(ids(&database, "SELECT id FROM p"), [4], "{label}");
+            let whole: Vec<i64> = (1..=6).collect();
+            let left = match misfit {
+                Misfit::Entries => whole,
+                _ => whole.into_iter().filter(|id| !lost.contains(id)).collect(),
+            };
+            let others: Vec<i64> = match misfit {
+                Misfit::Unreadable => [2, 4].into_iter().filter(|id| !lost.contains(id)).collect(),
+                _ => vec![2, 4],
+            };
+            let look = |database: &Database| {
+                assert_eq!(
+                    ids(database, "SELECT id FROM t ORDER BY id"),
+                    left,
+                    "{label}"
+                );
+                assert_eq!(ids(database, INDEXED), left, "{label}");
+                assert_eq!(
+                    ids(database, "SELECT id FROM other ORDER BY id"),
+                    others,
+                    "{label}"
+                );
+                let connection = database.connect();
+                let check = connection.rows("PRAGMA integrity_check");
+                assert_eq!(check, [[Value::Text("ok".into())]], "{label}");
+            };
+            look(&database);
+            // As if its process ended here, and as if it was closed: nothing is damaged any more.
+            let crashed = disk_of(&copy_of(&*io));
+            database.store.close().unwrap();
+            drop(database);
+            for io in [crashed, io] {
+                look(&Database::open(io, &options(Recovery::Refuse)).unwrap());
+            }
+        }
+    }
 }

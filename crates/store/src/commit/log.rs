@@ -53,6 +53,9 @@ pub use remains::Remains;
 /// The table of `main` that holds mixed commits.
 pub const MAIN_LOG: &str = "main.heddle_log";
 
+/// The table of the log file.
+const OWN_LOG: &str = "log";
+
 /// How sure an acknowledged commit is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -179,21 +182,30 @@ pub fn lost_state() -> StoreError {
     StoreError::corrupt("the table heddle_state of the database file has lost its row")
 }
 
-/// The rows of a log, verified, from `floor` on.
-pub fn read(handle: Handle, table: &str, floor: Sequence) -> StoreResult<Vec<(Sequence, Changes)>> {
+/// The rows of a log from `floor` on, each verified: its number, and the commit or what is wrong with it.
+pub fn read(
+    handle: Handle,
+    table: &str,
+    floor: Sequence,
+) -> StoreResult<Vec<(Sequence, StoreResult<Changes>)>> {
     let mut statement =
         handle.statement(&format!("SELECT sequence, changes, row_count, checksum FROM {table} WHERE sequence >= ?1 ORDER BY sequence"))?;
     statement.bind(1, &Value::Integer(floor as i64))?;
     let mut rows = Vec::new();
     while statement.step()? {
         let values: Vec<Value> = (0..4).map(|column| statement.value(column)).collect();
-        rows.push(parse_row(table, &values)?);
+        let Value::Integer(sequence) = values[0] else {
+            return Err(StoreError::corrupt(format!(
+                "a row of {table} has no number"
+            )));
+        };
+        rows.push((sequence as Sequence, parse_row(&values)));
     }
     Ok(rows)
 }
 
 /// The commit that a row of a log tells of, verified.
-fn parse_row(table: &str, values: &[Value]) -> StoreResult<(Sequence, Changes)> {
+fn parse_row(values: &[Value]) -> StoreResult<Changes> {
     let [
         Value::Integer(sequence),
         Value::Blob(bytes),
@@ -202,21 +214,32 @@ fn parse_row(table: &str, values: &[Value]) -> StoreResult<(Sequence, Changes)> 
         ..,
     ] = values
     else {
-        return Err(StoreError::corrupt(format!("a row of {table} is damaged")));
+        return Err(StoreError::corrupt("a row of the log has other types"));
     };
-    let damaged = || {
-        StoreError::corrupt(format!(
-            "commit {sequence} in {table} is damaged: its checksum or row count differs"
-        ))
-    };
+    let damaged = |what: &str| StoreError::corrupt(format!("commit {sequence} is damaged: {what}"));
     if i64::from(crc32fast::hash(bytes)) != *checksum {
-        return Err(damaged());
+        return Err(damaged("its checksum differs"));
     }
-    let changes = Changes::decode(bytes)?;
-    if changes.row_count() as i64 != *row_count {
-        return Err(damaged());
+    let changes = Changes::decode(bytes).map_err(|error| damaged(&error.message))?;
+    match changes.row_count() as i64 == *row_count {
+        true => Ok(changes),
+        false => Err(damaged("its row count differs")),
     }
-    Ok((*sequence as Sequence, changes))
+}
+
+/// Has a commit be another, durably as a commit is.
+pub fn rewrite(
+    handle: Handle,
+    table: &str,
+    sequence: Sequence,
+    changes: &Changes,
+) -> StoreResult<()> {
+    let record = Record::new(sequence, changes, 0)?;
+    handle
+        .statement(&format!(
+            "UPDATE {table} SET changes = ?2, row_count = ?3, checksum = ?4 WHERE sequence = ?1"
+        ))?
+        .run(&record.values())
 }
 
 /// Deletes a table's rows of commits below `floor`.
@@ -362,9 +385,14 @@ impl LogFile {
             ])
     }
 
-    /// The commits from `floor` on.
-    pub fn read(&self, floor: Sequence) -> StoreResult<Vec<(Sequence, Changes)>> {
-        read(self.connection().0, "log", floor)
+    /// As [`read`].
+    pub fn read(&self, floor: Sequence) -> StoreResult<Vec<(Sequence, StoreResult<Changes>)>> {
+        read(self.connection().0, OWN_LOG, floor)
+    }
+
+    /// As [`rewrite`].
+    pub fn rewrite(&self, sequence: Sequence, changes: &Changes) -> StoreResult<()> {
+        rewrite(self.connection().0, OWN_LOG, sequence, changes)
     }
 
     /// Returns when the record is durable, or failed: then it is not in the log.
@@ -374,20 +402,14 @@ impl LogFile {
 
     /// Takes back a record that was appended, durably. Its row stays, empty: `main` may say that it is there.
     pub fn remove(&self, sequence: Sequence) -> StoreResult<()> {
-        let empty = Record::new(sequence, &Changes::default(), 0)?;
-        self.connection()
-            .0
-            .statement(
-                "UPDATE log SET changes = ?2, row_count = ?3, checksum = ?4 WHERE sequence = ?1",
-            )?
-            .run(&empty.values())
+        self.rewrite(sequence, &Changes::default())
     }
 
     /// Forgets the commits below `floor`: they are in Tonbo.
     pub fn trim(&self, floor: Sequence) -> StoreResult<()> {
         let connection = self.connection();
         transaction(connection.0, || {
-            trim(connection.0, "log", floor)?;
+            trim(connection.0, OWN_LOG, floor)?;
             trim(connection.0, "table_floors", floor)?;
             connection
                 .0

@@ -5,6 +5,8 @@
 //! | SQLite's WALs | `CORRUPT` | commits from the damaged one on are left out; indexes are built anew |
 //! | the end of the log file's WAL, before a commit to ordinary tables, too | `CORRUPT` | what it had is left out; indexes are built anew |
 //! | the log file | `CORRUPT` | damaged commits are left out; where it can't be read at all, it begins anew; indexes are built anew |
+//! | commits in the log of the ordinary tables | `CORRUPT` | they are left out; indexes are built anew |
+//! | a table's rows in a commit of either log, which do not fit it | `CORRUPT` for that table | they are left out, and the commit's other tables are not; indexes are built anew |
 //! | Tonbo's log of a table | `CORRUPT` for that table | damaged commits are left out; indexes are built anew |
 //! | a table's rows or deletes | `CORRUPT` for statements that read them | those of damaged pages are left out; indexes are built anew |
 //! | anything else | `CORRUPT` | `CORRUPT` |
@@ -12,6 +14,7 @@
 //! What is left out may bring older versions of rows back, and rows that were deleted: nothing else would be right either. So each
 //! [`Damage`] is told, and of each file that is changed a copy is kept as it was.
 
+mod commits;
 mod indexes;
 mod pages;
 mod sweep;
@@ -147,7 +150,7 @@ impl Salvage {
         if error.code != StoreErrorCode::Corrupt || !self.is_on() {
             return Err(self.advise(error));
         }
-        let copy = self.set_aside(file)?;
+        let copy = self.set_aside_with_wal(file)?;
         self.has_lost_commits = true;
         self.found.push(Damage {
             file: file.into(),
@@ -168,6 +171,32 @@ impl Salvage {
         }
         let message = format!("{wal} has lost its end, where acknowledged commits were");
         self.meet(&wal, StoreError::corrupt(message))
+    }
+
+    /// Goes on without what a commit of a log, in `file`, says of a table.
+    pub(crate) fn leave_out(
+        &mut self,
+        file: &str,
+        stored: &Stored,
+        rows: usize,
+        error: StoreError,
+    ) -> StoreResult<()> {
+        let copy = self.set_aside_with_wal(file)?;
+        self.tables.insert(stored.owner());
+        self.found.push(Damage {
+            file: file.into(),
+            copy,
+            table: Some(stored.name().into()),
+            rows: Some(rows as u64),
+            message: format!("{}; its rows there are left out", error.message),
+        });
+        Ok(())
+    }
+
+    /// As [`Salvage::set_aside`]; of a database file's pages, some may be in its WAL.
+    fn set_aside_with_wal(&self, path: &str) -> StoreResult<Option<String>> {
+        self.set_aside(&format!("{path}-wal"))?;
+        self.set_aside(path)
     }
 
     /// Copies a file as it is, once; returns where to, if there is such a file.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Recovery, Salvage, indexes as salvaged_indexes, sweep};
+use super::{Recovery, Salvage, commits, indexes as salvaged_indexes, sweep};
 use crate::catalogue::{self, IndexEntry};
 use crate::commit::log::{self, LogFile};
 use crate::commit::sequencer::Published;
@@ -30,6 +30,7 @@ pub(crate) struct Means<'a> {
 }
 
 /// What the catalogue says of a table of Tonbo's.
+#[derive(Clone)]
 pub(crate) enum Stored {
     /// One with rows, and its indexes.
     Rows(catalogue::Entry, Vec<IndexEntry>),
@@ -79,7 +80,7 @@ pub(crate) enum Slot {
     Shut(Shut),
 }
 
-/// A table whose Tonbo could not be opened.
+/// A table whose Tonbo could not be opened, or whose rows in the logs do not fit it.
 pub(crate) struct Shut {
     pub(crate) entry: Stored,
     pub(crate) reason: StoreError,
@@ -124,13 +125,15 @@ pub(crate) fn recover(
         let own = own.cloned().collect();
         (entry.id, Stored::Rows(entry, own))
     });
-    let stored = rows.chain(
-        indexes
-            .iter()
-            .map(|index| (index.id, Stored::Entries(index.clone()))),
-    );
-    for (id, entry) in stored {
-        let slot = match salvage.open_stored(means, &entry) {
+    let stored: BTreeMap<TableId, Stored> = rows
+        .chain(
+            indexes
+                .iter()
+                .map(|index| (index.id, Stored::Entries(index.clone()))),
+        )
+        .collect();
+    for (&id, entry) in &stored {
+        let slot = match salvage.open_stored(means, entry) {
             Ok(version) => {
                 let table = version.table.clone();
                 published.tables.insert(id, Arc::new(version));
@@ -142,7 +145,7 @@ pub(crate) fn recover(
             }
             // The other tables can be used.
             Err(reason) => Slot::Shut(Shut {
-                entry,
+                entry: entry.clone(),
                 reason,
                 delta: Delta::new(),
             }),
@@ -164,27 +167,23 @@ pub(crate) fn recover(
         log::transaction(main, || log::set_logged(main, 0))?;
     }
     let floor = log.floor()?;
-    let own = log.read(floor).map_err(|error| salvage.advise(error))?;
-    let mixed = log::read(main, log::MAIN_LOG, 0)?;
-    let mut commits: Vec<_> = own
-        .into_iter()
-        .chain(mixed.into_iter().filter(|(sequence, _)| *sequence >= floor))
-        .collect();
-    commits.sort_by_key(|(sequence, _)| *sequence);
+    let mut commits = commits::read(main, log, floor, salvage)?;
     published.sequence = published.mixed.max(floor.saturating_sub(1));
     let table_floors = log.table_floors()?;
     for table_floor in table_floors.values() {
         // A later commit must not get a number that would count as moved.
         published.sequence = published.sequence.max(*table_floor);
     }
-    for (sequence, changes) in &commits {
-        published.sequence = published.sequence.max(*sequence);
-        for (id, buffer) in &changes.tables {
-            next_table = next_table.max(id + 1);
-            if table_floors.get(id).is_some_and(|moved| sequence <= moved) {
+    for commit in &mut commits {
+        let sequence = commit.sequence;
+        published.sequence = published.sequence.max(sequence);
+        let mut misfits = Vec::new();
+        for (id, buffer) in &commit.changes.tables {
+            next_table = next_table.max(id.saturating_add(1));
+            if table_floors.get(id).is_some_and(|moved| sequence <= *moved) {
                 continue;
             }
-            let delta = delta_of(*sequence, buffer)?;
+            let delta = delta_of(sequence, buffer)?;
             let layout = match (published.tables.get(id), tables.get(id)) {
                 (Some(version), _) => Some(version.table.schema.layout.clone()),
                 (None, Some(Slot::Shut(shut))) => shut.entry.schema().map(|schema| schema.layout),
@@ -192,19 +191,32 @@ pub(crate) fn recover(
             };
             let mut rows = buffer.values().flatten();
             if layout.is_some_and(|layout| !rows.all(|row| layout.takes(row.len()))) {
-                return Err(StoreError::corrupt(format!(
-                    "commit {sequence} is damaged: a row has not as many values as its table has columns"
-                )));
-            }
-            if let Some(version) = published.tables.get(id) {
+                misfits.push((*id, delta));
+            } else if let Some(version) = published.tables.get(id) {
                 let next = Arc::new(version.with_changes(delta));
                 published.tables.insert(*id, next);
             } else if let Some(Slot::Shut(shut)) = tables.get_mut(id) {
                 add_changes(&mut shut.delta, delta);
             }
         }
+        for (id, delta) in misfits {
+            let Some(entry) = stored.get(&id) else {
+                continue;
+            };
+            let error = commit.misfit(entry);
+            // The indexes of a table that can't be opened could not follow.
+            if salvage.is_on() && published.tables.contains_key(&entry.owner()) {
+                salvage.leave_out(commit.file, entry, delta.len(), error)?;
+                commit.leave_out(id);
+            } else {
+                let reason = salvage.advise(error);
+                shut(entry, reason, delta, &mut published, &mut tables);
+            }
+        }
     }
     salvaged_indexes::rebuild(means, salvage, log, &indexes, &mut published, &mut tables)?;
+    // Not before: where this opening ends in between, the next has to see that the indexes may differ.
+    commits::write_mended(main, log, &commits)?;
     for version in published.tables.values() {
         for index in version.indexes.iter() {
             if let Some(Slot::Open(table)) = tables.get(&index.id) {
@@ -220,6 +232,32 @@ pub(crate) fn recover(
         tables,
         next_table,
     })
+}
+
+/// Has nobody use a table. The logs keep what they hold for it, these changes being the last.
+fn shut(
+    entry: &Stored,
+    reason: StoreError,
+    delta: Delta,
+    published: &mut Published,
+    tables: &mut BTreeMap<TableId, Slot>,
+) {
+    let id = entry.id();
+    let mut kept = match (published.tables.remove(&id), tables.remove(&id)) {
+        (Some(version), _) => {
+            let _closed = version.table.source.close();
+            version.delta.clone()
+        }
+        (None, Some(Slot::Shut(shut))) => shut.delta,
+        (None, _) => Delta::new(),
+    };
+    add_changes(&mut kept, delta);
+    let shut = Shut {
+        entry: entry.clone(),
+        reason,
+        delta: kept,
+    };
+    tables.insert(id, Slot::Shut(shut));
 }
 
 /// Opens a table of the catalogue.

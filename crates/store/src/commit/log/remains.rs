@@ -48,7 +48,7 @@ impl LogFile {
                     Ok(true) => {
                         let row: Vec<Value> =
                             (0..5).map(|column| statement.value(column)).collect();
-                        match parse_row("log", &row) {
+                        match parse_row(&row) {
                             Ok(_) => remains.rows.push(row),
                             Err(error) => meet(error),
                         }
