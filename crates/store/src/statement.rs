@@ -10,7 +10,7 @@ use std::ptr::{self, NonNull};
 use rusqlite::ffi;
 
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
-use crate::quotes::without_values;
+use crate::quotes::{without_strings, without_values};
 use crate::value::Value;
 
 /// The longest pattern of LIKE and GLOB, in bytes.
@@ -221,7 +221,7 @@ impl Handle {
         } else {
             code
         };
-        let mut error = StoreError::new(kind_of(code), message);
+        let mut error = StoreError::new(kind_of(code), without_strings(message));
         error.sqlite_code = Some(code);
         error.offset = (offset >= 0).then_some(offset);
         if error.code == StoreErrorCode::IoError

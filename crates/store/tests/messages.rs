@@ -129,6 +129,34 @@ fn errors_of_statements_tell_nothing_of_rows_and_parameters() {
         ("INSERT INTO search(search) VALUES (?1)", vec![secret()]),
         ("ATTACH ?1 AS other", text(SECRET.repeat(200))),
         ("DETACH ?1", vec![secret()]),
+        (
+            "SELECT * FROM search WHERE search MATCH 'a' AND rank MATCH ?1",
+            vec![secret()],
+        ),
+        (
+            "ATTACH ?1 AS other",
+            text(format!("file:other?vfs={SECRET}")),
+        ),
+        (
+            "ATTACH ?1 AS other",
+            text(format!("file:other?mode={SECRET}")),
+        ),
+        (
+            "ATTACH ?1 AS other",
+            text(format!("file:other?cache={SECRET}")),
+        ),
+        ("ATTACH ?1 AS other", text(format!("file://{SECRET}/other"))),
+        // Of the text itself, a word at most.
+        ("SELECT '4929-4174-hunter2 is it", Vec::new()),
+        ("SELECT x'4929-4174-hunter2", Vec::new()),
+        (
+            "SELECT \"s FROM t WHERE s = '4929-4174-hunter2'",
+            Vec::new(),
+        ),
+        (
+            "INSERT INTO ordinary VALUES (1) '4929-4174-hunter2'",
+            Vec::new(),
+        ),
     ] {
         match run(&connection, sql, &values) {
             Err(error) => check(sql, &error),
