@@ -16,7 +16,11 @@ use std::{
     time::Duration,
 };
 
+use arrow_array::{cast::AsArray, types::UInt64Type};
 use futures::StreamExt;
+use parquet::{
+    arrow::arrow_reader::ParquetRecordBatchReaderBuilder, file::metadata::ParquetMetaDataReader,
+};
 use support::*;
 use tonbo::db::{BatchesThreshold, Expr, NeverSeal, ScalarValue};
 
@@ -158,17 +162,23 @@ fn a_thread_may_ingest_and_flush_under_its_own_open_scan() {
 /// other writer, and the update was lost.
 #[test]
 fn a_conflict_is_seen_after_a_flush() {
-    let db = open(&TestFs::default());
-    put(&db, 0..10, 1);
-    let mut transaction = block_on(db.begin_transaction()).expect("the transaction begins");
-    put(&db, 5..6, 2);
-    flush(&db);
-    let (batch, _) = batch(&[(key(5), Some(Row::new(3)))]);
-    transaction.upsert_batch(&batch).expect("the row is staged");
-    let outcome = block_on(transaction.commit());
-    let error = outcome.expect_err("the other writer came first");
-    assert!(error.to_string().contains("conflict"), "{error}");
-    assert_eq!(all(&db)[&key(5)], Row::new(2));
+    for flushes_first in [false, true] {
+        let db = open(&TestFs::default());
+        put(&db, 0..10, 1);
+        if flushes_first {
+            // Nothing of what is flushed next can be read by the transaction.
+            flush(&db);
+        }
+        let mut transaction = block_on(db.begin_transaction()).expect("the transaction begins");
+        put(&db, 5..6, 2);
+        flush(&db);
+        let (batch, _) = batch(&[(key(5), Some(Row::new(3)))]);
+        transaction.upsert_batch(&batch).expect("the row is staged");
+        let outcome = block_on(transaction.commit());
+        let error = outcome.expect_err("the other writer came first");
+        assert!(error.to_string().contains("conflict"), "{error}");
+        assert_eq!(all(&db)[&key(5)], Row::new(2));
+    }
 }
 
 /// A transaction's `get` looked into memtables only: a flushed row was not there.
@@ -569,6 +579,57 @@ fn salvage_leaves_a_damaged_commit_out_whole() {
     assert!(partly > 0, "no byte mattered");
 }
 
+/// The timestamp of the newest row in the files.
+fn newest_commit_in_files(fs: &TestFs) -> u64 {
+    let newest = fs.paths(".parquet").into_iter().filter_map(|path| {
+        let file = bytes::Bytes::from(fs.read(&path));
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("the file is whole");
+        let batches = reader.build().expect("the file is whole");
+        let newest = batches.filter_map(|batch| {
+            let batch = batch.expect("the file is whole");
+            let commits = batch
+                .column_by_name("_commit_ts")
+                .expect("each row has its commit");
+            commits
+                .as_primitive::<UInt64Type>()
+                .values()
+                .iter()
+                .copied()
+                .max()
+        });
+        newest.max()
+    });
+    newest.max().expect("there are rows")
+}
+
+/// Where salvage left the last commit out, the next one got its timestamp.
+#[test]
+fn salvage_gives_no_timestamp_twice() {
+    let fs = TestFs::default();
+    let options = Options {
+        salvages: true,
+        ..Options::default()
+    };
+    let db = try_open(&fs, &options).expect("the table opens");
+    for number in 0..4 {
+        put(&db, number..number + 1, 1);
+    }
+    let damaged = fs.image();
+    let path = last_log(&damaged);
+    let mut bytes = damaged.read(&path);
+    let end = bytes.len();
+    bytes[end - 1] ^= 0x40;
+    damaged.write(&path, bytes);
+    flush(&db);
+    let lost = newest_commit_in_files(&fs);
+    let db = try_open(&damaged, &options).expect("salvage opens what is damaged");
+    assert_eq!(count(&db), 3);
+    put(&db, 10..11, 1);
+    flush(&db);
+    let next = newest_commit_in_files(&damaged);
+    assert!(next > lost, "{next} after {lost}");
+}
+
 /// The log's account of its segments kept those that had been pruned, of which there are more and more: it is written with the commits.
 #[test]
 fn the_logs_state_stays_as_small_as_the_log() {
@@ -601,7 +662,7 @@ fn filters_are_as_large_as_their_row_groups_need() {
         flush(&db);
         let path = fs.paths(".parquet").remove(0);
         let file = bytes::Bytes::from(fs.read(&path));
-        let mut reader = parquet::file::metadata::ParquetMetaDataReader::new();
+        let mut reader = ParquetMetaDataReader::new();
         reader.try_parse(&file).expect("the file is whole");
         let metadata = reader.finish().expect("the file is whole");
         let groups = metadata.row_groups().iter();
@@ -760,6 +821,48 @@ fn a_flush_beside_writers_prunes_nothing_that_is_needed() {
     assert!(most < 300, "and was all along");
 }
 
+/// The same, moment by moment: a flush lost the log of what was sealed while it ran, and of a commit that was logged and not yet in memory.
+#[test]
+fn a_flush_keeps_the_log_of_what_is_written_meanwhile() {
+    for is_sealed in [true, false] {
+        let fs = TestFs::default();
+        let options = Options {
+            seal: Arc::new(BatchesThreshold { batches: 1 }),
+            wal_segment_bytes: 1,
+            ..Options::default()
+        };
+        let db = try_open(&fs, &options).expect("the table opens");
+        put(&db, 0..1, 1);
+        let (started, writers) = mpsc::channel();
+        // The flush has what it writes, and asks where the log began.
+        fs.before_next_change("/leases/", {
+            let (fs, db) = (fs.clone(), db.clone());
+            move || {
+                if is_sealed {
+                    put(&db, 1..2, 1);
+                    put(&db, 2..3, 1);
+                    return;
+                }
+                fs.hold_flushes();
+                let writer = thread::spawn(move || put(&db, 1..3, 1));
+                fs.wait_for_held_flush();
+                let later = thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(50));
+                    fs.release_flushes();
+                });
+                started.send([writer, later]).expect("the test waits");
+            }
+        });
+        flush(&db);
+        for writer in writers.into_iter().flatten() {
+            writer.join().expect("the ingest succeeds");
+        }
+        assert_eq!(count(&db), 3);
+        let db = try_open(&fs.after_power_loss(), &options).expect("the table reopens");
+        assert_eq!(count(&db), 3, "sealed: {is_sealed}");
+    }
+}
+
 /// There was no way to say "write it out now", "compact now" or "stop": a flush came only after so many ingests, a
 /// compaction only from a worker on a timer, and a dropped table went on writing in the background.
 #[test]
@@ -886,6 +989,26 @@ fn a_crash_while_the_manifest_is_made_smaller_loses_nothing() {
     }
 }
 
+/// A reader of the manifest took its lease after it had read what there is. Whoever came between saw no lease, and removed that.
+#[test]
+fn a_reader_of_the_manifest_may_be_late_with_its_lease() {
+    let fs = TestFs::default();
+    let db = open(&fs);
+    put(&db, 0..1, 1);
+    flush(&db);
+    fs.before_next_change("/leases/", {
+        let db = db.clone();
+        move || {
+            for round in 0..40 {
+                put(&db, 0..1, round);
+                flush(&db);
+            }
+        }
+    });
+    assert!(compact(&db), "it sees all of the files");
+    assert_eq!(all(&db)[&key(0)], Row::new(39));
+}
+
 /// A compaction kept every delete for ever. Deleted rows gave no space back but their own: a queue's files grew and grew.
 #[test]
 fn deletes_do_not_outlive_what_they_delete() {
@@ -944,59 +1067,72 @@ fn an_emptied_table_has_no_files() {
 #[test]
 fn no_file_gets_the_name_of_one_that_waits_for_its_removal() {
     let fs = TestFs::default();
-    let options = Options {
-        l0_trigger: 8,
-        ..Options::default()
-    };
-    let db = try_open(&fs, &options).expect("the table opens");
-    for keys in [0..1000, 5000..6000] {
-        put(&db, keys, 1);
+    let db = open(&fs);
+    for value in 1..=2 {
+        put(&db, 0..1000, value);
         flush(&db);
     }
+    assert!(compact(&db));
+    put(&db, 5000..6000, 1);
+    flush(&db);
     let held = snapshot(&db);
     delete(&db, 5000..6000);
     flush(&db);
     while compact(&db) {}
+    assert_eq!(fs.paths("sst/L1").len(), 1, "of the newest version");
+    assert_eq!(fs.paths("sst/L0").len(), 1, "of the snapshot");
     assert_eq!(scan(&db, &held).len(), 2000);
     drop((held, db));
-    let db = try_open(&fs, &options).expect("the table reopens");
+    let db = open(&fs);
     put(&db, 5000..6000, 2);
     flush(&db);
     let plan = block_on(db.inspect_sst_gc_plan()).expect("the plan is read");
-    let waiting = plan.expect("files wait for their removal").candidates;
-    assert_eq!(waiting.len(), 2, "{waiting:?}");
-    for candidate in waiting {
-        assert!(candidate.authorized, "{candidate:?} is used again");
-    }
+    let waiting = plan.expect("a file waits for its removal").candidates;
+    assert_eq!(waiting.len(), 1, "{waiting:?}");
+    assert!(waiting[0].authorized, "{waiting:?}: used again");
     while compact(&db) {}
     assert_eq!(count(&db), 2000);
 }
 
-/// Of a row and a delete in one commit the place in the batch decided in a merge, and the delete wins in a scan: what a merge left was not what
-/// had been read before.
+/// Replay sealed the memtable between the rows and the deletes of one commit. Of two segments with one timestamp the older won a scan, and the
+/// deleted row came back.
 #[test]
-fn a_delete_wins_over_a_row_of_its_commit() {
-    for first in [false, true] {
-        let db = open(&TestFs::default());
-        put(&db, 0..10, 1);
-        flush(&db);
-        let mut changes = [(key(5), Some(Row::new(2))), (key(5), None)];
-        if first {
+fn replay_keeps_a_commit_in_one_segment() {
+    /// Tonbo's own policy, in force during recovery, seals after so many batches.
+    const BATCHES: u64 = 64;
+    let options = Options {
+        seal: Arc::new(BatchesThreshold { batches: 1 }),
+        ..Options::default()
+    };
+    for deletes_first in [false, true] {
+        let fs = TestFs::default();
+        let db = open(&fs);
+        for number in 1..BATCHES {
+            put(&db, number..number + 1, 1);
+        }
+        let mut changes = [(key(100), Some(Row::new(2))), (key(100), None)];
+        if deletes_first {
             changes.reverse();
         }
         ingest(&db, &changes);
-        let before = all(&db);
+        assert_eq!(count(&db) as u64, BATCHES - 1);
+        let db = try_open(&fs.image(), &options).expect("the table opens");
+        assert_eq!(count(&db) as u64, BATCHES - 1, "replayed");
+        put(&db, 0..1, 1);
+        assert_eq!(count(&db) as u64, BATCHES, "sealed");
         flush(&db);
-        assert!(all(&db) == before, "in a file");
-        while compact(&db) {}
-        assert!(all(&db) == before, "merged");
+        assert_eq!(count(&db) as u64, BATCHES, "in a file");
+        put(&db, 0..1, 2);
+        flush(&db);
+        assert!(compact(&db));
+        assert_eq!(count(&db) as u64, BATCHES, "merged");
     }
 }
 
 /// A merge took a kilobyte for each row that it wrote, however small that was, and ended its files so much too early.
 #[test]
 fn a_merge_writes_files_of_the_size_that_is_asked_for() {
-    for (merged_size, files) in [(1 << 20, 1..=1), (128 << 10, 3..=8)] {
+    for (merged_size, files) in [(1 << 20, 1..=1), (128 << 10, 3..=5)] {
         let fs = TestFs::default();
         let options = Options {
             merged_size,
@@ -1070,6 +1206,36 @@ fn a_publication_that_is_told_as_failed_counts_where_it_took_effect() {
     while compact(&db) {}
     assert!(all(&db) == whole);
     assert!(all(&open(&fs.image())) == whole);
+    // Where the manifest can't be asked either, the files stay.
+    for keys in [150..160, 155..165] {
+        put(&db, keys, 3);
+        assert!(flush(&db));
+    }
+    let whole = all(&db);
+    fs.lose_answers_and_reads(HEAD);
+    block_on(db.compact()).expect_err("nobody knows whether it is published");
+    fs.lose_answers(None);
+    assert!(all(&open(&fs.image())) == whole);
+}
+
+/// A scan's own snapshot was dropped before its stream ran: a merge removed the files under it.
+#[test]
+fn a_stream_keeps_the_files_that_it_reads() {
+    /// More than one group, each of which is read as a whole.
+    const ROWS: u64 = 70_000;
+    let db = open(&TestFs::default());
+    put(&db, 0..ROWS, 1);
+    flush(&db);
+    let mut stream = block_on(db.scan().stream()).expect("the scan opens");
+    let first = block_on(stream.next()).expect("there are rows");
+    let mut found = first.expect("the scan succeeds").num_rows();
+    put(&db, 0..10, 2);
+    flush(&db);
+    while compact(&db) {}
+    while let Some(next) = block_on(stream.next()) {
+        found += next.expect("the scan succeeds").num_rows();
+    }
+    assert_eq!(found as u64, ROWS);
 }
 
 /// A delete that is dropped while an older row of its key is in a file that is not being merged would bring that row back.
@@ -1188,8 +1354,76 @@ fn deletes_of_other_keys_are_not_merged() {
     );
 }
 
-/// What a flush or a merge notes of the log was right only where nothing was logged meanwhile: segments were forgotten that recovery needs, or kept
-/// after they had been replaced by files. Here every frame has a segment of its own, so that each can be missed.
+/// A merge that had nothing to write, or one after it, forgot where replay begins. That then began with whatever was left of the log: rows came
+/// back whose deletes were gone for good.
+#[test]
+fn a_merge_keeps_where_the_log_begins() {
+    let fs = TestFs::default();
+    let options = Options {
+        wal_segment_bytes: 1,
+        ..Options::default()
+    };
+    let db = try_open(&fs, &options).expect("the table opens");
+    // Two files that overlap: they are merged, but after those above them.
+    for value in 1..=2 {
+        for keys in [0..100, 50..150] {
+            put(&db, keys, value);
+            flush(&db);
+        }
+        assert!(compact(&db));
+    }
+    assert_eq!(fs.paths("sst/L1").len(), 2);
+    put(&db, 500..510, 1);
+    let logged = fs.paths(".tonwal").into_iter();
+    let logged: Vec<_> = logged.map(|path| (fs.read(&path), path)).collect();
+    flush(&db);
+    delete(&db, 500..510);
+    flush(&db);
+    let check = |step: &str| {
+        // The power fails before the removal of these is durable.
+        let copy = fs.image();
+        for (bytes, path) in &logged {
+            if copy.paths(path).is_empty() {
+                copy.write(path, bytes.clone());
+            }
+        }
+        let db = try_open(&copy, &options).unwrap_or_else(|error| panic!("{step}: {error}"));
+        assert_eq!(count(&db), 150, "{step}");
+    };
+    check("flushed");
+    assert!(compact(&db));
+    assert_eq!(fs.paths("sst/L0"), Vec::<String>::new());
+    assert_eq!(fs.paths("sst/L1").len(), 2);
+    check("a merge without an output");
+    assert!(compact(&db));
+    check("the one after it");
+}
+
+/// A merge that a flush overtook noted where replay begins as it had been before that flush.
+#[test]
+fn a_merge_beside_a_flush_keeps_where_the_log_begins() {
+    let fs = TestFs::default();
+    let db = open(&fs);
+    for value in 1..=2 {
+        put(&db, 0..100, value);
+        flush(&db);
+    }
+    fs.before_next_change("sst/L1", {
+        let db = db.clone();
+        move || {
+            put(&db, 200..300, 3);
+            flush(&db);
+        }
+    });
+    assert!(compact(&db));
+    assert_eq!(fs.paths("sst/").len(), 2);
+    let db = open(&fs.after_power_loss());
+    assert_eq!(db.unflushed(), (0, 0));
+    assert_eq!(count(&db), 200);
+}
+
+/// After a flush the log still had what is in files, and the next opening replayed it. Nor may a flush or a merge take anything away that recovery
+/// needs: here every frame has a segment of its own, so that each can be missed.
 #[test]
 fn the_log_after_a_merge_holds_what_recovery_needs_and_no_more() {
     /// The row, and that it is committed.

@@ -35,6 +35,11 @@ struct State {
     failing_flushes: Option<String>,
     /// Conditional puts of paths that contain this are told as failed after they have taken effect.
     lost_answers: Option<String>,
+    /// Whether those paths can't be read either once that has happened, and whether it has.
+    loses_reads: bool,
+    reads_lost: bool,
+    /// What happens before the next change of a path that contains this.
+    before_change: Option<(String, Box<dyn FnOnce() + Send>)>,
     flushes_waiting: usize,
     /// What a crash before each change would leave, see [`TestFs::record_crashes`].
     crashes: Option<Vec<TestFs>>,
@@ -42,6 +47,11 @@ struct State {
 }
 
 impl State {
+    fn loses_answer_of(&self, path: &str) -> bool {
+        let lost = self.lost_answers.as_ref();
+        lost.is_some_and(|part| path.contains(part.as_str()))
+    }
+
     fn copy_with(&self, content: impl Fn(&Entry) -> Option<Vec<u8>>) -> TestFs {
         let files = self.files.iter().filter_map(|(path, entry)| {
             let bytes = content(entry)?;
@@ -85,6 +95,12 @@ impl TestFs {
     /// The state, about to be changed by the table at `path`.
     fn changing(&self, path: &str) -> MutexGuard<'_, State> {
         let mut state = self.state();
+        let is_next = |(part, _): &mut (String, _)| path.contains(part.as_str());
+        if let Some((_, work)) = state.before_change.take_if(is_next) {
+            drop(state);
+            work();
+            state = self.state();
+        }
         let is_recorded = state.crashes.is_some() && path.contains(&state.crashes_at);
         if is_recorded && !path.contains("/leases/") {
             let copies = [
@@ -191,7 +207,20 @@ impl TestFs {
 
     /// From now on a conditional put of a path that contains `part`, or of none, takes effect and is told as failed.
     pub fn lose_answers(&self, part: Option<&str>) {
-        self.state().lost_answers = part.map(str::to_owned);
+        let mut state = self.state();
+        state.lost_answers = part.map(str::to_owned);
+        (state.loses_reads, state.reads_lost) = (false, false);
+    }
+
+    /// The same, and from that put on such a path can't be read.
+    pub fn lose_answers_and_reads(&self, part: Option<&str>) {
+        self.lose_answers(part);
+        self.state().loses_reads = true;
+    }
+
+    /// Do `work` once, before the next change of a path that contains `part`.
+    pub fn before_next_change(&self, part: &str, work: impl FnOnce() + Send + 'static) {
+        self.state().before_change = Some((part.to_owned(), Box::new(work)));
     }
 
     fn sync(&self, path: &str) {
@@ -365,6 +394,9 @@ impl FsCas for TestFs {
         let path = path.as_ref().to_owned();
         Box::pin(async move {
             let state = self.state();
+            if state.reads_lost && state.loses_answer_of(&path) {
+                return Err(io::Error::other("the store is away").into());
+            }
             let entry = state.files.get(&path);
             Ok(entry.map(|entry| (entry.bytes.clone(), entry.tag.to_string())))
         })
@@ -399,10 +431,10 @@ impl FsCas for TestFs {
                 metadata: metadata.unwrap_or_default().into_iter().collect(),
             };
             let tag = entry.tag.to_string();
-            let lost = state.lost_answers.as_ref();
-            let is_lost = lost.is_some_and(|part| path.contains(part.as_str()));
+            let is_lost = state.loses_answer_of(&path);
             state.files.insert(path, entry);
             if is_lost {
+                state.reads_lost = state.loses_reads;
                 return Err(io::Error::other("the answer was lost").into());
             }
             Ok(tag)
