@@ -19,9 +19,6 @@ use heddle_store::value::Value;
 use crate::engine::{Connection, Database, Rows};
 use crate::random::Random;
 
-/// Where the power fails in the short form: at so many places for each durability.
-const CUTS: usize = 100;
-
 /// Runs at a time: what meets a cut waits before it gives up.
 const THREADS: usize = 8;
 
@@ -213,7 +210,7 @@ fn cut_everywhere(durability: Durability) {
     let cut_one_after_another = || {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= CUTS && Instant::now() >= end {
+            if number >= cuts.len() && Instant::now() >= end {
                 break;
             }
             // Again and again in the long form: the background thread makes no two runs quite alike.
