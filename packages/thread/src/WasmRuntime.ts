@@ -4,7 +4,7 @@
  * The agent that starts a runtime (a page's main thread, usually) holds the module and the memory, but never instantiates and
  * never blocks: to spawn it writes a record into the memory and notifies.
  */
-import { isolationProblem, keepAlive, mayBlock } from '#platform';
+import { isolationProblem, keepAlive, mayBlock, watchLifeLine } from '#platform';
 import { defineDisposeSymbol } from '@heddle/atomics/internal';
 import { type Abi, type CompiledModule, createMemoryFor, type MemoryLimits } from '@heddle/memory';
 import { startSupervisor } from '#supervisor-host';
@@ -217,7 +217,9 @@ export class WasmRuntime implements AsyncDisposable {
       else if (heard.type === 'started') outcome.resolve(heard);
       else if (heard.type === 'failed') outcome.reject(new ThreadError(heard.error.code, heard.error.message));
     });
+    const watching = new AbortController();
     const end = (): Promise<void> => {
+      watching.abort();
       broker.terminate();
       return supervisor.terminate();
     };
@@ -226,6 +228,7 @@ export class WasmRuntime implements AsyncDisposable {
     try {
       postStart(supervisor, message);
       const { module, memory, limits, control, hosted } = await outcome.promise;
+      if (message.lifeLine !== undefined) watchLifeLine(message.lifeLine, watching.signal, () => gone.resolve('it ended by itself'));
       supervisor.setKeepAlive(false);
       const owner: Owner = {
         supervisor,

@@ -1,4 +1,4 @@
-/** Workers of a runtime that a browser kills under their threads: it tells nobody, but frees what they held. */
+/** Workers of a runtime that a browser kills, under their threads or under the runtime: it tells nobody, but frees what they held. */
 import { expect, onTestFinished, test } from 'vitest';
 import { WasmRuntime } from '../src/index.ts';
 import { KILL_CHANNEL } from './fixtures/hostages.ts';
@@ -39,4 +39,26 @@ test('of another module: the same', async () => {
   kill();
   await expect(stuck.join()).rejects.toMatchObject({ code: 'THREAD_TERMINATED' });
   expect(await runtime.spawn('bump').join()).toBe(8);
+});
+
+test('a supervisor that dies: who started the runtime is told, and can close it', async () => {
+  const { Worker } = globalThis;
+  const created: Worker[] = [];
+  globalThis.Worker = class extends Worker {
+    constructor(...args: ConstructorParameters<typeof Worker>) {
+      super(...args);
+      created.push(this);
+    }
+  };
+  onTestFinished(() => {
+    globalThis.Worker = Worker;
+  });
+  const runtime = await WasmRuntime.start({ threads: 1, ...modules.threadTesting });
+  runtime.spawn('spin_ms', 600_000);
+  created[0]?.terminate();
+  expect(await runtime.crashed).toMatchObject({
+    code: 'THREAD_TERMINATED',
+    message: expect.stringContaining('the supervisor is gone') as string,
+  });
+  await runtime.close({ graceMs: 0 });
 });

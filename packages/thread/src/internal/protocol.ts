@@ -61,6 +61,8 @@ export interface StartMessage {
   readonly name: string;
   /** Whether the main thread creates the workers for the supervisor. */
   readonly isDelegating: boolean;
+  /** What a browser tells the supervisor's end by. */
+  readonly lifeLine: string | undefined;
 }
 
 /** The main thread has had enough. Threads that still run after `graceMs` are terminated. */

@@ -1,5 +1,5 @@
 /** What a runtime is started with, checked and as its supervisor gets it. */
-import { canNestWorkers, parallelism } from '#platform';
+import { canNestWorkers, lifeLine, parallelism } from '#platform';
 import type { CompiledModule } from '@heddle/memory';
 import { ThreadError } from '../ThreadError.ts';
 import type { WasiProgram, WasmRuntimeOptions } from '../WasmRuntime.ts';
@@ -42,6 +42,7 @@ export function startMessage(options: StartOptions): StartMessage {
     isTraced: options.isTraced ?? false,
     name: options.name ?? 'wasm thread',
     isDelegating: !canNestWorkers(),
+    lifeLine: lifeLine(),
   };
 }
 

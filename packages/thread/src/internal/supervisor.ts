@@ -15,7 +15,7 @@ import {
   ThreadBlocks,
 } from '@heddle/memory';
 import { nodeFiles, Wasi } from '@heddle/memory/wasi';
-import { lifeLine, ownPort, watchLifeLine } from '#platform';
+import { holdLifeLine, lifeLine, ownPort, watchLifeLine } from '#platform';
 import { startWorker } from '#worker-host';
 import { ThreadError, toPosted } from '../ThreadError.ts';
 import { endCall } from './callRecord.ts';
@@ -304,6 +304,7 @@ class Pool {
 let pool: Pool | undefined;
 
 async function start(message: StartMessage): Promise<void> {
+  if (message.lifeLine !== undefined) await holdLifeLine(message.lifeLine);
   const { module, memory, limits, compiled } = await load(message);
   const records: HostRecordsOptions = {
     threadsMax: message.threadsMax,

@@ -1,8 +1,8 @@
 /**
- * Web Locks of tabs that share a database.
+ * Web Locks of tabs that share a database, and of their I/O threads.
  *
- * A browser takes a lock from a tab that is closed, left or crashes, at once and whatever it was doing: nothing else tells so surely that a
- * tab is gone.
+ * A browser takes a lock from a tab that is closed, left or crashes, and from a worker that is ended, at once and whatever it was doing:
+ * nothing else tells so surely that it is gone.
  */
 
 /** A lock that is held until `release`. */
@@ -23,8 +23,8 @@ export function tabLock(tab: string): string {
 }
 
 /** Takes a lock when it is free, after those who asked before. Rejects with the signal's reason where that fires before. */
-export function takeLock(name: string, signal: AbortSignal): Promise<HeldLock> {
-  return hold(name, { signal });
+export function takeLock(name: string, signal?: AbortSignal): Promise<HeldLock> {
+  return hold(name, signal ? { signal } : {});
 }
 
 /** Takes a lock away from whoever holds it. */

@@ -1,27 +1,50 @@
 /** The I/O thread in a browser: a dedicated worker over the origin private file system. */
 
 import type { IoOrder, IoReport, IoStart } from '../messages.ts';
+import { takeLock, whenFree } from '../../tabs/locks.ts';
 import { Mailbox } from '../Mailbox.ts';
 import { openOpfsFiles } from '../OpfsFiles.ts';
 import { lockDirectory } from '../webLock.ts';
 import type { CreateIoWorker, OpenFiles, OpenIoPort } from './types.ts';
 
+/** How long the last report of a worker may take that has gone, in milliseconds. */
+const LAST_WORDS_MS = 50;
+
+/** To the worker, once. */
+interface Start {
+  readonly start: IoStart;
+  /** A Web Lock that the worker holds as long as it lives: nothing else tells of its end. */
+  readonly lifeLine: string;
+}
+
 export const createIoWorker: CreateIoWorker = () => {
   // The expression is literal, because bundlers look for exactly that.
   const worker = new Worker(new URL('../../io-worker.js', import.meta.url), { type: 'module', name: 'heddle store I/O' });
+  const lifeLine = `heddle-store-io:${crypto.randomUUID()}`;
+  const watching = new AbortController();
+  /** Once the worker holds its life line. */
+  const watch = async (onEnd: () => void): Promise<void> => {
+    if (await whenFree(lifeLine, watching.signal)) setTimeout(onEnd, LAST_WORDS_MS);
+  };
   return {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
-    start: (start) => worker.postMessage(start),
+    start: (start) => worker.postMessage({ start, lifeLine } satisfies Start),
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
     order: (order) => worker.postMessage(order),
     onReport: (listener) => worker.addEventListener('message', ({ data }: MessageEvent<IoReport>) => listener(data)),
-    onFailure: (listener) =>
+    onFailure: (listener) => {
       worker.addEventListener('error', (event) => {
         event.preventDefault();
         listener(new Error(event.message || 'the script of the I/O thread could not be loaded'));
-      }),
+      });
+      // Its first report comes behind its lock.
+      worker.addEventListener('message', () => void watch(() => listener(new Error('the I/O thread ended by itself'))), { once: true });
+    },
     setKeepAlive: () => {},
-    terminate: () => worker.terminate(),
+    terminate: () => {
+      watching.abort();
+      worker.terminate();
+    },
   };
 };
 
@@ -35,9 +58,12 @@ interface WorkerScope {
 export const openIoPort: OpenIoPort = () => {
   const scope = globalThis as unknown as WorkerScope;
   const mailbox = new Mailbox<IoOrder>();
-  const onStart = (listener: (start: IoStart) => void) => (event: MessageEvent<IoStart>) => {
+  const onStart = (listener: (start: IoStart) => void) => (event: MessageEvent<Start>) => {
     scope.addEventListener('message', ({ data }: MessageEvent<IoOrder>) => mailbox.put(data));
-    listener(event.data);
+    const { start, lifeLine } = event.data;
+    const begin = (): void => listener(start);
+    // Where there are no locks, the directory can't be opened either, and that is told.
+    takeLock(lifeLine).then(begin, begin);
   };
   return {
     onStart: (listener) => scope.addEventListener('message', onStart(listener), { once: true }),
