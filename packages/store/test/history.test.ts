@@ -51,14 +51,33 @@ async function createLists(db: Session): Promise<void> {
 
 const numbers = (list: string): number[] => (list === '' ? [] : list.split(',').map(Number));
 
+/** How a row's key is written. */
+type Literal = (id: number) => string;
+
+/** What the key of each table is called, and how it is written. */
+const KEYS_OF: Record<(typeof TABLES)[number], readonly [string, Literal]> = {
+  warp: ['id', String],
+  weft: ['name', (id) => `'key ${id}'`],
+  cloth: ['id', String],
+};
+
 /** All ways to a table's rows: each gives every row once. */
-const PATHS: readonly (readonly string[])[] = [
-  [''],
-  ['ORDER BY id DESC'],
-  Array.from({ length: KEYS }, (_, id) => `WHERE id = ${id}`),
-  ['WHERE id BETWEEN 1 AND 3', 'WHERE id > 3', 'WHERE id < 1'],
-  ['WHERE id IN (0, 2, 4)', 'WHERE id IN (1, 3, 5)'],
-  ['ORDER BY id LIMIT 4', 'ORDER BY id DESC LIMIT 2'],
+const PATHS: readonly ((key: string, literal: Literal) => readonly string[])[] = [
+  () => [''],
+  (key) => [`ORDER BY ${key} DESC`],
+  (key, literal) => Array.from({ length: KEYS }, (_, id) => `WHERE ${key} = ${literal(id)}`),
+  (key, literal) => [
+    `WHERE ${key} BETWEEN ${literal(1)} AND ${literal(3)}`,
+    `WHERE ${key} > ${literal(3)}`,
+    `WHERE ${key} < ${literal(1)}`,
+  ],
+  (key, literal) =>
+    [
+      [0, 2, 4],
+      [1, 3, 5],
+    ].map((ids) => `WHERE ${key} IN (${ids.map(literal).join()})`),
+  (key) => [`ORDER BY ${key} LIMIT 4`, `ORDER BY ${key} DESC LIMIT 2`],
+  () => [0, 1, 2, 3, 4, 5].map((id) => `WHERE id = ${id}`),
 ];
 
 const PATHS_COUNT = PATHS.length;
@@ -68,7 +87,7 @@ const READ_ALL = [
   'DELETE FROM temp.seen; BEGIN',
   ...PATHS.flatMap((path) =>
     TABLES.flatMap((table) =>
-      path.map((rest) => `INSERT INTO temp.seen SELECT * FROM (SELECT '${table} ' || id, list FROM ${table} ${rest})`),
+      path(...KEYS_OF[table]).map((rest) => `INSERT INTO temp.seen SELECT * FROM (SELECT '${table} ' || id, list FROM ${table} ${rest})`),
     ),
   ),
   'COMMIT',

@@ -132,7 +132,8 @@ describe('in chromium', () => {
   test(
     'a full quota is NO_SPACE in the follower, and the database goes on',
     async () => {
-      const [leader, follower] = await openTabs(server, await launch('chromium'), 2);
+      const context = await launch('chromium');
+      const [leader, follower] = await openTabs(server, context, 2);
       await leader.evaluate(() => page.create());
       const session = await leader.context().newCDPSession(leader);
       const { origin } = new URL(server.url(''));
@@ -144,6 +145,9 @@ describe('in chromium', () => {
       expect(await follower.evaluate((sql) => page.exec(sql), big)).toBe('done');
       for (const tab of [leader, follower])
         expect(await tab.evaluate(() => page.all('SELECT count(*) AS n FROM twice'))).toEqual([{ n: 8 }]);
+      await Promise.all([leader.close(), follower.close()]);
+      const again = await openTab(server, context);
+      expect(await again.evaluate(() => page.all('SELECT count(*) AS n FROM twice'))).toEqual([{ n: 8 }]);
     },
     TIMEOUT_MS,
   );
