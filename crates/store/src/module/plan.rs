@@ -283,8 +283,8 @@ impl<'a> Question<'a> {
         collation.to_bytes() == own.as_bytes()
     }
 
-    /// Whether a constraint is an IN for a TEXT column of an index. One value after another, SQLite would compare numbers of a subquery as
-    /// texts, which without the index it does not.
+    /// Whether a constraint is an IN for a TEXT column of an index. One value after another, each number of a subquery would be a scan of its
+    /// own, and of the whole index: it can equal any text.
     fn is_text_list(&self, path: &Path<'_>, place: usize, position: usize) -> bool {
         path.is_index
             && path.kind(place) == ColumnType::Text

@@ -286,17 +286,23 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// What a subquery gives for `column IN (…)`. For a TEXT key it is text: SQLite compares what it looks up in a virtual table's key as text
-    /// again, even where numbers were asked for.
+    /// What a subquery gives for `column IN (…)`: the types of both decide what is equal.
     fn wanted(&mut self, inner: &[Column], column: &Column) -> String {
-        let wanted = self.column_like(inner, column.kind);
-        let is_text = inner
-            .iter()
-            .any(|other| other.sql == wanted && other.kind == Kind::Text);
-        if column.is_key && column.kind == Kind::Text && !is_text {
-            return format!("CAST({wanted} AS TEXT)");
+        match self.random.below(10) {
+            0..2 => self.column(inner).sql,
+            2 => {
+                let (a, b) = (self.column(inner).sql, self.column(inner).sql);
+                format!("coalesce({a}, {b})")
+            }
+            3 => {
+                let wanted = self.column_like(inner, column.kind);
+                let target = *self
+                    .random
+                    .pick(&["INTEGER", "REAL", "TEXT", "BLOB", "NUMERIC"]);
+                format!("CAST({wanted} AS {target})")
+            }
+            _ => self.column_like(inner, column.kind),
         }
-        wanted
     }
 
     /// A value made of columns in scope.
