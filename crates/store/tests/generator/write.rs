@@ -198,11 +198,24 @@ fn insert(maker: &mut Maker<'_>, table: &Table, in_several_ways: &mut bool) -> S
     let mut names = table.all_names();
     names.retain(|name| !left_out.contains(name));
     let rows = rows(maker, table, count, true, &left_out);
+    let returning = returning(maker, table);
     format!(
-        "INSERT {conflict}INTO {}({}) VALUES {rows}",
+        "INSERT {conflict}INTO {}({}) VALUES {rows}{returning}",
         table.name,
         names.join(", ")
     )
+}
+
+/// What an INSERT tells of its rows, if anything.
+fn returning(maker: &mut Maker<'_>, table: &Table) -> String {
+    match maker.random.below(4) {
+        0 => format!(" RETURNING {}", table.all_names().join(", ")),
+        1 => {
+            let scope = Maker::columns(table, &table.name);
+            format!(" RETURNING {}, 1", maker.column(&scope).sql)
+        }
+        _ => String::new(),
+    }
 }
 
 fn insert_select(maker: &mut Maker<'_>, table: &Table) -> String {
@@ -232,12 +245,13 @@ fn insert_select(maker: &mut Maker<'_>, table: &Table) -> String {
         })
         .collect();
     format!(
-        "INSERT {conflict}INTO {}({}) SELECT {} FROM {from} WHERE {condition} ORDER BY {} LIMIT {}",
+        "INSERT {conflict}INTO {}({}) SELECT {} FROM {from} WHERE {condition} ORDER BY {} LIMIT {}{}",
         table.name,
         table.all_names().join(", "),
         cells.join(", "),
         order.join(", "),
         1 + maker.random.below(12),
+        returning(maker, table),
     )
 }
 
