@@ -55,6 +55,15 @@ impl Kind {
             Kind::Text => "TEXT",
             Kind::Blob => "BLOB",
             Kind::Boolean => "BOOLEAN",
+            Kind::Date => "DATE",
+            Kind::Timestamp => "TIMESTAMP",
+        }
+    }
+
+    fn ordinary(self) -> &'static str {
+        match self {
+            Kind::Date | Kind::Timestamp => "TEXT",
+            kind => kind.tonbo(),
         }
     }
 }
@@ -89,6 +98,8 @@ impl Table {
                 Kind::Text,
                 Kind::Blob,
                 Kind::Boolean,
+                Kind::Date,
+                Kind::Timestamp,
             ])
         };
         let count = 3 + random.below(3);
@@ -108,7 +119,14 @@ impl Table {
                 Key::Integer(position)
             }
             3..6 => {
-                columns[0].kind = *random.pick(&[Kind::Text, Kind::Real, Kind::Blob, Kind::Text]);
+                columns[0].kind = *random.pick(&[
+                    Kind::Text,
+                    Kind::Text,
+                    Kind::Text,
+                    Kind::Real,
+                    Kind::Blob,
+                    Kind::Timestamp,
+                ]);
                 Key::Columns(vec![0])
             }
             6..9 => {
@@ -287,7 +305,7 @@ impl Table {
                     Kind::Boolean => {
                         format!("{name} INTEGER{constraints} CHECK ({name} IN (0, 1))")
                     }
-                    kind => format!("{name} {}{constraints}", kind.tonbo()),
+                    kind => format!("{name} {}{constraints}", kind.ordinary()),
                 }
             })
             .collect();

@@ -12,14 +12,19 @@ pub enum Kind {
     Text,
     Blob,
     Boolean,
+    /// A text in ordinary tables, as the one below.
+    Date,
+    Timestamp,
 }
 
-pub const KINDS: [Kind; 5] = [
+pub const KINDS: [Kind; 7] = [
     Kind::Integer,
     Kind::Real,
     Kind::Text,
     Kind::Blob,
     Kind::Boolean,
+    Kind::Date,
+    Kind::Timestamp,
 ];
 
 const INTEGERS: [i64; 16] = [
@@ -82,6 +87,45 @@ const BLOBS: [&[u8]; 10] = [
     b"\x01",
 ];
 
+const DATES: [&str; 9] = [
+    "0000-01-01",
+    "1969-12-31",
+    "1970-01-01",
+    "2023-12-31",
+    "2024-02-28",
+    "2024-02-29",
+    "2024-03-01",
+    "2024-12-31",
+    "9999-12-31",
+];
+
+/// As a column shows them: ordinary tables keep texts as they are.
+const TIMESTAMPS: [&str; 9] = [
+    "0000-01-01 00:00:00",
+    "1969-12-31 23:59:59.999999",
+    "1970-01-01 00:00:00",
+    "2024-02-29 00:00:00",
+    "2024-02-29 00:00:00.000001",
+    "2024-02-29 12:00:00",
+    "2024-02-29 12:00:00.500",
+    "2024-02-29 23:59:59",
+    "9999-12-31 23:59:59.999999",
+];
+
+/// Texts that stand among dates and times, and are none, or none as a column shows them.
+const NO_TIMES: [&str; 10] = [
+    "2024",
+    "2024-02",
+    "2024-02-30",
+    "2024-02-29 ",
+    "2024-02-29T12:00:00Z",
+    "2024-02-29 12:00",
+    "2024-02-29 12:00:00.",
+    "2024-02-29 12:00:00.5",
+    "2024-02-29 12:00:00.500000",
+    "2024-02-29 14:00:00+02:00",
+];
+
 /// A value of a kind.
 pub fn value(random: &mut Random, kind: Kind) -> Value {
     match kind {
@@ -106,6 +150,8 @@ pub fn value(random: &mut Random, kind: Kind) -> Value {
         Kind::Blob if random.chance(5) => Value::Blob(vec![0xFF; 70 + random.below(4)].into()),
         Kind::Blob => Value::Blob((*random.pick(&BLOBS)).into()),
         Kind::Boolean => Value::Integer(random.below(2) as i64),
+        Kind::Date => Value::Text((*random.pick(&DATES)).into()),
+        Kind::Timestamp => Value::Text((*random.pick(&TIMESTAMPS)).into()),
     }
 }
 
@@ -116,6 +162,9 @@ pub fn any_value(random: &mut Random, kind: Kind) -> Value {
         4..20 => {
             let other = *random.pick(&KINDS);
             value(random, other)
+        }
+        20..30 if matches!(kind, Kind::Date | Kind::Timestamp) => {
+            Value::Text((*random.pick(&NO_TIMES)).into())
         }
         _ => value(random, kind),
     }
@@ -138,7 +187,7 @@ pub fn convertible(random: &mut Random, kind: Kind) -> Value {
             0 => Value::Integer(random.below(20) as i64 - 4),
             _ => Value::Real(random.below(20) as f64 / 4.0),
         },
-        Kind::Blob => value(random, kind),
+        Kind::Blob | Kind::Date | Kind::Timestamp => value(random, kind),
     }
 }
 
@@ -153,7 +202,7 @@ pub fn refused(random: &mut Random, kind: Kind) -> Value {
         },
         Kind::Boolean => Value::Text("x".into()),
         Kind::Real => Value::Text("1x".into()),
-        Kind::Text => Value::Blob(b"x"[..].into()),
+        Kind::Text | Kind::Date | Kind::Timestamp => Value::Blob(b"x"[..].into()),
         Kind::Blob => Value::Text("x".into()),
     }
 }

@@ -274,6 +274,8 @@ fn moved(maker: &mut Maker<'_>, name: &str, kind: Kind) -> String {
         ),
         Kind::Blob => format!("CAST(CAST({name} AS BLOB) AS BLOB)"),
         Kind::Boolean => format!("1 - {name}"),
+        Kind::Date => format!("date({name}, '+{} days')", maker.random.below(3)),
+        Kind::Timestamp => format!("datetime({name}, '+{} hours')", maker.random.below(3)),
     }
 }
 
