@@ -300,10 +300,11 @@ fn simple(maker: &mut Maker<'_>, table: &Table) -> String {
 }
 
 /// Which rows an UPDATE visits, where it decides in what order: many in the order of the key, or one. SQLite goes along any index that has all
-/// it needs; where the key is no row id, NOT INDEXED does not keep it from that.
+/// it needs; where the key is no row id, NOT INDEXED does not keep it from that. Where the key has a column DESC, an ordinary table has it so.
 fn visited(maker: &mut Maker<'_>, table: &Table, is_one: bool) -> (&'static str, String) {
     let has_rowid = !matches!(table.key, Key::Columns(_));
-    if !is_one && (has_rowid || table.indexable.is_empty()) {
+    let is_down = table.key_collations.iter().any(Option::is_some);
+    if !is_one && (has_rowid || table.indexable.is_empty() && !is_down) {
         let hint = if has_rowid { " NOT INDEXED" } else { "" };
         return (hint, simple(maker, table));
     }
