@@ -23,44 +23,51 @@ pub struct IndexScan {
 /// Where entries come from.
 pub enum Entries {
     /// The index.
-    Stored(Box<Stored>),
+    Stored(Box<Ranges>),
     /// The table: the plan was made for an index that this snapshot hasn't, or that can't be read. Their rows' keys, the next one last.
     Sorted(Vec<Key>),
 }
 
-/// A position in ranges of an index.
-pub struct Stored {
-    version: Arc<TableVersion>,
-    buffer: Buffer,
-    request: Request,
+/// A position in ranges of a table, one behind another. Starts on the first row.
+pub struct Ranges {
+    scan: Scan,
     /// Ranges still to come, the next one last.
-    ranges: Vec<KeyRange>,
-    scan: Option<Scan>,
+    rest: Vec<KeyRange>,
 }
 
-impl Stored {
-    fn next(&mut self) -> StoreResult<Option<Key>> {
-        loop {
-            if let Some(scan) = &mut self.scan
-                && !scan.is_done()
-            {
-                let key = row_key(&[Value::from(scan.cell(0))])?;
-                scan.advance()?;
-                return Ok(Some(key));
-            }
-            let Some(range) = self.ranges.pop() else {
-                return Ok(None);
-            };
-            let request = Request {
-                range,
-                ..self.request.clone()
-            };
-            self.scan = Some(Scan::new(
-                self.version.clone(),
-                self.buffer.clone(),
-                request,
-            )?);
+impl Ranges {
+    /// The rows in `ranges`, which ascend.
+    pub fn new(
+        version: Arc<TableVersion>,
+        buffer: Buffer,
+        request: Request,
+        mut ranges: Vec<KeyRange>,
+    ) -> StoreResult<Ranges> {
+        if !request.descending {
+            ranges.reverse();
         }
+        let range = ranges.pop().unwrap_or_else(KeyRange::none);
+        let scan = Scan::new(version, buffer, Request { range, ..request })?;
+        let mut all = Ranges { scan, rest: ranges };
+        all.settle()?;
+        Ok(all)
+    }
+
+    #[inline]
+    fn advance(&mut self) -> StoreResult<()> {
+        self.scan.advance()?;
+        self.settle()
+    }
+
+    /// Goes to the next range that has rows, where this one is over.
+    #[inline]
+    fn settle(&mut self) -> StoreResult<()> {
+        while self.scan.is_done()
+            && let Some(range) = self.rest.pop()
+        {
+            self.scan.go_on(range)?;
+        }
+        Ok(())
     }
 }
 
@@ -70,23 +77,16 @@ impl Entries {
         version: Arc<TableVersion>,
         buffer: Buffer,
         request: Request,
-        mut ranges: Vec<KeyRange>,
+        ranges: Vec<KeyRange>,
     ) -> StoreResult<Entries> {
-        if !request.descending {
-            ranges.reverse();
-        }
-        Ok(Entries::Stored(Box::new(Stored {
-            version,
-            buffer,
-            request: Request {
-                columns: vec![0],
-                absent: Vec::new(),
-                with_key: false,
-                ..request
-            },
-            ranges,
-            scan: None,
-        })))
+        let request = Request {
+            columns: vec![0],
+            absent: Vec::new(),
+            with_key: false,
+            ..request
+        };
+        let ranges = Ranges::new(version, buffer, request, ranges)?;
+        Ok(Entries::Stored(Box::new(ranges)))
     }
 
     /// The entries that `index` would have.
@@ -121,7 +121,12 @@ impl Entries {
     fn next(&mut self) -> StoreResult<Option<Key>> {
         match self {
             Entries::Sorted(keys) => Ok(keys.pop()),
-            Entries::Stored(stored) => stored.next(),
+            Entries::Stored(ranges) if ranges.scan.is_done() => Ok(None),
+            Entries::Stored(ranges) => {
+                let key = row_key(&[Value::from(ranges.scan.cell(0))])?;
+                ranges.advance()?;
+                Ok(Some(key))
+            }
         }
     }
 }
@@ -155,7 +160,7 @@ impl IndexScan {
 /// A walk over a table's rows: by its key, or by an index.
 pub enum Walk {
     /// In the order of the keys.
-    Key(Box<Scan>),
+    Key(Box<Ranges>),
     /// In the order of an index.
     Index(Box<IndexScan>),
 }
@@ -165,7 +170,7 @@ impl Walk {
     #[inline]
     pub fn is_done(&self) -> bool {
         match self {
-            Walk::Key(scan) => scan.is_done(),
+            Walk::Key(ranges) => ranges.scan.is_done(),
             Walk::Index(scan) => scan.current.is_none(),
         }
     }
@@ -174,7 +179,7 @@ impl Walk {
     #[inline]
     pub fn advance(&mut self) -> StoreResult<()> {
         match self {
-            Walk::Key(scan) => scan.advance(),
+            Walk::Key(ranges) => ranges.advance(),
             Walk::Index(scan) => scan.advance(),
         }
     }
@@ -183,7 +188,7 @@ impl Walk {
     #[inline]
     pub fn cell(&self, place: usize) -> Cell<'_> {
         match self {
-            Walk::Key(scan) => scan.cell(place),
+            Walk::Key(ranges) => ranges.scan.cell(place),
             Walk::Index(scan) => match &scan.current {
                 Some((_, found)) => scan.lookup.cell(found, place),
                 None => Cell::Null,
@@ -194,7 +199,7 @@ impl Walk {
     /// As [`Scan::need_key`].
     pub fn need_key(&mut self) -> StoreResult<()> {
         match self {
-            Walk::Key(scan) => scan.need_key(),
+            Walk::Key(ranges) => ranges.scan.need_key(),
             Walk::Index(_) => Ok(()),
         }
     }
@@ -202,7 +207,7 @@ impl Walk {
     /// The current row's key.
     pub fn key(&self) -> Option<Key> {
         match self {
-            Walk::Key(scan) => scan.key(),
+            Walk::Key(ranges) => ranges.scan.key(),
             Walk::Index(scan) => scan.current.as_ref().map(|(key, _)| key.clone()),
         }
     }
@@ -210,7 +215,7 @@ impl Walk {
     /// The current row's key as an integer, for tables whose key is one.
     pub fn rowid(&self) -> Option<i64> {
         match self {
-            Walk::Key(scan) => scan.rowid(),
+            Walk::Key(ranges) => ranges.scan.rowid(),
             Walk::Index(scan) => decode_integer(&scan.current.as_ref()?.0),
         }
     }

@@ -122,7 +122,7 @@ pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
             Argument::Unknown => {
                 // It equals nothing but a text.
                 if matches!(letter, 'e' | 'i') && kind_of(fixed) != ColumnType::Text {
-                    range = Some(nothing());
+                    range = Some(KeyRange::none());
                 }
                 is_exact = false;
                 continue;
@@ -131,7 +131,8 @@ pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
                 if is_exact {
                     let is_last = path.is_unique && fixed + 1 == path.columns.len();
                     let before = path.before_value(&prefix);
-                    parts = texts(&before, path.collation(fixed), list, is_last);
+                    let column = (kind_of(fixed), path.collation(fixed));
+                    parts = parts_of(&before, column, list, is_last);
                 }
                 is_exact = false;
                 continue;
@@ -153,7 +154,7 @@ pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
                 match path.is_index {
                     true if is_exact => prefix.push(key::NULL),
                     true => {}
-                    false => range = Some(nothing()),
+                    false => range = Some(KeyRange::none()),
                 }
             }
             'm' if is_exact => {
@@ -161,7 +162,7 @@ pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
                 range = Some(range.unwrap_or_default().intersect(&bounded));
             }
             'm' => {}
-            _ if *value == Value::Null => range = Some(nothing()),
+            _ if *value == Value::Null => range = Some(KeyRange::none()),
             'e' | 'i' => {
                 let (kind, collation) = (kind_of(fixed), path.collation(fixed));
                 fixed += 1;
@@ -170,7 +171,7 @@ pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
                         prefix = path.before_value(&prefix);
                         key::encode(&value, collation, &mut prefix);
                     }
-                    Converted::Never => range = Some(nothing()),
+                    Converted::Never => range = Some(KeyRange::none()),
                     Converted::Unknown => (is_exact, is_loose) = (false, true),
                     Converted::Exactly(_) => {}
                 }
@@ -192,29 +193,33 @@ pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
     };
     let range = range.map_or(fixed_range.clone(), |range| range.intersect(&fixed_range));
     Bounds {
+        parts: parts.filter(|_| !range.is_empty()),
         range,
-        parts,
         fixed_loosely: is_loose.then_some(fixed),
         rows_expected: limit.map(|limit| limit.saturating_add(offset)),
     }
 }
 
-/// The keys that begin with one of the texts behind `prefix`; `None` where one of the values is no text, which may equal several.
-fn texts(
+/// The keys that begin with one of the values behind `prefix`; `None` where one of these may equal several of the column's.
+fn parts_of(
     prefix: &[u8],
-    collation: Collation,
+    (kind, collation): (ColumnType, Collation),
     list: &[Argument],
     is_point: bool,
 ) -> Option<Vec<KeyRange>> {
     let mut keys = Vec::new();
     for value in list {
         match value {
-            Argument::One(Value::Null | Value::Blob(_)) => {}
-            Argument::One(text @ Value::Text(_)) => {
-                let mut bytes = prefix.to_vec();
-                key::encode(text, collation, &mut bytes);
-                keys.push(bytes);
-            }
+            Argument::One(Value::Null) => {}
+            Argument::One(value) => match convert(kind, value) {
+                Converted::Exactly(value) => {
+                    let mut bytes = prefix.to_vec();
+                    key::encode(&value, collation, &mut bytes);
+                    keys.push(bytes);
+                }
+                Converted::Never => {}
+                Converted::Unknown => return None,
+            },
             _ => return None,
         }
     }
@@ -233,13 +238,6 @@ fn of_prefix(prefix: &[u8]) -> KeyRange {
         KeyRange::all()
     } else {
         KeyRange::prefix(prefix)
-    }
-}
-
-fn nothing() -> KeyRange {
-    KeyRange {
-        lower: Some(key::Key::from(&[][..])),
-        upper: Some(key::Key::from(&[][..])),
     }
 }
 
@@ -339,7 +337,7 @@ fn bound(
             lower: Some(at),
             upper: None,
         },
-        ('G', None) => nothing(),
+        ('G', None) => KeyRange::none(),
         ('G', lower) => KeyRange { lower, upper: None },
         ('l', upper) => KeyRange { lower: None, upper },
         _ => KeyRange {
@@ -530,6 +528,37 @@ mod tests {
         assert!(range == KeyRange::point(&bytes));
         let nulls = bounds(&unique, "z", &some(&[Value::Null])).range;
         assert!(nulls.contains(&[key::NULL, 1, 2, 3]));
+    }
+
+    #[test]
+    fn a_list_is_as_many_parts_of_the_key_unless_one_value_can_equal_several() {
+        let schema = TableSchema::parse(&["price DECIMAL(10, 2) PRIMARY KEY"]).unwrap();
+        let path = Path::key(&schema);
+        let text = |text: &str| Value::Text(text.into());
+        let parts = |values: &[Value]| {
+            let list = Argument::List(some(values));
+            bounds(&path, "E", &[list]).parts
+        };
+        let five = Value::Integer(5);
+        let values = [
+            text("19.99"),
+            five.clone(),
+            text("5.0"),
+            text("none"),
+            Value::Null,
+        ];
+        let found = parts(&values).unwrap();
+        let key_of = |value: &Value| {
+            let mut bytes = Vec::new();
+            let stored = path.kind(0).stored(value).unwrap();
+            key::encode(&stored, Collation::Binary, &mut bytes);
+            bytes
+        };
+        let wanted = [five, text("19.99")].map(|value| KeyRange::point(&key_of(&value)));
+        assert_eq!(found, wanted);
+        assert_eq!(parts(&[Value::Null]), Some(Vec::new()));
+        // SQLite compares the text of the float.
+        assert_eq!(parts(&[text("5"), Value::Real(5.0)]), None);
     }
 
     #[test]

@@ -10,13 +10,13 @@ use super::plan::{self, Plan};
 use super::{Cursor, NOWHERE, TableHandle};
 use crate::error::StoreResult;
 use crate::index::lookup::Lookup;
-use crate::index::scan::{Entries, IndexScan, Walk};
+use crate::index::scan::{Entries, IndexScan, Ranges, Walk};
 use crate::index::{Index, statement};
 use crate::schema::{KeyKind, KeyPart};
 use crate::session::Shared;
 use crate::statement::{is_utf8, value_of};
 use crate::table::range::KeyRange;
-use crate::table::scan::{Request, Scan};
+use crate::table::scan::Request;
 
 /// The indexes that the planner may use. A statement that is planned before its transaction has a snapshot may come to see others: then
 /// [`start`] makes do without the index.
@@ -105,6 +105,7 @@ pub unsafe fn start(
         rows_expected: bounds.rows_expected,
     };
     let buffer = transaction.buffer(&table);
+    let ranges = bounds.parts.unwrap_or_else(|| vec![request.range.clone()]);
     let resorted = bounds.fixed_loosely.filter(|_| plan.is_ordered);
     cursor.scan = Some(if let Some(fixed) = resorted {
         let rest: Vec<KeyPart> = path.columns[fixed..].iter().copied().flatten().collect();
@@ -125,7 +126,6 @@ pub unsafe fn start(
             request.columns.clone(),
             request.absent.clone(),
         );
-        let ranges = bounds.parts.unwrap_or_else(|| vec![request.range.clone()]);
         let entries = match known {
             Some(index) => {
                 let entries = index.table(&shared.store)?;
@@ -140,7 +140,7 @@ pub unsafe fn start(
         };
         Walk::Index(Box::new(IndexScan::new(entries, lookup)?))
     } else {
-        Walk::Key(Box::new(Scan::new(version, buffer, request)?))
+        Walk::Key(Box::new(Ranges::new(version, buffer, request, ranges)?))
     });
     Ok(())
 }

@@ -9,7 +9,7 @@
 //! | letter | means |
 //! |---|---|
 //! | `e`, `i`, `z` | `=`, `IS`, `IS NULL`: fix the columns from the first on |
-//! | `E` | `IN` for an index's TEXT column, all values at once: fixes the column as the last one |
+//! | `E` | `IN` for a TEXT or DECIMAL column, all values at once: fixes the column as the last one |
 //! | `g`, `G`, `l`, `L`, `m` | `>=`, `>`, `<=`, `<`, `IS NOT NULL`: bound the next one |
 //! | `n`, `o` | LIMIT and OFFSET, as a hint of how much will be read |
 
@@ -35,6 +35,9 @@ const LOOKUP_COST: f64 = 6.0;
 
 /// Rows that a LIMIT asks for where the planner doesn't know.
 const LIMIT_UNKNOWN: f64 = 100.0;
+
+/// Values of an IN, as SQLite guesses for a subquery.
+const LIST_VALUES: f64 = 25.0;
 
 /// A plan, read back.
 #[derive(Debug, PartialEq)]
@@ -169,7 +172,7 @@ impl<'a> Question<'a> {
                 null
             });
             let is_list =
-                found.is_some_and(|(position, _)| self.is_text_list(&path, fixed, position));
+                found.is_some_and(|(position, _)| self.is_list(path.kind(fixed), position));
             let found = found.map(|(position, letter)| match is_list {
                 true => (position, 'E'),
                 false => (position, letter),
@@ -191,7 +194,8 @@ impl<'a> Question<'a> {
                 take(self.find(*column, &NOT_NULL));
             }
         }
-        let is_one_row = path.is_unique && fixed == path.columns.len() && !has_null && !has_list;
+        let is_whole = path.is_unique && fixed == path.columns.len() && !has_null;
+        let is_one_row = is_whole && !has_list;
         // What is in a list comes in the order of its values.
         let order = self.order_of(&path, fixed - usize::from(has_list));
         let share = match (is_one_row, fixed, has_lower, has_upper) {
@@ -205,7 +209,10 @@ impl<'a> Question<'a> {
             (_, 0, false, false) => 1.0,
             _ => 1.0 / 4.0,
         };
-        let rows = self.rows * share;
+        let rows = match is_whole && has_list {
+            true => (self.rows * share).min(LIST_VALUES),
+            false => self.rows * share,
+        };
         // LIMIT tells how much will be read only if nothing is filtered out above.
         let others = self.constraints.iter().filter(|c| !is_limit(c.op)).count();
         let mut read = rows;
@@ -283,11 +290,10 @@ impl<'a> Question<'a> {
         collation.to_bytes() == own.as_bytes()
     }
 
-    /// Whether a constraint is an IN for a TEXT column of an index. One value after another, each number of a subquery would be a scan of its
-    /// own, and of the whole index: it can equal any text.
-    fn is_text_list(&self, path: &Path<'_>, place: usize, position: usize) -> bool {
-        path.is_index
-            && path.kind(place) == ColumnType::Text
+    /// Whether a constraint is an IN whose values are to come at once. One after another, each number of a subquery would be a scan of its own,
+    /// and of all keys: it can equal several texts.
+    fn is_list(&self, kind: ColumnType, position: usize) -> bool {
+        matches!(kind, ColumnType::Text | ColumnType::Decimal { .. })
             // SAFETY: the position is a constraint's; -1 only asks.
             && unsafe { ffi::sqlite3_vtab_in(self.info, position as c_int, -1) } != 0
     }

@@ -17,6 +17,14 @@ impl KeyRange {
         KeyRange::default()
     }
 
+    /// No key.
+    pub fn none() -> KeyRange {
+        KeyRange {
+            lower: Some(Key::from(&[][..])),
+            upper: Some(Key::from(&[][..])),
+        }
+    }
+
     /// Just this key.
     pub fn point(key: &[u8]) -> KeyRange {
         KeyRange {

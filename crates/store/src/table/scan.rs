@@ -130,6 +130,13 @@ impl Scan {
         Ok(scan)
     }
 
+    /// Goes on with another range, which lies behind, and to its first row.
+    pub fn go_on(&mut self, range: KeyRange) -> StoreResult<()> {
+        self.rest = (!range.is_empty()).then(|| range.clone());
+        self.request.range = range;
+        self.next_run()
+    }
+
     /// Whether the last row has been passed.
     #[inline]
     pub fn is_done(&self) -> bool {
