@@ -8,7 +8,7 @@ use heddle_store::value::Value;
 use super::Statement;
 use super::expression::Maker;
 use super::table::{COLLATIONS, Column, Key, Table};
-use super::value::{self, Kind};
+use super::value::{self, KINDS, Kind};
 use crate::random::Random;
 
 const CONFLICTS: [&str; 6] = ["", "", "OR IGNORE ", "OR REPLACE ", "OR ABORT ", "OR FAIL "];
@@ -123,7 +123,12 @@ fn rows(
                     continue;
                 }
                 let is_key = table.key_positions().contains(&position);
+                let is_untyped = !table.is_tonbo && column.kind == Kind::Real;
                 let cell = match maker.random.below(100) {
+                    10..70 if is_untyped => {
+                        let kind = *maker.random.pick(&KINDS);
+                        value::value(maker.random, kind)
+                    }
                     0..10 if !column.not_null && !is_key => Value::Null,
                     10..16 if !is_key => value::convertible(maker.random, column.kind),
                     _ => value::value(maker.random, column.kind),
