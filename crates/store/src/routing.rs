@@ -81,6 +81,13 @@ pub fn is_about_transactions(sql: &str) -> bool {
     first.is_some_and(|token| VERBS.iter().any(|verb| token.is(verb)))
 }
 
+/// Whether `sql` starts with a statement that may end a transaction by its commit.
+pub fn may_commit(sql: &str) -> bool {
+    const VERBS: [&str; 3] = ["COMMIT", "END", "RELEASE"];
+    let first = Tokens::new(sql).next_token();
+    first.is_some_and(|token| VERBS.iter().any(|verb| token.is(verb)))
+}
+
 /// Whether `sql` starts with a statement that attaches a database.
 pub fn attaches(sql: &str) -> bool {
     let first = Tokens::new(sql).next_token();

@@ -65,6 +65,10 @@ pub struct Shared {
     pub guard: Guard,
     /// The transaction on Tonbo tables, once one was read or written.
     transaction: RefCell<Option<Transaction>>,
+    /// A transaction whose commit has failed behind xSync, of which only `main` knows whether it stands: the statement's end looks.
+    undecided: RefCell<Option<Transaction>>,
+    /// Whether SQLite has rolled back, while this statement ran, what was written to Tonbo tables.
+    was_rolled_back: Cell<bool>,
     /// The catalogue's tables that are declared in `temp`.
     pub declared: Declared,
     /// What the module's xCreate and xDestroy are called for.
@@ -145,6 +149,8 @@ impl Session {
             activity,
             guard: Guard::new(store.durability()),
             transaction: RefCell::new(None),
+            undecided: RefCell::new(None),
+            was_rolled_back: Cell::new(false),
             declared: Declared::default(),
             purpose: RefCell::new(Purpose::Statement),
             made: RefCell::new(Vec::new()),
@@ -269,9 +275,7 @@ impl Session {
 
     /// Rolls back what is open.
     pub fn reset(&self) -> StoreResult<()> {
-        if !self.shared.handle.is_autocommit() {
-            self.shared.handle.execute("ROLLBACK")?;
-        }
+        self.shared.roll_back()?;
         self.shared.end_statement(None);
         Ok(())
     }
@@ -379,6 +383,57 @@ impl Shared {
         self.has_destroyed.set(false);
     }
 
+    /// xRollback: lets go of the transaction.
+    pub fn take_rolled_back(&self) -> StoreResult<()> {
+        self.was_rolled_back.set(true);
+        match self.transaction.take() {
+            Some(transaction) if transaction.in_main().is_some() => {
+                self.undecided.replace(Some(transaction));
+                Ok(())
+            }
+            Some(transaction) => transaction.roll_back(&self.store),
+            None => Ok(()),
+        }
+    }
+
+    /// Settles what [`Shared::take_rolled_back`] could not. A commit to several files is one to each of them, and `main` is the first: where an
+    /// attached one fails behind it, the commit stands in `main`, and so do its changes to Tonbo tables, which are told there.
+    fn decide(&self) -> StoreResult<()> {
+        let Some(transaction) = self.undecided.take() else {
+            return Ok(());
+        };
+        let sequence = transaction.in_main().unwrap_or_default();
+        match log::is_in_main(self.handle, sequence) {
+            Ok(true) => transaction.publish(&self.store),
+            Ok(false) => transaction.end(&self.store),
+            Err(error) => {
+                self.undecided.replace(Some(transaction));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rolls back the transaction that is open, if one is.
+    fn roll_back(&self) -> StoreResult<()> {
+        match self.handle.is_autocommit() {
+            true => Ok(()),
+            false => self.handle.execute("ROLLBACK"),
+        }
+    }
+
+    /// Rolls back a transaction that SQLite has kept open though its commit was refused behind xSync, as an attached file that others read refuses
+    /// it: all who commit to Tonbo tables wait for its number, and it can't go on, for what it has written is logged.
+    fn end_refused(&self) -> StoreResult<()> {
+        let transaction = self.transaction.borrow();
+        let is_reserved = transaction.as_ref().is_some_and(Transaction::is_reserved);
+        drop(transaction);
+        match is_reserved {
+            true => self.roll_back(),
+            false => Ok(()),
+        }
+    }
+
     /// Runs `body` as a savepoint of the open transaction, or a transaction of its own: all of it is done, or nothing.
     pub fn in_savepoint<R>(&self, body: impl FnOnce() -> StoreResult<R>) -> StoreResult<R> {
         let name = || "heddle".to_owned();
@@ -392,6 +447,10 @@ impl Shared {
             run("RELEASE heddle", Verb::Release(name()))?;
             Ok(done)
         });
+        if outcome.is_err() {
+            // Where it fails, it is tried again behind the statement.
+            let _ended = self.end_refused();
+        }
         if outcome.is_err() && !self.handle.is_autocommit() {
             // The first error is the one to tell.
             let _undone = run("ROLLBACK TO heddle", Verb::RollBackTo(name()))
@@ -465,6 +524,10 @@ impl Shared {
     }
 
     fn begin_statement(&self, sql: &str) -> StoreResult<()> {
+        self.was_rolled_back.set(false);
+        // What the end of the statement before should have done, where that has failed.
+        self.end_refused()?;
+        self.decide()?;
         if self.entered.get().is_none() {
             self.entered.set(Some(self.store.sequencer.enter()));
         }
@@ -483,11 +546,28 @@ impl Shared {
         if error.code == StoreErrorCode::Busy && self.is_interrupted() {
             error.code = StoreErrorCode::Interrupted;
         } else if error.code == StoreErrorCode::Busy && !self.handle.is_autocommit() {
+            let who = match self.handle.attached().is_empty() {
+                true => "another connection writes the ordinary tables",
+                false => "another connection writes the ordinary tables, or has an attached file",
+            };
             error.code = StoreErrorCode::Conflict;
-            error.message = format!(
-                "{}: another connection writes the ordinary tables; roll back and try again",
-                error.message
-            );
+            error.message = format!("{}: {who}; roll back and try again", error.message);
+        }
+        error
+    }
+
+    /// Ends the transaction that a refused COMMIT, or RELEASE of the savepoint that began it, leaves open: SQLite keeps it where an attached file
+    /// that others read is busy; and without its changes, in the savepoint, where it has rolled back. `error` tells.
+    fn end_uncommitted(&self, sql: &str, error: StoreError) -> StoreError {
+        let is_busy = error.sqlite_code == Some(ffi::SQLITE_BUSY);
+        let is_left = is_busy || self.was_rolled_back.get();
+        if !routing::may_commit(sql) || self.handle.is_autocommit() || !is_left {
+            return self.retryable(error);
+        }
+        let mut error = self.retryable(error);
+        // Where it fails, it is tried again behind the statement, or the transaction is seen to be open.
+        if self.roll_back().is_ok() && is_busy {
+            error.message = "another connection reads or writes an attached file that this transaction has written: it was rolled back, try again".to_owned();
         }
         error
     }
@@ -508,7 +588,7 @@ impl Shared {
             let begun = self.begin_statement(sql);
             let is_alone = self.handle.is_autocommit();
             let outcome = begun.and_then(|()| self.run_first(sql, binder, sink, &mut has_told));
-            let outcome = outcome.map_err(|error| self.with_key(self.retryable(error)));
+            let outcome = outcome.map_err(|error| self.with_key(self.end_uncommitted(sql, error)));
             self.end_statement(outcome.as_ref().err());
             let has_refused = self.declared.has_refused();
             let is_outdated = outcome.as_ref().is_err_and(|error| {
@@ -698,6 +778,8 @@ impl Shared {
     /// Lets go of a transaction that has ended, by `error` if it was by one, and tells others of tables that it made or dropped. The
     /// transaction's outcome stands: nothing in here may turn it into an error.
     fn end_statement(&self, error: Option<&StoreError>) {
+        // Where these fail, the next statement is told.
+        let _settled = self.end_refused().and_then(|()| self.decide());
         if !self.handle.is_autocommit() {
             return;
         }

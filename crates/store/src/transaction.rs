@@ -15,7 +15,7 @@ use crate::statement::Handle;
 use crate::store::Store;
 use crate::table::range::KeyRange;
 use crate::table::scan::{Request, Scan};
-use crate::table::version::{Buffer, Delta, TableVersion, deltas_of};
+use crate::table::version::{Buffer, Delta, Sequence, TableVersion, deltas_of};
 use crate::table::{Table, TableId};
 use crate::value::{Row, Value};
 
@@ -272,6 +272,12 @@ impl Transaction {
         self.reserved.is_some()
     }
 
+    /// The number by which xSync has written it to `main`, with what it has written to ordinary tables.
+    pub fn in_main(&self) -> Option<Sequence> {
+        let reserved = self.reserved.as_ref().filter(|it| it.is_mixed);
+        reserved.map(|reserved| reserved.reservation.sequence())
+    }
+
     /// xSync: checks the transaction against all others, reserves its number, makes it durable. Only the first call does anything. One that has
     /// altered a table, and then has the `names` of all as it leaves them, gets a number though it writes no row: who has the table as it was
     /// must not see rows that come behind.
@@ -369,7 +375,7 @@ impl Transaction {
         self.end(store);
     }
 
-    /// xRollback: takes back what xSync made durable.
+    /// xRollback: takes back what xSync made durable in the log file.
     pub fn roll_back(mut self, store: &Store) -> StoreResult<()> {
         match self.reserved.take() {
             Some(reserved) if !reserved.is_mixed => {

@@ -417,8 +417,7 @@ fn errors_name_a_renamed_table_and_its_columns_as_they_are_now() {
         a.run("UPDATE u SET y = 1 WHERE id = 1");
         b.fails("COMMIT").message
     };
-    let told =
-        "another transaction has written a row that this one writes in u: roll back and try again";
+    let told = "another transaction has written a row that this one writes in u: this one was rolled back, try again";
     assert_eq!(conflict(), told);
     a.run("BEGIN; ALTER TABLE u RENAME TO never; INSERT INTO never VALUES (3, 3); ROLLBACK");
     assert_eq!(conflict(), told);

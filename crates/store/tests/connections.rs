@@ -6,13 +6,13 @@ mod random;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use engine::faults::{FaultyIo, Kind};
+use engine::faults::{Fault, FaultyIo, Kind};
 use engine::{Connection, Database};
 use heddle_store::error::{StoreError, StoreErrorCode};
-use heddle_store::io::PowerLossIo;
+use heddle_store::io::{IoErrorCode, MemoryIo, PowerLossIo};
 use heddle_store::store::StoreOptions;
 use random::Random;
 
@@ -152,6 +152,159 @@ fn sixty_four_connections_read_and_write_at_once() {
     drop(connection);
     check(&database.reopen().connect());
     eprintln!("{} attempts were repeated", retries.into_inner());
+}
+
+/// Runs a statement on a connection of its own, and fails where that waits for others.
+fn run_beside(database: &Database, sql: &str) -> Connection {
+    std::thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        scope.spawn(move || {
+            let connection = database.connect();
+            connection.run(sql);
+            tell.send(()).unwrap();
+        });
+        if told.recv_timeout(Duration::from_secs(10)).is_err() {
+            // The scope would wait for it as long.
+            eprintln!("{sql} waits for a commit that was refused");
+            std::process::abort();
+        }
+    });
+    database.connect()
+}
+
+/// SQLite has called xSync, and keeps the transaction open where an attached file that others read then refuses its COMMIT: its number was given
+/// out, so that all who wrote Tonbo tables waited; and what it wrote from there on was acknowledged, and lost.
+#[test]
+fn a_commit_that_an_attached_file_refuses_is_rolled_back() {
+    for (begin, end) in [
+        ("BEGIN", "COMMIT"),
+        ("BEGIN IMMEDIATE", "END TRANSACTION"),
+        ("SAVEPOINT s", "RELEASE s"),
+    ] {
+        for writes in [
+            "INSERT INTO own.x VALUES (2); INSERT INTO t VALUES (1, 1)",
+            "INSERT INTO own.x VALUES (2); INSERT INTO t VALUES (1, 1); INSERT INTO o VALUES (1)",
+            // No Tonbo table: the same is told, and so it is the same.
+            "INSERT INTO own.x VALUES (2); INSERT INTO o VALUES (1)",
+        ] {
+            let database = Database::new();
+            let (writer, reader) = (database.connect(), database.connect());
+            writer.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); CREATE TABLE o(n)");
+            for connection in [&writer, &reader] {
+                connection.run("ATTACH 'own.db' AS own; PRAGMA busy_timeout = 20");
+            }
+            writer.run("CREATE TABLE own.x(a); INSERT INTO own.x VALUES (1)");
+            reader.run("BEGIN; SELECT * FROM own.x");
+            writer.run(&format!("{begin}; {writes}"));
+            let error = writer.fails(end);
+            let told = format!("{end} after {writes}: {error:?}");
+            assert_eq!(error.code, StoreErrorCode::Conflict, "{told}");
+            assert!(error.message.contains("attached file"), "{told}");
+            assert!(error.message.contains("rolled back"), "{told}");
+            assert!(!writer.0.is_in_transaction(), "{told}");
+            let other = run_beside(&database, "INSERT INTO t VALUES (2, 2)");
+            writer.run("INSERT INTO t VALUES (7, 7)");
+            reader.run("COMMIT");
+            let rows = |connection: &Connection| {
+                (
+                    connection.integers("SELECT id FROM t"),
+                    connection.integers("SELECT n FROM o"),
+                )
+            };
+            for connection in [&writer, &reader, &other] {
+                assert_eq!(rows(connection), (vec![2, 7], vec![]), "{told}");
+            }
+            assert_eq!(writer.integers("SELECT a FROM own.x"), [1], "{told}");
+            // Nobody is in the way any more.
+            writer.run(&format!("{begin}; {writes}; {end}"));
+            let expected = rows(&writer);
+            drop((writer, reader, other));
+            let connection = database.reopen().connect();
+            assert_eq!(rows(&connection), expected, "{told}");
+            connection.run("ATTACH 'own.db' AS own");
+            assert_eq!(connection.integers("SELECT a FROM own.x"), [1, 2]);
+        }
+    }
+}
+
+/// A statement that is a transaction of its own is rolled back by SQLite.
+#[test]
+fn a_statement_that_an_attached_file_refuses_leaves_nothing() {
+    let database = Database::new();
+    let (writer, reader) = (database.connect(), database.connect());
+    writer.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY)");
+    for connection in [&writer, &reader] {
+        connection.run("ATTACH 'own.db' AS own; PRAGMA busy_timeout = 20");
+    }
+    writer.run(
+        "CREATE TABLE own.x(a); INSERT INTO own.x VALUES (1);
+         CREATE TEMP TRIGGER both AFTER INSERT ON own.x BEGIN INSERT INTO t VALUES (new.a); END",
+    );
+    reader.run("BEGIN; SELECT * FROM own.x");
+    let error = writer.fails("INSERT INTO own.x VALUES (2)");
+    assert_eq!(error.code, StoreErrorCode::Busy, "{error:?}");
+    let other = run_beside(&database, "INSERT INTO t VALUES (5)");
+    reader.run("COMMIT");
+    writer.run("INSERT INTO own.x VALUES (3)");
+    assert_eq!(other.integers("SELECT id FROM t"), [3, 5]);
+    assert_eq!(writer.integers("SELECT a FROM own.x"), [1, 3]);
+}
+
+/// SQLite commits `main` first. It had the number of a commit that was taken back, since an attached file failed behind it: who read that waited a
+/// minute, and was told that the engine had failed.
+#[test]
+fn a_commit_that_fails_in_an_attached_file_is_whole_in_the_store() {
+    for (kind, path) in [
+        (Kind::Sync, "own.db-journal"),
+        (Kind::Write, "own.db"),
+        (Kind::Sync, "own.db"),
+        (Kind::Remove, "own.db-journal"),
+    ] {
+        for first in 1..=3 {
+            for (begin, end) in [("BEGIN", "COMMIT"), ("SAVEPOINT s", "RELEASE s")] {
+                let io = FaultyIo::new(Arc::new(MemoryIo::new()));
+                let database = Database::on(io.clone());
+                let writer = database.connect();
+                writer.run(
+                    "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); CREATE TABLE o(n);
+                     ATTACH 'own.db' AS own; CREATE TABLE own.x(a)",
+                );
+                let all = "INSERT INTO own.x VALUES (1); INSERT INTO t VALUES (1); INSERT INTO o VALUES (1)";
+                writer.run(&format!("{begin}; {all}"));
+                io.inject(Fault {
+                    kind: Some(kind),
+                    path,
+                    first,
+                    length: 1,
+                    code: IoErrorCode::NoSpace,
+                    is_torn: false,
+                    is_panic: false,
+                });
+                let outcome = writer.try_rows(end);
+                let told = format!("{kind:?} {path} {first}, {end}: {outcome:?}");
+                assert!(!io.hits().is_empty() || first > 1, "{told}");
+                io.lift();
+                assert!(!writer.0.is_in_transaction(), "{told}");
+                let other = run_beside(
+                    &database,
+                    "INSERT INTO t VALUES (2); INSERT INTO o VALUES (2)",
+                );
+                let rows = |connection: &Connection| {
+                    (
+                        connection.integers("SELECT id FROM t"),
+                        connection.integers("SELECT n FROM o"),
+                    )
+                };
+                let (in_t, in_o) = rows(&other);
+                assert_eq!(in_t, in_o, "{told}");
+                assert!(outcome.is_err() || in_t == [1, 2], "{told}");
+                assert_eq!(rows(&writer), (in_t.clone(), in_o.clone()), "{told}");
+                drop((writer, other));
+                let connection = database.reopen().connect();
+                assert_eq!(rows(&connection), (in_t, in_o), "{told}");
+            }
+        }
+    }
 }
 
 /// Tries a transaction until it is committed, and returns how often it had to be repeated: where another one wrote its rows first, or has the lock.

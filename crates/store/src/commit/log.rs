@@ -158,6 +158,14 @@ pub fn logged(main: Handle) -> StoreResult<Sequence> {
     }
 }
 
+/// Whether the connection's snapshot of `main` shows this mixed commit.
+pub fn is_in_main(main: Handle, sequence: Sequence) -> StoreResult<bool> {
+    let found = main
+        .statement(&format!("SELECT 1 FROM {MAIN_LOG} WHERE sequence = ?1"))?
+        .first(&[Value::Integer(sequence as i64)])?;
+    Ok(found.is_some())
+}
+
 /// The last mixed commit that the connection's snapshot of `main` shows, and how often the catalogue had changed by then; opens that snapshot
 /// where there is none.
 pub fn last_mixed(statement: &mut Statement) -> StoreResult<(Sequence, i64)> {

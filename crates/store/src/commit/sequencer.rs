@@ -27,8 +27,9 @@
 //!    two moments.
 //!
 //! # Waiting
-//! A committer waits for smaller numbers; each belongs to a thread that is past every lock it needs, so the wait ends. A reader waits for a
-//! mixed commit that `main` shows already; only its publication is missing.
+//! A committer waits for smaller numbers; each belongs to a thread that is past every lock it needs, so the wait ends – but for those of files
+//! that users have attached: SQLite waits for their readers with the number given out, as long as its busy handler says. Where the file refuses,
+//! the session rolls back, which voids the number. A reader waits for a mixed commit that `main` shows already; only its publication is missing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -253,6 +254,7 @@ impl Sequencer {
     /// Gives a transaction the next number, if none of its rows was written since `snapshot`.
     ///
     /// # Errors
+    /// For any of them the transaction is rolled back, by SQLite or the session.
     /// With the row that was, where it is one:
     /// [`StoreErrorCode::Conflict`], [`StoreErrorCode::TableBusy`], [`StoreErrorCode::Interrupted`] or, where a table was dropped,
     /// [`StoreErrorCode::NotFound`].
@@ -266,14 +268,14 @@ impl Sequencer {
         let footprint = Footprint::new(changes)?;
         let mut state = self.lock();
         if !state.recent.reaches(seen) {
-            let message = "others have written so much since this transaction began that nobody knows whether they met it: roll back and try again";
+            let message = "others have written so much since this transaction began that nobody knows whether they met it: it was rolled back, try again";
             return Err(StoreError::new(StoreErrorCode::Conflict, message).into());
         }
         for (id, buffer) in &changes.tables {
             let version = state.published.tables.get(id).ok_or_else(|| {
                 StoreError::new(
                     StoreErrorCode::NotFound,
-                    "a table that this transaction wrote has been dropped: roll back",
+                    "a table that this transaction wrote has been dropped: it was rolled back",
                 )
             })?;
             let table = &version.table;
@@ -490,7 +492,7 @@ fn conflict(table: &Table, what: &str) -> StoreError {
     StoreError::new(
         StoreErrorCode::Conflict,
         format!(
-            "another transaction has written {what} in {}: roll back and try again",
+            "another transaction has written {what} in {}: this one was rolled back, try again",
             table.name()
         ),
     )

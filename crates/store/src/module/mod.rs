@@ -866,12 +866,7 @@ unsafe extern "C" fn x_commit(table: *mut ffi::sqlite3_vtab) -> c_int {
 
 unsafe extern "C" fn x_rollback(table: *mut ffi::sqlite3_vtab) -> c_int {
     // SAFETY: SQLite passes what `x_create` handed out.
-    unsafe {
-        on_table(table, |_, shared| {
-            let transaction = shared.open_transaction().take();
-            transaction.map_or(Ok(()), |transaction| transaction.roll_back(&shared.store))
-        })
-    }
+    unsafe { on_table(table, |_, shared| shared.take_rolled_back()) }
 }
 
 unsafe extern "C" fn x_rename(table: *mut ffi::sqlite3_vtab, _name: *const c_char) -> c_int {

@@ -110,10 +110,7 @@ impl History {
             self.unlock(who);
         } else if self.is_refused(&transaction) {
             self.expect_error(who, commit_sql, &[StoreErrorCode::Conflict]);
-            if transaction.is_savepoint {
-                // SQLite undoes everything, and yet leaves an outermost savepoint open whose release failed.
-                self.expect_done(who, "ROLLBACK", 0);
-            }
+            // SQLite undoes everything, and yet leaves an outermost savepoint open whose release failed: the session ends that, too.
             self.unlock(who);
         } else {
             let is_lost =
