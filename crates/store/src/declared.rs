@@ -141,6 +141,12 @@ impl Declared {
         Err(self.refuse(name))
     }
 
+    /// The error of a commit that wrote a table which is not there any more, as `error` says.
+    pub fn refuse_commit(&self, error: StoreError) -> StoreError {
+        self.has_refused.set(true);
+        StoreError::new(StoreErrorCode::Conflict, error.message)
+    }
+
     /// The error for a table that is another one by now.
     pub fn refuse(&self, name: &str) -> StoreError {
         self.has_refused.set(true);

@@ -74,6 +74,31 @@ pub fn change_size(key: &Key, row: Option<&Row>) -> usize {
     CHANGE_SIZE + key.len() + values
 }
 
+/// As [`Transaction::row`], of a version of the table.
+pub fn row_of(
+    version: Arc<TableVersion>,
+    key: &Key,
+    columns: &[usize],
+    absent: Vec<Value>,
+) -> StoreResult<Option<Vec<Value>>> {
+    let request = Request {
+        range: KeyRange::point(key),
+        columns: columns.to_vec(),
+        absent,
+        rows_expected: Some(1),
+        ..Request::default()
+    };
+    let scan = Scan::new(version, Buffer::new(), request)?;
+    if scan.is_done() {
+        return Ok(None);
+    }
+    let mut row = vec![Value::Null; columns.iter().max().map_or(0, |last| last + 1)];
+    for (place, column) in columns.iter().enumerate() {
+        row[*column] = Value::from(scan.cell(place));
+    }
+    Ok(Some(row))
+}
+
 /// A table whose indexes are others from a transaction's commit on.
 pub struct Reindexing {
     /// What the commit claims for that.
@@ -159,22 +184,7 @@ impl Transaction {
         columns: &[usize],
         absent: Vec<Value>,
     ) -> StoreResult<Option<Vec<Value>>> {
-        let request = Request {
-            range: KeyRange::point(key),
-            columns: columns.to_vec(),
-            absent,
-            rows_expected: Some(1),
-            ..Request::default()
-        };
-        let scan = Scan::new(self.version(store, table)?, Buffer::new(), request)?;
-        if scan.is_done() {
-            return Ok(None);
-        }
-        let mut row = vec![Value::Null; columns.iter().max().map_or(0, |last| last + 1)];
-        for (place, column) in columns.iter().enumerate() {
-            row[*column] = Value::from(scan.cell(place));
-        }
-        Ok(Some(row))
+        row_of(self.version(store, table)?, key, columns, absent)
     }
 
     /// Takes room for so many bytes more: a row and its entries, all or none.

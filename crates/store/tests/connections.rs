@@ -307,6 +307,69 @@ fn a_commit_that_fails_in_an_attached_file_is_whole_in_the_store() {
     }
 }
 
+/// SQLite rolls back what fails at a COMMIT. Behind a RELEASE it left a transaction open without its changes, in which later ones were never
+/// committed though each RELEASE of a savepoint by the same name was acknowledged.
+#[test]
+fn a_transaction_that_comes_second_is_over() {
+    for (begin, end) in [("BEGIN", "COMMIT"), ("SAVEPOINT s", "RELEASE s")] {
+        for others in ["INSERT INTO t VALUES (1, 1)", "DROP TABLE t"] {
+            let database = Database::new();
+            let (a, b) = (database.connect(), database.connect());
+            a.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); CREATE TABLE o(n)");
+            b.run(&format!("{begin}; INSERT INTO t VALUES (1, 2)"));
+            a.run(others);
+            let error = b.fails(end);
+            let told = format!("{others}, {end}: {error:?}");
+            assert_eq!(error.code, StoreErrorCode::Conflict, "{told}");
+            assert!(error.message.contains("rolled back"), "{told}");
+            assert!(!b.0.is_in_transaction(), "{told}");
+            assert!(
+                b.fails("ROLLBACK")
+                    .message
+                    .contains("no transaction is active")
+            );
+            b.run("SAVEPOINT s; INSERT INTO o VALUES (5); RELEASE s");
+            assert_eq!(a.integers("SELECT n FROM o"), [5], "{told}");
+        }
+    }
+}
+
+/// What Tonbo tables were is kept for the last 64 commits that wrote both kinds. A transaction asks for it when it reads its first one.
+#[test]
+fn a_transaction_reads_its_first_tonbo_table_within_64_commits_to_both_kinds() {
+    let database = Database::new();
+    let (a, b, c) = (database.connect(), database.connect(), database.connect());
+    a.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); CREATE TABLE o(n INTEGER)");
+    let commit = |count: i64| {
+        for _ in 0..count {
+            a.run("BEGIN; INSERT INTO o VALUES (1); INSERT INTO t(id) VALUES (NULL); COMMIT");
+        }
+    };
+    let in_t = |connection: &Connection| connection.integers("SELECT count(*) FROM t");
+    for reader in [&b, &c] {
+        reader.run("BEGIN; SELECT count(*) FROM o");
+    }
+    commit(64);
+    assert_eq!(in_t(&b), [0]);
+    commit(1);
+    let error = c.fails("SELECT count(*) FROM t");
+    assert_eq!(error.code, StoreErrorCode::Conflict, "{error:?}");
+    let told = "began too many commits ago to read its first Tonbo table now: roll back";
+    assert!(error.message.contains(told), "{error:?}");
+    // It may go on with the ordinary ones, and is ended as any other.
+    assert_eq!(c.integers("SELECT count(*) FROM o"), [0]);
+    c.run("ROLLBACK");
+    assert_eq!(in_t(&c), [65]);
+    // Who has read one keeps what it sees.
+    commit(70);
+    assert_eq!(
+        (in_t(&b), b.integers("SELECT count(*) FROM o")),
+        (vec![0], vec![0])
+    );
+    b.run("COMMIT");
+    assert_eq!(in_t(&b), [135]);
+}
+
 /// Tries a transaction until it is committed, and returns how often it had to be repeated: where another one wrote its rows first, or has the lock.
 fn until_committed(connection: &Connection, sql: &str) -> u64 {
     let asks_to_repeat =

@@ -211,8 +211,12 @@ fn conflict(tables: &str, first: &str, second: &str) -> (Connection, StoreError)
     b.run(second);
     let error = b.fails("COMMIT");
     assert_eq!(error.code, StoreErrorCode::Conflict, "{second}: {error:?}");
-    // SQLite rolls back what can't be committed.
+    // SQLite rolls back what can't be committed, and the message says so: there is nothing left to roll back.
     assert!(!b.0.is_in_transaction(), "{second}");
+    assert!(
+        error.message.contains("this one was rolled back"),
+        "{error:?}"
+    );
     assert_eq!(b.rows("SELECT * FROM t"), rows, "{second}");
     (b, error)
 }
@@ -246,6 +250,26 @@ fn a_conflict_tells_the_row_that_both_wrote() {
     let bump = "UPDATE t SET n = 5 WHERE n = 2";
     let (_, error) = conflict(numbered, bump, "DELETE FROM t WHERE n = 2");
     check(&error, "t", &["rowid"], &[Value::Integer(2)]);
+    // Rows that the transaction has inserted and deleted itself: the other's row has the key, and where that is gone, too, an integer's bytes.
+    let (_, error) = conflict(
+        composite,
+        "INSERT INTO t VALUES ('three', x'', 3)",
+        "INSERT INTO t VALUES ('THREE', x'', 4); DELETE FROM t WHERE n = 4",
+    );
+    check(&error, "t", &["s", "b"], &[text("three"), three[1].clone()]);
+    let keyed = "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER)";
+    for delete in ["", "; DELETE FROM t"] {
+        let insert = format!("INSERT INTO t(rowid, n) VALUES (-3, 1){delete}");
+        let own = "INSERT INTO t(rowid, n) VALUES (-3, 2); DELETE FROM t";
+        let (_, error) = conflict(keyed, &insert, own);
+        check(&error, "t", &["id"], &[Value::Integer(-3)]);
+        let (_, error) = conflict(
+            "CREATE VIRTUAL TABLE t USING tonbo(n INTEGER)",
+            &insert,
+            own,
+        );
+        check(&error, "t", &["rowid"], &[Value::Integer(-3)]);
+    }
     // With an ordinary table in the same commit.
     let (_, error) = conflict(
         "CREATE TABLE o(n); CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (1, 1)",

@@ -16,7 +16,7 @@ import type { Row } from './SqlValue.ts';
  * | `SQL_ERROR` | the SQL text is malformed or names something that doesn't exist | mend the SQL; `offset` says where, if known |
  * | `CONSTRAINT` | a NULL, duplicate or otherwise forbidden value | mend the data |
  * | `TYPE_MISMATCH` | a value's type is not its column's | mend the data |
- * | `CONFLICT` | another transaction committed first what this one read or wrote | retry the transaction |
+ * | `CONFLICT` | another transaction committed first what this one read or wrote, or has the ordinary tables or an attached file | retry the transaction |
  * | `BUSY` | another connection writes the ordinary tables | wait, retry |
  * | `TABLE_BUSY` | the table is being imported into or changed | wait, retry |
  * | `INTERRUPTED` | the statement was stopped, not by the caller's own signal or timeout | |

@@ -275,7 +275,7 @@ impl Sequencer {
             let version = state.published.tables.get(id).ok_or_else(|| {
                 StoreError::new(
                     StoreErrorCode::NotFound,
-                    "a table that this transaction wrote has been dropped: it was rolled back",
+                    "another connection has dropped a table that this transaction wrote: it was rolled back, try again",
                 )
             })?;
             let table = &version.table;

@@ -1,17 +1,19 @@
 //! Which row it was that another transaction has written first.
 //!
 //! The sequencer knows rows by the bytes of their keys. What the user wrote stands in the row, which is among the transaction's changes or, where
-//! it is deleted, in its snapshot.
+//! it is deleted, in its snapshot. Where it has inserted and deleted it itself, the row of the other transaction has it, in the other's spelling;
+//! the bytes of an integer tell it by themselves.
 
 use crate::catalogue;
 use crate::commit::sequencer::Refusal;
 use crate::error::{StoreError, StoreResult};
 use crate::index::{row_key, statement};
-use crate::key::Key;
+use crate::key::{Key, decode_integer};
 use crate::offending_key::OffendingKey;
+use crate::schema::{Column, KeyKind};
 use crate::session::Shared;
 use crate::table::TableId;
-use crate::transaction::Transaction;
+use crate::transaction::{Transaction, row_of};
 use crate::value::Value;
 
 /// The error of a transaction that gets no number, with the key that is to blame, where one is.
@@ -64,7 +66,21 @@ fn find(
     let columns = schema.key_columns().iter();
     let columns: Vec<_> = columns.map(|column| &schema.columns[*column]).collect();
     let slots: Vec<usize> = columns.iter().map(|column| column.slot).collect();
-    let absent = columns.iter().map(|column| column.absent.clone()).collect();
-    let row = transaction.stored_row(store, &table, key, &slots, absent)?;
-    Ok(row.map(|row| of_row(&row)))
+    let absent: Vec<Value> = columns.iter().map(|column| column.absent.clone()).collect();
+    let row = match transaction.stored_row(store, &table, key, &slots, absent.clone())? {
+        Some(row) => Some(row),
+        None => match store.sequencer.published().tables.get(&table.id) {
+            Some(version) => row_of(version.clone(), key, &slots, absent)?,
+            None => None,
+        },
+    };
+    let told = row.map(|row| of_row(&row));
+    Ok(told.or_else(|| match &schema.key {
+        KeyKind::Columns(_) => None,
+        KeyKind::Integer(_) | KeyKind::RowId => {
+            let number = decode_integer(key).map_or(Value::Null, Value::Integer);
+            let of_number = |_: &Column| number.clone();
+            Some(OffendingKey::of_row(&entry.name, &schema, key, of_number))
+        }
+    }))
 }

@@ -843,7 +843,12 @@ unsafe extern "C" fn x_sync(table: *mut ffi::sqlite3_vtab) -> c_int {
                     };
                     transaction
                         .sync(&shared.store, shared.handle, reindexings, names)
-                        .map_err(|refusal| conflict::told(shared, transaction, refusal))
+                        .map_err(|refusal| match refusal.error.code {
+                            StoreErrorCode::NotFound => {
+                                shared.declared.refuse_commit(refusal.error)
+                            }
+                            _ => conflict::told(shared, transaction, refusal),
+                        })
                 }),
                 _ => Ok(()),
             }
