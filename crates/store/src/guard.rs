@@ -15,11 +15,11 @@ use rusqlite::ffi;
 
 use crate::commit::log::Durability;
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
+use crate::own_files::is_own;
 use crate::schema::quote_identifier;
 use crate::session::Shared;
 use crate::settings::{self, Ruling, Settings};
 use crate::statement::{Handle, Statement};
-use crate::store::{LOG_FILE, MAIN_FILE};
 use crate::tokens::Tokens;
 
 /// How the names begin that the store keeps for itself.
@@ -199,14 +199,21 @@ fn is_reserved(name: &str) -> bool {
 /// [`StoreErrorCode::Misuse`].
 pub fn check_attached(handle: Handle) -> StoreResult<()> {
     for (schema, file) in handle.attached() {
-        let own = [MAIN_FILE, LOG_FILE];
-        if own.iter().any(|own| file.eq_ignore_ascii_case(own)) {
+        if is_own(&file) {
             handle.execute(&format!("DETACH {}", quote_identifier(&schema)))?;
             let message = format!("{file} is a file of the store and can't be attached");
             return Err(StoreError::new(StoreErrorCode::Misuse, message));
         }
     }
     Ok(())
+}
+
+/// The error of an ATTACH or VACUUM INTO, which may be that of our VFS about a file of the store.
+pub fn of_attached(mut error: StoreError) -> StoreError {
+    if error.sqlite_code == Some(ffi::SQLITE_MISUSE) {
+        error.message = format!("{}: it is a file of the store", error.message);
+    }
+    error
 }
 
 /// The byte of the first word of a text that means this name.

@@ -28,6 +28,7 @@ pub mod memory;
 pub mod module;
 mod names;
 pub mod offending_key;
+mod own_files;
 pub mod parameters;
 mod parents;
 mod quotes;

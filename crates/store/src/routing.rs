@@ -94,6 +94,12 @@ pub fn attaches(sql: &str) -> bool {
     first.is_some_and(|token| token.is("ATTACH"))
 }
 
+/// Whether `sql` starts with a statement that writes a database anew, or into another file.
+pub fn vacuums(sql: &str) -> bool {
+    let first = Tokens::new(sql).next_token();
+    first.is_some_and(|token| token.is("VACUUM"))
+}
+
 /// Whether `sql` starts with a statement that drops something.
 pub fn drops(sql: &str) -> bool {
     let first = Tokens::new(sql).next_token();

@@ -731,8 +731,12 @@ impl Shared {
             if routing::is_full_checkpoint(sql) && self.handle.is_autocommit() {
                 self.store.write_files()?;
             }
-            run()?;
-            if routing::attaches(sql) {
+            let attaches = routing::attaches(sql);
+            run().map_err(|error| match attaches || routing::vacuums(sql) {
+                true => guard::of_attached(error),
+                false => error,
+            })?;
+            if attaches {
                 guard::check_attached(self.handle)?;
             }
         }

@@ -13,6 +13,7 @@ use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::Indexes;
 use crate::io::SharedIo;
 use crate::memory::MemoryBudget;
+use crate::own_files::is_no_database;
 use crate::recovery::tables::{Means, Slot, first_version, open_entries, open_stored, recover};
 use crate::recovery::{Damage, Recovery, Salvage};
 use crate::schema::TableSchema;
@@ -156,7 +157,8 @@ impl Store {
         let memory = MemoryBudget::new(options.memory_size);
         let unflushed = UnflushedBudget::new(options.memory_size);
         let vfs =
-            sqlite::register_vfs_within(&vfs_name, io.clone(), memory.clone()).map_err(failed)?;
+            sqlite::register_vfs_within(&vfs_name, io.clone(), memory.clone(), is_no_database)
+                .map_err(failed)?;
         let mut salvage = Salvage::begin(&io, options.recovery)?;
         if options.durability == Durability::Relaxed {
             salvage.note_relaxed()?;

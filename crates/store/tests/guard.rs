@@ -368,6 +368,94 @@ fn the_stores_own_tables_are_only_read() {
     assert_eq!(connection.integers(names), [1]);
 }
 
+/// SQLite puts a database into whatever file it is told to: a WAL that was just emptied, the mark of relaxed durability, the tables' directory.
+#[test]
+fn no_database_takes_the_place_of_a_file_of_the_store() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1); CREATE TABLE o(n); INSERT INTO o VALUES (1)",
+    );
+    database.flush();
+    connection.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    let files = |prefix: &str| database.io.list(prefix).unwrap();
+    let before = files("");
+    for file in [
+        "main.db-wal",
+        "main.db-journal",
+        "main.db-shm",
+        "MAIN.DB",
+        "Main.db-wal",
+        "main.db-wal.",
+        "log.db-wal",
+        "Log.DB",
+        "tonbo",
+        "tonbo/x",
+        "tonbo/tables/1/x",
+        "TONBO/tables/1/wal/x",
+        "damaged",
+        "damaged/1/x",
+        "relaxed",
+        "lock",
+        "heddle.lock",
+        "file:main.db-wal",
+        "file:main.db%2Dwal?mode=rwc",
+        "file:tonbo/x?cache=shared#y",
+    ] {
+        let parameters = Parameters::Positional(vec![Value::Text(file.into())]);
+        for sql in ["ATTACH ? AS own", "VACUUM INTO ?", "VACUUM main INTO ?"] {
+            let outcome = connection.0.run(sql, &parameters, &mut Discard);
+            let error = outcome.expect_err(file);
+            assert_eq!(
+                error.code,
+                StoreErrorCode::Misuse,
+                "{sql} {file}: {error:?}"
+            );
+            assert!(error.message.contains("file of the store"), "{error:?}");
+        }
+        let quoted = format!("'{file}'");
+        for sql in ["ATTACH", "VACUUM INTO", "BEGIN; SELECT * FROM t; ATTACH"] {
+            let end = if sql.ends_with("ATTACH") {
+                " AS own"
+            } else {
+                ""
+            };
+            let error = connection.fails(&format!("{sql} {quoted}{end}"));
+            assert_eq!(
+                error.code,
+                StoreErrorCode::Misuse,
+                "{sql} {file}: {error:?}"
+            );
+            connection.0.reset().unwrap();
+        }
+    }
+    // What the files refuse themselves, whatever it would mean.
+    for file in [
+        "./main.db-wal",
+        "x/../main.db-wal",
+        "tonbo//x",
+        "/main.db-wal",
+        "file:///main.db-wal",
+        "file:./main.db-wal",
+    ] {
+        connection.fails(&format!("ATTACH '{file}' AS own"));
+        connection.fails(&format!("VACUUM INTO '{file}'"));
+    }
+    for file in ["main.db", "log.db"] {
+        let error = connection.fails(&format!("VACUUM INTO '{file}'"));
+        assert!(error.message.contains("already exists"), "{error:?}");
+    }
+    assert_eq!(files(""), before);
+    // A user's own, beside them.
+    connection.run(
+        "VACUUM INTO 'main.db.copy'; ATTACH 'main.db.copy' AS copy; ATTACH 'file:my/lock' AS own; CREATE TABLE own.x(n); DETACH own",
+    );
+    assert_eq!(connection.integers("SELECT n FROM copy.o"), [1]);
+    drop(connection);
+    let connection = database.reopen().connect();
+    assert_eq!(connection.integers("SELECT id FROM t"), [1]);
+}
+
 #[test]
 fn the_stores_own_files_are_not_attached() {
     let database = Database::new();

@@ -44,6 +44,12 @@ pub use power_loss::PowerLossIo;
 #[cfg(target_arch = "wasm32")]
 pub use queue::IoQueue;
 
+/// The file that holds a directory natively; no file of the store may be called so.
+pub(crate) const NATIVE_LOCK: &str = "heddle.lock";
+
+/// The file that holds a directory in a browser: `OpfsLock.ts`.
+pub(crate) const BROWSER_LOCK: &str = "lock";
+
 /// An open file. Only meaningful to the [`Io`] that returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(transparent)]

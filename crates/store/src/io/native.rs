@@ -17,10 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::handles::Handles;
-use super::{FileId, Io, IoError, IoErrorCode, IoResult, OpenMode, path};
-
-/// The name of the lock file; no file of the store may be called so.
-const LOCK_NAME: &str = "heddle.lock";
+use super::{FileId, Io, IoError, IoErrorCode, IoResult, NATIVE_LOCK, OpenMode, path};
 
 /// Files below a directory, which this value holds for itself until it is dropped.
 #[derive(Debug)]
@@ -54,7 +51,7 @@ impl NativeIo {
             .write(true)
             .create(true)
             .truncate(false)
-            .open(root.join(LOCK_NAME))
+            .open(root.join(NATIVE_LOCK))
             .map_err(|error| fail(&error))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -79,7 +76,7 @@ impl NativeIo {
 
     fn host_path(&self, operation: &'static str, path: &str) -> IoResult<PathBuf> {
         path::check(operation, path)?;
-        if path == LOCK_NAME {
+        if path == NATIVE_LOCK {
             return Err(IoError::new(
                 IoErrorCode::PermissionDenied,
                 operation,
@@ -158,7 +155,7 @@ impl NativeIo {
                 .map(|segment| segment.to_string_lossy())
                 .collect();
             let path = segments.join("/");
-            if path != LOCK_NAME {
+            if path != NATIVE_LOCK {
                 found.push((path, metadata.len()));
             }
         }

@@ -35,10 +35,10 @@ use crate::table::version::TableVersion;
 use crate::table::{Table, TableId};
 
 /// Below it are the copies of damaged files, in a directory for each opening.
-const COPIES: &str = "damaged";
+pub(crate) const COPIES: &str = "damaged";
 
 /// While it exists, a loss of power may leave anything of the WALs: see [`Durability::Relaxed`](crate::commit::log::Durability::Relaxed).
-const RELAXED_FILE: &str = "relaxed";
+pub(crate) const RELAXED_FILE: &str = "relaxed";
 
 /// Bytes that are copied at once.
 const COPY_SIZE: usize = 1 << 20;

@@ -54,6 +54,8 @@ struct Files {
     io: SharedIo,
     /// What temporary files live on.
     memory: Arc<MemoryBudget>,
+    /// Which names no database has.
+    is_no_database: fn(&str) -> bool,
     open: Mutex<HashMap<String, Weak<SharedFile>>>,
 }
 
@@ -63,10 +65,11 @@ struct Files {
 /// # Errors
 /// SQLite can't be [initialized](initialize), or a VFS of that name exists.
 pub fn register_vfs(name: &str, io: SharedIo) -> Result<Vfs, SqliteError> {
-    register_vfs_within(name, io, MemoryBudget::new(usize::MAX))
+    register_vfs_within(name, io, MemoryBudget::new(usize::MAX), |_| false)
 }
 
-/// As [`register_vfs`]; temporary files take what they need of `memory`.
+/// As [`register_vfs`]; temporary files take what they need of `memory`, and a database that `is_no_database` says so of is `SQLITE_MISUSE` to
+/// open, whoever names it by whatever statement.
 ///
 /// # Errors
 /// As [`register_vfs`].
@@ -74,6 +77,7 @@ pub fn register_vfs_within(
     name: &str,
     io: SharedIo,
     memory: Arc<MemoryBudget>,
+    is_no_database: fn(&str) -> bool,
 ) -> Result<Vfs, SqliteError> {
     initialize()?;
     let c_name = CString::new(name)
@@ -88,7 +92,7 @@ pub fn register_vfs_within(
             ffi::SQLITE_MISUSE,
         ));
     }
-    let record = Record::leak(c_name, io, memory);
+    let record = Record::leak(c_name, io, memory, is_no_database);
     // SAFETY: the record stays in place until it is unregistered; moving the `CString` into it didn't move its
     // bytes.
     let code = unsafe { ffi::sqlite3_vfs_register(record.cast(), 0) };
@@ -105,7 +109,12 @@ pub fn register_vfs_within(
 
 impl Record {
     /// A record at an address that stays, for SQLite to list.
-    fn leak(name: CString, io: SharedIo, memory: Arc<MemoryBudget>) -> *mut Self {
+    fn leak(
+        name: CString,
+        io: SharedIo,
+        memory: Arc<MemoryBudget>,
+        is_no_database: fn(&str) -> bool,
+    ) -> *mut Self {
         Box::into_raw(Box::new(Record {
             base: ffi::sqlite3_vfs {
                 iVersion: 2,
@@ -135,6 +144,7 @@ impl Record {
             files: Arc::new(Files {
                 io,
                 memory,
+                is_no_database,
                 open: Mutex::new(HashMap::new()),
             }),
         }))
@@ -149,6 +159,7 @@ pub(super) fn register_default() -> c_int {
         c"heddle-memory".to_owned(),
         Arc::new(crate::io::MemoryIo::new()),
         MemoryBudget::new(usize::MAX),
+        |_| false,
     );
     // SAFETY: the record stays in place for ever.
     unsafe { ffi::sqlite3_vfs_register(record.cast(), 1) }
@@ -292,9 +303,12 @@ unsafe extern "C" fn open(
                 (false, _) => OpenMode::Existing,
             };
             // SAFETY: our own VFS, see `files`.
+            let files = unsafe { files(vfs) };
             let is_database = flags & ffi::SQLITE_OPEN_MAIN_DB != 0;
-            // SAFETY: as above.
-            match unsafe { files(vfs) }.share(path, mode, is_database) {
+            if is_database && (files.is_no_database)(path) {
+                return ffi::SQLITE_MISUSE;
+            }
+            match files.share(path, mode, is_database) {
                 Ok(file) => OpenFile::stored(file),
                 Err(error) => return result_code(error, ffi::SQLITE_CANTOPEN),
             }

@@ -8,7 +8,7 @@ use self::fs::TonboFs;
 use crate::io::{IoResult, SharedIo};
 
 /// Where Tonbo's files are, relative to the store's root.
-const ROOT: &str = "tonbo";
+pub(crate) const ROOT: &str = "tonbo";
 
 /// What every Tonbo table of a store stands on.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ import { IO_ERROR_LOCKED } from '../layout.ts';
 import { HostError } from './HostFiles.ts';
 import { createAccessHandle, hostError, isNamed, type OpfsFileHandle, type SyncAccessHandle } from './opfs.ts';
 
-/** The file, at the top of the directory. */
+/** The file, at the top of the directory. The engine knows its name, too, and lets no database have it: `BROWSER_LOCK` in `crates/store/src/io/mod.rs`. */
 export const LOCK_FILE = 'lock';
 
 /** A held lock. */
