@@ -17,7 +17,7 @@ import type { Row } from './SqlValue.ts';
  * | `CONSTRAINT` | a NULL, duplicate or otherwise forbidden value | mend the data |
  * | `TYPE_MISMATCH` | a value's type is not its column's | mend the data |
  * | `CONFLICT` | another transaction committed first what this one read or wrote, or has the ordinary tables or an attached file | retry the transaction |
- * | `BUSY` | another connection writes the ordinary tables | wait, retry |
+ * | `BUSY` | another connection writes the ordinary tables, or has an attached file | wait, retry |
  * | `TABLE_BUSY` | the table is being imported into or changed | wait, retry |
  * | `INTERRUPTED` | the statement was stopped, not by the caller's own signal or timeout | |
  * | `ABORTED` | the caller's `AbortSignal` fired; `cause` is its reason | |

@@ -56,3 +56,13 @@ test.each(WORKERS)('%s is terminated', { timeout: 120_000 }, async (name) => {
   await db.exec('INSERT INTO items(id) VALUES (11)');
   expect(await countRows(db, 'items')).toBe(11);
 });
+
+test('a database that is closed restarts nothing, though its workers end', { timeout: 120_000 }, async () => {
+  let restarts = 0;
+  const db = await open(await temporaryLocation(), { threads: 1, share: false, onRestart: () => restarts++ });
+  await createItems(db, 10);
+  await db.close();
+  // Longer than the last report of a worker is waited for.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(restarts).toBe(0);
+});

@@ -22,9 +22,11 @@ export const createIoWorker: CreateIoWorker = () => {
   const worker = new Worker(new URL('../../io-worker.js', import.meta.url), { type: 'module', name: 'heddle store I/O' });
   const lifeLine = `heddle-store-io:${crypto.randomUUID()}`;
   const watching = new AbortController();
-  /** Once the worker holds its life line. */
+  /** Once the worker holds its life line. Another page may have stolen that: then this ends the worker, which has the directory. */
   const watch = async (onEnd: () => void): Promise<void> => {
-    if (await whenFree(lifeLine, watching.signal)) setTimeout(onEnd, LAST_WORDS_MS);
+    if (!(await whenFree(lifeLine, watching.signal))) return;
+    worker.terminate();
+    setTimeout(onEnd, LAST_WORDS_MS);
   };
   return {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's has no origin
