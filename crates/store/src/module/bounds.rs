@@ -129,7 +129,8 @@ pub fn bounds(path: &Path<'_>, letters: &str, values: &[Argument]) -> Bounds {
             }
             Argument::List(list) => {
                 if is_exact {
-                    let is_last = path.is_unique && fixed + 1 == path.columns.len();
+                    // An entry with a NULL has the row's key behind its columns.
+                    let is_last = path.is_unique && !has_null && fixed + 1 == path.columns.len();
                     let before = path.before_value(&prefix);
                     let column = (kind_of(fixed), path.collation(fixed));
                     parts = parts_of(&before, column, list, is_last);
@@ -528,6 +529,48 @@ mod tests {
         assert!(range == KeyRange::point(&bytes));
         let nulls = bounds(&unique, "z", &some(&[Value::Null])).range;
         assert!(nulls.contains(&[key::NULL, 1, 2, 3]));
+    }
+
+    /// A list behind a NULL was as many points, which no entry is: it has the row's key behind its columns then.
+    #[test]
+    fn a_list_behind_null_finds_entries_of_a_unique_index() {
+        let schema = TableSchema::parse(&[
+            "id INTEGER PRIMARY KEY",
+            "a INTEGER",
+            "b TEXT",
+            "c DECIMAL(10, 2)",
+        ])
+        .unwrap();
+        let text = |text: &str| Value::Text(text.into());
+        for (column, values) in [(2, [text("x"), text("y")]), (3, [text("1.5"), text("2")])] {
+            let path = Path::index(&schema, &[part(1), part(column)], true);
+            let [first, second] = &values;
+            let entry = |a: &Value, value: &Value| {
+                let stored = path.kind(1).stored(value).unwrap_or(value.clone());
+                let mut bytes = Vec::new();
+                key::encode_nullable(a, Collation::Binary, &mut bytes);
+                key::encode_nullable(&stored, Collation::Binary, &mut bytes);
+                bytes
+            };
+            let parts = |letters: &str, a: &Value| {
+                let list = some(&[second.clone(), Value::Null, first.clone()]);
+                let arguments = [Argument::One(a.clone()), Argument::List(list)];
+                bounds(&path, letters, &arguments).parts.unwrap()
+            };
+            let five = Value::Integer(5);
+            let points = [first, second].map(|value| KeyRange::point(&entry(&five, value)));
+            assert_eq!(parts("eE", &five), points);
+            assert_eq!(parts("iE", &five), points);
+            for letters in ["zE", "iE"] {
+                let found = parts(letters, &Value::Null);
+                assert_eq!(found.len(), 2, "{letters}: NULL in the list equals nothing");
+                for (range, value) in found.iter().zip([first, second]) {
+                    let mut entry = entry(&Value::Null, value);
+                    entry.extend_from_slice(&integer_key(7));
+                    assert!(range.contains(&entry), "{letters}");
+                }
+            }
+        }
     }
 
     #[test]
