@@ -124,7 +124,7 @@ impl<'a> Maker<'a> {
         let column = self.column(scope);
         let (name, kind) = (column.sql.clone(), column.kind);
         let comparison = *self.random.pick(&COMPARISONS);
-        match self.random.below(34) {
+        match self.random.below(36) {
             0..8 => format!("{name} {comparison} {}", self.any(kind)),
             8 => format!("{} {comparison} {name}", self.any(kind)),
             9..12 => {
@@ -254,8 +254,32 @@ impl<'a> Maker<'a> {
                 let scalar = self.scalar(scope, 1);
                 format!("{name} {comparison} {scalar}")
             }
+            33 | 34 => self.list_beside_null(scope),
             _ => format!("likely({name} {comparison} {})", self.any(kind)),
         }
+    }
+
+    /// A list beside a NULL, of two columns that a unique index may have: entries with a NULL have other keys there than those without.
+    fn list_beside_null(&mut self, scope: &[Column]) -> String {
+        let first = self.column(scope);
+        let others: Vec<&Column> = scope
+            .iter()
+            .filter(|column| column.is_indexable && column.sql != first.sql)
+            .collect();
+        let second = match others[..] {
+            [] => self.column(scope),
+            _ => (*self.random.pick(&others)).clone(),
+        };
+        let null = self.constant(&Value::Null);
+        let list: Vec<String> = (0..1 + self.random.below(5))
+            .map(|_| self.any(second.kind))
+            .collect();
+        format!(
+            "({} IS {null} AND {} IN ({}))",
+            first.sql,
+            second.sql,
+            list.join(", ")
+        )
     }
 
     /// A table of the database with an alias, and its columns.
