@@ -378,9 +378,7 @@ impl Store {
         })?;
         let shut = match slot {
             Slot::Open(table) => return Ok(table.clone()),
-            Slot::Shut(shut) if shut.reason.code == StoreErrorCode::Corrupt => {
-                return Err(shut.reason.clone());
-            }
+            Slot::Shut(shut) if !shut.may_open() => return Err(shut.reason.clone()),
             Slot::Shut(shut) => shut,
         };
         let mut version = open_stored(self.means(), &shut.entry, Recovery::Refuse)
@@ -401,7 +399,7 @@ impl Store {
     pub fn oldest_shut_change(&self) -> Option<Sequence> {
         let oldest = |slot: &Slot| match slot {
             Slot::Open(_) => None,
-            Slot::Shut(shut) => shut.delta.values().map(|change| change.sequence).min(),
+            Slot::Shut(shut) => shut.floor,
         };
         self.tables().values().filter_map(oldest).min()
     }

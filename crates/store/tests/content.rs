@@ -23,6 +23,7 @@ use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::io::{MemoryIo, SharedIo};
 use heddle_store::recovery::Recovery;
 use heddle_store::store::StoreOptions;
+use heddle_store::table::Table;
 use heddle_store::value::Value;
 use machine::{fuzz_rounds, mutate_bytes, mutate_numbers};
 use random::Random;
@@ -427,6 +428,84 @@ fn a_commit_that_does_not_fit_a_table_is_that_tables_damage() {
             for io in [crashed, io] {
                 look(&Database::open(io, &options(Recovery::Refuse)).unwrap());
             }
+        }
+    }
+}
+
+/// A commit that does not fit shuts its table, and the logs keep what they have for it. Its changes counted as having come over those before of
+/// the same rows: the logs let go of these, which a later salvage would have gone back to.
+#[test]
+fn the_commits_before_one_that_does_not_fit_are_kept_until_it_is_left_out() {
+    /// The commits that don't fit, of `UPDATES`, and what a salvage leaves in `t`.
+    const CASES: [(&[usize], [i64; 2]); 4] = [
+        (&[1], [10, 13]),
+        (&[3], [11, 12]),
+        (&[1, 3], [10, 12]),
+        (&[0, 1, 3], [0, 12]),
+    ];
+    const UPDATES: [(i64, i64); 4] = [(1, 10), (1, 11), (2, 12), (2, 13)];
+    let io = Arc::new(MemoryIo::new());
+    let database = Database::open(io.clone(), &options(Recovery::Refuse)).unwrap();
+    let connection = database.connect();
+    connection.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY, n INTEGER);
+         CREATE VIRTUAL TABLE other USING tonbo(id INTEGER PRIMARY KEY, n INTEGER);
+         INSERT INTO t VALUES (1, 0), (2, 0)",
+    );
+    mover::round(&database.store).unwrap();
+    for (id, n) in UPDATES {
+        connection.run(&format!("UPDATE t SET n = {n} WHERE id = {id}"));
+    }
+    drop(connection);
+    let commits = database.store.log.read(0).unwrap();
+    assert_eq!(commits.len(), UPDATES.len());
+    let files = copy_of(&*io);
+    drop(database);
+    for (misfits, left) in CASES {
+        for is_missing in [false, true] {
+            let label = format!("{misfits:?}, files missing: {is_missing}");
+            let io = disk_of(&files);
+            let database = Database::open(io.clone(), &options(Recovery::Refuse)).unwrap();
+            let mut id = 0;
+            for place in misfits {
+                let (sequence, changes) = commits[*place].clone();
+                let mut changes = changes.unwrap();
+                let (table, buffer) = changes.tables.iter_mut().next().unwrap();
+                id = *table;
+                let rows = buffer.iter().map(|(key, row)| {
+                    let values = row.as_deref().unwrap();
+                    (key.clone(), Some(values[1..].into()))
+                });
+                *buffer = rows.collect();
+                database.store.log.rewrite(sequence, &changes).unwrap();
+            }
+            let mut files = copy_of(&*io);
+            drop(database);
+
+            // Shut for another reason at first, where its files are away meanwhile.
+            let directory = format!("{}/", Table::directory(id));
+            let is_of_table = |path: &String| is_missing && path.contains(&directory);
+            let away: Files = files.extract_if(.., |path, _| is_of_table(path)).collect();
+            assert_eq!(away.is_empty(), !is_missing);
+            for round in 0..2 {
+                let io = disk_of(&files);
+                let database = Database::open(io.clone(), &options(Recovery::Refuse)).unwrap();
+                let connection = database.connect();
+                let error = connection.fails("SELECT * FROM t");
+                assert_eq!(error.code, StoreErrorCode::Corrupt, "{label}: {error:?}");
+                connection.run(&format!("INSERT INTO other VALUES ({round}, 0)"));
+                drop(connection);
+                database.store.close().unwrap();
+                drop(database);
+                files = copy_of(&*io);
+            }
+            files.extend(away);
+            let database = Database::open(disk_of(&files), &options(Recovery::Salvage)).unwrap();
+            let connection = database.connect();
+            let found = connection.integers("SELECT n FROM t ORDER BY id");
+            assert_eq!(found, left, "{label}");
+            assert_eq!(connection.integers("SELECT count(*) FROM other"), [2]);
+            assert_eq!(database.store.damage.len(), misfits.len(), "{label}");
         }
     }
 }

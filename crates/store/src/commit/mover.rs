@@ -401,12 +401,10 @@ fn trim(store: &Store) -> StoreResult<()> {
     // Asked first: a table that is opened meanwhile is among the published ones by then.
     let shut = store.oldest_shut_change();
     let published = store.sequencer.published();
-    let oldest =
-        |version: &TableVersion| version.delta.values().map(|change| change.sequence).min();
     let floor: Sequence = published
         .tables
         .values()
-        .filter_map(|version| oldest(version))
+        .filter_map(|version| version.oldest_change())
         .chain(shut)
         .min()
         .unwrap_or(published.sequence + 1);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::tables::{Means, Shut, Slot, Stored, first_version, open_entries};
+use super::tables::{Means, Slot, Stored, first_version, open_entries, shut};
 use super::{Damage, Recovery, Salvage};
 use crate::catalogue::IndexEntry;
 use crate::commit::log::LogFile;
@@ -12,7 +12,7 @@ use crate::commit::sequencer::Published;
 use crate::error::{StoreError, StoreResult};
 use crate::index::build;
 use crate::table::unflushed::Due;
-use crate::table::version::{Buffer, Delta, TableVersion};
+use crate::table::version::{Buffer, TableVersion};
 use crate::table::{Table, TableId};
 
 /// Builds what has to be built. An index that can't be, because it is unique and the rows are not any more, stays shut, and says so.
@@ -31,15 +31,10 @@ pub(super) fn rebuild(
         let Some(version) = published.tables.get(&entry.table).cloned() else {
             continue;
         };
-        let delta = match (published.tables.remove(&entry.id), tables.remove(&entry.id)) {
-            (Some(old), _) => {
-                // Its files are about to go.
-                let _closed = old.table.source.close();
-                old.delta.clone()
-            }
-            (None, Some(Slot::Shut(shut))) => shut.delta,
-            (None, _) => Delta::new(),
-        };
+        let stored = Stored::Entries(entry.clone());
+        // Its files are about to go.
+        let reason = StoreError::corrupt("this index is being built anew");
+        shut(&stored, reason, None, published, tables);
         match build(means, entry, version) {
             Ok(built) => {
                 // The rows that it was built from are those of the logs, too. What the logs say of the index itself may lack commits.
@@ -59,12 +54,13 @@ pub(super) fn rebuild(
                     rows: None,
                     message: message.clone(),
                 });
-                let shut = Shut {
-                    entry: Stored::Entries(entry.clone()),
-                    reason: StoreError::corrupt(message),
-                    delta,
-                };
-                tables.insert(entry.id, Slot::Shut(shut));
+                shut(
+                    &stored,
+                    StoreError::corrupt(message),
+                    None,
+                    published,
+                    tables,
+                );
             }
         }
     }

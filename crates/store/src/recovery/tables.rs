@@ -7,7 +7,7 @@ use super::{Recovery, Salvage, commits, indexes as salvaged_indexes, sweep};
 use crate::catalogue::{self, IndexEntry};
 use crate::commit::log::{self, LogFile};
 use crate::commit::sequencer::Published;
-use crate::error::{StoreError, StoreResult};
+use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::index::{self, Indexes};
 use crate::memory::MemoryBudget;
 use crate::schema::TableSchema;
@@ -16,7 +16,7 @@ use crate::store::LOG_FILE;
 use crate::table::base::Base;
 use crate::table::cache::ColumnCache;
 use crate::table::unflushed::UnflushedBudget;
-use crate::table::version::{Delta, TableVersion, add_changes, delta_of};
+use crate::table::version::{Delta, Sequence, TableVersion, add_changes, delta_of};
 use crate::table::{TABLES, Table, TableId};
 use crate::tonbo::TonboHost;
 
@@ -84,8 +84,35 @@ pub(crate) enum Slot {
 pub(crate) struct Shut {
     pub(crate) entry: Stored,
     pub(crate) reason: StoreError,
-    /// What the logs hold for it. They keep it until the table can be opened, in this session or a later one.
+    /// What the logs hold for it, for when it can be opened in this session.
     pub(crate) delta: Delta,
+    /// The first commit that the logs hold for it: they keep all from there on for a later session. The delta has forgotten changes that others
+    /// came over, which are the last ones where those are left out as damaged.
+    pub(crate) floor: Option<Sequence>,
+}
+
+impl Shut {
+    fn new(entry: &Stored, reason: StoreError) -> Shut {
+        Shut {
+            entry: entry.clone(),
+            reason,
+            delta: Delta::new(),
+            floor: None,
+        }
+    }
+
+    /// Whether this session may try again to open it. It does not where something is damaged.
+    pub(crate) fn may_open(&self) -> bool {
+        self.reason.code != StoreErrorCode::Corrupt
+    }
+
+    /// Keeps a commit's changes, which come behind all that it has.
+    fn keep(&mut self, sequence: Sequence, delta: Delta) {
+        self.floor.get_or_insert(sequence);
+        if self.may_open() {
+            add_changes(&mut self.delta, delta);
+        }
+    }
 }
 
 /// The database as its files tell it.
@@ -144,11 +171,7 @@ pub(crate) fn recover(
                 Slot::Open(table)
             }
             // The other tables can be used.
-            Err(reason) => Slot::Shut(Shut {
-                entry: entry.clone(),
-                reason,
-                delta: Delta::new(),
-            }),
+            Err(reason) => Slot::Shut(Shut::new(entry, reason)),
         };
         tables.insert(id, slot);
     }
@@ -191,26 +214,26 @@ pub(crate) fn recover(
             };
             let mut rows = buffer.values().flatten();
             if layout.is_some_and(|layout| !rows.all(|row| layout.takes(row.len()))) {
-                misfits.push((*id, delta));
+                misfits.push((*id, delta.len()));
             } else if let Some(version) = published.tables.get(id) {
                 let next = Arc::new(version.with_changes(delta));
                 published.tables.insert(*id, next);
             } else if let Some(Slot::Shut(shut)) = tables.get_mut(id) {
-                add_changes(&mut shut.delta, delta);
+                shut.keep(sequence, delta);
             }
         }
-        for (id, delta) in misfits {
+        for (id, row_count) in misfits {
             let Some(entry) = stored.get(&id) else {
                 continue;
             };
             let error = commit.misfit(entry);
             // The indexes of a table that can't be opened could not follow.
             if salvage.is_on() && published.tables.contains_key(&entry.owner()) {
-                salvage.leave_out(commit.file, entry, delta.len(), error)?;
+                salvage.leave_out(commit.file, entry, row_count, error)?;
                 commit.leave_out(id);
             } else {
                 let reason = salvage.advise(error);
-                shut(entry, reason, delta, &mut published, &mut tables);
+                shut(entry, reason, Some(sequence), &mut published, &mut tables);
             }
         }
     }
@@ -234,28 +257,27 @@ pub(crate) fn recover(
     })
 }
 
-/// Has nobody use a table. The logs keep what they hold for it, these changes being the last.
-fn shut(
+/// Has nobody use a table, which is damaged, in this session. The logs keep what they hold for it: what was replayed already, and from the commit
+/// `sequence` on.
+pub(super) fn shut(
     entry: &Stored,
     reason: StoreError,
-    delta: Delta,
+    sequence: Option<Sequence>,
     published: &mut Published,
     tables: &mut BTreeMap<TableId, Slot>,
 ) {
     let id = entry.id();
-    let mut kept = match (published.tables.remove(&id), tables.remove(&id)) {
+    let replayed = match (published.tables.remove(&id), tables.remove(&id)) {
         (Some(version), _) => {
             let _closed = version.table.source.close();
-            version.delta.clone()
+            version.oldest_change()
         }
-        (None, Some(Slot::Shut(shut))) => shut.delta,
-        (None, _) => Delta::new(),
+        (None, Some(Slot::Shut(shut))) => shut.floor,
+        (None, _) => None,
     };
-    add_changes(&mut kept, delta);
     let shut = Shut {
-        entry: entry.clone(),
-        reason,
-        delta: kept,
+        floor: replayed.or(sequence),
+        ..Shut::new(entry, reason)
     };
     tables.insert(id, Slot::Shut(shut));
 }

@@ -106,6 +106,11 @@ impl TableVersion {
         next
     }
 
+    /// The oldest commit whose changes are in the delta.
+    pub fn oldest_change(&self) -> Option<Sequence> {
+        self.delta.values().map(|change| change.sequence).min()
+    }
+
     /// This version after `moved` has been written to Tonbo, which `base` shows: those changes leave the delta, unless they have been
     /// overwritten since.
     pub fn after_move(&self, moved: &Delta, base: Arc<Base>) -> TableVersion {
