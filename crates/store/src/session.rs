@@ -27,12 +27,14 @@ use crate::parents;
 use crate::routing::{self, Change};
 use crate::savepoints::{self, Savepoints, Verb};
 use crate::schema::TableSchema;
+use crate::settings::BUSY_TIMEOUT;
 use crate::sqlite;
 use crate::statement::{Handle, Statement};
 use crate::store::{Files, Store};
 use crate::table::version::Sequence;
 use crate::table::{Table, TableId};
 use crate::transaction::Transaction;
+use crate::value::Value;
 use crate::view::{self, parse::Kind};
 
 /// SQLite's virtual machine instructions between two looks at the interrupt word: some microseconds.
@@ -94,6 +96,8 @@ pub struct Shared {
     refused: RefCell<Option<StoreError>>,
     /// When the wait for the writer of the ordinary tables began.
     busy_since_ms: Cell<f64>,
+    /// The user's `busy_timeout`, while the connection waits as [`wait_for_writer`] does in its place.
+    busy_timeout_ms: Cell<Option<i64>>,
 }
 
 /// What the module's xCreate and xDestroy are called for.
@@ -164,6 +168,7 @@ impl Session {
             last_mixed: RefCell::new(None),
             refused: RefCell::new(None),
             busy_since_ms: Cell::new(0.0),
+            busy_timeout_ms: Cell::new(None),
         });
         let session = Session { shared };
         decimal::register(handle)?;
@@ -302,6 +307,29 @@ impl Shared {
                 pointer.cast_mut().cast(),
             )
         };
+    }
+
+    /// xSync is about to give the transaction a number, for which others wait as long as this one waits for an attached file: where the user has
+    /// set a `busy_timeout`, SQLite's own wait would have no bound, and heed no interrupt.
+    pub fn bound_wait(&self) -> StoreResult<()> {
+        if !self.guard.settings.has_set(BUSY_TIMEOUT) || self.handle.attached().is_empty() {
+            return Ok(());
+        }
+        let mut statement = self.handle.statement("PRAGMA busy_timeout")?;
+        if let Some([Value::Integer(timeout_ms)]) = statement.first(&[])?.as_deref() {
+            self.busy_timeout_ms.set(Some(*timeout_ms));
+            self.wait_when_busy();
+        }
+        Ok(())
+    }
+
+    /// Gives the user back the wait that [`Shared::bound_wait`] has replaced.
+    fn unbind_wait(&self) {
+        if let Some(timeout_ms) = self.busy_timeout_ms.take() {
+            let timeout_ms = c_int::try_from(timeout_ms).unwrap_or(c_int::MAX);
+            // SAFETY: the connection is open.
+            unsafe { ffi::sqlite3_busy_timeout(self.handle.raw(), timeout_ms) };
+        }
     }
 
     /// The open transaction, beginning one where there is none: `main`'s snapshot and the Tonbo tables' are taken together.
@@ -564,10 +592,17 @@ impl Shared {
         if !routing::may_commit(sql) || self.handle.is_autocommit() || !is_left {
             return self.retryable(error);
         }
+        let told = error.message.clone();
         let mut error = self.retryable(error);
         // Where it fails, it is tried again behind the statement, or the transaction is seen to be open.
-        if self.roll_back().is_ok() && is_busy {
-            error.message = "another connection reads or writes an attached file that this transaction has written: it was rolled back, try again".to_owned();
+        if self.roll_back().is_ok() && is_busy && error.code == StoreErrorCode::Conflict {
+            let who = match self.handle.attached().is_empty() {
+                true => told.as_str(),
+                false => {
+                    "another connection reads or writes an attached file that this transaction has written"
+                }
+            };
+            error.message = format!("{who}: it was rolled back, try again");
         }
         error
     }
@@ -784,6 +819,7 @@ impl Shared {
     fn end_statement(&self, error: Option<&StoreError>) {
         // Where these fail, the next statement is told.
         let _settled = self.end_refused().and_then(|()| self.decide());
+        self.unbind_wait();
         if !self.handle.is_autocommit() {
             return;
         }
@@ -841,7 +877,11 @@ unsafe extern "C" fn wait_for_writer(shared: *mut c_void, attempts: c_int) -> c_
     if attempts == 0 {
         shared.busy_since_ms.set(now_ms);
     }
-    if shared.is_interrupted() || now_ms - shared.busy_since_ms.get() > BUSY_WAIT_MS {
+    let patience_ms = match shared.busy_timeout_ms.get() {
+        Some(timeout_ms) => BUSY_WAIT_MS.min(timeout_ms as f64),
+        None => BUSY_WAIT_MS,
+    };
+    if shared.is_interrupted() || now_ms - shared.busy_since_ms.get() >= patience_ms {
         return 0;
     }
     sqlite::wait_for_lock(BUSY_PATIENCE);

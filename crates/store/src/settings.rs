@@ -176,6 +176,12 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether a statement has set one of the connection's.
+    pub fn has_set(&self, name: &str) -> bool {
+        let changed = self.changed.borrow();
+        changed.iter().any(|at| OF_CONNECTION[*at].0 == name)
+    }
+
     fn first_changed(&self) -> Option<usize> {
         self.changed.borrow().first().copied()
     }

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use engine::faults::{Fault, FaultyIo, Kind};
 use engine::{Connection, Database};
+use heddle_store::activity::Activity;
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::io::{IoErrorCode, MemoryIo, PowerLossIo};
+use heddle_store::session::Session;
 use heddle_store::store::StoreOptions;
 use random::Random;
 
@@ -224,6 +226,45 @@ fn a_commit_that_an_attached_file_refuses_is_rolled_back() {
             connection.run("ATTACH 'own.db' AS own");
             assert_eq!(connection.integers("SELECT a FROM own.x"), [1, 2]);
         }
+    }
+}
+
+/// It was told as busy with an attached file, too. And with a `busy_timeout` of the user's it heeded no interrupt, while all who wrote Tonbo tables
+/// waited for it.
+#[test]
+fn a_commit_that_waits_for_an_attached_file_is_interrupted() {
+    for timeout_ms in [0, 600_000] {
+        let database = Database::new();
+        let activity = Arc::new(Activity::default());
+        let writer = Session::open(&database.store, activity.clone()).unwrap();
+        let (writer, reader) = (Connection(writer), database.connect());
+        for connection in [&writer, &reader] {
+            connection.run("ATTACH 'own.db' AS own");
+        }
+        writer.run(
+            "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY);
+             CREATE TABLE own.x(a); INSERT INTO own.x VALUES (1)",
+        );
+        if timeout_ms > 0 {
+            writer.run(&format!("PRAGMA busy_timeout = {timeout_ms}"));
+        }
+        reader.run("BEGIN; SELECT * FROM own.x");
+        writer.run("BEGIN; INSERT INTO own.x VALUES (2); INSERT INTO t VALUES (1)");
+        activity.begin(1);
+        let error = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(200));
+                activity.cancel.store(1, Ordering::Relaxed);
+            });
+            writer.fails("COMMIT")
+        });
+        activity.begin(2);
+        assert_eq!(error.code, StoreErrorCode::Interrupted, "{error:?}");
+        assert!(!error.message.contains("attached"), "{error:?}");
+        assert!(!writer.0.is_in_transaction());
+        run_beside(&database, "INSERT INTO t VALUES (2)");
+        assert_eq!(writer.integers("PRAGMA busy_timeout"), [timeout_ms]);
+        assert_eq!(writer.integers("SELECT id FROM t"), [2]);
     }
 }
 

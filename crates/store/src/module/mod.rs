@@ -836,6 +836,7 @@ unsafe extern "C" fn x_sync(table: *mut ffi::sqlite3_vtab) -> c_int {
         on_table(table, |_, shared| {
             match shared.open_transaction().as_mut() {
                 Some(transaction) if !transaction.is_reserved() => shared.unnoticed(|| {
+                    shared.bound_wait()?;
                     let reindexings = index_statement::reindexings(shared, transaction)?;
                     let names = match shared.has_altered() {
                         true => Some(catalogue::names(shared.handle)?),
