@@ -425,21 +425,16 @@ impl Shared {
     }
 
     /// Settles what [`Shared::take_rolled_back`] could not. A commit to several files is one to each of them, and `main` is the first: where an
-    /// attached one fails behind it, the commit stands in `main`, and so do its changes to Tonbo tables, which are told there.
-    fn decide(&self) -> StoreResult<()> {
+    /// attached one fails behind it, the commit stands in `main`, and so do its changes to Tonbo tables, which are told there. Where `main` can't be
+    /// read now, the store goes on asking: all others wait, and this connection may idle, or go.
+    fn decide(&self) {
         let Some(transaction) = self.undecided.take() else {
-            return Ok(());
+            return;
         };
-        let sequence = transaction.in_main().unwrap_or_default();
-        match log::is_in_main(self.handle, sequence) {
-            Ok(true) => transaction.publish(&self.store),
-            Ok(false) => transaction.end(&self.store),
-            Err(error) => {
-                self.undecided.replace(Some(transaction));
-                return Err(error);
-            }
+        match transaction.is_in_main(self.handle) {
+            Ok(is_in_main) => transaction.settle(&self.store, is_in_main),
+            Err(_) => self.store.leave_undecided(transaction),
         }
-        Ok(())
     }
 
     /// Rolls back the transaction that is open, if one is.
@@ -555,7 +550,7 @@ impl Shared {
         self.was_rolled_back.set(false);
         // What the end of the statement before should have done, where that has failed.
         self.end_refused()?;
-        self.decide()?;
+        self.decide();
         if self.entered.get().is_none() {
             self.entered.set(Some(self.store.sequencer.enter()));
         }
@@ -817,8 +812,10 @@ impl Shared {
     /// Lets go of a transaction that has ended, by `error` if it was by one, and tells others of tables that it made or dropped. The
     /// transaction's outcome stands: nothing in here may turn it into an error.
     fn end_statement(&self, error: Option<&StoreError>) {
-        // Where these fail, the next statement is told.
-        let _settled = self.end_refused().and_then(|()| self.decide());
+        // Where it fails, the next statement is told.
+        if self.end_refused().is_ok() {
+            self.decide();
+        }
         self.unbind_wait();
         if !self.handle.is_autocommit() {
             return;

@@ -25,6 +25,7 @@ use crate::table::unflushed::{Due, UnflushedBudget};
 use crate::table::version::{Sequence, TableVersion};
 use crate::table::{Table, TableId};
 use crate::tonbo::TonboHost;
+use crate::transaction::Transaction;
 
 /// The ordinary tables, the catalogue, and the log of mixed commits.
 pub const MAIN_FILE: &str = "main.db";
@@ -101,6 +102,8 @@ pub struct Store {
     /// A connection whose WAL is that of the ordinary tables; only with [`Durability::Relaxed`].
     main_wal: Mutex<Option<MainWal>>,
     background: Mutex<Option<heddle_thread::JoinHandle<()>>>,
+    /// See [`Store::leave_undecided`].
+    undecided: Mutex<Vec<Transaction>>,
     // Last: the connections above are closed before their VFS goes.
     vfs: Vfs,
 }
@@ -125,7 +128,7 @@ impl Drop for Built {
     }
 }
 
-/// The connection that recovery works on, closed whatever comes of it.
+/// A connection that something of the store's works on, closed whatever comes of it.
 struct Maintenance(Handle);
 
 impl Drop for Maintenance {
@@ -202,6 +205,7 @@ impl Store {
             damage: salvage.found,
             main_wal: Mutex::new(None),
             background: Mutex::new(None),
+            undecided: Mutex::default(),
             vfs,
         });
         if options.moves_in_background {
@@ -354,6 +358,36 @@ impl Store {
         };
         log::sync_wal(main)?;
         self.log.sync().map(drop)
+    }
+
+    /// Takes a mixed commit of which only `main` knows whether it stands, where that could not be read: the mover's rounds try again, for all who
+    /// commit wait for its number.
+    pub fn leave_undecided(&self, transaction: Transaction) {
+        self.undecided().push(transaction);
+        self.mover.call();
+    }
+
+    /// Settles what [`Store::leave_undecided`] took. Nothing in here waits for other numbers: one of them may be about to be left, too.
+    pub fn decide(&self) -> StoreResult<()> {
+        let mut undecided = self.undecided();
+        while let Some(at) = undecided.iter().position(Transaction::is_next) {
+            let main = Maintenance(self.connect()?);
+            let is_in_main = undecided[at].is_in_main(main.0)?;
+            undecided.swap_remove(at).settle(self, is_in_main);
+        }
+        match undecided.is_empty() {
+            true => Ok(()),
+            false => Err(StoreError::new(
+                StoreErrorCode::Busy,
+                "commits wait for one that is not settled yet",
+            )),
+        }
+    }
+
+    fn undecided(&self) -> MutexGuard<'_, Vec<Transaction>> {
+        self.undecided
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn delta_size(&self) -> usize {

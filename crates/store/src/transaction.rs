@@ -288,6 +288,28 @@ impl Transaction {
         reserved.map(|reserved| reserved.reservation.sequence())
     }
 
+    /// As [`Transaction::in_main`]: whether it stands there, as `main`, outside of a transaction, tells.
+    pub fn is_in_main(&self, main: Handle) -> StoreResult<bool> {
+        match self.in_main() {
+            Some(sequence) => log::is_in_main(main, sequence),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether all with smaller numbers are settled.
+    pub fn is_next(&self) -> bool {
+        let mut reserved = self.reserved.iter();
+        reserved.all(|reserved| reserved.reservation.is_next())
+    }
+
+    /// Ends one of which [`Transaction::is_in_main`] has told.
+    pub fn settle(self, store: &Store, is_in_main: bool) {
+        match is_in_main {
+            true => self.publish(store),
+            false => self.end(store),
+        }
+    }
+
     /// xSync: checks the transaction against all others, reserves its number, makes it durable. Only the first call does anything. One that has
     /// altered a table, and then has the `names` of all as it leaves them, gets a number though it writes no row: who has the table as it was
     /// must not see rows that come behind.

@@ -348,6 +348,53 @@ fn a_commit_that_fails_in_an_attached_file_is_whole_in_the_store() {
     }
 }
 
+/// Where `main` could not be read then, the number was held until the connection's next statement: all who wrote Tonbo tables waited for it, and for
+/// ever where the connection was done. And where it went, a commit was voided that stood.
+#[test]
+fn a_commit_of_which_nothing_is_known_is_settled_though_its_connection_idles() {
+    for is_gone in [false, true] {
+        for first in 1..=24 {
+            let io = FaultyIo::new(Arc::new(MemoryIo::new()));
+            let database = Database::on(io.clone());
+            let writer = database.connect();
+            writer.run(
+                "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); CREATE TABLE o(n);
+                 ATTACH 'own.db' AS own; CREATE TABLE own.x(a); PRAGMA main.cache_size = 0",
+            );
+            writer.run("BEGIN; INSERT INTO own.x VALUES (1); INSERT INTO t VALUES (1); INSERT INTO o VALUES (1)");
+            io.inject(Fault {
+                kind: None,
+                path: "",
+                first,
+                length: u64::MAX,
+                code: IoErrorCode::Other,
+                is_torn: false,
+                is_panic: false,
+            });
+            let outcome = writer.try_rows("COMMIT");
+            let told = format!("{first}, {is_gone}: {outcome:?}, {:?}", io.hits());
+            let writer = (!is_gone).then_some(writer);
+            io.lift();
+            let other = run_beside(
+                &database,
+                "INSERT INTO t VALUES (2); INSERT INTO o VALUES (2)",
+            );
+            let rows = |connection: &Connection| {
+                (
+                    connection.integers("SELECT id FROM t"),
+                    connection.integers("SELECT n FROM o"),
+                )
+            };
+            let (in_t, in_o) = rows(&other);
+            assert_eq!(in_t, in_o, "{told}");
+            assert!(outcome.is_err() || in_t == [1, 2], "{told}");
+            drop((writer, other));
+            let connection = database.reopen().connect();
+            assert_eq!(rows(&connection), (in_t, in_o), "{told}");
+        }
+    }
+}
+
 /// SQLite rolls back what fails at a COMMIT. Behind a RELEASE it left a transaction open without its changes, in which later ones were never
 /// committed though each RELEASE of a savepoint by the same name was acknowledged.
 #[test]

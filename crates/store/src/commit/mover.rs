@@ -259,6 +259,7 @@ pub fn checkpoint(store: &Store) -> StoreResult<()> {
 }
 
 fn move_all(store: &Store, due: Due) -> StoreResult<()> {
+    let decided = store.decide();
     let _writing = store.mover.writing();
     let ids: Vec<TableId> = store.sequencer.published().tables.keys().copied().collect();
     // One table's failure does not hold up the others; the logs keep what was not moved.
@@ -266,7 +267,8 @@ fn move_all(store: &Store, due: Due) -> StoreResult<()> {
     trim(store)?;
     // What is moved is durable: files are written and merged after the logs are trimmed, and tried again if that fails.
     let flushed: Vec<_> = ids.iter().map(|id| write_files(store, *id, due)).collect();
-    outcomes.into_iter().chain(flushed).collect()
+    let outcomes = outcomes.into_iter().chain(flushed);
+    outcomes.chain([decided]).collect()
 }
 
 /// As [`flush`], and lets go of the files and the memory that the table's base has kept from before. The caller holds [`Mover::writing`].

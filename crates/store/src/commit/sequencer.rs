@@ -29,7 +29,9 @@
 //! # Waiting
 //! A committer waits for smaller numbers; each belongs to a thread that is past every lock it needs, so the wait ends – but for those of files
 //! that users have attached: SQLite waits for their readers with the number given out, as long as its busy handler says. Where the file refuses,
-//! the session rolls back, which voids the number. A reader waits for a mixed commit that `main` shows already; only its publication is missing.
+//! the session rolls back, which voids the number. Where nobody knows whether a mixed commit stands, since `main` can't be read, its number stays
+//! reserved, and committers wait, until the mover has read it ([`Store::decide`](crate::store::Store::decide)): to void one that stands would have
+//! the logs let go of it. A reader waits for a mixed commit that `main` shows already; only its publication is missing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -423,6 +425,12 @@ impl Reservation {
     /// The last mixed commit that was published when the number was given out.
     pub fn after_mixed(&self) -> Sequence {
         self.after_mixed
+    }
+
+    /// Whether every smaller number is settled.
+    pub fn is_next(&self) -> bool {
+        let state = self.sequencer.lock();
+        state.reserved.first() == Some(&self.sequence)
     }
 
     /// Makes the commit visible, once every smaller number is settled. Nothing in here can fail.

@@ -90,3 +90,8 @@ pub fn write_to_main(
     main.main().write(record.sequence);
     Ok(())
 }
+
+/// As the store's.
+pub fn is_in_main(main: Handle, sequence: Sequence) -> StoreResult<bool> {
+    Ok(main.main().mixed() >= sequence)
+}
