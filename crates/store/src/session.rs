@@ -69,6 +69,8 @@ pub struct Shared {
     transaction: RefCell<Option<Transaction>>,
     /// A transaction whose commit has failed behind xSync, of which only `main` knows whether it stands: the statement's end looks.
     undecided: RefCell<Option<Transaction>>,
+    /// Whether the store may still have to settle one of this connection's.
+    left_undecided: Cell<bool>,
     /// Whether SQLite has rolled back, while this statement ran, what was written to Tonbo tables.
     was_rolled_back: Cell<bool>,
     /// The catalogue's tables that are declared in `temp`.
@@ -154,6 +156,7 @@ impl Session {
             guard: Guard::new(store.durability()),
             transaction: RefCell::new(None),
             undecided: RefCell::new(None),
+            left_undecided: Cell::new(false),
             was_rolled_back: Cell::new(false),
             declared: Declared::default(),
             purpose: RefCell::new(Purpose::Statement),
@@ -433,8 +436,25 @@ impl Shared {
         };
         match transaction.is_in_main(self.handle) {
             Ok(is_in_main) => transaction.settle(&self.store, is_in_main),
-            Err(_) => self.store.leave_undecided(transaction),
+            Err(_) => {
+                self.left_undecided.set(true);
+                self.store.leave_undecided(transaction);
+            }
         }
+    }
+
+    /// Has a commit settled that was left to the store before this connection goes on: a transaction that is tried again would meet it.
+    fn await_decision(&self) -> StoreResult<()> {
+        if !self.left_undecided.get() {
+            return Ok(());
+        }
+        match self.store.decide() {
+            // It waits for others' numbers.
+            Err(error) if error.code == StoreErrorCode::Busy => return Ok(()),
+            outcome => outcome?,
+        }
+        self.left_undecided.set(false);
+        Ok(())
     }
 
     /// Rolls back the transaction that is open, if one is.
@@ -551,6 +571,7 @@ impl Shared {
         // What the end of the statement before should have done, where that has failed.
         self.end_refused()?;
         self.decide();
+        self.await_decision()?;
         if self.entered.get().is_none() {
             self.entered.set(Some(self.store.sequencer.enter()));
         }
