@@ -156,6 +156,14 @@ fn sixty_four_connections_read_and_write_at_once() {
     eprintln!("{} attempts were repeated", retries.into_inner());
 }
 
+/// What a Tonbo table and an ordinary one have.
+fn in_both(connection: &Connection) -> (Vec<i64>, Vec<i64>) {
+    (
+        connection.integers("SELECT id FROM t"),
+        connection.integers("SELECT n FROM o"),
+    )
+}
+
 /// Runs a statement on a connection of its own, and fails where that waits for others.
 fn run_beside(database: &Database, sql: &str) -> Connection {
     std::thread::scope(|scope| {
@@ -207,22 +215,16 @@ fn a_commit_that_an_attached_file_refuses_is_rolled_back() {
             let other = run_beside(&database, "INSERT INTO t VALUES (2, 2)");
             writer.run("INSERT INTO t VALUES (7, 7)");
             reader.run("COMMIT");
-            let rows = |connection: &Connection| {
-                (
-                    connection.integers("SELECT id FROM t"),
-                    connection.integers("SELECT n FROM o"),
-                )
-            };
             for connection in [&writer, &reader, &other] {
-                assert_eq!(rows(connection), (vec![2, 7], vec![]), "{told}");
+                assert_eq!(in_both(connection), (vec![2, 7], vec![]), "{told}");
             }
             assert_eq!(writer.integers("SELECT a FROM own.x"), [1], "{told}");
             // Nobody is in the way any more.
             writer.run(&format!("{begin}; {writes}; {end}"));
-            let expected = rows(&writer);
+            let expected = in_both(&writer);
             drop((writer, reader, other));
             let connection = database.reopen().connect();
-            assert_eq!(rows(&connection), expected, "{told}");
+            assert_eq!(in_both(&connection), expected, "{told}");
             connection.run("ATTACH 'own.db' AS own");
             assert_eq!(connection.integers("SELECT a FROM own.x"), [1, 2]);
         }
@@ -330,19 +332,13 @@ fn a_commit_that_fails_in_an_attached_file_is_whole_in_the_store() {
                     &database,
                     "INSERT INTO t VALUES (2); INSERT INTO o VALUES (2)",
                 );
-                let rows = |connection: &Connection| {
-                    (
-                        connection.integers("SELECT id FROM t"),
-                        connection.integers("SELECT n FROM o"),
-                    )
-                };
-                let (in_t, in_o) = rows(&other);
+                let (in_t, in_o) = in_both(&other);
                 assert_eq!(in_t, in_o, "{told}");
                 assert!(outcome.is_err() || in_t == [1, 2], "{told}");
-                assert_eq!(rows(&writer), (in_t.clone(), in_o.clone()), "{told}");
+                assert_eq!(in_both(&writer), (in_t.clone(), in_o.clone()), "{told}");
                 drop((writer, other));
                 let connection = database.reopen().connect();
-                assert_eq!(rows(&connection), (in_t, in_o), "{told}");
+                assert_eq!(in_both(&connection), (in_t, in_o), "{told}");
             }
         }
     }
@@ -379,18 +375,12 @@ fn a_commit_of_which_nothing_is_known_is_settled_though_its_connection_idles() {
                 &database,
                 "INSERT INTO t VALUES (2); INSERT INTO o VALUES (2)",
             );
-            let rows = |connection: &Connection| {
-                (
-                    connection.integers("SELECT id FROM t"),
-                    connection.integers("SELECT n FROM o"),
-                )
-            };
-            let (in_t, in_o) = rows(&other);
+            let (in_t, in_o) = in_both(&other);
             assert_eq!(in_t, in_o, "{told}");
             assert!(outcome.is_err() || in_t == [1, 2], "{told}");
             drop((writer, other));
             let connection = database.reopen().connect();
-            assert_eq!(rows(&connection), (in_t, in_o), "{told}");
+            assert_eq!(in_both(&connection), (in_t, in_o), "{told}");
         }
     }
 }

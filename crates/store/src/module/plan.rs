@@ -197,16 +197,13 @@ impl<'a> Question<'a> {
         let is_whole = path.is_unique && fixed == path.columns.len() && !has_null;
         let is_one_row = is_whole && !has_list;
         // A number can equal several texts of a column that it fixes.
-        let is_loose = |place: usize, letter: char| {
-            path.kind(place) == ColumnType::Text && letter != 'z' && !self.is_text(taken[place])
+        let is_loose = |place: usize| {
+            path.kind(place) == ColumnType::Text
+                && letters.as_bytes()[place] != b'z'
+                && !self.is_text(taken[place])
         };
         // What is in a list comes in the order of its values.
-        let exactly = letters.chars().take(fixed - usize::from(has_list));
-        let loose: Vec<bool> = exactly
-            .enumerate()
-            .map(|(place, letter)| is_loose(place, letter))
-            .collect();
-        let order = self.order_of(&path, &loose);
+        let order = self.order_of(&path, fixed - usize::from(has_list), is_loose);
         let share = match (is_one_row, fixed, has_lower, has_upper) {
             (true, ..) => 1.0 / self.rows.max(1.0),
             (_, 1.., ..) if !path.is_index => 1.0 / 256.0,
@@ -330,11 +327,16 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// Whether rows along the path, its first columns fixed, some of them to several values, are in the wanted order. SQLite asks for orders under
-    /// columns' own collations only.
-    fn order_of(&self, path: &Path<'_>, loose: &[bool]) -> Option<bool> {
+    /// Whether rows along the path, its first columns fixed, and the loose ones of them to several values, are in the wanted order. SQLite asks for
+    /// orders under columns' own collations only.
+    fn order_of(
+        &self,
+        path: &Path<'_>,
+        fixed: usize,
+        is_loose: impl Fn(usize) -> bool,
+    ) -> Option<bool> {
         let first = self.order.first()?;
-        let (fixed, rest) = path.columns.split_at(loose.len());
+        let (fixed, rest) = path.columns.split_at(fixed);
         // Entries with equal columns are in the order of their rows' keys.
         let key = path.is_index.then(|| Path::key(self.schema).columns);
         let rest: Vec<Option<KeyPart>> = rest
@@ -351,8 +353,8 @@ impl<'a> Question<'a> {
             let is_decided = |part: &Option<KeyPart>| {
                 is_it(part) && collation_of(*part).decides(self.own_collation(*part))
             };
-            let mut several = fixed.iter().zip(loose).filter(|(_, loose)| **loose);
-            if several.any(|(part, _)| is_it(part)) {
+            let mut places = fixed.iter().enumerate();
+            if places.any(|(place, part)| is_it(part) && is_loose(place)) {
                 return None;
             }
             if fixed.iter().chain(&rest[..at]).any(is_decided) {

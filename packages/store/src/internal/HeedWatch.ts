@@ -1,7 +1,7 @@
 /**
  * Looks after a SQL thread that was told to stop, until its request has ended.
  *
- * SQLite looks whether it is to stop between its instructions, and within the functions whose work is more than one pass over their values; what
+ * SQLite looks whether it is to stop between its instructions, and within `instr`, LIKE and others whose work is the product of two lengths; what
  * it does besides may take as long as it likes: `json_extract` passes over a document once for each path. Nothing but the end of its thread ends that.
  *
  * # Invariants
