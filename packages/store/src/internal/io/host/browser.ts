@@ -40,7 +40,9 @@ export const createIoWorker: CreateIoWorker = () => {
         listener(new Error(event.message || 'the script of the I/O thread could not be loaded'));
       });
       // Its first report comes behind its lock.
-      worker.addEventListener('message', () => void watch(() => listener(new Error('the I/O thread ended by itself'))), { once: true });
+      const gone = (): void => listener(new Error('the I/O thread ended by itself'));
+      // What a browser refuses is asked by a page that goes.
+      worker.addEventListener('message', () => void watch(gone).catch(() => undefined), { once: true });
     },
     setKeepAlive: () => {},
     terminate: () => {
