@@ -299,6 +299,9 @@ export class ThreadRegistry implements AgentRegistry {
    * looks again, since the dead may have owed or swallowed a wake-up. Locks that nobody waits for are found abandoned by their
    * next locker.
    *
+   * Only whoever runs threads knows that one has died, so that one must not block for what the dead may hold: it uses the asynchronous forms,
+   * those that try, or a `timeoutMs`.
+   *
    * @param thread the thread, or a slot for whoever lives in it
    * @returns whether it was alive by the registry's books
    */

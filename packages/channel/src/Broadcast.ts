@@ -192,8 +192,8 @@ export class BroadcastSender<T = Uint8Array> {
   }
 
   /**
-   * Sends a value if that is possible without waiting. On a thread that may not block, "not possible" can also mean that another
-   * thread is in the middle of a long copy.
+   * Sends a value if that is possible without waiting. "Not possible" can also mean that another thread is in the middle of a long copy, or has
+   * died in one and isn't known to be dead.
    *
    * @returns whether it was sent
    * @throws ClosedError `CLOSED` with the value
@@ -404,7 +404,7 @@ export class BroadcastReceiver<T = Uint8Array> {
   /**
    * Receives the next message if there is one.
    *
-   * @returns `undefined` if there is none
+   * @returns `undefined` if there is none, or as in {@link BroadcastSender.trySend} none to be had now
    * @throws LaggedError `LAGGED`, ClosedError `CLOSED`, DecodeError `DECODE_FAILED` as {@link BroadcastReceiver.recv}
    */
   tryRecv(): T | undefined {

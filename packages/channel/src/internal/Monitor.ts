@@ -17,9 +17,18 @@
  * Monitors: C. A. R. Hoare, "Monitors: An Operating System Structuring Concept" (1974); here the condition is signalled after the
  * lock was given back, and looked at again.
  */
-import { FAILED, RawMutex, TAKEN_POISONED, WAITING_FOR_CHANNEL, deadlineAfter, remainingMs, spinPause } from '@heddle/atomics/internal';
-import { MayNotBlockError, mayBlock } from '@heddle/atomics';
-import { BRIEF_MS, BRIEF_SPIN_ROUNDS } from './brief.ts';
+import {
+  type AsyncWaitOptions,
+  FAILED,
+  RawMutex,
+  TAKEN_POISONED,
+  WAITING_FOR_CHANNEL,
+  deadlineAfter,
+  remainingMs,
+  spinPause,
+} from '@heddle/atomics/internal';
+import { AbortedError, MayNotBlockError, TimeoutError, mayBlock } from '@heddle/atomics';
+import { BRIEF_MS, BRIEF_SPIN_ROUNDS, trying } from './brief.ts';
 import { type Counted, Ends, type Side } from './Ends.ts';
 import { type SharedRecord } from './record.ts';
 import { NOT_NOW, type Result, TIMED_OUT } from './result.ts';
@@ -67,9 +76,9 @@ export class Monitor {
     this.#channel = channel;
   }
 
-  /** Attempts once, without waiting for anything but the lock. */
-  attempt({ run }: Attempt): Result {
-    return this.#enterBriefly() ? this.#runAndLeave(run) : NOT_NOW;
+  /** Attempts once, without waiting for anything but the lock, and for that at most `lockTimeoutMs`. */
+  attempt({ run }: Attempt, lockTimeoutMs: number = trying.patienceMs): Result {
+    return this.#enterBriefly(lockTimeoutMs) ? this.#runAndLeave(run) : NOT_NOW;
   }
 
   /**
@@ -78,15 +87,17 @@ export class Monitor {
    * @throws MayNotBlockError `MAY_NOT_BLOCK` if it would have to wait where that isn't possible
    */
   perform(waiters: Waiters, attempt: Attempt, timeoutMs: number): Result {
-    const first = this.attempt(attempt);
+    const deadline = deadlineAfter(timeoutMs);
+    // Whoever has no time, or no more, waits for a copy all the same.
+    const lockTimeoutMs = (): number => Math.max(remainingMs(deadline), trying.patienceMs);
+    const first = this.attempt(attempt, lockTimeoutMs());
     if (first !== NOT_NOW) return first;
     if (!mayBlock()) throw new MayNotBlockError(`${attempt.operation} would have to wait; use the asynchronous form here`);
-    const deadline = deadlineAfter(timeoutMs);
     for (;;) {
       // Invariant 2.
       const ticket = waiters.announce();
       try {
-        this.#enter();
+        if (!this.#enter(lockTimeoutMs())) return TIMED_OUT;
         const result = this.#runAndLeave(attempt.run);
         if (result !== NOT_NOW) return result;
         if (this.closeIfDeserted()) continue;
@@ -99,14 +110,15 @@ export class Monitor {
   }
 
   /**
-   * Attempts until it is done, waiting without blocking the thread.
+   * Attempts until it is done, waiting without blocking the thread: it may be the one that has to declare the owner of the lock dead.
    *
    * @throws AbortedError `ABORTED` if the signal gives the wait up
    */
   async performAsync(waiters: Waiters, attempt: Attempt, { timeoutMs, signal }: Patience): Promise<Result> {
-    const first = this.attempt(attempt);
-    if (first !== NOT_NOW) return first;
     const deadline = deadlineAfter(timeoutMs);
+    const options = (): AsyncWaitOptions => ({ timeoutMs: remainingMs(deadline), signal, operation: attempt.operation });
+    const first = this.attempt(attempt, BRIEF_MS);
+    if (first !== NOT_NOW) return first;
     // Before the look, so that no death falls between.
     const stopWatching = waiters.watchDeaths();
     try {
@@ -114,13 +126,12 @@ export class Monitor {
         const ticket = waiters.announce();
         try {
           // oxlint-disable-next-line no-await-in-loop -- one attempt after the other
-          if (!this.#enterBriefly()) await this.#enterAsync();
+          if (!this.#enterBriefly(BRIEF_MS) && !(await this.#enterAsync(options()))) return TIMED_OUT;
           const result = this.#runAndLeave(attempt.run);
           if (result !== NOT_NOW) return result;
           if (this.closeIfDeserted()) continue;
-          const options = { timeoutMs: remainingMs(deadline), signal, operation: attempt.operation };
           // oxlint-disable-next-line no-await-in-loop -- one wait after the other
-          if ((await waiters.waitForSelect(ticket, options)) === 'timed-out') return TIMED_OUT;
+          if ((await waiters.waitForSelect(ticket, options())) === 'timed-out') return TIMED_OUT;
         } finally {
           waiters.retire();
         }
@@ -136,7 +147,7 @@ export class Monitor {
    * @throws MayNotBlockError `MAY_NOT_BLOCK` if another thread keeps it longer than this one, which may not block, can spin
    */
   with<T>(action: () => T): T {
-    if (!this.#enterBriefly()) throw new MayNotBlockError('another thread is in the middle of a long copy; try again here');
+    if (!this.#enterBriefly(Infinity)) throw new MayNotBlockError('another thread is in the middle of a long copy; try again here');
     try {
       return action();
     } finally {
@@ -146,7 +157,7 @@ export class Monitor {
 
   /** {@link Monitor.with} without blocking the thread. */
   async withAsync<T>(action: () => T): Promise<T> {
-    if (!this.#enterBriefly()) await this.#enterAsync();
+    if (!this.#enterBriefly(BRIEF_MS)) await this.#enterAsync();
     try {
       return action();
     } finally {
@@ -195,21 +206,27 @@ export class Monitor {
     }
   }
 
-  #enter(): void {
-    if (!this.#lock.takeFree(this.#record.agent.token) && this.#lock.take(Infinity) === TAKEN_POISONED) this.#recover();
-  }
-
-  async #enterAsync(): Promise<void> {
-    if ((await this.#lock.takeAsync(Infinity, undefined)) === TAKEN_POISONED) this.#recover();
-  }
-
-  /** Takes the lock; where this thread may not block it spins, and `false` means that it was in vain. */
-  #enterBriefly(): boolean {
+  #enter(timeoutMs: number): boolean {
     if (this.#lock.takeFree(this.#record.agent.token)) return true;
-    if (mayBlock()) {
-      this.#enter();
+    const outcome = this.#lock.take(timeoutMs);
+    if (outcome === TAKEN_POISONED) this.#recover();
+    return outcome !== FAILED;
+  }
+
+  async #enterAsync({ timeoutMs = Infinity, signal, operation = '' }: Partial<AsyncWaitOptions> = {}): Promise<boolean> {
+    try {
+      if ((await this.#lock.takeAsync(timeoutMs, signal)) === TAKEN_POISONED) this.#recover();
       return true;
+    } catch (error) {
+      if (error instanceof TimeoutError) return false;
+      throw error instanceof AbortedError ? new AbortedError(operation, error.cause) : error;
     }
+  }
+
+  /** Takes the lock, blocking for at most `timeoutMs`; where this thread may not block it spins for the time of one copy. Whether it has it. */
+  #enterBriefly(timeoutMs: number): boolean {
+    if (this.#lock.takeFree(this.#record.agent.token)) return true;
+    if (mayBlock()) return this.#enter(timeoutMs);
     const deadline = deadlineAfter(BRIEF_MS);
     do {
       const outcome = this.#lock.takeUnowned();

@@ -33,6 +33,7 @@ import {
   openWatchReceiver,
   openWatchSender,
 } from '../../src/index.ts';
+import { overcome } from './abandoned.ts';
 import { codecOf } from './codecs.ts';
 import { type Handles, OPERATIONS } from './waits.ts';
 import { type Step, stepsOf } from './steps.ts';
@@ -72,6 +73,8 @@ const kept: unknown[] = [];
 
 const jobs: Jobs = {
   ping: () => 'pong',
+
+  overcome,
 
   /** Sends messages that say who sent them, which they are, and how long they are. */
   sendNumbered: (handle: SenderHandle, who: number, count: number, lengthMax: number) => {
