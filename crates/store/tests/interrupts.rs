@@ -234,6 +234,39 @@ const LONG_WORK: &[&str] = &[
     "INSERT INTO long_ordinary SELECT i, zeroblob(4000000) FROM r WHERE i <= 2000",
     "SELECT max(x) FROM long, r WHERE i <= 2000",
     "SELECT max(x) FROM long_ordinary, r WHERE i <= 2000",
+    "SELECT count(json_error_position(list || i)) FROM document, r",
+    "SELECT count(json_valid(text || i)) FROM document, r",
+    "SELECT count(*) FROM document, r, json_each(list || substr(' ', 1, i))",
+    "SELECT count(fullkey) FROM document, r, json_tree(binary, '$[9999999]')",
+    "SELECT count(json(binary)) FROM document, r",
+    "SELECT count(json_pretty(binary)) FROM document, r",
+    "SELECT count(json_valid(binary, 8)) FROM document, r",
+    "SELECT count(json_array_length(binary)) FROM document, r",
+    "SELECT count(jsonb_array(json(binary))) FROM document, r",
+    "SELECT count(json_extract(binary, '$[9000000]', '$[9000001]', '$[#-2]', '$[#-1]')) FROM document, r",
+    "SELECT count(jsonb_remove(binary, '$[0]', '$[0]', '$[9000000]', '$[#-1]', '$[#-1]')) FROM document, r",
+    "SELECT count(jsonb_set(binary, '$[0]', 'a', '$[1]', 'b', '$[#]', 'c', '$[#-1]', 'd')) FROM document, r",
+    "SELECT count(text ->> '$') FROM document, r",
+    "SELECT count(json_array(quotes, quotes, quotes, quotes, i)) FROM document, r",
+    "SELECT count(json_array(words, words, words, words, words, words, i)) FROM document, r",
+    "SELECT count(quote(quotes || i)) FROM document, r",
+    "SELECT count(unistr_quote(text || i)) FROM document, r",
+    "SELECT count(quote(CAST(quotes || i AS BLOB))) FROM document, r",
+    "SELECT count(printf('%q%w%j%q%w%j%d', quotes, quotes, quotes, quotes, quotes, quotes, i)) FROM document, r",
+    "SELECT count(unistr(codes || i)) FROM document, r",
+    "INSERT INTO found SELECT words, words, words FROM document, r",
+];
+
+/// JSON of ten million numbers, and a long text of each kind.
+const DOCUMENTS: &[&str] = &[
+    r#"CREATE TABLE document AS SELECT
+        '[' || replace(printf('%.10000000c', '1'), '1', '1,') || '1]' AS list,
+        jsonb('[' || replace(printf('%.10000000c', '1'), '1', '1,') || '1]') AS binary,
+        '"' || replace(printf('%.6000000c', 'n'), 'n', '\n') || '"' AS text,
+        printf('%.6000000c', '"') || printf('%.3000000c', '''') AS quotes,
+        replace(printf('%.5000000c', 'a'), 'a', '\u00e4') AS codes,
+        replace(printf('%.1000000c', 'a'), 'a', 'many words ') AS words"#,
+    "CREATE VIRTUAL TABLE found USING fts5(a, b, c)",
 ];
 
 /// SQLite looks between its instructions, and counts those: one function over long values took minutes, and a thousand instructions over a few
@@ -248,6 +281,9 @@ fn work_on_long_values_stops_wherever_it_is_interrupted() {
         connection.run(&format!(
             "INSERT INTO {table} VALUES (-1, zeroblob(4000000)), (-2, zeroblob(4000000))"
         ));
+    }
+    for sql in DOCUMENTS {
+        connection.run(sql);
     }
     let in_a_row: Vec<_> = (0..1000)
         .map(|n| format!("length(hex(zeroblob({})))", 2_000_000 + n))
@@ -276,9 +312,9 @@ fn work_on_long_values_stops_wherever_it_is_interrupted() {
             }
         });
         judge(what, works.to_vec());
-        for table in ["long", "long_ordinary"] {
+        for (table, rows) in [("long", 2), ("long_ordinary", 2), ("found", 0)] {
             let count = connection.integers(&format!("SELECT count(*) FROM {table}"));
-            assert_eq!(count, [2], "{what}");
+            assert_eq!(count, [rows], "{what}");
         }
     }
 }

@@ -24,6 +24,9 @@ const TIMEOUT_MS = IS_LONG ? 600_000 : 60_000;
 
 const ROUNDS = 'WITH RECURSIVE rounds(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM rounds)';
 
+/** The JSON of many numbers. */
+const LIST = "lists(list) AS MATERIALIZED (SELECT '[' || replace(printf('%.4000000c', '1'), '1', '1,') || '1]')";
+
 /** Each runs for ever, or long. */
 const STATEMENTS: readonly (readonly [string, string])[] = [
   ['a scan', `${ROUNDS} SELECT sum(price) FROM rounds CROSS JOIN items`],
@@ -38,6 +41,11 @@ const STATEMENTS: readonly (readonly [string, string])[] = [
   ['integrity_check', 'PRAGMA integrity_check'],
   ['a function', "SELECT instr(printf('%.4000000c', 'a'), printf('%.2000000c', 'a') || 'b')"],
   ['a pattern', "SELECT printf('%.20000000c', 'a') LIKE '%' || printf('%.1900c', 'a') || 'b'"],
+  ['a JSON function', `${ROUNDS}, ${LIST} SELECT count(json_error_position(list || i)) FROM lists CROSS JOIN rounds`],
+  [
+    'the paths of a JSON function',
+    `${ROUNDS}, ${LIST} SELECT count(json_set(list, '$[#-1]', i, '$[#-2]', i)) FROM lists CROSS JOIN rounds`,
+  ],
   ['a row of functions', `SELECT ${Array.from({ length: 500 }, (_, index) => `length(hex(zeroblob(${2_000_000 + index})))`).join(', ')}`],
 ];
 
