@@ -270,6 +270,29 @@ fn a_commit_that_waits_for_an_attached_file_is_interrupted() {
     }
 }
 
+/// All who write Tonbo tables wait for it: so a `busy_timeout` of the user's, of ten minutes here, is cut short.
+#[test]
+fn a_commit_gives_up_an_attached_file_while_others_wait() {
+    let database = Database::new();
+    let (writer, reader) = (database.connect(), database.connect());
+    for connection in [&writer, &reader] {
+        connection.run("ATTACH 'own.db' AS own; PRAGMA busy_timeout = 600000");
+    }
+    writer.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY);
+         CREATE TABLE own.x(a); INSERT INTO own.x VALUES (1)",
+    );
+    reader.run("BEGIN; SELECT * FROM own.x");
+    writer.run("BEGIN; INSERT INTO own.x VALUES (2); INSERT INTO t VALUES (1)");
+    let error = writer.fails("COMMIT");
+    assert_eq!(error.code, StoreErrorCode::Conflict, "{error:?}");
+    assert!(error.message.contains("attached file"), "{error:?}");
+    assert_eq!(writer.integers("PRAGMA busy_timeout"), [600_000]);
+    run_beside(&database, "INSERT INTO t VALUES (2)");
+    assert_eq!(writer.integers("SELECT id FROM t"), [2]);
+    assert_eq!(writer.integers("SELECT a FROM own.x"), [1]);
+}
+
 /// A statement that is a transaction of its own is rolled back by SQLite.
 #[test]
 fn a_statement_that_an_attached_file_refuses_leaves_nothing() {
