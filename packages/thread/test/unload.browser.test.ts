@@ -8,20 +8,27 @@ import { start } from './fixtures/busyPage.ts';
 /** Two of the runtime, one of the pool, one of a thread. */
 const WORKER_COUNT = 4;
 
-async function workerCount(): Promise<number> {
+/** The locks of all workers. */
+async function locks(): Promise<string[]> {
   const { held = [] } = await navigator.locks.query();
-  return held.filter(({ name }) => name?.startsWith('heddle-thread-')).length;
+  return held.filter(({ name }) => name?.startsWith('heddle-thread-')).map(({ name, clientId }) => `${name} ${clientId}`);
 }
 
-/** Resolves when there are so many workers. Chromium takes two seconds to end one that blocks. */
-async function untilWorkers(wanted: number): Promise<void> {
+/** Counts the workers that start from now on: those of the page before may still be ending, for Chromium takes two seconds to end one that blocks. */
+async function countWorkers(): Promise<() => Promise<number>> {
+  const before = new Set(await locks());
+  return async () => (await locks()).filter((lock) => !before.has(lock)).length;
+}
+
+/** Resolves when there are so many workers. */
+async function until(wanted: number, count: () => Promise<number>): Promise<void> {
   /* oxlint-disable no-await-in-loop -- looks until it is so */
-  while ((await workerCount()) !== wanted) await new Promise((resolve) => setTimeout(resolve, 20));
+  while ((await count()) !== wanted) await new Promise((resolve) => setTimeout(resolve, 20));
   /* oxlint-enable no-await-in-loop */
 }
 
 test('a page that is left takes all of its workers along', async () => {
-  const before = await workerCount();
+  const count = await countWorkers();
   const frame = document.createElement('iframe');
   onTestFinished(() => frame.remove());
   frame.src = new URL('./fixtures/empty.html', import.meta.url).href;
@@ -37,17 +44,17 @@ test('a page that is left takes all of its workers along', async () => {
   const told = new Promise((resolve) => addEventListener('frame', (event) => resolve((event as CustomEvent).detail), { once: true }));
   frame.contentDocument!.head.append(script);
   expect(await told).toBe('busy');
-  await untilWorkers(before + WORKER_COUNT);
+  await until(WORKER_COUNT, count);
   frame.remove();
-  await untilWorkers(before);
-  expect(await workerCount()).toBe(before);
+  await until(0, count);
+  expect(await count()).toBe(0);
 });
 
 test('what was closed leaves no worker', async () => {
-  const before = await workerCount();
+  const count = await countWorkers();
   const close = await start();
-  await untilWorkers(before + WORKER_COUNT);
+  await until(WORKER_COUNT, count);
   await close();
-  await untilWorkers(before);
-  expect(await workerCount()).toBe(before);
+  await until(0, count);
+  expect(await count()).toBe(0);
 });
