@@ -8,7 +8,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Database, type EngineRestart, type Role } from '../src/index.ts';
+import { Database, type EngineRestart, HeddleStoreError, type Role } from '../src/index.ts';
 import { Membership, type MembershipOptions } from '../src/internal/tabs/Membership.ts';
 import type { Terms } from '../src/internal/tabs/messages.ts';
 import { openPort } from '../src/internal/tabs/Port.ts';
@@ -19,6 +19,8 @@ import { column } from './support/rows.ts';
 const ENDLESS = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n';
 
 const TERMS: Terms = { version: '1', durability: 'full' };
+
+type TabOptions = Partial<MembershipOptions> & { threads?: number };
 
 /** A database that several of this test open, as tabs do. */
 class Origin {
@@ -31,9 +33,9 @@ class Origin {
     });
   }
 
-  async open(options: Partial<MembershipOptions> & { threads?: number } = {}): Promise<Database> {
+  join(options: TabOptions = {}): Promise<Membership> {
     const { threads = 2, ...rest } = options;
-    const membership = await Membership.join(
+    return Membership.join(
       {
         directory: this.directory,
         terms: TERMS,
@@ -44,7 +46,10 @@ class Origin {
       },
       undefined,
     );
-    const db = new Database(membership);
+  }
+
+  async open(options: TabOptions = {}): Promise<Database> {
+    const db = new Database(await this.join(options));
     onTestFinished(() => db.close());
     return db;
   }
@@ -171,6 +176,18 @@ describe('a follower', () => {
     await untilStates(leader, ['idle', 'idle']);
     await leader.exec('INSERT INTO t VALUES (4)');
     expect(await column(leader, 'SELECT a FROM t ORDER BY a')).toEqual([1, 4]);
+  });
+
+  // Its thread came back with foreign keys off, say, for whoever got it next.
+  test('that is gone leaves neither its transaction nor its settings to others', async () => {
+    const origin = new Origin();
+    const leader = await origin.open({ threads: 1 });
+    const membership = await origin.join();
+    const connection = await new Database(membership).connection();
+    await connection.exec('PRAGMA query_only = ON; BEGIN');
+    membership.abandon(new HeddleStoreError('CLOSED', 'the page was left'));
+    await leader.exec('CREATE TABLE t(a)');
+    expect(await column(leader, 'SELECT a FROM t')).toEqual([]);
   });
 
   test('is told when the engine stops under it, and goes on with the next', async () => {

@@ -92,7 +92,7 @@ export async function rollBack(thread: SqlThread): Promise<boolean> {
 }
 
 /** As {@link rollBack}; and the thread's settings are as they were when it began. */
-async function restore(thread: SqlThread): Promise<boolean> {
+export async function restore(thread: SqlThread): Promise<boolean> {
   const { rolledBack } = await thread.request({ op: 'restore' }, undefined);
   return rolledBack;
 }

@@ -66,6 +66,7 @@ function serve(request: Fields): Fields {
     case 'restore': {
       const rolledBack = db.isTransaction;
       if (rolledBack) db.exec('ROLLBACK');
+      if (request['op'] === 'restore') db.exec('PRAGMA query_only = OFF');
       return { rolledBack };
     }
     case 'stats':

@@ -5,11 +5,11 @@
  * 1. A request reaches the engine whole or not at all, though its pieces come one by one: the follower may be gone before the last.
  * 2. Of responses, at most {@link RESPONSE_WINDOW} bytes are on their way or unread. While there is no room, nothing is received, and
  *    the SQL thread waits: that is the back-pressure.
- * 3. A loan ends once. Whatever its follower left – a request that runs, an open transaction – is interrupted and rolled back before anybody
- *    else gets the thread.
+ * 3. A loan ends once. Whatever its follower left – a request that runs, an open transaction, settings – is interrupted, rolled back and
+ *    undone before anybody else gets the thread.
  */
 
-import { rollBack } from '../Lane.ts';
+import { restore } from '../Lane.ts';
 import { Reader } from '../MessagePack.ts';
 import { orFailure, type SqlThread } from '../SqlThread.ts';
 import { Assembler, decodeResponse, isLastPiece, peekRequest, peekResponse } from '../wire.ts';
@@ -144,7 +144,7 @@ export class Loan {
     this.thread.failed.removeEventListener('abort', this.#onFailed);
   }
 
-  /** Ends the loan, and returns when the thread is quiet and has no transaction open. Never rejects. */
+  /** Ends the loan, and returns when the thread is quiet, has no transaction open, and its settings are as they were. Never rejects. */
   async end(): Promise<void> {
     const wasOver = this.#isOver;
     this.finish();
@@ -152,6 +152,6 @@ export class Loan {
     if (this.#running !== undefined) this.thread.link.record.cancel(this.#running);
     await this.#turn;
     // Where this fails, the engine has stopped, and nothing is open any more.
-    if (!wasOver) await rollBack(this.thread).catch(() => false);
+    if (!wasOver) await restore(this.thread).catch(() => false);
   }
 }
