@@ -4,7 +4,7 @@ import { WasmRuntime, type WasmValue } from '@heddle/thread';
 import { afterEach, describe, expect, test } from 'vitest';
 import { HostError } from '../src/internal/io/HostFiles.ts';
 import { IoThread } from '../src/internal/io/IoThread.ts';
-import { IO_ERROR_LOCKED } from '../src/internal/layout.ts';
+import { IO_ERROR_CLOSED, IO_ERROR_LOCKED } from '../src/internal/layout.ts';
 import { temporaryLocation } from './support/database.ts';
 import { isNode } from './support/host.ts';
 import { storeTesting } from './support/storeTesting.ts';
@@ -125,6 +125,20 @@ describe('the I/O thread', () => {
     await first.close();
     const second = await start(directory);
     expect(await second.call('testing_prepare')).toBe(0);
+  });
+
+  // Whoever started the next engine waited for ever for a thread that had ended while nothing was asked of it.
+  test('that has died between two engines serves no other', async () => {
+    const directory = await temporaryLocation();
+    const engine = await start(directory);
+    const { io } = engine;
+    io.fence();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    io.terminate();
+    expect(io.isAlive).toBe(false);
+    expect(await codeOf(start(directory, io))).toBe(IO_ERROR_CLOSED);
+    await engine.close();
+    await start(directory);
   });
 
   test('fails requests after it was closed instead of leaving them waiting', async () => {

@@ -104,6 +104,8 @@ export class IoThread {
     this.#worker.setKeepAlive(true);
     try {
       await this.#detached.promise;
+      // Since then, perhaps: it answers nothing any more.
+      if (this.#hasClosed) throw this.#failure ?? new HostError(IO_ERROR_CLOSED, 'the files are closed');
       this.#detached = Promise.withResolvers();
       this.#ready = Promise.withResolvers();
       this.#isFenced = false;
