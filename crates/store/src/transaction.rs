@@ -411,7 +411,9 @@ impl Transaction {
     pub fn roll_back(mut self, store: &Store) -> StoreResult<()> {
         match self.reserved.take() {
             Some(reserved) if !reserved.is_mixed => {
-                store.log.remove(reserved.reservation.sequence())?;
+                let removed = store.log.remove(reserved.reservation.sequence());
+                // Nobody may write anything else for long.
+                removed.inspect_err(|_| store.mover.call())?;
             }
             _ => {}
         }

@@ -408,6 +408,43 @@ fn a_commit_of_which_nothing_is_known_is_settled_though_its_connection_idles() {
     }
 }
 
+/// An attached file refused a COMMIT on a full disk, which had no room either to take its changes to Tonbo tables back from the log: they were not
+/// there, until the next opening.
+#[test]
+fn a_commit_that_was_taken_back_on_a_full_disk_does_not_come_back() {
+    let mut refused = 0;
+    for first in 1..=12 {
+        let io = FaultyIo::new(Arc::new(MemoryIo::new()));
+        let database = Database::on(io.clone());
+        let writer = database.connect();
+        writer.run(
+            "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY);
+             ATTACH 'own.db' AS own; CREATE TABLE own.x(a)",
+        );
+        database.flush();
+        writer.run("BEGIN; INSERT INTO own.x VALUES (1); INSERT INTO t VALUES (1)");
+        io.inject(Fault {
+            kind: Some(Kind::Write),
+            path: "",
+            first,
+            length: u64::MAX,
+            code: IoErrorCode::NoSpace,
+            is_torn: false,
+            is_panic: false,
+        });
+        let outcome = writer.try_rows("COMMIT");
+        let told = format!("{first}: {outcome:?}, {:?}", io.hits());
+        refused += u32::from(outcome.is_err());
+        io.lift();
+        let in_t = writer.integers("SELECT id FROM t");
+        assert!(outcome.is_err() || in_t == [1], "{told}");
+        drop(writer);
+        let connection = database.reopen().connect();
+        assert_eq!(connection.integers("SELECT id FROM t"), in_t, "{told}");
+    }
+    assert!(refused > 1);
+}
+
 /// SQLite rolls back what fails at a COMMIT. Behind a RELEASE it left a transaction open without its changes, in which later ones were never
 /// committed though each RELEASE of a savepoint by the same name was acknowledged.
 #[test]

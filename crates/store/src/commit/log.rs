@@ -264,6 +264,8 @@ pub struct LogFile {
     /// written at least.
     last: AtomicU64,
     groups: Groups<Record>,
+    /// Commits whose rows could not be taken back yet: they are before anything is written behind them.
+    voided: Mutex<Vec<Sequence>>,
     connection: Mutex<LogConnection>,
 }
 
@@ -292,6 +294,7 @@ impl LogFile {
             durability,
             last: AtomicU64::new(0),
             groups: Groups::new(),
+            voided: Mutex::default(),
             connection: Mutex::new(LogConnection(handle)),
         })
     }
@@ -337,9 +340,12 @@ impl LogFile {
         Ok(found.is_some())
     }
 
-    /// Returns when every record that was appended survives the loss of power; a commit of the last group of them, if this process has written
-    /// one.
+    /// Returns when every record that was appended survives the loss of power, and none is there that was to be removed; a commit of the last
+    /// group of them, if this process has written one.
     pub fn sync(&self) -> StoreResult<Option<Sequence>> {
+        if !self.voided().is_empty() {
+            self.in_transaction(|_| Ok(()))?;
+        }
         let last = self.last.load(Ordering::Relaxed);
         if self.durability == Durability::Relaxed {
             self.sync_wal()?;
@@ -408,28 +414,44 @@ impl LogFile {
         self.groups.append(record, |group| self.write(group))
     }
 
-    /// Takes back a record that was appended, durably. Its row stays, empty: `main` may say that it is there.
+    /// Takes back a record that was appended, durably. Its row stays, empty: `main` may say that it is there. Where this fails, whatever is
+    /// written next does it before.
     pub fn remove(&self, sequence: Sequence) -> StoreResult<()> {
-        self.rewrite(sequence, &Changes::default())
+        self.voided().push(sequence);
+        self.in_transaction(|_| Ok(()))
+    }
+
+    fn voided(&self) -> MutexGuard<'_, Vec<Sequence>> {
+        self.voided.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`transaction`], behind what is still to be taken back.
+    fn in_transaction(&self, body: impl FnOnce(Handle) -> StoreResult<()>) -> StoreResult<()> {
+        let connection = self.connection();
+        let voided = self.voided().clone();
+        transaction(connection.0, || {
+            for sequence in &voided {
+                rewrite(connection.0, OWN_LOG, *sequence, &Changes::default())?;
+            }
+            body(connection.0)
+        })?;
+        self.voided().retain(|sequence| !voided.contains(sequence));
+        Ok(())
     }
 
     /// Forgets the commits below `floor`: they are in Tonbo.
     pub fn trim(&self, floor: Sequence) -> StoreResult<()> {
-        let connection = self.connection();
-        transaction(connection.0, || {
-            trim(connection.0, OWN_LOG, floor)?;
-            trim(connection.0, "table_floors", floor)?;
-            connection
-                .0
-                .statement("UPDATE state SET value = ?1 WHERE name = 'floor'")?
+        self.in_transaction(|log| {
+            trim(log, OWN_LOG, floor)?;
+            trim(log, "table_floors", floor)?;
+            log.statement("UPDATE state SET value = ?1 WHERE name = 'floor'")?
                 .run(&[Value::Integer(floor as i64)])
         })
     }
 
     fn write(&self, group: &[Record]) -> StoreResult<()> {
-        let connection = self.connection();
-        transaction(connection.0, || {
-            let mut statement = connection.0.statement(
+        self.in_transaction(|log| {
+            let mut statement = log.statement(
                 "INSERT INTO log(sequence, changes, row_count, checksum, after_mixed) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
             group.iter().try_for_each(|record| {
