@@ -73,6 +73,8 @@ pub struct Shared {
     left_undecided: Cell<bool>,
     /// Whether SQLite has rolled back, while this statement ran, what was written to Tonbo tables.
     was_rolled_back: Cell<bool>,
+    /// Whether a statement has begun and not come to its end: it runs, or has panicked.
+    has_begun: Cell<bool>,
     /// The catalogue's tables that are declared in `temp`.
     pub declared: Declared,
     /// What the module's xCreate and xDestroy are called for.
@@ -158,6 +160,7 @@ impl Session {
             undecided: RefCell::new(None),
             left_undecided: Cell::new(false),
             was_rolled_back: Cell::new(false),
+            has_begun: Cell::new(false),
             declared: Declared::default(),
             purpose: RefCell::new(Purpose::Statement),
             made: RefCell::new(Vec::new()),
@@ -567,6 +570,11 @@ impl Shared {
     }
 
     fn begin_statement(&self, sql: &str) -> StoreResult<()> {
+        if self.has_begun.get() {
+            // The one before has panicked. What it saw is not what this one sees.
+            self.end_statement(None);
+        }
+        self.has_begun.set(true);
         self.was_rolled_back.set(false);
         // What the end of the statement before should have done, where that has failed.
         self.end_refused()?;
@@ -833,6 +841,7 @@ impl Shared {
     /// Lets go of a transaction that has ended, by `error` if it was by one, and tells others of tables that it made or dropped. The
     /// transaction's outcome stands: nothing in here may turn it into an error.
     fn end_statement(&self, error: Option<&StoreError>) {
+        self.has_begun.set(false);
         // Where it fails, the next statement is told.
         if self.end_refused().is_ok() {
             self.decide();

@@ -5,6 +5,7 @@ mod engine;
 mod random;
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -14,7 +15,9 @@ use engine::{Connection, Database};
 use heddle_store::activity::Activity;
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::io::{IoErrorCode, MemoryIo, PowerLossIo};
-use heddle_store::session::Session;
+use heddle_store::parameters::Parameters;
+use heddle_store::session::{Session, Sink};
+use heddle_store::statement::Statement;
 use heddle_store::store::StoreOptions;
 use random::Random;
 
@@ -443,6 +446,38 @@ fn a_commit_that_was_taken_back_on_a_full_disk_does_not_come_back() {
         assert_eq!(connection.integers("SELECT id FROM t"), in_t, "{told}");
     }
     assert!(refused > 1);
+}
+
+/// A reader's rows, until there is no memory for one.
+struct Panicking;
+
+impl Sink for Panicking {
+    fn columns(&mut self, _names: Vec<String>) -> Result<(), StoreError> {
+        Ok(())
+    }
+    fn row(&mut self, _statement: &Statement) -> Result<(), StoreError> {
+        panic!("no memory")
+    }
+}
+
+/// What a statement saw that had panicked behind SQLite's back was what the next one of its connection saw, whatever others had committed.
+#[test]
+fn a_panic_ends_what_its_statement_saw() {
+    let database = Database::new();
+    let (reader, writer) = (database.connect(), database.connect());
+    writer.run(
+        "CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)",
+    );
+    let read = || {
+        reader
+            .0
+            .run("SELECT id FROM t", &Parameters::none(), &mut Panicking)
+    };
+    assert!(catch_unwind(AssertUnwindSafe(read)).is_err());
+    writer.run("INSERT INTO t VALUES (2)");
+    assert_eq!(reader.integers("SELECT id FROM t"), [1, 2]);
+    reader.run("UPDATE t SET id = id + 10");
+    assert_eq!(writer.integers("SELECT id FROM t"), [11, 12]);
 }
 
 /// SQLite rolls back what fails at a COMMIT. Behind a RELEASE it left a transaction open without its changes, in which later ones were never
