@@ -201,8 +201,17 @@ async function* each(pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array> 
 }
 
 function checkOptions(options: ImportOptions): void {
-  const { table, rows, batchRows } = options;
+  const { table, format, rowNumber, create, rows, batchRows } = options;
   if (typeof table !== 'string' || table === '') throw new HeddleStoreError('MISUSE', 'an import needs the name of a table');
+  for (const [name, value, type] of [
+    ['format', format, 'string'],
+    ['rowNumber', rowNumber, 'string'],
+    ['create', create, 'boolean'],
+  ] as const) {
+    if (value !== undefined && typeof value !== type) {
+      throw new HeddleStoreError('MISUSE', `${name} is ${value === null ? 'null' : `a ${typeof value}`}, not a ${type}`);
+    }
+  }
   for (const [name, value] of Object.entries({ rows, batchRows })) {
     if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
       throw new HeddleStoreError('MISUSE', `${name} is ${value}, not a number of rows`);

@@ -17,7 +17,7 @@ import { HeddleStoreError } from './HeddleStoreError.ts';
 import { Cursor } from './internal/Cursor.ts';
 import type { Lane, Use } from './internal/Lane.ts';
 import type { Stop, StopOptions } from './internal/Stop.ts';
-import { checkParams, type Row, type SqlParams } from './SqlValue.ts';
+import { checkParams, checkSql, type Row, type SqlParams } from './SqlValue.ts';
 
 /** How a query is read. */
 export interface QueryOptions extends StopOptions {
@@ -40,6 +40,7 @@ export class Query<R extends object = Row> implements AsyncIterable<R[]>, AsyncD
 
   /** Made by `query()` of a database, connection or transaction. */
   constructor(lane: Lane, sql: string, params: SqlParams, options: QueryOptions) {
+    checkSql(sql);
     const { batchRows = BATCH_ROWS_DEFAULT } = options;
     if (!Number.isInteger(batchRows) || batchRows < 1 || batchRows > BATCH_ROWS_MAX) {
       throw new HeddleStoreError('MISUSE', `batchRows is ${batchRows}, not from 1 to ${BATCH_ROWS_MAX}`, { sql });

@@ -28,6 +28,15 @@ const INTEGER_MIN = -(2n ** 63n);
 const INTEGER_MAX = 2n ** 63n - 1n;
 
 /**
+ * Checks what a caller gives as SQL: the engine would not know what to make of anything else.
+ *
+ * @throws {HeddleStoreError} `MISUSE`
+ */
+export function checkSql(sql: unknown): asserts sql is string {
+  if (typeof sql !== 'string') throw new HeddleStoreError('MISUSE', `the SQL is ${sql === null ? 'null' : typeof sql}, not a string`);
+}
+
+/**
  * Checks values given by a caller, so that what can't be stored is an error that names it and not a surprise in a table.
  *
  * @throws {HeddleStoreError} `MISUSE`, naming the parameter

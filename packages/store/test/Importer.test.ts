@@ -155,6 +155,9 @@ describe('from', () => {
     await expectError(db.import(17 as never, { table: 't' }), 'MISUSE');
     await expectError(db.import(new Uint8Array(1), { table: '' }), 'MISUSE', /table/);
     await expectError(db.import(new Uint8Array(1), { table: 't', rows: 0 }), 'MISUSE', /rows/);
+    await expectError(db.import(new Uint8Array(1), { table: 't', format: 5 as never }), 'MISUSE', /format is a number/);
+    await expectError(db.import(new Uint8Array(1), { table: 't', rowNumber: ['id'] as never }), 'MISUSE', /rowNumber/);
+    await expectError(db.import(new Uint8Array(1), { table: 't', create: null as never }), 'MISUSE', /create is null/);
     await expectError(db.import(new ReadableStream({ pull: (it) => it.enqueue('text') }) as never, { table: 't' }), 'MISUSE', /bytes/);
   });
 

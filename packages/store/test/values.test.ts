@@ -83,6 +83,14 @@ describe('parameters', () => {
     expect(() => db.query('SELECT ?', [undefined as never])).toThrow(expect.objectContaining({ code: 'MISUSE' }));
     await expectError(db.exec('SELECT ?', [new Date() as never]), 'MISUSE', /parameter 1 is a Date/);
   });
+
+  // The engine could not read such a request, and was ended for it: with it went what was in memory.
+  test.each([42, null, undefined, { text: 42, params: [] }])('%j as SQL is MISUSE, and nothing else happens', async (sql) => {
+    const db = database();
+    await expectError(db.exec(sql as never), 'MISUSE', /the SQL is .*, not a string/);
+    expect(() => db.query(sql as never)).toThrow(expect.objectContaining({ code: 'MISUSE' }));
+    expect(await db.query('SELECT 1 AS one').first()).toEqual({ one: 1 });
+  });
 });
 
 test.each([100_000, 10_000_000])(

@@ -1,7 +1,7 @@
 /** Requests that are one round trip: a thread is taken, asked, and given back. */
 
 import type { ExecResult } from '../Session.ts';
-import { checkParams, type SqlParams } from '../SqlValue.ts';
+import { checkParams, checkSql, type SqlParams } from '../SqlValue.ts';
 import type { Lane } from './Lane.ts';
 import type { SqlThread } from './SqlThread.ts';
 import type { Stop, StopOptions } from './Stop.ts';
@@ -45,6 +45,7 @@ export async function call(lane: Lane, request: Request, stop: Stop, options?: C
 
 /** Runs one or more statements on a thread of the lane and discards their rows. */
 export async function execute(lane: Lane, sql: string, params: SqlParams, options: StopOptions): Promise<ExecResult> {
+  checkSql(sql);
   checkParams(params, sql);
   const stop = lane.begin(options, sql);
   try {
