@@ -89,8 +89,8 @@ pub struct Bounds {
     pub range: KeyRange,
     /// The parts of the range where they are, ascending, if there are several.
     pub parts: Option<Vec<KeyRange>>,
-    /// How many columns are fixed, where one of them is TEXT and stands against a number: it can equal several texts, so that rows are not in
-    /// the order of the columns behind it.
+    /// How many columns are fixed, where one of them is TEXT or DECIMAL and stands against a number: it can equal several of them, so that rows
+    /// are not in the order of the columns behind it.
     pub fixed_loosely: Option<usize>,
     /// How many rows will be taken, if that is known.
     pub rows_expected: Option<usize>,
@@ -277,6 +277,11 @@ fn convert(kind: ColumnType, value: &Value) -> Converted {
         (ColumnType::Text, Value::Integer(_) | Value::Real(_)) => Converted::Unknown,
         // SQLite compares the text of the float.
         (ColumnType::Decimal { .. }, Value::Real(_)) => Converted::Unknown,
+        (ColumnType::Decimal { precision, scale }, Value::Integer(integer))
+            if !equals_one_decimal(*integer, precision, scale) =>
+        {
+            Converted::Unknown
+        }
         (ColumnType::Decimal { .. }, value) => match kind.stored(value) {
             Some(value) => Converted::Exactly(value),
             None => Converted::Never,
@@ -288,6 +293,18 @@ fn convert(kind: ColumnType, value: &Value) -> Converted {
         },
         _ => Converted::Never,
     }
+}
+
+/// Whether an integer equals one value of a DECIMAL column at most. With a column that has a numeric type SQLite compares the float nearest to a
+/// decimal, and that of several can be the same.
+fn equals_one_decimal(integer: i64, precision: u8, scale: u8) -> bool {
+    /// So many digits of any number are told apart by the float nearest to it.
+    const DIGITS: u8 = 15;
+    /// And so are numbers below this of the last digit, whichever way SQLite rounds.
+    const UNSCALED: u128 = 1 << 51;
+    let of_last_digit = 10u128.saturating_pow(scale.into());
+    let unscaled = u128::from(integer.unsigned_abs()).saturating_mul(of_last_digit);
+    precision <= DIGITS || unscaled < UNSCALED
 }
 
 const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
@@ -322,6 +339,10 @@ fn bound(
                 'L'
             };
             (letter, midnight)
+        }
+        // A text is above the integer of a column without a type, whatever number it is.
+        (ColumnType::Decimal { .. }, Value::Integer(_)) if matches!(letter, 'g' | 'G') => {
+            return of_prefix;
         }
         _ => match convert(kind, value) {
             Converted::Exactly(value) => (letter, value),
@@ -602,6 +623,37 @@ mod tests {
         assert_eq!(parts(&[Value::Null]), Some(Vec::new()));
         // SQLite compares the text of the float.
         assert_eq!(parts(&[text("5"), Value::Real(5.0)]), None);
+    }
+
+    /// An integer of a column with a numeric type was one DECIMAL, though to SQLite it equals all whose nearest float it is; and that of a column
+    /// without a type was a lower bound, though to SQLite every text is above it.
+    #[test]
+    fn an_integer_bounds_decimals_as_sqlite_compares_them() {
+        let holds = |kind: &str, letters: &str, integer: i64, decimal: &str| {
+            let column = format!("d DECIMAL({kind}) PRIMARY KEY");
+            let schema = TableSchema::parse(&[&column]).unwrap();
+            let path = Path::key(&schema);
+            let stored = path.kind(0).stored(&Value::Text(decimal.into())).unwrap();
+            let mut key = Vec::new();
+            key::encode(&stored, Collation::Binary, &mut key);
+            let bounds = bounds(&path, letters, &some(&[Value::Integer(integer)]));
+            bounds.range.contains(&key)
+        };
+        assert!(holds("38, 20", "e", 5, "5.00000000000000000001"));
+        assert!(holds("38, 20", "l", 5, "5.00000000000000000001"));
+        assert!(holds("20, 2", "e", 1 << 53, "9007199254740993"));
+        assert!(holds(
+            "38, 20",
+            "e",
+            10i64.pow(18),
+            "999999999999999999.99999999999999999999"
+        ));
+        assert!(holds("10, 2", "g", 0, "-1") && holds("10, 2", "G", 0, "-1"));
+        // What a float tells apart is one key.
+        assert!(holds("20, 2", "e", 5, "5") && !holds("20, 2", "e", 5, "5.01"));
+        assert!(holds("10, 2", "l", 5, "5") && !holds("10, 2", "l", 5, "5.01"));
+        assert!(holds("15, 2", "e", 9_999_999_999_999, "9999999999999"));
+        assert!(!holds("15, 2", "e", 9_999_999_999_999, "9999999999999.01"));
     }
 
     #[test]

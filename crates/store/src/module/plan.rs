@@ -129,9 +129,9 @@ pub unsafe fn best_index(
     }
     record.estimatedRows = best.rows.max(1.0) as i64;
     record.estimatedCost = best.cost;
-    // A DELETE or UPDATE of a unique scan looks at one row. A number can equal several texts, and is left to SQLite.
-    let is_text = |place: usize| best.path.kind(place) == ColumnType::Text;
-    if best.is_one_row && best.index.is_none() && !(0..best.path.columns.len()).any(is_text) {
+    // A DELETE or UPDATE of a unique scan looks at one row. A number can equal several texts or decimals, and is left to SQLite.
+    let can_be_loose = |place: usize| can_equal_several(best.path.kind(place));
+    if best.is_one_row && best.index.is_none() && !(0..best.path.columns.len()).any(can_be_loose) {
         record.idxFlags |= ffi::SQLITE_INDEX_SCAN_UNIQUE;
     }
     let plan = best.told(record.colUsed) + "\0";
@@ -196,9 +196,9 @@ impl<'a> Question<'a> {
         }
         let is_whole = path.is_unique && fixed == path.columns.len() && !has_null;
         let is_one_row = is_whole && !has_list;
-        // A number can equal several texts of a column that it fixes.
+        // A number can equal several values of a column that it fixes.
         let is_loose = |place: usize| {
-            path.kind(place) == ColumnType::Text
+            can_equal_several(path.kind(place))
                 && letters.as_bytes()[place] != b'z'
                 && !self.is_text(taken[place])
         };
@@ -299,7 +299,7 @@ impl<'a> Question<'a> {
     /// Whether a constraint is an IN whose values are to come at once. One after another, each number of a subquery would be a scan of its own,
     /// and of all keys: it can equal several texts.
     fn is_list(&self, kind: ColumnType, position: usize) -> bool {
-        matches!(kind, ColumnType::Text | ColumnType::Decimal { .. })
+        can_equal_several(kind)
             // SAFETY: the position is a constraint's; -1 only asks.
             && unsafe { ffi::sqlite3_vtab_in(self.info, position as c_int, -1) } != 0
     }
@@ -384,6 +384,11 @@ impl<'a> Question<'a> {
             self.schema.columns[part.column].collation
         })
     }
+}
+
+/// Whether a number can equal several values of a column.
+fn can_equal_several(kind: ColumnType) -> bool {
+    matches!(kind, ColumnType::Text | ColumnType::Decimal { .. })
 }
 
 const EQUAL: [(char, c_int); 2] = [
