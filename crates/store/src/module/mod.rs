@@ -638,9 +638,11 @@ unsafe extern "C" fn x_update(
     unsafe {
         on_table(table, |handle, shared| {
             let values = std::slice::from_raw_parts(arguments, count.max(0) as usize);
-            if let Some(inserted) = update(handle, shared, values)? {
-                *rowid = inserted;
-            }
+            // Of an INSERT, SQLite takes it for the last row id that was given: a table without row ids leaves that as it was.
+            *rowid = match update(handle, shared, values)? {
+                Some(inserted) => inserted,
+                None => shared.handle.last_insert_rowid(),
+            };
             Ok(())
         })
     }
