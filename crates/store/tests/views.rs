@@ -38,6 +38,24 @@ fn texts(connection: &Connection, sql: &str) -> Vec<String> {
 
 const CATALOGUED: &str = "SELECT type || ' ' || name FROM heddle_views ORDER BY type, name";
 
+/// A view that names another one before that is there stood in `main`, where it could not see it once it was there: it was never found.
+#[test]
+fn a_view_is_kept_that_was_there_before_the_view_that_it_names() {
+    let mut twins = twins();
+    twins.run("CREATE VIEW top AS SELECT id FROM middle WHERE id > 1");
+    twins.run("CREATE VIEW middle AS SELECT id FROM bottom");
+    twins.run("CREATE TRIGGER after_o AFTER INSERT ON o BEGIN INSERT INTO o SELECT id, 'top' FROM top WHERE NEW.y = 'new'; END");
+    twins.run("CREATE VIEW bottom AS SELECT id FROM t");
+    for round in 0..2 {
+        twins.rows("SELECT * FROM top ORDER BY id");
+        twins.run("INSERT INTO o VALUES (7, 'new')");
+        twins.rows("SELECT * FROM o ORDER BY x, y");
+        if round == 0 {
+            twins.reopen();
+        }
+    }
+}
+
 #[test]
 fn a_view_is_kept_and_reads_as_over_an_ordinary_table() {
     let mut twins = twins();

@@ -132,7 +132,10 @@ pub fn create(shared: &Shared, creation: &Creation, statement: &mut Statement) -
         while statement.step()? {}
         shared.unnoticed(|| note(handle, kind, name))?;
         shared.note_views();
-        Ok(())
+        match kind {
+            Kind::View => adopt(shared),
+            Kind::Trigger => Ok(()),
+        }
     })
 }
 
@@ -305,8 +308,8 @@ pub fn any_in_main(handle: Handle) -> StoreResult<bool> {
     Ok(found.is_some())
 }
 
-/// A Tonbo table has got its name: views and triggers of `main` that were waiting for a table of that name go into the catalogue, and those
-/// that name them.
+/// A Tonbo table has got its name, or a view of the catalogue: views and triggers of `main` that were waiting for one of that name go into the
+/// catalogue, and those that name them.
 pub fn adopt(shared: &Shared) -> StoreResult<()> {
     let handle = shared.handle;
     while let Some(creation) = next_to_adopt(shared)? {
