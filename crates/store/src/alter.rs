@@ -7,7 +7,7 @@
 use crate::catalogue::{self, Entry, IndexEntry};
 use crate::error::{StoreError, StoreErrorCode, StoreResult};
 use crate::guard;
-use crate::index::statement::enlist;
+use crate::index::statement::{constraint_prefix, enlist};
 use crate::module::rules::Rules;
 use crate::names;
 use crate::parents;
@@ -85,7 +85,7 @@ fn within_savepoint(
             added.absent = absent;
         }
     }
-    rename_in_indexes(handle, entry, &schema, &altered)?;
+    rename_in_indexes(handle, entry, &schema, (&name, &altered))?;
     let entry = Entry {
         id: entry.id,
         definition: altered.definition(),
@@ -187,14 +187,20 @@ fn own_indexes(handle: Handle, entry: &Entry) -> StoreResult<Vec<IndexEntry>> {
     Ok(indexes)
 }
 
-/// The catalogue's indexes name columns: those of the table get the names that the columns have now.
+/// The catalogue's indexes name columns, and those of UNIQUE constraints are named like their table: the table's get the names that these have
+/// now.
 fn rename_in_indexes(
     handle: Handle,
     entry: &Entry,
     before: &TableSchema,
-    altered: &TableSchema,
+    (table, altered): (&str, &TableSchema),
 ) -> StoreResult<()> {
     for mut index in own_indexes(handle, entry)? {
+        if index.is_constraint
+            && let Some((_, number)) = index.name.rsplit_once('_')
+        {
+            index.name = constraint_prefix(table) + number;
+        }
         for IndexedColumn { name, .. } in &mut index.columns {
             let column = before
                 .columns

@@ -270,6 +270,11 @@ pub fn reindexings(shared: &Shared, transaction: &Transaction) -> StoreResult<Ve
     Ok(reindexings)
 }
 
+/// What the names of the indexes of a table's own UNIQUE constraints begin with; a number is behind it.
+pub fn constraint_prefix(table: &str) -> String {
+    format!("sqlite_autoindex_{table}_")
+}
+
 /// Makes the indexes of a table's own UNIQUE constraints, empty as the table is, in the connection's transaction.
 pub fn create_constraints(
     shared: &Shared,
@@ -281,7 +286,7 @@ pub fn create_constraints(
     for (number, columns) in schema.uniques.iter().enumerate() {
         let entry = IndexEntry {
             id: shared.store.new_table_id(),
-            name: format!("sqlite_autoindex_{name}_{}", number + 1),
+            name: format!("{}{}", constraint_prefix(name), number + 1),
             table,
             columns: columns.iter().map(|part| schema.indexed(*part)).collect(),
             is_unique: true,
