@@ -407,7 +407,7 @@ fn shift(maker: &mut Maker<'_>, table: &Table) -> String {
     )
 }
 
-/// Updates by another table that has one row for each key at most.
+/// Updates by another table that has one row for each key at most, or by any of its rows.
 fn update_from(maker: &mut Maker<'_>, table: &Table) -> String {
     let tables = maker.tables;
     let sources: Vec<&Table> = tables
@@ -432,6 +432,20 @@ fn update_from(maker: &mut Maker<'_>, table: &Table) -> String {
         return delete(maker, table);
     };
     let source = *maker.random.pick(&sources);
+    if maker.random.chance(40) {
+        // Of several rows that one meets, any may be the one: whichever it is, the row is changed once, and to the same.
+        let scope = Maker::columns(source, "s");
+        let theirs = maker.column_like(&scope, Kind::Integer);
+        let comparison = *maker.random.pick(&["=", "<", ">=", "<>"]);
+        return format!(
+            "UPDATE {} SET {target} = {} FROM {} AS s WHERE {theirs} {comparison} {}.{}",
+            table.name,
+            maker.random.below(20),
+            source.name,
+            table.name,
+            own.name
+        );
+    }
     let key = &source.key_names()[0];
     format!(
         "UPDATE {} SET {target} = s.{key} % 100 FROM {} AS s WHERE s.{key} = {}.{}",
