@@ -323,8 +323,8 @@ fn bound(
     // An integer column bounded by a float: by the next integer inside.
     let (letter, value) = match (kind, value) {
         (ColumnType::Integer, Value::Real(real)) if real.abs() < EXACT_INTEGERS => match letter {
-            'g' => ('g', Value::Integer(real.ceil() as i64)),
-            'G' => ('G', Value::Integer(real.floor() as i64)),
+            'g' | 'h' => ('g', Value::Integer(real.ceil() as i64)),
+            'G' | 'H' => ('G', Value::Integer(real.floor() as i64)),
             'l' => ('l', Value::Integer(real.floor() as i64)),
             _ => ('L', Value::Integer(real.ceil() as i64)),
         },
@@ -340,7 +340,7 @@ fn bound(
             };
             (letter, midnight)
         }
-        // A text is above the integer of a column without a type, whatever number it is.
+        // A text is above the integer of a column without a type, whatever number it is. One that stands in the statement is a text itself here.
         (ColumnType::Decimal { .. }, Value::Integer(_)) if matches!(letter, 'g' | 'G') => {
             return of_prefix;
         }
@@ -355,12 +355,12 @@ fn bound(
     // Every key that begins with the bound's bytes has the bound's value in that column; behind the last of them there may be no key at all.
     let after = key::successor_of_prefix(&bytes).map(key::Key::from);
     let range = match (letter, after) {
-        ('g', _) => KeyRange {
+        ('g' | 'h', _) => KeyRange {
             lower: Some(at),
             upper: None,
         },
-        ('G', None) => KeyRange::none(),
-        ('G', lower) => KeyRange { lower, upper: None },
+        ('G' | 'H', None) => KeyRange::none(),
+        ('G' | 'H', lower) => KeyRange { lower, upper: None },
         ('l', upper) => KeyRange { lower: None, upper },
         _ => KeyRange {
             lower: None,
@@ -649,6 +649,8 @@ mod tests {
             "999999999999999999.99999999999999999999"
         ));
         assert!(holds("10, 2", "g", 0, "-1") && holds("10, 2", "G", 0, "-1"));
+        assert!(!holds("10, 2", "h", 0, "-1") && holds("10, 2", "h", 0, "0"));
+        assert!(!holds("10, 2", "H", 0, "0") && holds("10, 2", "H", 0, "0.01"));
         // What a float tells apart is one key.
         assert!(holds("20, 2", "e", 5, "5") && !holds("20, 2", "e", 5, "5.01"));
         assert!(holds("10, 2", "l", 5, "5") && !holds("10, 2", "l", 5, "5.01"));

@@ -188,7 +188,12 @@ impl<'a> Question<'a> {
         }
         let (mut has_lower, mut has_upper) = (false, false);
         if let Some(column) = path.columns.get(fixed).filter(|_| !has_list) {
-            has_lower = take(self.find(*column, &LOWER));
+            let lower = self.find(*column, &LOWER);
+            has_lower = take(lower.map(|(position, letter)| match letter {
+                'g' if self.is_number(position) => (position, 'h'),
+                'G' if self.is_number(position) => (position, 'H'),
+                _ => (position, letter),
+            }));
             has_upper = take(self.find(*column, &UPPER));
             if path.is_index && !has_lower && !has_upper {
                 take(self.find(*column, &NOT_NULL));
@@ -319,11 +324,24 @@ impl<'a> Question<'a> {
 
     /// Whether a constraint's value is known to be a text.
     fn is_text(&self, position: usize) -> bool {
+        self.known_type(position) == Some(ffi::SQLITE_TEXT)
+    }
+
+    /// Whether a constraint's value is known to be a number: so it is no column's, and is made a text where a text column is compared with it.
+    fn is_number(&self, position: usize) -> bool {
+        matches!(
+            self.known_type(position),
+            Some(ffi::SQLITE_INTEGER | ffi::SQLITE_FLOAT)
+        )
+    }
+
+    fn known_type(&self, position: usize) -> Option<c_int> {
         let mut value = std::ptr::null_mut();
         // SAFETY: the position is a constraint's; SQLite sets a value that lives as long as xBestIndex.
         unsafe {
-            ffi::sqlite3_vtab_rhs_value(self.info, position as c_int, &mut value) == ffi::SQLITE_OK
-                && ffi::sqlite3_value_type(value) == ffi::SQLITE_TEXT
+            (ffi::sqlite3_vtab_rhs_value(self.info, position as c_int, &mut value)
+                == ffi::SQLITE_OK)
+                .then(|| ffi::sqlite3_value_type(value))
         }
     }
 
@@ -455,8 +473,8 @@ fn in_words(path: &Path<'_>, letters: &str) -> String {
             'i' => " IS ?",
             'z' => " IS NULL",
             'm' => " IS NOT NULL",
-            'g' => ">=?",
-            'G' => ">?",
+            'g' | 'h' => ">=?",
+            'G' | 'H' => ">?",
             'l' => "<=?",
             'L' => "<?",
             _ => {
