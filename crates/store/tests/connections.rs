@@ -480,6 +480,53 @@ fn a_panic_ends_what_its_statement_saw() {
     assert_eq!(writer.integers("SELECT id FROM t"), [11, 12]);
 }
 
+/// A value that the background drops, and for which there is no memory.
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("no memory")
+    }
+}
+
+/// The background's thread ended with a panic in what it dropped for others, or in what told of a panic: whoever had something written to files
+/// waited for ever from then on, and in the end whoever committed.
+#[test]
+fn the_background_goes_on_after_a_panic() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY)");
+    database.store.discard(Box::new(PanicsWhenDropped));
+    std::thread::sleep(Duration::from_millis(300));
+    run_beside(
+        &database,
+        "INSERT INTO t VALUES (1); PRAGMA wal_checkpoint(FULL)",
+    );
+    assert_eq!(database.store.figures()["deltaRows"], 0.0);
+    // What was sent together with it may be lost, and is told then.
+    for id in 2..10 {
+        database.store.discard(Box::new(PanicsWhenDropped));
+        let written = std::thread::scope(|scope| {
+            let (tell, told) = mpsc::channel();
+            let store = &database.store;
+            scope.spawn(move || tell.send(store.write_files()).unwrap());
+            told.recv_timeout(Duration::from_secs(10))
+                .unwrap_or_else(|_| {
+                    // The scope would wait for it as long.
+                    eprintln!("who has files written waits for a thread that has ended");
+                    std::process::abort();
+                })
+        });
+        if let Err(error) = written {
+            assert_eq!(error.code, StoreErrorCode::EngineFailed, "{error:?}");
+        }
+        connection.run(&format!("INSERT INTO t VALUES ({id})"));
+    }
+    drop(connection);
+    let connection = database.reopen().connect();
+    assert_eq!(connection.integers("SELECT count(*) FROM t"), [9]);
+}
+
 /// SQLite rolls back what fails at a COMMIT. Behind a RELEASE it left a transaction open without its changes, in which later ones were never
 /// committed though each RELEASE of a savepoint by the same name was acknowledged.
 #[test]

@@ -87,7 +87,8 @@ impl Mover {
     /// Has the mover's thread do something and waits for it. An interrupt ends the waiting, not the work.
     ///
     /// # Errors
-    /// The work's own, or [`StoreErrorCode::Interrupted`](crate::error::StoreErrorCode::Interrupted).
+    /// The work's own, or [`StoreErrorCode::Interrupted`](crate::error::StoreErrorCode::Interrupted); [`StoreErrorCode::EngineFailed`] where it
+    /// got lost.
     pub fn run_errand(
         &self,
         work: impl FnOnce() -> StoreResult<()> + Send + 'static,
@@ -107,6 +108,11 @@ impl Mover {
                 .unwrap_or_else(PoisonError::into_inner);
             if let Some(outcome) = own.take() {
                 return outcome;
+            }
+            if Arc::strong_count(&answer) == 1 {
+                // A panic beside it has taken it along.
+                let message = "work in the background has ended without an answer";
+                return Err(StoreError::new(StoreErrorCode::EngineFailed, message));
             }
             drop(own);
             check_interrupt()?;
@@ -224,8 +230,16 @@ impl Mover {
 
 /// The mover's thread: until [`Mover::close`].
 pub fn run(store: &Store) {
+    // Without it, a panic would end the thread – what an errand drops may panic, or the telling of a panic, for want of memory – and commits would
+    // gather, and wait, for ever.
+    while catch_unwind(AssertUnwindSafe(|| run_rounds(store))).is_err() {
+        // What the round has left is not forgotten.
+        store.mover.call();
+    }
+}
+
+fn run_rounds(store: &Store) {
     while store.mover.wait() {
-        // Without it, a panic would end the thread, and commits would gather until they fail.
         let outcome = caught("moving commits into tables", || round(store));
         if let Err(error) = &outcome
             && matches!(
