@@ -438,7 +438,7 @@ impl Shared {
             return;
         };
         match transaction.is_in_main(self.handle) {
-            Ok(is_in_main) => transaction.settle(&self.store, is_in_main),
+            Ok(is_in_main) => self.store.settle(transaction, is_in_main),
             Err(_) => {
                 self.left_undecided.set(true);
                 self.store.leave_undecided(transaction);

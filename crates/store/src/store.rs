@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::catalogue::{self, IndexEntry};
 use crate::commit::log::{self, Durability, LogFile};
@@ -38,6 +40,10 @@ const MEMORY_SIZE: usize = 1 << 30;
 
 /// Committed rows that wait for the mover may take so much of the memory; then commits wait for it.
 const DELTA_SHARE: usize = 4;
+
+/// How often a commit that is durable is tried to be shown, and between two times.
+const PUBLISH_ATTEMPTS: u32 = 100;
+const PUBLISH_PAUSE: Duration = Duration::from_millis(10);
 
 /// The largest value, row or statement of SQL, in bytes. A transaction's row in the log has to fit too.
 const VALUE_SIZE_MAX: c_int = 256 << 20;
@@ -360,6 +366,28 @@ impl Store {
         self.log.sync().map(drop)
     }
 
+    /// Shows a transaction that is durable to others, and ends it. Where there is no memory for that, it is tried again for a while: the commit can't be
+    /// taken back, and nobody would know of it. Then the engine ends, and the next one finds the commit in the logs.
+    pub fn publish(&self, mut transaction: Transaction) {
+        let mut attempts = 1;
+        while catch_unwind(AssertUnwindSafe(|| transaction.publish(self))).is_err() {
+            if attempts == PUBLISH_ATTEMPTS {
+                std::process::abort();
+            }
+            attempts += 1;
+            heddle_thread::sleep(PUBLISH_PAUSE);
+        }
+        transaction.end(self);
+    }
+
+    /// Ends a transaction of which [`Transaction::is_in_main`] has told.
+    pub fn settle(&self, transaction: Transaction, is_in_main: bool) {
+        match is_in_main {
+            true => self.publish(transaction),
+            false => transaction.end(self),
+        }
+    }
+
     /// Takes a mixed commit of which only `main` knows whether it stands, where that could not be read: the mover's rounds try again, for all who
     /// commit wait for its number.
     pub fn leave_undecided(&self, transaction: Transaction) {
@@ -373,7 +401,7 @@ impl Store {
         while let Some(at) = undecided.iter().position(Transaction::is_next) {
             let main = Maintenance(self.connect()?);
             let is_in_main = undecided[at].is_in_main(main.0)?;
-            undecided.swap_remove(at).settle(self, is_in_main);
+            self.settle(undecided.swap_remove(at), is_in_main);
         }
         match undecided.is_empty() {
             true => Ok(()),

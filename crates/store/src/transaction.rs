@@ -302,14 +302,6 @@ impl Transaction {
         reserved.all(|reserved| reserved.reservation.is_next())
     }
 
-    /// Ends one of which [`Transaction::is_in_main`] has told.
-    pub fn settle(self, store: &Store, is_in_main: bool) {
-        match is_in_main {
-            true => self.publish(store),
-            false => self.end(store),
-        }
-    }
-
     /// xSync: checks the transaction against all others, reserves its number, makes it durable. Only the first call does anything. One that has
     /// altered a table, and then has the `names` of all as it leaves them, gets a number though it writes no row: who has the table as it was
     /// must not see rows that come behind.
@@ -363,48 +355,49 @@ impl Transaction {
         Ok(())
     }
 
-    /// xCommit: makes the transaction visible. SQLite ignores what xCommit returns, so nothing in here can fail.
-    pub fn publish(mut self, store: &Store) {
+    /// xCommit: makes the transaction visible. Nothing in here can fail but for want of memory: that is a panic, nothing has happened then, and it is
+    /// to be called again ([`Store::publish`]).
+    pub fn publish(&mut self, store: &Store) {
         let Some(Reserved {
             reservation,
             deltas,
             reindexings,
             names,
             is_mixed,
-        }) = self.reserved.take()
+        }) = &mut self.reserved
         else {
             return;
         };
         let (writes, memory) = (&self.writes, &mut self.memory);
-        reservation.publish(is_mixed, |published| {
-            for (id, name) in &names {
+        reservation.publish(*is_mixed, |published| {
+            for (id, name) in &*names {
                 if let Some(version) = published.tables.get(id) {
                     version.table.rename(name);
                 }
             }
-            for (id, delta) in deltas {
-                if let Some(version) = published.tables.get(&id) {
+            for (id, delta) in &*deltas {
+                if let Some(version) = published.tables.get(id) {
                     let size = writes
                         .get(&version.table.owner)
-                        .and_then(|writes| writes.buffers.get(&id))
+                        .and_then(|writes| writes.buffers.get(id))
                         .map_or(0, |changed| changed.size);
-                    version.table.take_delta_memory(memory, size);
-                    let next = Arc::new(version.with_changes(delta));
-                    published.tables.insert(id, next);
+                    let next = Arc::new(version.with_changes(delta.clone()));
+                    next.table.take_delta_memory(memory, size);
+                    published.tables.insert(*id, next);
                 }
             }
-            for Reindexing { claim, indexes } in reindexings {
+            for Reindexing { claim, indexes } in &*reindexings {
                 if let Some(version) = published.tables.get(&claim.table.id) {
                     let next = TableVersion {
-                        indexes,
+                        indexes: indexes.clone(),
                         ..TableVersion::clone(version)
                     };
                     published.tables.insert(claim.table.id, Arc::new(next));
                 }
             }
         });
+        self.reserved = None;
         store.mover.call();
-        self.end(store);
     }
 
     /// xRollback: takes back what xSync made durable in the log file.

@@ -4,8 +4,10 @@
 mod engine;
 mod random;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use std::time::Duration;
 use engine::faults::{Fault, FaultyIo, Kind};
 use engine::{Connection, Database};
 use heddle_store::activity::Activity;
+use heddle_store::commit::changes::Changes;
+use heddle_store::commit::sequencer::Claim;
 use heddle_store::error::{StoreError, StoreErrorCode};
 use heddle_store::io::{IoErrorCode, MemoryIo, PowerLossIo};
 use heddle_store::parameters::Parameters;
@@ -478,6 +482,69 @@ fn a_panic_ends_what_its_statement_saw() {
     assert_eq!(reader.integers("SELECT id FROM t"), [1, 2]);
     reader.run("UPDATE t SET id = id + 10");
     assert_eq!(writer.integers("SELECT id FROM t"), [11, 12]);
+}
+
+/// Claims of which one is met with a panic, as where memory is refused.
+fn claims_until(claims: &[Claim], left: i32) -> impl Iterator<Item = &Claim> + Clone {
+    let left = Rc::new(Cell::new(left));
+    claims.iter().inspect(move |_| {
+        left.set(left.get() - 1);
+        assert!(left.get() >= 0, "no memory");
+    })
+}
+
+/// A panic behind a number left it given out, and all who committed to Tonbo tables waited for it.
+#[test]
+fn a_number_that_was_given_out_in_vain_is_waited_for_by_nobody() {
+    let database = Database::new();
+    let connection = database.connect();
+    connection.run("CREATE VIRTUAL TABLE t USING tonbo(id INTEGER PRIMARY KEY)");
+    let sequencer = &database.store.sequencer;
+    let claims = [Claim {
+        table: connection.0.table("t").unwrap().unwrap(),
+        has_built: false,
+        holds_gate: false,
+    }];
+    let mut refused = 0;
+    for left in 0.. {
+        let snapshot = sequencer.snapshot(sequencer.published().mixed).unwrap();
+        let reserve = || {
+            let claims = claims_until(&claims, left);
+            sequencer.reserve(&snapshot, &Changes::default(), claims)
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(reserve));
+        let is_over = outcome.is_ok();
+        drop(outcome);
+        run_beside(&database, &format!("INSERT INTO t VALUES ({left})"));
+        if is_over {
+            break;
+        }
+        refused += 1;
+    }
+    assert!(refused > 1, "one before the number, and one behind it");
+}
+
+/// A commit that was durable and got no memory to be shown was acknowledged, seen by nobody, and then trimmed from the logs.
+#[test]
+fn a_commit_that_could_not_be_shown_is_shown_when_it_can() {
+    let database = Database::new();
+    let sequencer = &database.store.sequencer;
+    for is_mixed in [false, true] {
+        let before = sequencer.published();
+        let mut reservation = sequencer.reserve_import();
+        let sequence = reservation.sequence();
+        let refused = catch_unwind(AssertUnwindSafe(|| {
+            reservation.publish(is_mixed, |published| {
+                published.tables.clear();
+                panic!("no memory")
+            });
+        }));
+        assert!(refused.is_err());
+        assert!(Arc::ptr_eq(&before, &sequencer.published()));
+        assert!(reservation.is_next(), "its number was taken back");
+        reservation.publish(is_mixed, |_| {});
+        assert_eq!(sequencer.published().sequence, sequence);
+    }
 }
 
 /// A value that the background drops, and for which there is no memory.

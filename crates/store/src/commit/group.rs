@@ -25,6 +25,8 @@ struct Queue<T> {
     /// Whose records those are.
     tickets: Vec<u64>,
     outcomes: Vec<(u64, StoreResult<()>)>,
+    /// How many have no outcome yet.
+    open: usize,
     next_ticket: u64,
     has_leader: bool,
 }
@@ -36,6 +38,7 @@ impl<T> Groups<T> {
             waiting: Vec::new(),
             tickets: Vec::new(),
             outcomes: Vec::new(),
+            open: 0,
             next_ticket: 0,
             has_leader: false,
         };
@@ -48,6 +51,12 @@ impl<T> Groups<T> {
     /// Returns what came of writing a group that `record` was in; `write` writes one, all or none of it.
     pub fn append(&self, record: T, write: impl Fn(&[T]) -> StoreResult<()>) -> StoreResult<()> {
         let mut queue = self.queue();
+        // A record without its ticket, or a ticket without its outcome, would be somebody else's concern: where memory is refused, it is here.
+        queue.waiting.reserve(1);
+        queue.tickets.reserve(1);
+        let open = queue.open + 1;
+        queue.outcomes.reserve(open);
+        queue.open = open;
         let ticket = queue.next_ticket;
         queue.next_ticket += 1;
         queue.waiting.push(record);
@@ -79,6 +88,7 @@ impl<T> Groups<T> {
                 });
             queue = self.queue();
             queue.has_leader = false;
+            queue.open -= tickets.len();
             queue
                 .outcomes
                 .extend(tickets.into_iter().map(|ticket| (ticket, outcome.clone())));

@@ -195,30 +195,34 @@ impl RecentWrites {
         Ok(None)
     }
 
-    /// Notes a commit, which comes after all others.
-    pub fn note(&mut self, sequence: Sequence, footprint: Footprint<'_>) -> (Before, Forgotten) {
-        let before = self.add(sequence, footprint);
+    /// Notes a commit, which comes after all others; where memory is refused, which is a panic, nothing of it.
+    pub fn note(&mut self, sequence: Sequence, footprint: Footprint<'_>) -> Before {
+        if let Some(keys) = footprint.keys {
+            let count = rows_of(&keys);
+            self.large.insert(sequence, keys);
+            self.large_rows += count;
+            return Before::new();
+        }
+        let count = footprint.changes.row_count();
+        let mut before = Before::with_capacity(count);
+        self.rows.reserve(count);
+        for (id, key) in footprint.changes.keys() {
+            let place = (id, key.clone());
+            let last = self.rows.insert(place.clone(), sequence);
+            before.push((place, last));
+        }
+        before
+    }
+
+    /// Forgets the oldest of the commits before this one, if more is kept than may be.
+    pub fn make_room(&mut self, sequence: Sequence) -> Forgotten {
         let (mut forgotten, last) = (Forgotten::new(), sequence - 1);
         while self.row_count() > self.rows_max && self.floor < last {
             self.floor += (last - self.floor).div_ceil(2);
             self.sweep_at = 0;
             forgotten.extend(self.forget(self.floor));
         }
-        (before, forgotten)
-    }
-
-    fn add(&mut self, sequence: Sequence, footprint: Footprint<'_>) -> Before {
-        if let Some(keys) = footprint.keys {
-            self.large_rows += rows_of(&keys);
-            self.large.insert(sequence, keys);
-            return Before::new();
-        }
-        let places = footprint.changes.keys().map(|(id, key)| (id, key.clone()));
-        let note = |place: (TableId, Key)| {
-            let last = self.rows.insert(place.clone(), sequence);
-            (place, last)
-        };
-        places.map(note).collect()
+        forgotten
     }
 
     /// Takes back what [`RecentWrites::note`] did, which returned `before`.

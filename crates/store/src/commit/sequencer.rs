@@ -25,6 +25,8 @@
 //!    one moment ([`Sequencer::snapshot_of`]): nothing is published while the half of `main` is taken; and who has to wait for a mixed commit
 //!    gets the tables as that leaves them, not with what came behind. A transaction that reads `main` first and a Tonbo table later has halves of
 //!    two moments.
+//! 6. Memory may be refused, which is a panic, at any step. Then the step has not happened: a number that was given out is voided, and what was to
+//!    be published can be published again ([`Store::publish`](crate::store::Store::publish)).
 //!
 //! # Waiting
 //! A committer waits for smaller numbers; each belongs to a thread that is past every lock it needs, so the wait ends – but for those of files
@@ -268,6 +270,15 @@ impl Sequencer {
     ) -> Result<Reservation, Refusal> {
         let seen = snapshot.published.sequence;
         let footprint = Footprint::new(changes)?;
+        // Before the lock: where memory is refused behind the number, which is a panic, that is voided, and the lock is free by then.
+        let mut reservation = Reservation {
+            sequence: 0,
+            after_mixed: 0,
+            before: Before::new(),
+            claimed: Vec::new(),
+            sequencer: self.clone(),
+            is_settled: true,
+        };
         let mut state = self.lock();
         if !state.recent.reaches(seen) {
             let message = "others have written so much since this transaction began that nobody knows whether they met it: it was rolled back, try again";
@@ -312,21 +323,18 @@ impl Sequencer {
             }
         }
         let sequence = state.next;
-        state.next += 1;
         state.reserved.insert(sequence);
-        let (before, forgotten) = state.recent.note(sequence, footprint);
-        let claim = |claim: &Claim| {
-            let before = claim.table.writers.begin_anew(sequence);
-            (claim.table.clone(), before)
-        };
-        let reservation = Reservation {
-            sequence,
-            after_mixed: state.published.mixed,
-            before,
-            claimed: claims.map(claim).collect(),
-            sequencer: self.clone(),
-            is_settled: false,
-        };
+        state.next += 1;
+        reservation.sequence = sequence;
+        reservation.after_mixed = state.published.mixed;
+        reservation.is_settled = false;
+        reservation.before = state.recent.note(sequence, footprint);
+        reservation.claimed.reserve(claims.clone().count());
+        for Claim { table, .. } in claims {
+            let before = table.writers.begin_anew(sequence);
+            reservation.claimed.push((table.clone(), before));
+        }
+        let forgotten = state.recent.make_room(sequence);
         drop(state);
         drop(forgotten);
         Ok(reservation)
@@ -336,8 +344,8 @@ impl Sequencer {
     pub fn reserve_import(self: &Arc<Self>) -> Reservation {
         let mut state = self.lock();
         let sequence = state.next;
-        state.next += 1;
         state.reserved.insert(sequence);
+        state.next += 1;
         Reservation {
             sequence,
             after_mixed: state.published.mixed,
@@ -433,8 +441,9 @@ impl Reservation {
         state.reserved.first() == Some(&self.sequence)
     }
 
-    /// Makes the commit visible, once every smaller number is settled. Nothing in here can fail.
-    pub fn publish(mut self, is_mixed: bool, apply: impl FnOnce(&mut Published)) {
+    /// Makes the commit visible, once every smaller number is settled. Nothing in here can fail but for want of memory: that is a panic, nothing
+    /// has happened then, and it can be called again.
+    pub fn publish(&mut self, is_mixed: bool, apply: impl FnOnce(&mut Published)) {
         let sequencer = self.sequencer.clone();
         let mut state = sequencer.lock();
         while state
@@ -445,28 +454,32 @@ impl Reservation {
             state = activity::while_waiting(|| sequencer.moved.wait(state))
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        if is_mixed {
-            let before = state.published.clone();
-            state.past.push_back(before);
-            if state.past.len() > PAST_MAX {
-                state.past.pop_front();
-            }
-        }
-        let published = Arc::make_mut(&mut state.published);
-        apply(published);
-        published.sequence = self.sequence;
-        if is_mixed {
-            published.mixed = self.sequence;
-        }
         let State {
             awaited,
             active,
+            past,
             published,
             ..
         } = &mut *state;
+        let mut next = Published::clone(published);
+        apply(&mut next);
+        next.sequence = self.sequence;
+        if is_mixed {
+            next.mixed = self.sequence;
+        }
+        let next = Arc::new(next);
+        past.reserve(1);
         if let Some(awaited) = awaited.get_mut(&self.sequence) {
-            awaited.published = Some(published.clone());
             *active.entry(self.sequence).or_default() += awaited.count;
+            awaited.published = Some(next.clone());
+        }
+        // From here on nothing takes memory.
+        let before = std::mem::replace(published, next);
+        if is_mixed {
+            past.push_back(before);
+            if past.len() > PAST_MAX {
+                past.pop_front();
+            }
         }
         state.reserved.remove(&self.sequence);
         self.is_settled = true;

@@ -52,7 +52,7 @@ pub fn write(
         .collect();
     let mut changes = Changes { tables: entries };
     changes.tables.insert(table.id, own);
-    let reservation = store.sequencer.reserve_import();
+    let mut reservation = store.sequencer.reserve_import();
     let sequence = reservation.sequence();
     let deltas = deltas_of(sequence, &changes.tables)?;
     store

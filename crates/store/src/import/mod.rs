@@ -215,7 +215,7 @@ fn write(
     let deletes = vec![false; keys.len()];
     mover::ingest(store, table, batch, deletes)?;
     let base = Arc::new(version()?.base.after(table.source.snapshot()?, keys));
-    let reservation = store.sequencer.reserve_import();
+    let mut reservation = store.sequencer.reserve_import();
     let sequence = reservation.sequence();
     reservation.publish(false, |published| {
         if let Some(current) = published.tables.get(&table.id) {

@@ -865,7 +865,7 @@ unsafe extern "C" fn x_commit(table: *mut ffi::sqlite3_vtab) -> c_int {
         on_table(table, |_, shared| {
             let transaction = shared.open_transaction().take();
             if let Some(transaction) = transaction {
-                transaction.publish(&shared.store);
+                shared.store.publish(transaction);
             }
             Ok(())
         })

@@ -135,7 +135,7 @@ fn numbers_in_order(
 #[test]
 fn commits_are_published_in_the_order_of_their_numbers() {
     check(4000, || {
-        numbers_in_order(|_, reservation, apply| reservation.publish(false, apply));
+        numbers_in_order(|_, mut reservation, apply| reservation.publish(false, apply));
     });
 }
 
@@ -155,7 +155,7 @@ fn a_commit_that_does_not_wait_its_turn_is_found() {
 #[test]
 fn a_commit_that_is_not_told_of_its_turn_is_found() {
     finds(4000, Some(Fault::LostWakeup), "deadlock", || {
-        numbers_in_order(|_, reservation, apply| reservation.publish(false, apply));
+        numbers_in_order(|_, mut reservation, apply| reservation.publish(false, apply));
     });
 }
 
@@ -178,7 +178,7 @@ fn two_writers(
                 match reserve(&sequencer, &own, &change_all(1, id)) {
                     // The log was full, say.
                     Ok(_) if voids && place == 0 => 0,
-                    Ok(reservation) => {
+                    Ok(mut reservation) => {
                         reservation.publish(false, |_| {});
                         1
                     }
@@ -262,7 +262,7 @@ fn read_by_two(take: impl Fn(&Store) -> (Snapshot, u64) + Clone + Send + Sync + 
             let entered = store.sequencer.enter();
             let own = store.sequencer.snapshot_of(|| Ok(store.main.mixed()));
             let changes = change(1, is_mixed.into());
-            let reservation = reserve(&store.sequencer, &own.unwrap(), &changes).unwrap();
+            let mut reservation = reserve(&store.sequencer, &own.unwrap(), &changes).unwrap();
             if is_mixed {
                 store.main.write(reservation.sequence());
                 store.main.commit();
@@ -338,7 +338,8 @@ fn recent_writes_are_those_of_a_list() {
                 );
                 assert_eq!(recent.has_any(table, seen), later.count() > 0);
             }
-            let (before, _) = recent.note(sequence, Footprint::new(&changes).unwrap());
+            let before = recent.note(sequence, Footprint::new(&changes).unwrap());
+            drop(recent.make_room(sequence));
             // As a reservation is: before another transaction could write the same rows.
             if pick(5) == 0 {
                 drop(recent.void(sequence, before));
@@ -370,7 +371,7 @@ fn gated(settles: bool) {
             thread::spawn(move || {
                 let own = snapshot(&store.sequencer);
                 match reserve(&store.sequencer, &own, &change(1, id)) {
-                    Ok(reservation) => {
+                    Ok(mut reservation) => {
                         thread::yield_now();
                         reservation.publish(false, |_| {
                             assert!(!is_alone.load(Ordering::Relaxed), "a commit past the gate");
@@ -394,7 +395,7 @@ fn gated(settles: bool) {
                 holds_gate: false,
             };
             let claims = [claim];
-            if let Ok(reservation) =
+            if let Ok(mut reservation) =
                 store
                     .sequencer
                     .reserve(&own, &Changes::default(), claims.iter())
@@ -413,7 +414,7 @@ fn gated(settles: bool) {
     }
     is_alone.store(true, Ordering::Relaxed);
     assert!(Gate::close(table).is_err());
-    let reservation = store.sequencer.reserve_import();
+    let mut reservation = store.sequencer.reserve_import();
     let sequence = reservation.sequence();
     thread::yield_now();
     reservation.publish(false, |published| {
@@ -462,7 +463,8 @@ fn what_is_kept_for_an_old_transaction_is_bounded() {
         for sequence in 1..400 {
             // Small commits and large ones, all of other rows; some are taken back.
             let changes = fresh(if sequence % 10 == 0 { 9 } else { 1 });
-            let (before, _) = recent.note(sequence, Footprint::new(&changes).unwrap());
+            let before = recent.note(sequence, Footprint::new(&changes).unwrap());
+            drop(recent.make_room(sequence));
             assert!(recent.row_count() <= ROWS_MAX);
             let is_void = sequence % 7 == 0;
             if is_void {
@@ -477,7 +479,8 @@ fn what_is_kept_for_an_old_transaction_is_bounded() {
         assert!(!recent.reaches(0));
         // One that alone has more than is kept.
         let changes = fresh(2 * ROWS_MAX as i64);
-        drop(recent.note(400, Footprint::new(&changes).unwrap()));
+        recent.note(400, Footprint::new(&changes).unwrap());
+        drop(recent.make_room(400));
         assert!(recent.reaches(399) && !recent.reaches(398));
         assert!(recent.has_any(1, 399));
     });
@@ -579,6 +582,7 @@ pub fn transact(
                 }
                 drop(writer);
                 transaction.publish(store);
+                transaction.end(store);
                 Ok(true)
             }
             other => {
