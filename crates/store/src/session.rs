@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -488,10 +489,16 @@ impl Shared {
             self.handle.execute(sql)?;
             self.follow_savepoint(&verb, was_autocommit)
         };
+        let is_alone = self.handle.is_autocommit();
         run("SAVEPOINT heddle", Verb::Begin(name()))?;
-        let outcome = body().and_then(|done| {
+        let rest = || {
+            let done = body()?;
             run("RELEASE heddle", Verb::Release(name()))?;
             Ok(done)
+        };
+        // What left the savepoint open, by a panic say, would have what comes later in it, acknowledged and never committed.
+        let outcome = catch_unwind(AssertUnwindSafe(rest)).unwrap_or_else(|payload| {
+            Err(StoreError::of_panic("a part of a statement", &*payload))
         });
         if outcome.is_err() {
             // Where it fails, it is tried again behind the statement.
@@ -501,6 +508,9 @@ impl Shared {
             // The first error is the one to tell.
             let _undone = run("ROLLBACK TO heddle", Verb::RollBackTo(name()))
                 .and_then(|()| run("RELEASE heddle", Verb::Release(name())));
+            if is_alone {
+                let _ended = self.roll_back();
+            }
         }
         outcome
     }

@@ -290,6 +290,15 @@ pub fn code_of(error: &StoreError) -> c_int {
     }
 }
 
+/// A run of a statement, which is ready for another when this is dropped: also where a panic ends it, for the next would go on with its rows.
+struct Running<'a>(&'a mut Statement);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.reset();
+    }
+}
+
 impl Statement {
     /// For SQLite's functions.
     pub fn raw(&self) -> *mut ffi::sqlite3_stmt {
@@ -380,26 +389,22 @@ impl Statement {
 
     /// Runs to the end with these parameters, and is ready to run again.
     pub fn run(&mut self, values: &[Value]) -> StoreResult<()> {
-        let outcome = self.bind_all(values).and_then(|()| {
-            while self.step()? {}
-            Ok(())
-        });
-        self.reset();
-        outcome
+        let running = Running(self);
+        running.0.bind_all(values)?;
+        while running.0.step()? {}
+        Ok(())
     }
 
     /// The first row's values with these parameters, and is ready to run again.
     pub fn first(&mut self, values: &[Value]) -> StoreResult<Option<Vec<Value>>> {
-        let outcome = self.bind_all(values).and_then(|()| {
-            let found = self.step()?;
-            Ok(found.then(|| {
-                (0..self.column_count())
-                    .map(|column| self.value(column))
-                    .collect()
-            }))
-        });
-        self.reset();
-        outcome
+        let running = Running(self);
+        running.0.bind_all(values)?;
+        let found = running.0.step()?;
+        Ok(found.then(|| {
+            (0..running.0.column_count())
+                .map(|column| running.0.value(column))
+                .collect()
+        }))
     }
 
     /// Ends the run, ready for another. What failed in it was reported by [`Statement::step`].

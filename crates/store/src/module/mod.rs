@@ -214,18 +214,18 @@ unsafe fn declare(
     message: *mut *mut c_char,
     make: impl FnOnce(&Shared, &[String]) -> StoreResult<TableHandle>,
 ) -> c_int {
-    // SAFETY: SQLite passes what `register` gave it, and `count` strings that end in NUL.
-    let (shared, words) = unsafe {
-        let words: Vec<String> = (0..count.max(0) as usize)
-            .map(|index| {
-                CStr::from_ptr(*arguments.add(index))
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .collect();
-        (&*client.cast::<Shared>(), words)
-    };
     let outcome = caught(|| {
+        // SAFETY: SQLite passes what `register` gave it, and `count` strings that end in NUL.
+        let (shared, words) = unsafe {
+            let words: Vec<String> = (0..count.max(0) as usize)
+                .map(|index| {
+                    CStr::from_ptr(*arguments.add(index))
+                        .to_string_lossy()
+                        .into_owned()
+                })
+                .collect();
+            (&*client.cast::<Shared>(), words)
+        };
         let handle = make(shared, &words)?;
         let declaration = c_string(&handle.schema.declaration())?;
         // SAFETY: within xCreate, with a string that ends in NUL.
@@ -235,12 +235,12 @@ unsafe fn declare(
         }
         // SAFETY: within xCreate; the option takes one int.
         unsafe { ffi::sqlite3_vtab_config(db, ffi::SQLITE_VTAB_CONSTRAINT_SUPPORT, 1 as c_int) };
-        Ok(handle)
+        Ok(Box::new(handle))
     });
     match outcome {
         Ok(handle) => {
             // SAFETY: SQLite gives a place for the pointer; `x_disconnect` frees it.
-            unsafe { *table = Box::into_raw(Box::new(handle)).cast() };
+            unsafe { *table = Box::into_raw(handle).cast() };
             ffi::SQLITE_OK
         }
         Err(error) => {
@@ -484,19 +484,23 @@ fn row_estimate(handle: &TableHandle, shared: &Shared) -> f64 {
 }
 
 unsafe extern "C" fn x_open(
-    _table: *mut ffi::sqlite3_vtab,
+    table: *mut ffi::sqlite3_vtab,
     cursor: *mut *mut ffi::sqlite3_vtab_cursor,
 ) -> c_int {
-    let fresh = Cursor {
-        base: ffi::sqlite3_vtab_cursor {
-            pVtab: ptr::null_mut(),
-        },
-        scan: None,
-        places: Vec::new(),
-    };
-    // SAFETY: SQLite gives a place for the pointer and fills in the table; `x_close` frees it.
-    unsafe { *cursor = Box::into_raw(Box::new(fresh)).cast() };
-    ffi::SQLITE_OK
+    // SAFETY: SQLite passes what `x_create` handed out, gives a place for the pointer and fills in the table; `x_close` frees it.
+    unsafe {
+        on_table(table, |_, _| {
+            let fresh = Cursor {
+                base: ffi::sqlite3_vtab_cursor {
+                    pVtab: ptr::null_mut(),
+                },
+                scan: None,
+                places: Vec::new(),
+            };
+            *cursor = Box::into_raw(Box::new(fresh)).cast();
+            Ok(())
+        })
+    }
 }
 
 unsafe extern "C" fn x_close(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
