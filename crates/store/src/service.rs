@@ -209,6 +209,14 @@ impl Server {
     }
 
     fn dispatch(&mut self, request: Request) -> StoreResult<Response<'static>> {
+        let is_call = matches!(
+            &*request.op,
+            "query" | "import" | "reset" | "restore" | "stats"
+        );
+        if is_call && self.session.is_none() {
+            // There was no memory for another when the one before could not be left.
+            self.attach()?;
+        }
         match request.op.as_str() {
             "open" => {
                 let mut options = StoreOptions::default();
@@ -235,8 +243,7 @@ impl Server {
                 })
             }
             "attach" => {
-                let store = self.service.store().clone().ok_or_else(not_open)?;
-                self.session = Some(Session::open(&store, self.activity.clone())?);
+                self.attach()?;
                 Ok(Response::default())
             }
             "query" => self.query(request),
@@ -254,11 +261,10 @@ impl Server {
                 Ok(Response::default())
             }
             "reset" | "restore" => {
-                let session = self.session()?;
-                let rolled_back = session.is_in_transaction();
-                session.reset()?;
-                if request.op == "restore" {
-                    session.restore_settings()?;
+                let rolled_back = self.session()?.is_in_transaction();
+                if self.leave(request.op == "restore").is_err() {
+                    self.session = None;
+                    self.attach()?;
                 }
                 Ok(Response {
                     rolled_back: Some(rolled_back),
@@ -350,6 +356,27 @@ impl Server {
             rows: Some(rows),
             ..Response::default()
         })
+    }
+
+    fn attach(&mut self) -> StoreResult<()> {
+        let store = self.service.store().clone().ok_or_else(not_open)?;
+        self.session = Some(Session::open(&store, self.activity.clone())?);
+        Ok(())
+    }
+
+    /// Ends what calls have left on the thread. Where that fails, for want of memory say, the session is not for the next call: it would be in the
+    /// transaction of another, acknowledged and never committed.
+    fn leave(&self, restores: bool) -> StoreResult<()> {
+        let leave = || {
+            let session = self.session()?;
+            session.reset()?;
+            match restores {
+                true => session.restore_settings(),
+                false => Ok(()),
+            }
+        };
+        catch_unwind(AssertUnwindSafe(leave))
+            .unwrap_or_else(|payload| Err(StoreError::of_panic("the end of a call", &*payload)))
     }
 
     fn session(&self) -> StoreResult<&Session> {
