@@ -2,9 +2,11 @@
 
 import { WasmRuntime, type WasmValue } from '@heddle/thread';
 import { afterEach, describe, expect, test } from 'vitest';
+import { HeddleStoreError } from '../src/index.ts';
 import { HostError } from '../src/internal/io/HostFiles.ts';
 import { IoThread } from '../src/internal/io/IoThread.ts';
 import { IO_ERROR_CLOSED, IO_ERROR_LOCKED } from '../src/internal/layout.ts';
+import { Stop } from '../src/internal/Stop.ts';
 import { temporaryLocation } from './support/database.ts';
 import { isNode } from './support/host.ts';
 import { storeTesting } from './support/storeTesting.ts';
@@ -25,13 +27,13 @@ interface Engine {
 const running = new Set<Engine>();
 
 /** @param from an I/O thread that has the directory, cut off from its engine */
-async function start(directory: string, from?: IoThread): Promise<Engine> {
+async function start(directory: string, from?: IoThread, stop?: Stop): Promise<Engine> {
   const runtime = await WasmRuntime.start({ ...storeTesting, threads: 5, maxThreads: 12, stackSize: 2 << 20 });
   const call = async (name: string, ...args: WasmValue[]): Promise<number> => Number(await runtime.spawn(name, ...args).join());
   try {
     const queue = (await call('heddle_store_io_queue')) >>> 0;
     const { memory } = runtime;
-    const io = from ?? (await IoThread.start({ memory, queue, directory }));
+    const io = from ?? (await IoThread.start({ memory, queue, directory }, stop));
     await from?.serve({ memory, queue });
     const engine: Engine = {
       io,
@@ -125,6 +127,16 @@ describe('the I/O thread', () => {
     await first.close();
     const second = await start(directory);
     expect(await second.call('testing_prepare')).toBe(0);
+  });
+
+  // It was waited for, whatever `open()` had been told: for ever, where a browser had ended its worker.
+  test('that is to stop before it is ready ends, and lets go of the directory', async () => {
+    const directory = await temporaryLocation();
+    const stop = new Stop();
+    const reason = new HeddleStoreError('ABORTED', 'no longer wanted');
+    stop.stop(reason);
+    expect(await codeOf(start(directory, undefined, stop))).toBe(reason);
+    await start(directory);
   });
 
   // Whoever started the next engine waited for ever for a thread that had ended while nothing was asked of it.

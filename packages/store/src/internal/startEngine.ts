@@ -313,7 +313,7 @@ async function startIo(start: IoStart, stop: Stop): Promise<IoThread> {
   for (;;) {
     if (stop.error) throw stop.error;
     try {
-      return await IoThread.start(start);
+      return await IoThread.start(start, stop);
     } catch (error) {
       const isLocked = error instanceof HostError && error.code === IO_ERROR_LOCKED;
       if (!isLocked || performance.now() > deadline) throw error;

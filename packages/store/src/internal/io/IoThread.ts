@@ -12,6 +12,7 @@
 
 import { createIoWorker } from '#io-host';
 import { IO_ERROR_CLOSED } from '../layout.ts';
+import type { Stop } from '../Stop.ts';
 import { HostError } from './HostFiles.ts';
 import { abandonQueue, closeQueue, fenceQueue, type IoQueueLocation, spinUntilClosed } from './IoServer.ts';
 import type { IoWorker } from './host/types.ts';
@@ -43,11 +44,20 @@ export class IoThread {
    * Starts a thread for a directory, creating the directory where it is absent, and takes the directory's lock.
    *
    * @throws {HostError} `IO_ERROR_LOCKED` where another process or page has the directory, `IO_ERROR_PERMISSION_DENIED` and others
+   * @throws {HeddleStoreError} the reason to stop, where there is one before the thread is ready
    */
-  static async start({ memory, queue, directory }: IoStart): Promise<IoThread> {
+  static async start({ memory, queue, directory }: IoStart, stop?: Stop): Promise<IoThread> {
     const thread = new IoThread({ memory, queue });
     thread.#worker.start({ memory, queue, directory });
-    await thread.#ready.promise;
+    // A worker that a browser ends before it has said anything is heard of by nothing else.
+    stop?.listen(() => thread.terminate());
+    try {
+      await thread.#ready.promise;
+    } catch (error) {
+      throw stop?.error ?? error;
+    } finally {
+      stop?.listen(undefined);
+    }
     // An open database alone keeps no process alive.
     thread.#worker.setKeepAlive(false);
     return thread;
