@@ -263,7 +263,7 @@ const DOCUMENTS: &[&str] = &[
         '[' || replace(printf('%.10000000c', '1'), '1', '1,') || '1]' AS list,
         jsonb('[' || replace(printf('%.10000000c', '1'), '1', '1,') || '1]') AS binary,
         '"' || replace(printf('%.6000000c', 'n'), 'n', '\n') || '"' AS text,
-        printf('%.6000000c', '"') || printf('%.3000000c', '''') AS quotes,
+        printf('%.3500000c', '"') || printf('%.1500000c', '''') AS quotes,
         replace(printf('%.5000000c', 'a'), 'a', '\u00e4') AS codes,
         replace(printf('%.1000000c', 'a'), 'a', 'many words ') AS words"#,
     "CREATE VIRTUAL TABLE found USING fts5(a, b, c)",
