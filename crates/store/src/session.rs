@@ -821,11 +821,13 @@ impl Shared {
     fn is_free(&self, sql: &str) -> StoreResult<bool> {
         if let Some(named) = routing::creation(sql) {
             let is_tonbo = named.has_if && routing::route(sql).is_some();
-            if is_tonbo && catalogue::find(self.handle, &named.name)?.is_some() {
-                // Perhaps not declared here yet: that is what the statement does then.
-                return Ok(true);
-            }
-            return names::is_free(self.handle, &named.name, named.has_if);
+            let is_there = || -> StoreResult<bool> {
+                Ok(is_tonbo && catalogue::find(self.handle, &named.name)?.is_some())
+            };
+            // What is there is perhaps not declared here yet: that is what the statement does then. Another connection may make it between two looks.
+            return Ok(is_there()?
+                || names::is_free(self.handle, &named.name, named.has_if)?
+                || is_there()?);
         }
         if let Some(alteration) = routing::alteration(sql)
             && let Change::Rename(name) = &alteration.change

@@ -121,12 +121,15 @@ pub fn create(shared: &Shared, creation: &Creation, statement: &mut Statement) -
         // SQLite has refused it already, or has nothing to do.
         return statement.step().map(drop);
     }
+    // Where another connection has made it, the next statement declares it, though that one has not told of it yet.
     if !is_free(handle, kind, name, if_not_exists)? {
+        shared.forget_catalogue_version();
         return Ok(());
     }
     shared.in_savepoint(|| {
         catalogue::lock(handle)?;
         if !is_free(handle, kind, name, if_not_exists)? {
+            shared.forget_catalogue_version();
             return Ok(());
         }
         while statement.step()? {}
