@@ -11,6 +11,7 @@
 //! | `e`, `i`, `z` | `=`, `IS`, `IS NULL`: fix the columns from the first on |
 //! | `E` | `IN` for a TEXT or DECIMAL column, all values at once: fixes the column as the last one |
 //! | `g`, `G`, `l`, `L`, `m` | `>=`, `>`, `<=`, `<`, `IS NOT NULL`: bound the next one |
+//! | `h`, `H` | `>=`, `>` with a number that stands in the statement: it is no column's, so that a TEXT or DECIMAL one makes it a text |
 //! | `n`, `o` | LIMIT and OFFSET, as a hint of how much will be read |
 
 use std::ffi::{CStr, c_char, c_int};

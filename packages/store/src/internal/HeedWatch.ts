@@ -1,8 +1,8 @@
 /**
  * Looks after a SQL thread that was told to stop, until its request has ended.
  *
- * SQLite looks whether it is to stop between its instructions, and within `instr`, LIKE and others whose work is the product of two lengths; what
- * it does besides may take as long as it likes: `json_extract` passes over a document once for each path. Nothing but the end of its thread ends that.
+ * SQLite looks whether it is to stop between its instructions, and within the functions that take a few nanoseconds for each byte of their values.
+ * What it does besides may take as long as it likes: `max` compares a value with each of a thousand others. Nothing but the end of its thread ends that.
  *
  * # Invariants
  * 1. A request is heedless only if it has neither ended nor shown any progress at {@link LOOKS} looks in a row. The looks are counted and not
